@@ -1,0 +1,251 @@
+/**
+ * The outside world, on one page.
+ *
+ * The runtime knows the world only through these interfaces; `node.ts` gives it real ones, the simulator gives it
+ * ones on a virtual clock. Work that takes time ends in a callback, never in a promise: the simulator has to own the
+ * moment of every completion, and a promise would hand that moment to the engine's microtask queue.
+ *
+ * Expected faults are values (`Fault`), and a completion is called exactly once. A port that finds its own invariants
+ * broken throws, which ends the process.
+ */
+import type { Hash, Key } from "./protocol/ids.ts";
+import type { Verdict } from "./protocol/verdict.ts";
+
+/** A fault that was expected: a stable code and one sentence for a person. */
+export interface Fault {
+  readonly code: string;
+  readonly message: string;
+}
+
+export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: Fault };
+
+export type Done<T> = (result: Result<T>) => void;
+
+/** Stops what was started; calling it late or twice does nothing. The completion is not called afterwards. */
+export type Cancel = () => void;
+
+export interface Clock {
+  /** Milliseconds on a clock that never goes back; its zero means nothing. */
+  now(): number;
+  /** Milliseconds since 1970; for display only, no decision rests on it. */
+  wall(): number;
+  after(delayMs: number, run: () => void): Cancel;
+}
+
+/** Signs with the node's one key. Synchronous: 34 us natively, less than handing it to a thread would cost. */
+export interface Signer {
+  readonly key: Key;
+  sign(message: Uint8Array): Uint8Array;
+}
+
+/**
+ * The equation of an Ed25519 signature, without the strict checks round it (`protocol/signing.ts` does those).
+ * Native in a node; a keyed hash in most simulations.
+ */
+export type Equation = (signature: Uint8Array, message: Uint8Array, key: Uint8Array) => boolean;
+
+/**
+ * The node's own feed, durable before it is sent.
+ *
+ * A journal that cannot write or finds a hole ends the node's right to sign: nothing may be sent after a failed append.
+ */
+export interface Journal {
+  /** Called once at start, before any append: every record kept, oldest first. */
+  load(): { readonly floor: JournalFloor | null; readonly records: readonly Uint8Array[] };
+  /** `done` is called when all records are on disk (fdatasync), in order of the calls. */
+  append(records: readonly Uint8Array[], done: Done<void>): void;
+  /** Replaces everything by the floor and these records, atomically and durably. */
+  compact(floor: JournalFloor, records: readonly Uint8Array[], done: Done<void>): void;
+  /** Bytes on disk, to decide when to compact. */
+  size(): number;
+}
+
+/** What remains of a feed whose old batches were compacted away: the next number, and the hash it must name. */
+export interface JournalFloor {
+  readonly next: number;
+  readonly previous: Hash;
+  /** Heights up to which this node signs nothing any more, by chain id (as a decimal string). */
+  readonly closed: Readonly<Record<string, number>>;
+}
+
+export interface StoredBatch {
+  readonly author: Key;
+  readonly number: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface StoredCertificate {
+  readonly chain: number;
+  readonly height: number;
+  /** The block's id (`protocol/ids.ts`), not its hash. */
+  readonly block: Hash;
+  readonly bytes: Uint8Array;
+}
+
+/** What can be rebuilt from peers: batches of all feeds, and certificates. Every value is checksummed. */
+export interface Store {
+  load(done: Done<{ readonly batches: readonly StoredBatch[]; readonly certificates: readonly StoredCertificate[] }>): void;
+  write(change: StoreChange, done: Done<void>): void;
+  /** Certificates of a chain from a height on, in order of height. */
+  certificates(chain: number, fromHeight: number, countMax: number, done: Done<readonly StoredCertificate[]>): void;
+  certificate(block: Hash, done: Done<StoredCertificate | null>): void;
+}
+
+export interface StoreChange {
+  readonly batches?: readonly StoredBatch[];
+  readonly certificates?: readonly StoredCertificate[];
+  readonly forget?: readonly { readonly author: Key; readonly number: number }[];
+  /** Also force to disk before `done`. */
+  readonly sync?: boolean;
+}
+
+/** Files named by their SHA-256. */
+export interface Artefacts {
+  has(hash: Hash, done: Done<boolean>): void;
+  read(hash: Hash, bytesMax: number, done: Done<Uint8Array | null>): void;
+  /** Durable when `done` is called. */
+  write(bytes: Uint8Array, done: Done<Hash>): void;
+  forget(hashes: readonly Hash[], done: Done<void>): void;
+}
+
+/** What peers ask each other over a stream of its own. */
+export type Request = "sync" | "manifest";
+
+export interface Transport {
+  /** Best effort to everyone on the network's topic; a batch of at most `limits.messageBytesMax`. */
+  publish(bytes: Uint8Array): void;
+  peers(): readonly Key[];
+  /** Answers with whole frames; at most `bytesMax` of them together. Cut off after `timeoutMs`. */
+  request(peer: Key, request: Request, body: Uint8Array, bytesMax: number, timeoutMs: number, done: Done<readonly Uint8Array[]>): Cancel;
+  /** Fetches an artefact from a peer into the artefact store, checking its hash while it arrives. */
+  fetch(peer: Key, hash: Hash, bytesMax: number, timeoutMs: number, done: Done<void>): Cancel;
+}
+
+/** What the transport calls. Given when it is made; never called before `listen` and never after `close`. */
+export interface TransportHandler {
+  /** Must answer at once: size, shape, known, signature. The verdict decides whether gossip passes the message on. */
+  message(bytes: Uint8Array, from: Key): Verdict;
+  request(peer: Key, request: Request, body: Uint8Array, answer: (frames: readonly Uint8Array[]) => void): void;
+  peer(peer: Key, state: "up" | "down"): void;
+}
+
+/** A block as its chain's source sees it, and its own bytes. */
+export interface SourceBlock {
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: Hash;
+  readonly parent: Hash;
+  /** Self-authenticating bytes of the block (`protocol/ethereum.ts`). */
+  readonly payload: Uint8Array;
+  /** How many items (transactions) it has. */
+  readonly items: number;
+}
+
+export type SourceEvent =
+  | { readonly kind: "block"; readonly block: SourceBlock }
+  | { readonly kind: "retract"; readonly chain: number; readonly hash: Hash }
+  /** The source cannot go on for now (`fault`) or is well again (`null`). It keeps trying by itself. */
+  | { readonly kind: "trouble"; readonly chain: number; readonly fault: Fault | null }
+  /** A source of finite length has ended. */
+  | { readonly kind: "end" };
+
+export interface Source {
+  /** Starts at the height after `after` (or at the chain's start); calls `emit` in chain order, one at a time. */
+  start(after: { readonly height: number; readonly hash: Hash } | null, emit: (event: SourceEvent) => void): void;
+  close(): Promise<void>;
+}
+
+/** Where certified blocks go, in chain order. `done` means durable there. */
+export interface Sink {
+  deliver(certificate: StoredCertificate, done: Done<void>): void;
+  close(): Promise<void>;
+}
+
+/** Which part of which block's workflow a statement is about. */
+export interface StatementId {
+  readonly chain: number;
+  readonly height: number;
+  /** The block's id and its hash on the chain. */
+  readonly block: Hash;
+  readonly hash: Hash;
+  readonly stage: string;
+  readonly index: number;
+}
+
+/** Everything a prover may need for one task. Bytes are read by the runtime, so that a prover needs no network. */
+export interface ProveJob {
+  readonly id: StatementId;
+  readonly attempt: number;
+  readonly system: string;
+  /** Hash of the verifying key that the manifest names for the stage. */
+  readonly key: Hash;
+  readonly payload: Uint8Array;
+  /** The chain's running commitment before the block. */
+  readonly before: Uint8Array;
+  /** How many tasks the first stage of the block has. */
+  readonly shards: number;
+  /** Accepted proofs of the stages that this one takes, by task index. */
+  readonly inputs: readonly Uint8Array[];
+}
+
+export type ProveEvent =
+  /** `units` only ever grows, and only when the work really moves; it renews the lease. */
+  | { readonly kind: "progress"; readonly units: number }
+  | { readonly kind: "proved"; readonly proof: Uint8Array; readonly values: Uint8Array; readonly provingMs: number }
+  /** `logical`: the same input will fail again anywhere. Otherwise the machine failed (killed, out of memory, timed out). */
+  | { readonly kind: "failed"; readonly logical: boolean; readonly fault: Fault };
+
+export interface Prover {
+  readonly system: string;
+  /** How many jobs run at once. */
+  readonly slots: number;
+  /** Emits progress and then exactly one of proved, failed. `Cancel` kills the work at once and emits nothing more. */
+  prove(job: ProveJob, emit: (event: ProveEvent) => void): Cancel;
+  close(): Promise<void>;
+}
+
+/** What the tasks of one block must prove, derived from the block's own bytes. */
+export interface Preparation {
+  /** The chain's running commitment after the block. */
+  readonly after: Uint8Array;
+  /** Public values by stage name and task index. */
+  readonly values: Readonly<Record<string, readonly Uint8Array[]>>;
+}
+
+export interface PrepareJob {
+  readonly chain: number;
+  readonly height: number;
+  readonly block: Hash;
+  readonly hash: Hash;
+  readonly parent: Hash;
+  readonly items: number;
+  readonly payload: Uint8Array;
+  /** `null` where a run of blocks starts: the commitment is then derived from the parent's hash. */
+  readonly before: Uint8Array | null;
+  readonly shards: number;
+}
+
+export interface VerifyJob {
+  readonly system: string;
+  readonly key: Hash;
+  /** Public values that the task implies, derived here, never taken from a message. */
+  readonly values: Uint8Array;
+  /** Public values of the tasks that this one aggregates, in order; empty for others. */
+  readonly parts: readonly Uint8Array[];
+  readonly proof: Uint8Array;
+}
+
+/** Runs off the network's thread, under a deadline. A verifier that dies is a fault, never an answer. */
+export interface Verifier {
+  /** The payload must be the block's: a payload that does not hash to the block is the fault `payload.*`. */
+  prepare(job: PrepareJob, done: Done<Preparation & { readonly before: Uint8Array }>): Cancel;
+  /** `{ valid: false }` is objective: anyone else would find the same. `code` says why. */
+  verify(job: VerifyJob, done: Done<{ readonly valid: true } | { readonly valid: false; readonly code: string }>): Cancel;
+  close(): Promise<void>;
+}
+
+/** Log lines, counters and spans. `event` is a stable dotted name; values are JSON. */
+export interface Telemetry {
+  emit(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  count(name: string, label: string): void;
+}

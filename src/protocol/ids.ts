@@ -1,0 +1,55 @@
+/**
+ * Names of things: keys, hashes and the ids derived from them.
+ *
+ * Inside the node an id is lower-case hex (it is a map key and it is printed); on the wire it is bytes.
+ */
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, hexToBytes, concatBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+
+/** 32 bytes as 64 lower-case hex digits. */
+export type Hash = string;
+/** An Ed25519 public key as 64 lower-case hex digits. The same key is the node's libp2p peer id. */
+export type Key = string;
+
+export const ZERO_HASH: Hash = "0".repeat(64);
+
+const HEX_32 = /^[0-9a-f]{64}$/;
+
+export function isHash(text: string): boolean {
+  return HEX_32.test(text);
+}
+
+/** SHA-256 with a domain in front: no two kinds of hash can be taken for one another. */
+export function domainHash(domain: string, ...parts: readonly Uint8Array[]): Hash {
+  return bytesToHex(domainDigest(domain, ...parts));
+}
+
+export function domainDigest(domain: string, ...parts: readonly Uint8Array[]): Uint8Array {
+  return sha256(concatBytes(utf8ToBytes(`proofmesh/${domain}/1\0`), ...parts));
+}
+
+/** The name of an artefact: plain SHA-256, so that any tool can check the file. */
+export function artefactHash(bytes: Uint8Array): Hash {
+  return bytesToHex(sha256(bytes));
+}
+
+/**
+ * A block is its hash, never its height: a reorg is two blocks with one parent. The chain id is part of the id because
+ * chains that split share hashes.
+ */
+export function blockId(network: Hash, chain: number, hash: Hash): Hash {
+  return domainHash("block", hexToBytes(network), u64(chain), hexToBytes(hash));
+}
+
+/** Any node derives the same tasks from the announcement alone, so nobody has to publish them. */
+export function taskId(network: Hash, block: Hash, stage: string, index: number): Hash {
+  return domainHash("task", hexToBytes(network), hexToBytes(block), u64(index), utf8ToBytes(stage));
+}
+
+/** Big-endian 64 bits of a safe non-negative integer. */
+export function u64(value: number): Uint8Array {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a safe non-negative integer: ${value}`);
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(value));
+  return bytes;
+}

@@ -1,0 +1,62 @@
+/**
+ * What a node makes of something that it was sent.
+ *
+ * `reject` is for what the sender itself is answerable for (size, shape, signature) and costs it its score; what only
+ * our own state makes unacceptable is `ignore`, or a node that lags would cut itself off from its peers.
+ */
+export type Verdict =
+  | { readonly kind: "accept" }
+  | { readonly kind: "ignore"; readonly code: Refusal }
+  | { readonly kind: "reject"; readonly code: Refusal };
+
+export const ACCEPT: Verdict = { kind: "accept" };
+
+export function ignore(code: Refusal): Verdict {
+  return { kind: "ignore", code };
+}
+
+export function reject(code: Refusal): Verdict {
+  return { kind: "reject", code };
+}
+
+/** Every refusal has a code; the code is also the metric's label and the name of the test. */
+export type Refusal =
+  // shape
+  | "message.too-large"
+  | "message.malformed"
+  | "message.not-canonical"
+  | "message.empty"
+  | "message.root-mismatch"
+  // signature
+  | "signature.malformed"
+  | "signature.invalid"
+  | "author.unknown"
+  | "author.out"
+  | "author.role"
+  // log
+  | "batch.known"
+  | "batch.equivocation"
+  | "batch.chain-broken"
+  | "batch.too-far"
+  // state
+  | "block.unknown"
+  | "block.chain-unknown"
+  | "block.workflow-unknown"
+  | "block.contradicts-source"
+  | "block.too-far"
+  | "block.cancelled"
+  | "task.unknown"
+  | "task.complete"
+  | "attempt.not-open"
+  | "claim.not-owner"
+  | "claim.capacity"
+  | "claim.duplicate"
+  | "receipt.not-roster"
+  | "receipt.wrong-key"
+  | "receipt.wrong-values"
+  | "receipt.too-many"
+  | "vote.duplicate"
+  | "vote.not-attester"
+  | "certificate.invalid"
+  | "hold.full"
+  | "peer.flood";
