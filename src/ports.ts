@@ -38,11 +38,8 @@ export interface Signer {
   sign(message: Uint8Array): Uint8Array;
 }
 
-/**
- * The equation of an Ed25519 signature, without the strict checks round it (`protocol/signing.ts` does those).
- * Native in a node; a keyed hash in most simulations.
- */
-export type Equation = (signature: Uint8Array, message: Uint8Array, key: Uint8Array) => boolean;
+/** Native in a node; a keyed hash in most simulations. */
+export type { Equation } from "./protocol/signing.ts";
 
 /**
  * The node's own feed, durable before it is sent.

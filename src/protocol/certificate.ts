@@ -1,0 +1,205 @@
+/**
+ * The barrier certificate: one file that says which proofs complete a block, signed by a quorum of attesters, and that
+ * anybody checks with nothing but the manifest.
+ *
+ * The file has one legal form (canonical JSON and one newline), every signature in it must hold and every signer must
+ * be an attester, so no byte of it can change unnoticed.
+ */
+import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { z } from "zod";
+import { openVote } from "./batch.ts";
+import { blockId, domainHash, type Hash, type Key } from "./ids.ts";
+import { CERTIFICATE_BYTES_MAX } from "./limits.ts";
+import type { Manifest } from "./manifest.ts";
+import { encodeEntry, type Vote } from "./messages.ts";
+import { canonicalJson, checkShape, describeShapeError } from "./shape.ts";
+import type { Equation } from "./signing.ts";
+import { type Stage, stagesOf } from "./workflow.ts";
+
+const hash = z.string("64 lower-case hex digits").regex(/^[0-9a-f]{64}$/, "64 lower-case hex digits");
+const bytes = z.string("lower-case hex").regex(/^(?:[0-9a-f]{2})*$/, "lower-case hex");
+const count = z.number("a whole number").int("a whole number").min(0, "a whole number, 0 or more").max(Number.MAX_SAFE_INTEGER, "a safe whole number");
+const text = z.string("a name").regex(/^[a-z0-9][a-z0-9._-]{0,31}$/, "a name");
+
+const CONTENT = z.strictObject({
+  network: hash,
+  chain: count,
+  height: count,
+  /** The block's hash and its parent's, as the chain names them. */
+  hash,
+  parent: hash,
+  /** Starts a run of blocks: no certificate of its parent exists. */
+  start: z.boolean("true or false"),
+  workflow: text,
+  items: count,
+  /** SHA-256 of the block's own bytes. */
+  payload: hash,
+  /** The chain's running commitment before and after the block. */
+  before: bytes,
+  after: bytes,
+  tasks: z.array(
+    z.strictObject({
+      stage: text,
+      index: count,
+      system: text,
+      /** SHA-256 of the verifying key. */
+      key: hash,
+      attempt: count,
+      prover: hash,
+      /** Whether a quorum certified that this prover was assigned the task and is to be paid. */
+      credited: z.boolean("true or false"),
+      /** SHA-256 of the proof, and its size in bytes. */
+      artefact: hash,
+      bytes: count,
+    }),
+  ),
+});
+
+const FILE = z.strictObject({
+  kind: z.literal("barrier", '"barrier"'),
+  version: z.literal(1, "1"),
+  content: CONTENT,
+  votes: z.array(z.strictObject({ head: bytes, index: count, path: z.array(hash), signature: bytes })),
+});
+
+export type BarrierContent = z.infer<typeof CONTENT>;
+export type BarrierTask = BarrierContent["tasks"][number];
+
+export interface Certificate {
+  readonly content: BarrierContent;
+  /** Hash of the content: two certificates with one content certify the same, whoever signed them. */
+  readonly contentHash: Hash;
+  readonly block: Hash;
+  readonly signers: readonly Key[];
+}
+
+export type CertificateFault =
+  | "certificate.too-large"
+  | "certificate.malformed"
+  | "certificate.not-canonical"
+  | "certificate.other-network"
+  | "certificate.tasks"
+  | "certificate.signature"
+  | "certificate.signer"
+  | "certificate.quorum";
+
+export type CheckedCertificate =
+  | { readonly ok: true; readonly value: Certificate }
+  | { readonly ok: false; readonly code: CertificateFault; readonly message: string };
+
+export function contentHash(content: BarrierContent): Hash {
+  return domainHash("barrier", utf8ToBytes(canonicalJson(content)));
+}
+
+/** The file's bytes. Votes are put in the order of their heads, so that one set of votes makes one file. */
+export function encodeCertificate(content: BarrierContent, votes: readonly Vote[]): Uint8Array {
+  const shown = votes
+    .map((vote) => ({
+      head: bytesToHex(vote.head),
+      index: vote.index,
+      path: vote.path.map((sibling) => bytesToHex(sibling)),
+      signature: bytesToHex(vote.signature),
+    }))
+    .sort((a, b) => (a.head < b.head ? -1 : 1));
+  return utf8ToBytes(`${canonicalJson({ kind: "barrier", version: 1, content, votes: shown })}\n`);
+}
+
+/** Reads and checks a certificate against the manifest alone. The proofs it names are checked by whoever has them. */
+export function checkCertificate(manifest: Manifest, file: Uint8Array, equation: Equation): CheckedCertificate {
+  const no = (code: CertificateFault, message: string): CheckedCertificate => ({ ok: false, code, message });
+  if (file.length > CERTIFICATE_BYTES_MAX) {
+    return no("certificate.too-large", `the file has ${file.length} bytes; allowed: ${CERTIFICATE_BYTES_MAX}`);
+  }
+  const json = parse(file);
+  const shaped = checkShape(FILE, json);
+  if (!shaped.ok) {
+    const [first] = shaped.errors;
+    return no("certificate.malformed", first === undefined ? "no certificate" : describeShapeError(first, "certificate"));
+  }
+  const { content, votes } = shaped.value;
+  if (!sameText(file, `${canonicalJson(shaped.value)}\n`)) {
+    return no("certificate.not-canonical", "the file is not canonical JSON followed by one newline");
+  }
+  if (content.network !== manifest.network) {
+    return no("certificate.other-network", `it is of network ${content.network}; the manifest is ${manifest.network}`);
+  }
+  const tasks = checkTasks(manifest, content);
+  if (tasks !== null) return no("certificate.tasks", tasks);
+  return checkVotes(manifest, content, votes, equation);
+}
+
+function checkVotes(
+  manifest: Manifest,
+  content: BarrierContent,
+  votes: z.infer<typeof FILE>["votes"],
+  equation: Equation,
+): CheckedCertificate {
+  const block = blockId(manifest.network, content.chain, content.hash);
+  const digest = contentHash(content);
+  const entry = encodeEntry({ kind: "barrier", block, content: digest });
+  const signers: Key[] = [];
+  let before = "";
+  for (const [at, vote] of votes.entries()) {
+    const opened = openVote(manifest.network, { ...fromHex(vote), entry }, equation);
+    if (opened === null) {
+      return { ok: false, code: "certificate.signature", message: `votes[${at}] does not sign this content` };
+    }
+    if (!manifest.weights.has(opened.author) || signers.includes(opened.author)) {
+      const why = signers.includes(opened.author) ? "has signed before" : "is no attester of this network";
+      return { ok: false, code: "certificate.signer", message: `votes[${at}]: ${opened.author} ${why}` };
+    }
+    if (vote.head <= before) return { ok: false, code: "certificate.not-canonical", message: `votes[${at}] is out of order` };
+    before = vote.head;
+    signers.push(opened.author);
+  }
+  const weight = signers.reduce((sum, key) => sum + (manifest.weights.get(key) ?? 0), 0);
+  if (weight < manifest.quorum) {
+    return { ok: false, code: "certificate.quorum", message: `signed by weight ${weight}; a quorum is ${manifest.quorum}` };
+  }
+  return { ok: true, value: { content, contentHash: digest, block, signers } };
+}
+
+/** Whether the content names exactly the tasks that the manifest's workflow asks for; a sentence if not. */
+function checkTasks(manifest: Manifest, content: BarrierContent): string | null {
+  const stages: readonly Stage[] | null = stagesOf(manifest, content.workflow, content.items);
+  if (stages === null) return `the manifest has no workflow "${content.workflow}"`;
+  const wanted = stages.flatMap((stage) => Array.from({ length: stage.count }, (_, index) => ({ stage, index })));
+  if (wanted.length !== content.tasks.length) {
+    return `it names ${content.tasks.length} tasks; the workflow asks for ${wanted.length}`;
+  }
+  for (const [at, { stage, index }] of wanted.entries()) {
+    const task = content.tasks[at];
+    if (task?.stage !== stage.name || task.index !== index || task.system !== stage.system || task.key !== stage.key) {
+      return `tasks[${at}] is not task ${index} of stage "${stage.name}" under the manifest's key`;
+    }
+  }
+  return null;
+}
+
+function fromHex(vote: z.infer<typeof FILE>["votes"][number]): Omit<Vote, "entry"> {
+  return {
+    head: hexToBytes(vote.head),
+    signature: hexToBytes(vote.signature),
+    index: vote.index,
+    path: vote.path.map((sibling) => hexToBytes(sibling)),
+  };
+}
+
+/** The JSON in the file; certificates are ASCII, so no decoder is needed and no other byte is legal. */
+function parse(file: Uint8Array): unknown {
+  try {
+    return JSON.parse(ascii(file)) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function ascii(file: Uint8Array): string {
+  let out = "";
+  for (let at = 0; at < file.length; at += 8192) out += String.fromCharCode(...file.subarray(at, at + 8192));
+  return out;
+}
+
+function sameText(file: Uint8Array, expected: string): boolean {
+  return ascii(file) === expected;
+}

@@ -1,0 +1,29 @@
+/** Hard limits of the protocol. Equal on every node, because what one refuses no other may rest a decision on. */
+
+/** A batch as sent. Gossip frames must stay far below libp2p's 4 MiB or two honest nodes part for good. */
+export const MESSAGE_BYTES_MAX: number = 64 * 1024;
+/** Entries in one batch; a busy node sends the next batch a moment later. */
+export const BATCH_ENTRIES_MAX = 256;
+/** Proofs up to this size travel inside the receipt: one round trip less for every attester. */
+export const INLINE_BYTES_MAX = 2 * 1024;
+/** Public values of one task. */
+export const VALUES_BYTES_MAX = 4 * 1024;
+/** A proof fetched as an artefact, unless the manifest allows less. */
+export const PROOF_BYTES_MAX: number = 16 * 1024 * 1024;
+/** A block's payload. Ethereum's gossip limit for a block is 10 MiB. */
+export const PAYLOAD_BYTES_MAX: number = 16 * 1024 * 1024;
+/** Votes that a claim carries, and attesters that a manifest may name: a quorum of them must fit a message. */
+export const ATTESTERS_MAX = 100;
+/** Tasks that one beat covers. */
+export const BEAT_TASKS_MAX = 64;
+/** Feeds and chains that one frontier names. */
+export const FRONTIER_MAX = 4096;
+/** Attempts of one task: past it nothing new is voted and an operator has to look. */
+export const ATTEMPTS_MAX = 1_000;
+/** Depth of a batch's Merkle tree: BATCH_ENTRIES_MAX is 2^8. */
+export const PATH_MAX = 8;
+/** A receipt repeated with other proofs of the same task by the same prover. */
+export const RECEIPTS_PER_PROVER_MAX = 2;
+/** A certificate file; the content of a block with thousands of tasks stays below it. */
+export const CERTIFICATE_BYTES_MAX: number = 1024 * 1024;
+export const MANIFEST_BYTES_MAX: number = 1024 * 1024;

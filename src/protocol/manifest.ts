@@ -1,0 +1,267 @@
+/**
+ * The network manifest: one file, equal on every node, that says who may do what and how blocks are proven.
+ *
+ * Its hash is the network id, which is in every signing domain, topic and stream protocol, so nothing signed for one
+ * network is valid on another. The hash is taken over the canonical JSON, so how the file is laid out does not matter.
+ */
+import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { z } from "zod";
+import { domainHash, type Hash, type Key } from "./ids.ts";
+import { ATTESTERS_MAX, MANIFEST_BYTES_MAX } from "./limits.ts";
+import { canonicalJson, checkShape, type Shaped, type ShapeError } from "./shape.ts";
+import { isStrictKey } from "./signing.ts";
+
+const key = z.string("a public key of 64 lower-case hex digits").refine(
+  (text) => /^[0-9a-f]{64}$/.test(text) && isStrictKey(hexToBytes(text)),
+  "a public key of 64 lower-case hex digits (canonical, not of small order)",
+);
+const hash = z.string("a SHA-256 of 64 lower-case hex digits").regex(/^[0-9a-f]{64}$/, "a SHA-256 of 64 lower-case hex digits");
+const label = z
+  .string("a name of 1 to 32 characters a-z, 0-9, '.', '_', '-'")
+  .regex(/^[a-z0-9][a-z0-9._-]{0,31}$/, "a name of 1 to 32 characters a-z, 0-9, '.', '_', '-', the first a letter or digit");
+
+function int(min: number, max: number, unit = ""): z.ZodType<number> {
+  const allowed = `a whole number from ${min} to ${max}${unit === "" ? "" : ` ${unit}`}`;
+  return z.number(allowed).int(allowed).min(min, allowed).max(max, allowed);
+}
+
+const list = "a list";
+const stage = z.strictObject(
+  {
+    name: label,
+    system: label,
+    /** Name of an entry of `keys`. */
+    key: label,
+    /** How many tasks: at least this many shards, and one more for every `itemsMax` items; or one that takes a stage. */
+    tasks: z.union(
+      [
+        z.strictObject({ shards: int(1, 256), itemsMax: int(1, 4096) }),
+        z.strictObject({ takes: label }),
+      ],
+      'either {"shards": n, "itemsMax": n} or {"takes": "an earlier stage"}',
+    ),
+    /** A prover that shows no progress for this long loses the task. */
+    leaseMs: int(200, 3_600_000, "ms").optional(),
+    /** No attempt may last longer, whatever its beats say. */
+    limitMs: int(500, 86_400_000, "ms"),
+  },
+  "a stage",
+);
+
+const SCHEMA = z.strictObject(
+  {
+    format: z.literal(1, "1"),
+    name: label,
+    attesters: z
+      .array(z.strictObject({ key, weight: int(1, 1000) }, '{"key", "weight"}'), list)
+      .min(1, `1 to ${ATTESTERS_MAX} attesters`)
+      .max(ATTESTERS_MAX, `1 to ${ATTESTERS_MAX} attesters`),
+    sources: z.array(key, list).max(100, "at most 100 keys"),
+    provers: z.strictObject(
+      {
+        admission: z.enum(["open", "list"], '"open" or "list"'),
+        list: z.array(z.strictObject({ key, slots: int(1, 64), weight: int(1, 16) }, '{"key", "slots", "weight"}'), list).max(1000, "at most 1000 provers"),
+      },
+      '{"admission", "list"}',
+    ),
+    chains: z
+      .array(
+        z.strictObject(
+          {
+            id: int(1, Number.MAX_SAFE_INTEGER),
+            /** The height where proving starts, or "any": each announced run of blocks starts where it starts. */
+            start: z.union([int(0, Number.MAX_SAFE_INTEGER), z.literal("any")], 'a height, or "any"'),
+            confirmations: int(0, 10_000),
+            workflow: label,
+          },
+          "a chain",
+        ),
+        list,
+      )
+      .min(1, "1 to 100 chains")
+      .max(100, "1 to 100 chains"),
+    workflows: z.record(
+      label,
+      z.strictObject(
+        {
+          /** How many blocks of a chain may be in proof at once. */
+          window: int(1, 1024),
+          stages: z.array(stage, list).min(1, "1 to 16 stages").max(16, "1 to 16 stages"),
+        },
+        '{"window", "stages"}',
+      ),
+      "an object of workflows",
+    ),
+    keys: z.record(
+      label,
+      z.strictObject(
+        {
+          system: label,
+          /** The verifying key's own bytes. */
+          verifyingKey: z.base64("base64").max(200_000, "at most 200,000 characters"),
+          /** Larger files a prover needs, by the name its adapter knows; fetched from peers by hash. */
+          files: z.record(label, z.strictObject({ hash, bytes: int(1, 1 << 30) }, '{"hash", "bytes"}'), "an object of files"),
+        },
+        '{"system", "verifyingKey", "files"}',
+      ),
+      "an object of keys",
+    ),
+    timing: z.strictObject(
+      {
+        /** An owner that has not claimed by then loses its turn; grows 1.5 times an attempt up to the maximum. */
+        claimWindowMs: int(50, 60_000, "ms"),
+        claimWindowMsMax: int(50, 600_000, "ms"),
+        heartbeatMs: int(50, 60_000, "ms"),
+        leaseMs: int(200, 3_600_000, "ms"),
+        /** How often two nodes compare what they have. */
+        syncMs: int(100, 60_000, "ms"),
+      },
+      "timing",
+    ),
+    limits: z.strictObject(
+      {
+        proofBytesMax: int(1, 1 << 24, "bytes"),
+        /** Claims of one prover that may be open at once, per slot. */
+        claimsPerSlotMax: int(1, 64),
+        /** Certified blocks whose entries are kept for peers that lag. */
+        retentionBlocks: int(1, 100_000),
+      },
+      "limits",
+    ),
+    bootstrap: z.array(z.string("a multiaddr").min(1, "a multiaddr").max(256, "a multiaddr"), list).max(64, "at most 64 addresses"),
+  },
+  "a manifest object",
+);
+
+export type ManifestJson = z.infer<typeof SCHEMA>;
+export type StageJson = ManifestJson["workflows"][string]["stages"][number];
+
+/** A manifest whose every rule was checked, and what follows from it. */
+export interface Manifest {
+  readonly json: ManifestJson;
+  readonly network: Hash;
+  /** The canonical JSON, as served to nodes that join. */
+  readonly bytes: Uint8Array;
+  readonly weights: ReadonlyMap<Key, number>;
+  readonly weight: number;
+  /** floor(2n/3)+1: two quorums share an honest attester. */
+  readonly quorum: number;
+  /** f+1: at least one of them is honest. */
+  readonly oneHonest: number;
+  readonly sources: ReadonlySet<Key>;
+  /** Hash of the verifying key, by the key's name. */
+  readonly keyHashes: ReadonlyMap<string, Hash>;
+}
+
+/** The JSON Schema of a manifest, for editors. */
+export function manifestSchema(): unknown {
+  return z.toJSONSchema(SCHEMA, { unrepresentable: "any" });
+}
+
+/** Reads a manifest from its JSON value; all errors at once, each with its place. */
+export function readManifest(input: unknown): Shaped<Manifest> {
+  const shaped = checkShape(SCHEMA, input);
+  if (!shaped.ok) return shaped;
+  const errors = crossCheck(shaped.value);
+  if (errors.length > 0) return { ok: false, errors };
+  return { ok: true, value: derive(shaped.value) };
+}
+
+function derive(json: ManifestJson): Manifest {
+  const bytes = utf8ToBytes(canonicalJson(json));
+  const weight = json.attesters.reduce((sum, attester) => sum + attester.weight, 0);
+  return {
+    json,
+    network: domainHash("manifest", bytes),
+    bytes,
+    weights: new Map(json.attesters.map((attester) => [attester.key, attester.weight])),
+    weight,
+    quorum: Math.floor((2 * weight) / 3) + 1,
+    oneHonest: Math.floor((weight - 1) / 3) + 1,
+    sources: new Set(json.sources),
+    keyHashes: new Map(Object.entries(json.keys).map(([name, entry]) => [name, keyHash(entry.verifyingKey)])),
+  };
+}
+
+/** The name of a verifying key: SHA-256 of its bytes. */
+function keyHash(base64: string): Hash {
+  return bytesToHex(sha256(decodeBase64(base64)));
+}
+
+/** Base64 without an ambient decoder: the pure folders have none. */
+export function decodeBase64(text: string): Uint8Array {
+  const bytes: number[] = [];
+  let [buffer, bits] = [0, 0];
+  for (const char of text.replace(/=+$/, "")) {
+    buffer = ((buffer << 6) | BASE64.indexOf(char)) & 0xffffff;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    bytes.push((buffer >> bits) & 0xff);
+  }
+  return Uint8Array.from(bytes);
+}
+
+const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/** What one field alone cannot say: duplicates, names that lead nowhere, times that contradict each other. */
+function crossCheck(json: ManifestJson): ShapeError[] {
+  const errors: ShapeError[] = [];
+  const wrong = (path: string, value: unknown, allowed: string) => errors.push({ path, value, allowed });
+  duplicates(json.attesters.map((attester) => attester.key)).forEach((at) =>
+    wrong(`attesters[${at}].key`, json.attesters[at]?.key, "a key that is not listed before"),
+  );
+  duplicates(json.provers.list.map((prover) => prover.key)).forEach((at) =>
+    wrong(`provers.list[${at}].key`, json.provers.list[at]?.key, "a key that is not listed before"),
+  );
+  duplicates(json.chains.map((chain) => chain.id)).forEach((at) =>
+    wrong(`chains[${at}].id`, json.chains[at]?.id, "a chain id that is not listed before"),
+  );
+  json.chains.forEach((chain, at) => {
+    if (!Object.hasOwn(json.workflows, chain.workflow)) {
+      wrong(`chains[${at}].workflow`, chain.workflow, `one of the workflows ${names(json.workflows)}`);
+    }
+  });
+  for (const [name, workflow] of Object.entries(json.workflows)) {
+    errors.push(...checkStages(`workflows.${name}.stages`, workflow.stages, json));
+  }
+  const { timing } = json;
+  if (timing.claimWindowMsMax < timing.claimWindowMs) {
+    wrong("timing.claimWindowMsMax", timing.claimWindowMsMax, `at least claimWindowMs (${timing.claimWindowMs})`);
+  }
+  if (timing.leaseMs < 4 * timing.heartbeatMs) {
+    wrong("timing.leaseMs", timing.leaseMs, `at least four heartbeats (${4 * timing.heartbeatMs})`);
+  }
+  if (canonicalJson(json).length > MANIFEST_BYTES_MAX) {
+    wrong("", canonicalJson(json).length, `a manifest of at most ${MANIFEST_BYTES_MAX} bytes`);
+  }
+  return errors;
+}
+
+function checkStages(path: string, stages: readonly StageJson[], json: ManifestJson): ShapeError[] {
+  const errors: ShapeError[] = [];
+  stages.forEach((each, at) => {
+    const wrong = (field: string, value: unknown, allowed: string) => errors.push({ path: `${path}[${at}].${field}`, value, allowed });
+    const earlier = stages.slice(0, at).map((before) => before.name);
+    if (earlier.includes(each.name)) wrong("name", each.name, "a name that no earlier stage has");
+    if ("takes" in each.tasks && !earlier.includes(each.tasks.takes)) {
+      wrong("tasks.takes", each.tasks.takes, earlier.length === 0 ? "nothing: the first stage has no earlier one" : `an earlier stage: ${earlier.join(", ")}`);
+    }
+    const entry = Object.hasOwn(json.keys, each.key) ? json.keys[each.key] : undefined;
+    if (entry === undefined) wrong("key", each.key, `one of the keys ${names(json.keys)}`);
+    else if (entry.system !== each.system) wrong("system", each.system, `the system of the key "${each.key}": ${entry.system}`);
+    if (each.leaseMs !== undefined && each.leaseMs < 4 * json.timing.heartbeatMs) {
+      wrong("leaseMs", each.leaseMs, `at least four heartbeats (${4 * json.timing.heartbeatMs})`);
+    }
+  });
+  return errors;
+}
+
+function duplicates(values: readonly unknown[]): number[] {
+  return values.flatMap((value, at) => (values.indexOf(value) < at ? [at] : []));
+}
+
+function names(record: object): string {
+  return Object.keys(record).join(", ");
+}

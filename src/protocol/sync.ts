@@ -1,0 +1,96 @@
+/** What two nodes say when they compare what they have: the pull that repairs what gossip lost. */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
+import type { Key } from "./ids.ts";
+import { FRONTIER_MAX } from "./limits.ts";
+import { FrontierSchema, type Frontier as FrontierMessage, SyncFrameSchema } from "./wire_pb.js";
+
+export interface Frontier {
+  /** By author: all batches below this number are here. */
+  readonly feeds: ReadonlyMap<Key, number>;
+  /** By chain: all certificates up to this height are here. */
+  readonly chains: ReadonlyMap<number, number>;
+}
+
+export type SyncFrame =
+  | { readonly kind: "frontier"; readonly frontier: Frontier }
+  | { readonly kind: "batch"; readonly bytes: Uint8Array }
+  | { readonly kind: "certificate"; readonly bytes: Uint8Array }
+  /** Batches of the author below `next` were compacted away where this comes from. */
+  | { readonly kind: "forgotten"; readonly author: Key; readonly next: number };
+
+export function encodeFrontier(frontier: Frontier): Uint8Array {
+  return toBinary(FrontierSchema, frontierMessage(frontier));
+}
+
+/** `null` for bytes that are no frontier. */
+export function decodeFrontier(bytes: Uint8Array): Frontier | null {
+  try {
+    return readFrontier(fromBinary(FrontierSchema, bytes, { readUnknownFields: false }));
+  } catch {
+    return null;
+  }
+}
+
+export function encodeSyncFrame(frame: SyncFrame): Uint8Array {
+  const kind = (() => {
+    switch (frame.kind) {
+      case "frontier":
+        return { case: "frontier" as const, value: frontierMessage(frame.frontier) };
+      case "batch":
+        return { case: "batch" as const, value: frame.bytes };
+      case "certificate":
+        return { case: "certificate" as const, value: frame.bytes };
+      case "forgotten":
+        return { case: "forgotten" as const, value: { author: hexToBytes(frame.author), next: BigInt(frame.next) } };
+    }
+  })();
+  return toBinary(SyncFrameSchema, create(SyncFrameSchema, { kind } as never));
+}
+
+export function decodeSyncFrame(bytes: Uint8Array): SyncFrame | null {
+  try {
+    const { kind } = fromBinary(SyncFrameSchema, bytes, { readUnknownFields: false });
+    switch (kind.case) {
+      case "frontier": {
+        const frontier = readFrontier(kind.value);
+        return frontier === null ? null : { kind: "frontier", frontier };
+      }
+      case "batch":
+      case "certificate":
+        return { kind: kind.case, bytes: kind.value };
+      case "forgotten":
+        return kind.value.author.length === 32 && kind.value.next <= MAX
+          ? { kind: "forgotten", author: bytesToHex(kind.value.author), next: Number(kind.value.next) }
+          : null;
+      case undefined:
+        return null;
+    }
+  } catch {
+    return null;
+  }
+}
+
+const MAX = BigInt(Number.MAX_SAFE_INTEGER);
+
+function frontierMessage(frontier: Frontier): FrontierMessage {
+  return create(FrontierSchema, {
+    feeds: [...frontier.feeds].slice(0, FRONTIER_MAX).map(([author, next]) => ({ author: hexToBytes(author), next: BigInt(next) })),
+    chains: [...frontier.chains].slice(0, FRONTIER_MAX).map(([chain, height]) => ({ chain: BigInt(chain), height: BigInt(height) })),
+  });
+}
+
+function readFrontier(message: FrontierMessage): Frontier | null {
+  if (message.feeds.length > FRONTIER_MAX || message.chains.length > FRONTIER_MAX) return null;
+  const feeds = new Map<Key, number>();
+  for (const { author, next } of message.feeds) {
+    if (author.length !== 32 || next > MAX) return null;
+    feeds.set(bytesToHex(author), Number(next));
+  }
+  const chains = new Map<number, number>();
+  for (const { chain, height } of message.chains) {
+    if (chain > MAX || height > MAX) return null;
+    chains.set(Number(chain), Number(height));
+  }
+  return { feeds, chains };
+}

@@ -1,0 +1,51 @@
+/**
+ * From a block's announcement to its tasks. Any node derives the same tasks from the announcement alone, so nobody has
+ * to publish them.
+ */
+import type { Hash } from "./ids.ts";
+import type { Manifest, StageJson } from "./manifest.ts";
+
+/** A task's place, in the order of the workflow. */
+export interface TaskPlace {
+  readonly stage: string;
+  readonly index: number;
+}
+
+export interface Stage {
+  readonly name: string;
+  readonly system: string;
+  /** Hash of the verifying key. */
+  readonly key: Hash;
+  /** The stage whose outputs this one takes, if any. */
+  readonly takes: string | null;
+  readonly count: number;
+  readonly leaseMs: number;
+  readonly limitMs: number;
+  /** Stages from here to the workflow's end, this one counted: what waits longest behind a task goes first. */
+  readonly pathLength: number;
+}
+
+/** The stages of a block with `items` transactions, in the order of the manifest. */
+export function stagesOf(manifest: Manifest, workflow: string, items: number): readonly Stage[] | null {
+  const json = manifest.json.workflows[workflow];
+  if (json === undefined) return null;
+  return json.stages.map((stage) => ({
+    name: stage.name,
+    system: stage.system,
+    key: manifest.keyHashes.get(stage.key) ?? "",
+    takes: "takes" in stage.tasks ? stage.tasks.takes : null,
+    count: countTasks(stage, items),
+    leaseMs: stage.leaseMs ?? manifest.json.timing.leaseMs,
+    limitMs: stage.limitMs,
+    pathLength: pathLength(json.stages, stage.name),
+  }));
+}
+
+function countTasks(stage: StageJson, items: number): number {
+  return "takes" in stage.tasks ? 1 : Math.max(stage.tasks.shards, Math.ceil(items / stage.tasks.itemsMax));
+}
+
+function pathLength(stages: readonly StageJson[], name: string): number {
+  const after = stages.filter((stage) => "takes" in stage.tasks && stage.tasks.takes === name);
+  return 1 + Math.max(0, ...after.map((stage) => pathLength(stages, stage.name)));
+}
