@@ -1,0 +1,52 @@
+/**
+ * Files that are either there whole or not there, after any crash.
+ *
+ * A rename replaces a name atomically, but it is durable only once its directory has been synced, and the new content
+ * only if the file was synced before.
+ */
+import fs from "node:fs";
+import path from "node:path";
+
+export const TEMPORARY_SUFFIX = ".tmp";
+
+/** Writes a small file durably; blocks, so only at start. Under a temporary name first, then renamed. */
+export function writeFileDurably(file: string, bytes: Uint8Array, mode: number): void {
+  const temporary = `${file}${TEMPORARY_SUFFIX}`;
+  fs.rmSync(temporary, { force: true });
+  const fd = fs.openSync(temporary, "wx", mode);
+  try {
+    // The mask of the process may have taken bits away or the file system may ignore the mode at creation.
+    fs.fchmodSync(fd, mode);
+    writeAllSync(fd, bytes, 0);
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+  fs.renameSync(temporary, file);
+  syncDirectory(path.dirname(file));
+}
+
+export function syncDirectory(directory: string): void {
+  const fd = fs.openSync(directory, "r");
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+export function writeAllSync(fd: number, bytes: Uint8Array, position: number): void {
+  for (let written = 0; written < bytes.length; ) {
+    written += fs.writeSync(fd, bytes, written, bytes.length - written, position + written);
+  }
+}
+
+/** `null` where there is no such file. */
+export function readIfThere(file: string): Buffer | null {
+  try {
+    return fs.readFileSync(file);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    throw error;
+  }
+}
