@@ -1,0 +1,18 @@
+import type { Fault } from "../ports.ts";
+
+/** A fault on its way through promises: `code` and `message` as in `Fault`. */
+export class NetworkFault extends Error implements Fault {
+  readonly code: string;
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? {} : { cause });
+    this.name = "NetworkFault";
+    this.code = code;
+  }
+}
+
+/** What went wrong, as a value. `code` names what libp2p could not. */
+export function faultOf(error: unknown, code: string): Fault {
+  if (error instanceof NetworkFault) return { code: error.code, message: error.message };
+  return { code, message: error instanceof Error ? error.message : String(error) };
+}

@@ -1,0 +1,231 @@
+/**
+ * The fast path: one topic, best effort to everyone.
+ *
+ * Gossipsub forgets and loses by design, so nothing here is a log. What matters is what a peer can do to us: every
+ * message passes the peer's token bucket before anything is decoded, the verdict is given at once, and what was
+ * rejected costs the sender its score.
+ */
+import { createHash } from "node:crypto";
+import { TopicValidatorResult, gossipsub } from "@chainsafe/libp2p-gossipsub";
+import type { GossipSub, GossipSubComponents, Message } from "@chainsafe/libp2p-gossipsub";
+import type { PeerId } from "@libp2p/interface";
+import type { Hash, Key } from "../protocol/ids.ts";
+import type { Clock, Telemetry, TransportHandler } from "../ports.ts";
+import { PeerBudget } from "./budget.ts";
+import { keyOfPeer } from "./identity.ts";
+import { GOSSIP, PEER, SCORE } from "./limits.ts";
+
+/** What we read of gossipsub beyond its public face; `openGossip` fails loudly if an upgrade moves it. */
+interface Inside {
+  readonly peers: ReadonlyMap<string, PeerId>;
+  readonly streamsInbound: ReadonlyMap<string, unknown>;
+  readonly streamsOutbound: ReadonlyMap<string, unknown>;
+  getScore(peer: string): number;
+  reportMessageValidationResult(id: string, source: string, acceptance: TopicValidatorResult): void;
+}
+
+export type GossipService = GossipSub & Inside;
+
+export function topicOf(network: Hash): string {
+  return `/proofmesh/${network.slice(0, 16)}/tasks/1`;
+}
+
+/**
+ * The message id covers the content: an id of author and number alone would hide equivocation, because every node
+ * would then see one version only.
+ */
+function messageId(message: Message): Uint8Array {
+  return createHash("sha256").update(message.topic).update(message.data).digest();
+}
+
+function idText(id: Uint8Array): string {
+  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString("base64");
+}
+
+/** The gossipsub service of libp2p. `score` is the application's part of a peer's score, by peer id. */
+export function gossipService(
+  topic: string,
+  peersExpected: number,
+  score: (peer: string) => number,
+): (components: GossipSubComponents) => GossipSub {
+  return gossipsub({
+    // Payloads carry their own signature; signing twice costs 470 us a delivery.
+    globalSignaturePolicy: "StrictNoSign",
+    msgIdFn: messageId,
+    msgIdToStrFn: idText,
+    // Unknown topics are the way to fill a node's memory.
+    allowedTopics: [topic],
+    maxTopicBytesPerPeer: GOSSIP.topicBytesPerPeer,
+    decodeRpcLimits: GOSSIP.decode,
+    maxInboundDataLength: GOSSIP.inboundFrameBytesMax,
+    maxOutboundBufferSize: GOSSIP.outboundBufferBytesMax,
+    maxInboundStreams: GOSSIP.streamsMax,
+    maxOutboundStreams: GOSSIP.streamsMax,
+    asyncValidation: true,
+    D: GOSSIP.D,
+    Dlo: GOSSIP.Dlo,
+    Dhi: GOSSIP.Dhi,
+    Dscore: GOSSIP.Dscore,
+    Dout: GOSSIP.Dout,
+    Dlazy: GOSSIP.Dlazy,
+    gossipFactor: GOSSIP.gossipFactor,
+    mcacheLength: GOSSIP.mcacheLength,
+    mcacheGossip: GOSSIP.mcacheGossip,
+    gossipsubIWantFollowupMs: GOSSIP.iwantFollowupMs,
+    seenTTL: GOSSIP.seenMs,
+    idontwantMinDataSize: GOSSIP.idontwantBytesMin,
+    heartbeatInterval: GOSSIP.heartbeatMs,
+    floodPublish: peersExpected <= GOSSIP.floodPeersMax,
+    batchPublish: true,
+    doPX: false,
+    fallbackToFloodsub: false,
+    emitSelf: false,
+    // Publishing must not throw at start-up: delivery is ensured by pulling.
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    runOnLimitedConnection: false,
+    scoreThresholds: SCORE.thresholds,
+    scoreParams: {
+      topicScoreCap: SCORE.topicScoreCap,
+      decayInterval: SCORE.decayIntervalMs,
+      decayToZero: SCORE.decayToZero,
+      retainScore: SCORE.retainMs,
+      appSpecificWeight: SCORE.appWeight,
+      appSpecificScore: score,
+      IPColocationFactorWeight: SCORE.colocationWeight,
+      IPColocationFactorThreshold: SCORE.colocationThreshold,
+      behaviourPenaltyWeight: SCORE.behaviourWeight,
+      behaviourPenaltyThreshold: SCORE.behaviourThreshold,
+      behaviourPenaltyDecay: SCORE.behaviourDecay,
+      topics: { [topic]: { ...TOPIC_DEFAULTS, ...SCORE.topic } },
+    },
+  });
+}
+
+/** The type wants every field; those of the parts that are off have no effect. */
+const TOPIC_DEFAULTS = {
+  meshMessageDeliveriesDecay: 0.5,
+  meshMessageDeliveriesCap: 100,
+  meshMessageDeliveriesThreshold: 20,
+  meshMessageDeliveriesWindow: 10,
+  meshMessageDeliveriesActivation: 5_000,
+  meshFailurePenaltyDecay: 0.5,
+} as const;
+
+export interface GossipOptions {
+  readonly topic: string;
+  readonly messageBytesMax: number;
+}
+
+export interface GossipModules {
+  readonly service: GossipSub;
+  readonly handler: Pick<TransportHandler, "message">;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  /** Whether the handler may be called. */
+  readonly live: () => boolean;
+  /** Called when a message was rejected: the score may have fallen below the graylist. */
+  readonly rejected: (from: Key) => void;
+  /** Called when a peer has been over its budget for too long. */
+  readonly flooded: (from: Key) => void;
+}
+
+export interface Gossip {
+  /** To be called once libp2p runs; before it nobody sends us anything. */
+  subscribe(): void;
+  publish(bytes: Uint8Array): void;
+}
+
+/** Connects the topic to the handler. */
+export function openGossip(options: GossipOptions, modules: GossipModules): Gossip {
+  const { topic, messageBytesMax } = options;
+  const { service, telemetry } = modules;
+  const inside = insideOf(service);
+  const budgets = new Map<Key, PeerBudget>();
+  service.topicValidators.set(topic, (peer, message) => validate(peer, message, options, modules, budgets));
+  service.addEventListener("gossipsub:message", ({ detail }) => {
+    // Only what the validator accepted comes here; the report is what makes gossipsub forward it.
+    inside.reportMessageValidationResult(
+      detail.msgId,
+      detail.propagationSource.toString(),
+      TopicValidatorResult.Accept,
+    );
+  });
+  return {
+    subscribe(): void {
+      service.subscribe(topic);
+    },
+    publish(bytes: Uint8Array): void {
+      if (bytes.length > messageBytesMax) {
+        telemetry.emit("network.publish-refused", { code: "message.too-large", bytes: bytes.length, messageBytesMax });
+        return;
+      }
+      service.publish(topic, bytes).catch((error: unknown) => {
+        telemetry.emit("network.publish-failed", { message: String(error) });
+      });
+    },
+  };
+}
+
+function validate(
+  peer: PeerId,
+  message: Message,
+  { messageBytesMax }: GossipOptions,
+  { handler, clock, telemetry, live, rejected, flooded }: GossipModules,
+  budgets: Map<Key, PeerBudget>,
+): TopicValidatorResult {
+  const from = keyOfPeer(peer);
+  if (from === null || !live()) return TopicValidatorResult.Ignore;
+  const now = clock.now();
+  const budget = budgetOf(from, now, budgets);
+  if (!budget.take(message.data.length, now)) {
+    telemetry.count("network.message", "peer.flood");
+    if (budget.overMs(now) > PEER.floodMsMax) flooded(from);
+    return TopicValidatorResult.Ignore;
+  }
+  if (message.data.length > messageBytesMax) {
+    telemetry.count("network.message", "message.too-large");
+    rejected(from);
+    return TopicValidatorResult.Reject;
+  }
+  try {
+    // A copy, because the bytes are a window on the whole frame, which one kept message would keep alive. (`slice` of
+    // what is really a Buffer would be no copy.)
+    const verdict = handler.message(new Uint8Array(message.data), from);
+    telemetry.count("network.message", verdict.kind === "accept" ? "accept" : verdict.code);
+    if (verdict.kind === "accept") return TopicValidatorResult.Accept;
+    if (verdict.kind === "ignore") return TopicValidatorResult.Ignore;
+    rejected(from);
+    return TopicValidatorResult.Reject;
+  } catch (error) {
+    // The handler never throws for a reason of its input: this is a broken invariant, and gossipsub would swallow it.
+    queueMicrotask(() => {
+      throw error;
+    });
+    return TopicValidatorResult.Ignore;
+  }
+}
+
+/** Budgets outlive connections, or a flooder would only have to redial. */
+function budgetOf(from: Key, now: number, budgets: Map<Key, PeerBudget>): PeerBudget {
+  const known = budgets.get(from);
+  if (known !== undefined) return known;
+  const { messagesPerSecond, bytesPerSecond, burst, budgetsMax } = PEER;
+  const budget = new PeerBudget({ perSecond: messagesPerSecond, burst }, { perSecond: bytesPerSecond, burst }, now);
+  budgets.set(from, budget);
+  const oldest = budgets.keys().next().value;
+  if (budgets.size > budgetsMax && oldest !== undefined) budgets.delete(oldest);
+  return budget;
+}
+
+export function insideOf(service: GossipSub): GossipService {
+  const inside = service as GossipService;
+  const whole =
+    inside.peers instanceof Map &&
+    inside.streamsInbound instanceof Map &&
+    inside.streamsOutbound instanceof Map &&
+    typeof inside.getScore === "function" &&
+    typeof inside.reportMessageValidationResult === "function";
+  if (!whole) throw new Error("this version of gossipsub hides its streams or scores; the watch cannot work");
+  return inside;
+}

@@ -1,0 +1,203 @@
+/**
+ * Every number of the network, with its reason.
+ *
+ * The options of libp2p and gossipsub have defaults for large public networks of strangers; measured on small ones
+ * some of them silence honest nodes and some punish nothing. What is set here was tested together.
+ */
+
+const KIB = 1024;
+const MIB: number = 1024 * 1024;
+
+/** Connections beyond those to members: joiners, observers, members of tomorrow. */
+export const CONNECTIONS_SPARE = 32;
+/** A node dials strangers until it has this many connections; members are dialled without such a target. */
+export const CONNECTIONS_TARGET = 16;
+
+export const LIBP2P = {
+  /** A dial is one TCP and one Noise handshake; what takes longer is not there. */
+  dialMsMax: 5_000,
+  addressDialMsMax: 3_000,
+  closeMsMax: 1_000,
+  /** Short, or peers that send nothing (slow loris) hold the pending slots. */
+  upgradeMsMax: 5_000,
+  negotiateMsMax: 5_000,
+  dialsMax: 16,
+  dialQueueMax: 128,
+  /** Addresses are hearsay: a peer must not make us knock on hundreds of doors. */
+  dialAddressesMax: 4,
+  /** The dead-peer detector besides TCP: a silent partition is noticed in 5 to 10 s. */
+  pingEveryMs: 5_000,
+  pingMsMax: 5_000,
+  tcpIdleMsMax: 60_000,
+  tcpBacklog: 16,
+  /** Worst buffer is connections x streams x window, so all three are small. */
+  streamsMax: 32,
+  earlyStreamsMax: 4,
+  windowBytesMax: 1 * MIB,
+  readBufferBytesMax: 1 * MIB,
+  writeBufferBytesMax: 4 * MIB,
+  keepAliveMs: 10_000,
+  identifyMsMax: 5_000,
+  observedAddressesMax: 4,
+} as const;
+
+/**
+ * Limits by host. Machines of one operator share an address behind NAT, and a test cluster shares loopback: there the
+ * default of five connections a second refuses honest nodes.
+ */
+export const PROFILES = {
+  public: { inboundPerSecond: 20, pendingMax: 16 },
+  local: { inboundPerSecond: 1_000, pendingMax: 200 },
+} as const;
+
+export const GOSSIP = {
+  /** Must exceed any honest frame: one frame above it parts two honest nodes until somebody hangs up. */
+  inboundFrameBytesMax: 2 * MIB,
+  /** Above it the stream is aborted; the watch then closes the connection and the keeper redials. */
+  outboundBufferBytesMax: 8 * MIB,
+  streamsMax: 4,
+  topicBytesPerPeer: 16 * KIB,
+  /** At least what honest peers pack: above a limit the whole frame is dropped. */
+  decode: {
+    maxSubscriptions: 32,
+    maxMessages: 256,
+    maxIhaveMessageIDs: 256,
+    maxIwantMessageIDs: 256,
+    maxIdontwantMessageIDs: 256,
+    maxControlMessages: 64,
+    maxPeerInfos: 8,
+  },
+  /** No gossip about messages: repair is our own pull protocol, and answers to IWANT above 4 MiB are never sent. */
+  Dlazy: 0,
+  gossipFactor: 0,
+  mcacheLength: 3,
+  mcacheGossip: 1,
+  iwantFollowupMs: 5_000,
+  seenMs: 120_000,
+  /** Up to 32 nodes: a mesh so dense that one message is two hops from everybody. */
+  D: 8,
+  Dlo: 6,
+  Dhi: 16,
+  Dscore: 4,
+  Dout: 3,
+  /** Flooding what we publish costs egress times peers and saves a hop; above this many peers it is not worth it. */
+  floodPeersMax: 64,
+  /** Smaller messages arrive before an IDONTWANT about them would. */
+  idontwantBytesMin: 16 * KIB,
+  heartbeatMs: 1_000,
+} as const;
+
+/** With defaults 40 invalid messages a second kept a positive score for ever; with these 3 to 80 end a peer. */
+export const SCORE = {
+  topicScoreCap: 20,
+  decayIntervalMs: 1_000,
+  decayToZero: 0.01,
+  retainMs: 3_600_000,
+  appWeight: 10,
+  member: 5,
+  /** One strike (a flood) is -300 at first: four in a row reach the graylist. */
+  strike: -30,
+  strikeHalfLifeMs: 60_000,
+  strikesMax: 1_024,
+  /** Off: sixteen nodes behind one address would go silent. */
+  colocationWeight: 0,
+  colocationThreshold: 10,
+  behaviourWeight: -10,
+  behaviourThreshold: 2,
+  behaviourDecay: 0.9,
+  topic: {
+    topicWeight: 1,
+    timeInMeshWeight: 0.01,
+    timeInMeshQuantum: 12_000,
+    timeInMeshCap: 300,
+    firstMessageDeliveriesWeight: 0.5,
+    firstMessageDeliveriesDecay: 0.9,
+    firstMessageDeliveriesCap: 20,
+    /** Penalties for silence need a measured rate; a quiet network has none. */
+    meshMessageDeliveriesWeight: 0,
+    meshFailurePenaltyWeight: 0,
+    invalidMessageDeliveriesWeight: -20,
+    invalidMessageDeliveriesDecay: 0.98,
+  },
+  /** Wide enough for a few mistakes: one rejected message is -20, seven in a burst -980. */
+  thresholds: {
+    gossipThreshold: -100,
+    publishThreshold: -500,
+    graylistThreshold: -1_000,
+    acceptPXThreshold: 1_000,
+    opportunisticGraftThreshold: 1,
+  },
+} as const;
+
+/** What one peer may send, and for how long it may send more. Bursts are honest: repair and start-up are bursts. */
+export const PEER = {
+  messagesPerSecond: 200,
+  bytesPerSecond: 2 * MIB,
+  burst: 4,
+  /** libp2p 3 buffers what we do not read; only hanging up stops a flood. */
+  floodMsMax: 2_000,
+  budgetsMax: 1_024,
+} as const;
+
+export const WATCH = {
+  everyMs: 1_000,
+  /** Heartbeats without gossip streams before a connection that had them counts as deaf. */
+  deafBeats: 3,
+  /** The same for one that is still opening them: on a loaded machine that takes seconds. */
+  deafBeatsAtFirst: 10,
+  /** A connection that never speaks gossip (a joiner fetching a manifest) may last this long. */
+  strangerMsMax: 30_000,
+  /** How fast a peer is announced as up while its streams are still opening. */
+  readyEveryMs: 25,
+} as const;
+
+export const BAN = {
+  firstMs: 600_000,
+  longestMs: 86_400_000,
+  /** Who was good for this long after its ban starts again at the first term. */
+  forgetMs: 604_800_000,
+  peersMax: 1_024,
+} as const;
+
+export const REQUEST = {
+  bodyBytesMax: 64 * KIB,
+  /** A certificate of the largest size and batches beside it. */
+  responseBytesMax: 2 * MIB,
+  framesMax: 4_096,
+  concurrentMax: 4,
+  /** The client waits in line for its own four slots. */
+  waitingMax: 256,
+  /** For the server: reading the request, and everything. */
+  readMsMax: 5_000,
+  serveMsMax: 60_000,
+  artefactFrameBytes: 256 * KIB,
+  artefactBytesMax: 16 * MIB,
+  /** Files held in memory at once for all peers together: 16 x 16 MiB. */
+  artefactsServedMax: 16,
+  manifestBytesMax: 1 * MIB,
+} as const;
+
+/** Requests a second, by peer and protocol. One proof is one artefact, so theirs follows the rate of tasks. */
+export const REQUESTS_PER_SECOND = { sync: 8, manifest: 8, peers: 8, artefact: 128 } as const;
+
+export const KEEPER = {
+  everyMs: 250,
+  backoffFirstMs: 1_000,
+  backoffLongestMs: 30_000,
+  /** A connection that lasted this long was a good one: the next loss starts at the first backoff again. */
+  steadyMs: 10_000,
+  dialsMax: 8,
+  exchangeEveryMs: 5_000,
+  exchangeMsMax: 5_000,
+  exchangePeersMax: 64,
+  exchangeBytesMax: 64 * KIB,
+  peersKnownMax: 512,
+  addressesOwnMax: 4,
+  addressesHeardMax: 4,
+  addressCharsMax: 128,
+  /** Strangers are given up after this many failures; members and bootstrap addresses never. */
+  strangerFailuresMax: 5,
+} as const;
+
+/** `close` is bounded: what has not ended by then is cut. */
+export const CLOSE_MS_MAX = 3_000;

@@ -1,0 +1,317 @@
+/**
+ * The network: Transport on libp2p.
+ *
+ * This file only composes. The fast path is `gossip.ts`; what peers ask each other is `requests.ts` and `serve.ts`;
+ * who is there is `presence.ts`; that they stay there is `keeper.ts`.
+ */
+import type { GossipSub } from "@chainsafe/libp2p-gossipsub";
+import type { Libp2p } from "@libp2p/interface";
+import type { Multiaddr } from "@multiformats/multiaddr";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import type { Hash, Key } from "../protocol/ids.ts";
+import type {
+  Artefacts,
+  Cancel,
+  Clock,
+  Done,
+  Request,
+  Result,
+  Telemetry,
+  Transport,
+  TransportHandler,
+} from "../ports.ts";
+import { configuredAddress, reachOf } from "./addresses.ts";
+import { fetchArtefact } from "./artefact.ts";
+import { Bans } from "./bans.ts";
+import { NetworkFault } from "./fault.ts";
+import { gossipService, insideOf, openGossip, topicOf } from "./gossip.ts";
+import type { Gossip } from "./gossip.ts";
+import { peerOfKey, privateKeyOfSeed } from "./identity.ts";
+import { Keeper } from "./keeper.ts";
+import { createGater, createNode } from "./libp2p.ts";
+import type { Profile } from "./libp2p.ts";
+import { CLOSE_MS_MAX, KEEPER } from "./limits.ts";
+import { Presence, Strikes } from "./presence.ts";
+import { Requests } from "./requests.ts";
+import { protocolOf, serve } from "./serve.ts";
+import { collect, exchange } from "./streams.ts";
+
+export interface NetworkOptions {
+  /** Id of the network: peers of another one find no common topic and no common protocol. */
+  readonly network: Hash;
+  /** 32 secret bytes; the node's key is its peer id. */
+  readonly seed: Uint8Array;
+  readonly listen: readonly string[];
+  /** Told to others instead of what the sockets say: behind NAT, or where listening is on all interfaces. */
+  readonly announce?: readonly string[];
+  readonly bootstrap: readonly string[];
+  /** Keys that the manifest names. They are dialled for ever and keep their connections when there are too many. */
+  readonly members: readonly Key[];
+  /** Bytes served to joiners. */
+  readonly manifest: Uint8Array;
+  /** `local` lifts the limits by host, for many nodes on one machine. */
+  readonly profile?: Profile;
+  readonly messageBytesMax: number;
+  /** Where bans survive a restart. */
+  readonly banFile?: string;
+}
+
+export interface NetworkModules {
+  readonly handler: TransportHandler;
+  readonly artefacts: Artefacts;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+}
+
+export interface Network extends Transport {
+  readonly key: Key;
+  /** Full addresses, with the peer id at the end. */
+  addresses(): string[];
+  setMembers(keys: readonly Key[]): void;
+  /** Bounded to a few seconds; the handler is not called from now on, pending requests end with `network.closed`. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts listening and dialling. Rejects with a `Fault`: `config.address` (an address that is none), `listen.in-use`,
+ * `listen.failed`, `config.ban-file`. The handler is called only after the promise has been resolved.
+ */
+export async function createNetwork(options: NetworkOptions, modules: NetworkModules): Promise<Network> {
+  const { clock, telemetry } = modules;
+  const bootstrap = options.bootstrap.map((text) => configuredAddress(text, "bootstrap"));
+  const listen = options.listen.map((text) => configuredAddress(text, "listen"));
+  for (const text of options.announce ?? []) configuredAddress(text, "announce");
+  const bans = new Bans(options.banFile, clock);
+  await bans.load();
+  const strikes = new Strikes(clock);
+  strikes.setMembers(options.members);
+  const topic = topicOf(options.network);
+  const node = await createNode(
+    {
+      privateKey: await privateKeyOfSeed(options.seed),
+      listen: options.listen,
+      announce: options.announce ?? [],
+      // Without a service that verifies public addresses libp2p would keep a public listen address to itself.
+      appendAnnounce: listen.filter((address) => reachOf(address) !== null).map(String),
+      profile: options.profile ?? "public",
+      members: options.members.length,
+    },
+    {
+      gossip: gossipService(topic, options.members.length, strikes.score),
+      gater: createGater({ banned: (key) => bans.has(key), telemetry }),
+    },
+  );
+  const network = new Libp2pNetwork(options, modules, { node, bans, strikes, bootstrap });
+  await network.start();
+  return network;
+}
+
+interface Parts {
+  readonly node: Libp2p<{ gossip?: GossipSub }>;
+  readonly bans: Bans;
+  readonly strikes: Strikes;
+  readonly bootstrap: readonly Multiaddr[];
+}
+
+class Libp2pNetwork implements Network {
+  readonly key: Key;
+  readonly #options: NetworkOptions;
+  readonly #modules: NetworkModules;
+  readonly #parts: Parts;
+  readonly #presence: Presence;
+  readonly #requests: Requests;
+  readonly #keeper: Keeper;
+  readonly #service: GossipSub;
+  #gossip: Gossip | null = null;
+  #live = false;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: NetworkOptions, modules: NetworkModules, parts: Parts) {
+    const { node, bans, strikes, bootstrap } = parts;
+    const { clock, telemetry, handler } = modules;
+    this.#options = options;
+    this.#modules = modules;
+    this.#parts = parts;
+    const { publicKey } = node.peerId;
+    const service = node.services.gossip;
+    if (publicKey === undefined || service === undefined) throw new Error("a node without a key or without gossip");
+    this.key = bytesToHex(publicKey.raw);
+    this.#service = service;
+    const live = (): boolean => this.#live;
+    const gossip = insideOf(service);
+    this.#presence = new Presence(topicOf(options.network), {
+      node,
+      gossip,
+      handler,
+      bans,
+      strikes,
+      clock,
+      telemetry,
+      live,
+    });
+    this.#requests = new Requests({ clock, connection: (peer) => this.#presence.connection(peer) });
+    this.#keeper = new Keeper(
+      { self: this.key, bootstrap, members: options.members },
+      {
+        node,
+        bans,
+        clock,
+        telemetry,
+        up: () => this.#presence.up(),
+        ask: (peer, done) => this.#askPeers(peer, done),
+      },
+    );
+  }
+
+  async start(): Promise<void> {
+    const { node } = this.#parts;
+    const { handler, artefacts, clock, telemetry } = this.#modules;
+    const live = (): boolean => this.#live;
+    await serve(this.#options, {
+      node,
+      handler,
+      artefacts,
+      clock,
+      telemetry,
+      live,
+      peers: (asking) => this.#keeper.tell(asking, this.addresses()),
+    });
+    this.#presence.attach(
+      (peer) => this.#keeper.peerUp(peer),
+      (peer) => this.#requests.drop(peer),
+    );
+    const judge = (peer: Key): void => this.#presence.judge(peer);
+    const flooded = (peer: Key): void => this.#presence.flooded(peer);
+    const { messageBytesMax, network } = this.#options;
+    this.#gossip = openGossip(
+      { topic: topicOf(network), messageBytesMax },
+      { service: this.#service, handler, clock, telemetry, live, rejected: judge, flooded },
+    );
+    try {
+      await node.start();
+    } catch (error) {
+      await within(Promise.resolve(node.stop()), CLOSE_MS_MAX);
+      throw listenFault(error, this.#options.listen);
+    }
+    this.#gossip.subscribe();
+    this.setMembers(this.#options.members);
+    // The caller gets its network before its handler is called: it may want to use the one in the other.
+    setImmediate(() => this.#begin());
+  }
+
+  publish(bytes: Uint8Array): void {
+    if (this.#closing === null) this.#gossip?.publish(bytes);
+  }
+
+  peers(): readonly Key[] {
+    return this.#presence.up();
+  }
+
+  request(
+    peer: Key,
+    request: Request,
+    body: Uint8Array,
+    bytesMax: number,
+    timeoutMs: number,
+    done: Done<readonly Uint8Array[]>,
+  ): Cancel {
+    const protocol = protocolOf(this.#options.network, request);
+    return this.#requests.start<readonly Uint8Array[]>(
+      peer,
+      request,
+      timeoutMs,
+      (connection, signal) =>
+        exchange(connection, protocol, body, { bytesMax, code: "request.too-large", signal }, collect),
+      done,
+    );
+  }
+
+  fetch(peer: Key, hash: Hash, bytesMax: number, timeoutMs: number, done: Done<void>): Cancel {
+    const protocol = protocolOf(this.#options.network, "artefact");
+    return this.#requests.start<void>(
+      peer,
+      "artefact",
+      timeoutMs,
+      (connection, signal) => fetchArtefact(connection, protocol, hash, bytesMax, this.#modules.artefacts, signal),
+      done,
+    );
+  }
+
+  addresses(): string[] {
+    return this.#parts.node.getMultiaddrs().map(String);
+  }
+
+  setMembers(keys: readonly Key[]): void {
+    const { node, strikes } = this.#parts;
+    strikes.setMembers(keys);
+    this.#keeper.setMembers(keys);
+    for (const key of keys) {
+      if (key === this.key) continue;
+      // The tag keeps members connected when there are too many; the keeper does the redialling.
+      node.peerStore.merge(peerOfKey(key), { tags: { "proofmesh-member": { value: 100 } } }).catch((error: unknown) => {
+        this.#modules.telemetry.emit("network.tag-failed", { peer: key, message: String(error) });
+      });
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  #begin(): void {
+    if (this.#closing !== null) return;
+    this.#live = true;
+    this.#keeper.begin();
+    this.#presence.begin();
+  }
+
+  #askPeers(peer: Key, done: (result: Result<readonly Uint8Array[]>) => void): void {
+    const protocol = protocolOf(this.#options.network, "peers");
+    const limits = { bytesMax: KEEPER.exchangeBytesMax, code: "request.too-large" };
+    this.#requests.start<readonly Uint8Array[]>(
+      peer,
+      "peers",
+      KEEPER.exchangeMsMax,
+      (connection, signal) => exchange(connection, protocol, new Uint8Array(0), { ...limits, signal }, collect),
+      done,
+    );
+  }
+
+  async #close(): Promise<void> {
+    const { node, bans } = this.#parts;
+    this.#live = false;
+    this.#keeper.end();
+    this.#presence.end();
+    this.#requests.close();
+    const stopped = await within(Promise.resolve(node.stop()), CLOSE_MS_MAX);
+    if (!stopped) for (const connection of node.getConnections()) connection.abort(new Error("closing"));
+    await bans.saved().catch((error: unknown) => {
+      this.#modules.telemetry.emit("network.bans-lost", { message: String(error) });
+    });
+  }
+}
+
+/** Whether the promise was resolved in time. */
+async function within(promise: Promise<void>, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** libp2p names the reason in its message only. */
+function listenFault(error: unknown, listen: readonly string[]): NetworkFault {
+  const text = error instanceof Error ? error.message : String(error);
+  const named = listen.filter((address) => text.includes(address));
+  const where = (named.length > 0 ? named : listen).join(", ");
+  if (text.includes("EADDRINUSE")) {
+    return new NetworkFault("listen.in-use", `cannot listen on ${where}: another process uses the port`, error);
+  }
+  return new NetworkFault("listen.failed", `cannot listen on ${where}: ${text}`, error);
+}

@@ -1,0 +1,242 @@
+/**
+ * Who is there, who is deaf, who has to go.
+ *
+ * A connection can be open while gossip on it is dead for good: one frame above the limit is enough, between two
+ * honest nodes. So a peer is `up` only while both gossip streams are open, and a connection without them is closed for
+ * the keeper to dial again.
+ */
+import type { Connection, Libp2p, PeerId } from "@libp2p/interface";
+import type { Key } from "../protocol/ids.ts";
+import type { Cancel, Clock, Telemetry, TransportHandler } from "../ports.ts";
+import type { Bans } from "./bans.ts";
+import type { GossipService } from "./gossip.ts";
+import { keyOfPeer, peerOfKey } from "./identity.ts";
+import { SCORE, WATCH } from "./limits.ts";
+
+const MESHSUB = "/meshsub/";
+
+export interface PresenceModules {
+  readonly node: Libp2p;
+  readonly gossip: GossipService;
+  readonly handler: Pick<TransportHandler, "peer">;
+  readonly bans: Bans;
+  readonly strikes: Strikes;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly live: () => boolean;
+}
+
+/** The application's part of the scores: members get a little trust, floods cost it. By peer id, as gossipsub asks. */
+export class Strikes {
+  readonly #clock: Clock;
+  readonly #strikes = new Map<string, { readonly points: number; readonly at: number }>();
+  #members: ReadonlySet<string> = new Set();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  setMembers(keys: readonly Key[]): void {
+    this.#members = new Set(keys.map((key) => peerOfKey(key).toString()));
+  }
+
+  add(peer: PeerId): void {
+    const id = peer.toString();
+    const points = this.#decayed(id) + SCORE.strike;
+    this.#strikes.delete(id);
+    this.#strikes.set(id, { points, at: this.#clock.now() });
+    const oldest = this.#strikes.keys().next().value;
+    if (this.#strikes.size > SCORE.strikesMax && oldest !== undefined) this.#strikes.delete(oldest);
+  }
+
+  readonly score = (id: string): number => (this.#members.has(id) ? SCORE.member : 0) + this.#decayed(id);
+
+  #decayed(id: string): number {
+    const strike = this.#strikes.get(id);
+    if (strike === undefined) return 0;
+    return strike.points * 0.5 ** ((this.#clock.now() - strike.at) / SCORE.strikeHalfLifeMs);
+  }
+}
+
+interface Watched {
+  readonly peer: PeerId;
+  readonly key: Key;
+  subscribed: boolean;
+  /** Whether identify named gossip among the peer's protocols. */
+  speaks: boolean;
+  everAlive: boolean;
+  deafBeats: number;
+  up: boolean;
+}
+
+export class Presence {
+  readonly #topic: string;
+  readonly #modules: PresenceModules;
+  readonly #watched = new Map<string, Watched>();
+  readonly #up = new Set<Key>();
+  #cancelWatch: Cancel = () => undefined;
+  #cancelReady: Cancel | null = null;
+  #onUp: (peer: Key) => void = () => undefined;
+  #onDown: (peer: Key) => void = () => undefined;
+
+  constructor(topic: string, modules: PresenceModules) {
+    this.#topic = topic;
+    this.#modules = modules;
+  }
+
+  /** Listens from now on; nothing is reported before `begin`. */
+  attach(onUp: (peer: Key) => void, onDown: (peer: Key) => void): void {
+    this.#onUp = onUp;
+    this.#onDown = onDown;
+    const { node, gossip } = this.#modules;
+    node.addEventListener("peer:connect", ({ detail }) => this.#connected(detail));
+    node.addEventListener("peer:disconnect", ({ detail }) => this.#disconnected(detail));
+    node.addEventListener("peer:identify", ({ detail }) => {
+      const watched = this.#watched.get(detail.peerId.toString());
+      if (watched !== undefined) watched.speaks = detail.protocols.some((protocol) => protocol.startsWith(MESHSUB));
+    });
+    gossip.addEventListener("subscription-change", ({ detail }) => {
+      this.#connected(detail.peerId);
+      const watched = this.#watched.get(detail.peerId.toString());
+      for (const { topic, subscribe } of detail.subscriptions) {
+        if (watched !== undefined && topic === this.#topic) watched.subscribed = subscribe;
+      }
+    });
+  }
+
+  begin(): void {
+    const watch = (): void => {
+      this.#cancelWatch = this.#modules.clock.after(WATCH.everyMs, watch);
+      for (const watched of this.#watched.values()) this.#beat(watched);
+    };
+    this.#cancelWatch = this.#modules.clock.after(WATCH.everyMs, watch);
+    this.#awaitReady();
+  }
+
+  end(): void {
+    this.#cancelWatch();
+    this.#cancelReady?.();
+    this.#watched.clear();
+    this.#up.clear();
+  }
+
+  up(): readonly Key[] {
+    return [...this.#up];
+  }
+
+  /** An open connection to a peer, or `null`. */
+  connection(key: Key): Connection | null {
+    return this.#connections(peerOfKey(key)).find(({ status }) => status === "open") ?? null;
+  }
+
+  /** The peer's score is looked at now: a burst of rejected messages must not last until the next beat. */
+  judge(key: Key): void {
+    const { gossip, bans, telemetry } = this.#modules;
+    const peer = peerOfKey(key);
+    const score = gossip.getScore(peer.toString());
+    if (score >= SCORE.thresholds.graylistThreshold || bans.has(key)) return;
+    const termMs = bans.add(key);
+    telemetry.emit("network.banned", { peer: key, score: Math.round(score), termMs });
+    this.#cut(peer, "banned");
+  }
+
+  /** The peer sent more than it may for longer than it may. */
+  flooded(key: Key): void {
+    const peer = peerOfKey(key);
+    if (this.#connections(peer).length === 0) return;
+    this.#modules.strikes.add(peer);
+    this.#modules.telemetry.emit("network.flooded", { peer: key });
+    this.#cut(peer, "flooding");
+  }
+
+  #connections(peer: PeerId): Connection[] {
+    return this.#modules.node.getConnections(peer);
+  }
+
+  #connected(peer: PeerId): void {
+    const key = keyOfPeer(peer);
+    const id = peer.toString();
+    if (key === null || this.#watched.has(id) || this.#connections(peer).length === 0) return;
+    const fresh = { subscribed: false, speaks: false, everAlive: false, deafBeats: 0, up: false };
+    this.#watched.set(id, { peer, key, ...fresh });
+    this.#awaitReady();
+  }
+
+  #disconnected(peer: PeerId): void {
+    const watched = this.#watched.get(peer.toString());
+    this.#watched.delete(peer.toString());
+    if (watched !== undefined) this.#down(watched);
+  }
+
+  #down(watched: Watched): void {
+    if (!watched.up) return;
+    watched.up = false;
+    this.#up.delete(watched.key);
+    this.#onDown(watched.key);
+    if (this.#modules.live()) this.#modules.handler.peer(watched.key, "down");
+  }
+
+  /** Streams open without an event that tells so; while somebody's are opening they are looked at often. */
+  #awaitReady(): void {
+    if (this.#cancelReady !== null || !this.#modules.live()) return;
+    this.#cancelReady = this.#modules.clock.after(WATCH.readyEveryMs, () => {
+      this.#cancelReady = null;
+      let waiting = false;
+      for (const watched of this.#watched.values()) {
+        if (watched.up) continue;
+        if (this.#alive(watched) && watched.subscribed) this.#raise(watched);
+        else waiting = true;
+      }
+      if (waiting) this.#awaitReady();
+    });
+  }
+
+  #raise(watched: Watched): void {
+    watched.up = true;
+    watched.everAlive = true;
+    watched.deafBeats = 0;
+    this.#up.add(watched.key);
+    this.#onUp(watched.key);
+    this.#modules.handler.peer(watched.key, "up");
+  }
+
+  /** What gossipsub believes and what the streams say must both hold: after an oversize frame either may lie. */
+  #alive({ peer }: Watched): boolean {
+    const { gossip } = this.#modules;
+    const id = peer.toString();
+    if (!gossip.peers.has(id) || !gossip.streamsInbound.has(id) || !gossip.streamsOutbound.has(id)) return false;
+    const streams = this.#connections(peer)
+      .flatMap((connection) => connection.streams)
+      .filter(({ protocol }) => protocol.startsWith(MESHSUB));
+    const inbound = streams.some((stream) => stream.direction === "inbound" && stream.remoteWriteStatus === "writable");
+    const outbound = streams.some((stream) => stream.direction === "outbound" && stream.writeStatus === "writable");
+    return inbound && outbound;
+  }
+
+  #beat(watched: Watched): void {
+    this.judge(watched.key);
+    const connections = this.#connections(watched.peer);
+    if (connections.length === 0) return this.#disconnected(watched.peer);
+    if (this.#alive(watched)) {
+      watched.deafBeats = 0;
+      return;
+    }
+    watched.deafBeats += 1;
+    const streaming = connections.some(({ streams }) => streams.some(({ protocol }) => protocol.startsWith(MESHSUB)));
+    if (watched.deafBeats < beatsMax(watched, streaming)) return;
+    const code = watched.speaks || streaming ? "deaf" : "stranger";
+    if (code === "deaf") this.#modules.telemetry.emit("network.recycled", { peer: watched.key });
+    this.#cut(watched.peer, code);
+  }
+
+  #cut(peer: PeerId, code: string): void {
+    this.#modules.telemetry.count("network.cut", code);
+    for (const connection of this.#connections(peer)) connection.abort(new Error(`connection cut: ${code}`));
+  }
+}
+
+function beatsMax(watched: Watched, streaming: boolean): number {
+  if (watched.everAlive) return WATCH.deafBeats;
+  if (watched.speaks || streaming) return WATCH.deafBeatsAtFirst;
+  return Math.ceil(WATCH.strangerMsMax / WATCH.everyMs);
+}

@@ -1,0 +1,168 @@
+/**
+ * The answering side: four protocols, each bounded in streams, rate, bytes and time.
+ *
+ * A peer that reads or writes a byte a second holds one of its own four slots until the time is over, and nothing else.
+ */
+import type { Connection, Libp2p, Stream } from "@libp2p/interface";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import type { Hash, Key } from "../protocol/ids.ts";
+import { u64 } from "../protocol/ids.ts";
+import type { Artefacts, Clock, Request, Telemetry, TransportHandler } from "../ports.ts";
+import { Bucket } from "./budget.ts";
+import { NetworkFault, faultOf } from "./fault.ts";
+import { keyOfPeer } from "./identity.ts";
+import { PEER, REQUEST, REQUESTS_PER_SECOND } from "./limits.ts";
+import type { Protocol } from "./requests.ts";
+import { readRequest, writeFrames } from "./streams.ts";
+
+export function protocolOf(network: Hash, protocol: Protocol): string {
+  return `/proofmesh/${network.slice(0, 16)}/${protocol}/1`;
+}
+
+export interface ServeOptions {
+  readonly network: Hash;
+  readonly manifest: Uint8Array;
+}
+
+export interface ServeModules {
+  readonly node: Libp2p;
+  readonly handler: Pick<TransportHandler, "request">;
+  readonly artefacts: Pick<Artefacts, "read">;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  readonly live: () => boolean;
+  /** The encoded list of peers that `peers` answers with. */
+  readonly peers: (asking: Key) => Uint8Array;
+}
+
+type Answer = (from: Key, body: Uint8Array) => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+export async function serve(options: ServeOptions, modules: ServeModules): Promise<void> {
+  const answers: Readonly<Record<Protocol, Answer>> = {
+    sync: (from, body) => ask("sync", from, body, modules),
+    manifest: () => slices(options.manifest),
+    peers: (from) => [modules.peers(from)],
+    artefact: artefactAnswer(modules),
+  };
+  for (const [name, answer] of Object.entries(answers) as [Protocol, Answer][]) {
+    const buckets = new Map<Key, Bucket>();
+    const handle = (stream: Stream, connection: Connection): Promise<void> =>
+      answerStream(name, stream, connection, answer, buckets, modules);
+    await modules.node.handle(protocolOf(options.network, name), handle, {
+      maxInboundStreams: REQUEST.concurrentMax,
+      maxOutboundStreams: REQUEST.concurrentMax,
+    });
+  }
+}
+
+/** Never rejects: what goes wrong with one stream resets that stream and is counted. */
+async function answerStream(
+  name: Protocol,
+  stream: Stream,
+  connection: Connection,
+  answer: Answer,
+  buckets: Map<Key, Bucket>,
+  { clock, telemetry, live }: ServeModules,
+): Promise<void> {
+  const cut = (code: string, message: string): void => {
+    telemetry.count("network.request", `${name}.${code}`);
+    stream.abort(new NetworkFault(code, message));
+  };
+  const from = keyOfPeer(connection.remotePeer);
+  if (from === null || !live()) return cut("request.early", "not serving");
+  if (!bucketOf(from, name, buckets, clock.now()).take(1, clock.now())) {
+    return cut("request.rate", "more requests a second than allowed");
+  }
+  const slow = (phase: string) => () => cut("request.slow", `the peer was too slow in ${phase}`);
+  const cancelAll = clock.after(REQUEST.serveMsMax, slow("everything"));
+  const cancelRead = clock.after(REQUEST.readMsMax, slow("asking"));
+  try {
+    const body = await readRequest(stream);
+    cancelRead();
+    // Whoever answers may never do so; the stream then ends by the clock or by the peer, and so does the wait.
+    await Promise.race([writeFrames(stream, answer(from, body)), closedEarly(stream)]);
+    telemetry.count("network.request", `${name}.answered`);
+  } catch (error) {
+    if (stream.status === "open") cut(faultOf(error, "request.failed").code, String(error));
+  } finally {
+    cancelRead();
+    cancelAll();
+  }
+}
+
+function closedEarly(stream: Stream): Promise<never> {
+  return new Promise((_, reject) => {
+    stream.addEventListener("close", ({ error }) => {
+      if (error !== undefined) reject(error);
+    });
+  });
+}
+
+/** Buckets outlive connections, or redialling would refill them. */
+function bucketOf(from: Key, name: Protocol, buckets: Map<Key, Bucket>, now: number): Bucket {
+  const known = buckets.get(from);
+  if (known !== undefined) return known;
+  const bucket = new Bucket({ perSecond: REQUESTS_PER_SECOND[name], burst: PEER.burst }, now);
+  buckets.set(from, bucket);
+  const oldest = buckets.keys().next().value;
+  if (buckets.size > PEER.budgetsMax && oldest !== undefined) buckets.delete(oldest);
+  return bucket;
+}
+
+/** The handler's frames, as many whole ones as fit. */
+async function* ask(
+  request: Request,
+  from: Key,
+  body: Uint8Array,
+  modules: ServeModules,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* await new Promise<Uint8Array[]>((resolve) => {
+    modules.handler.request(from, request, body, (frames) => {
+      const fitting: Uint8Array[] = [];
+      let bytes = 0;
+      for (const frame of frames) {
+        bytes += frame.length;
+        if (bytes > REQUEST.responseBytesMax || fitting.length >= REQUEST.framesMax) break;
+        fitting.push(frame);
+      }
+      if (fitting.length < frames.length) modules.telemetry.count("network.request", `${request}.response-cut`);
+      resolve(fitting);
+    });
+  });
+}
+
+/**
+ * First a frame with the length, so that the asker can refuse before anything comes; then the bytes. The slot is held
+ * until they are sent: it bounds the files in memory.
+ */
+function artefactAnswer({ artefacts }: ServeModules): Answer {
+  let held = 0;
+  return async function* answer(_from, body) {
+    if (body.length !== 32) throw new NetworkFault("request.malformed", "an artefact is asked for by 32 bytes of hash");
+    if (held >= REQUEST.artefactsServedMax) throw new NetworkFault("request.overload", "too many files are being read");
+    held += 1;
+    try {
+      const bytes = await read(artefacts, bytesToHex(body));
+      if (bytes === null) return;
+      yield u64(bytes.length);
+      yield* slices(bytes);
+    } finally {
+      held -= 1;
+    }
+  };
+}
+
+function read(artefacts: Pick<Artefacts, "read">, hash: Hash): Promise<Uint8Array | null> {
+  return new Promise((resolve, reject) => {
+    artefacts.read(hash, REQUEST.artefactBytesMax, (result) => {
+      if (result.ok) resolve(result.value);
+      else reject(new NetworkFault(result.fault.code, result.fault.message));
+    });
+  });
+}
+
+function* slices(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
+  for (let at = 0; at < bytes.length; at += REQUEST.artefactFrameBytes) {
+    yield bytes.subarray(at, at + REQUEST.artefactFrameBytes);
+  }
+}
