@@ -1,0 +1,215 @@
+/**
+ * Blocks of an Ethereum chain, told by any JSON-RPC node.
+ *
+ * The node is believed in nothing: a block's payload is rebuilt from what the node says and must hash to the block's
+ * hash (`protocol/ethereum.ts`). Which branch is the chain, though, only the node can say; a second opinion is
+ * another node of the network with a source of its own.
+ */
+import { payloadOf } from "../protocol/ethereum.ts";
+import type { Fault, Result, Source, SourceBlock, SourceEvent } from "../ports.ts";
+import type { BlockName } from "./branch.ts";
+import { type BlockHeader, type ChainView, Follower } from "./follow.ts";
+import { Pace, pause } from "./pace.ts";
+import { openRpc, publicUrl, type Rpc, type RpcFault } from "./rpc.ts";
+
+export interface ChainSourceOptions {
+  /** The chain id that the node must have. */
+  readonly chain: number;
+  readonly url: string;
+  /** First height to tell; "latest" is the head when the source is started first. */
+  readonly start: number | "latest";
+  /** Blocks that must lie on top of one before it is told. */
+  readonly confirmations?: number;
+  /** How often the head is looked at; where heads are pushed, five times less often. */
+  readonly pollMs?: number;
+  readonly timeoutMs?: number;
+  /** How fast a source that is behind tells blocks, once it has told `burst` of them. */
+  readonly blocksPerSecondMax?: number;
+  readonly burst?: number;
+}
+
+/** A new head must be announced within 2 s after the node shows it. */
+const POLL_MS = 1_000;
+/** A full block from a busy public node takes seconds. */
+const TIMEOUT_MS = 10_000;
+const BLOCKS_PER_SECOND_MAX = 20;
+const BURST_BLOCKS = 64;
+/** Full blocks under way at once; each may be megabytes. */
+const IN_FLIGHT_MAX = 4;
+const BACK_OFF_MS_MIN = 250;
+const BACK_OFF_MS_MAX = 30_000;
+/** A node that asks for a longer silence is asked again after this. */
+const RETRY_AFTER_MS_MAX = 300_000;
+/** Where heads are pushed, polling only finds out about a subscription that went silent. */
+const PUSHED_POLL_FACTOR = 5;
+
+const SURE: Result<unknown> = { ok: true, value: undefined };
+
+export function chainSource(options: ChainSourceOptions): Source {
+  return new ChainSource(options);
+}
+
+/** Asks the node for its chain id once, for a start that fails early. The value is the node's head. */
+export async function checkChain(options: ChainSourceOptions): Promise<Result<number>> {
+  const rpc = openRpc({ url: options.url, timeoutMs: options.timeoutMs ?? TIMEOUT_MS });
+  try {
+    const same = await sameChain(rpc, options);
+    if (!same.ok) return same;
+    const head = await viewOf(rpc, options).head();
+    return head.ok ? { ok: true, value: head.value.height } : head;
+  } finally {
+    rpc.close();
+  }
+}
+
+class ChainSource implements Source {
+  readonly #options: ChainSourceOptions;
+  readonly #closing = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #trouble: string | null = null;
+  #headPushed = false;
+  #wake: () => void = () => {};
+
+  constructor(options: ChainSourceOptions) {
+    this.#options = options;
+  }
+
+  start(after: BlockName | null, emit: (event: SourceEvent) => void): void {
+    this.#running = this.#run(after, (event) => {
+      if (!this.#closing.signal.aborted) emit(event);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#wake();
+    await this.#running;
+  }
+
+  async #run(after: BlockName | null, emit: (event: SourceEvent) => void): Promise<void> {
+    const { chain, url, start, confirmations = 0, timeoutMs = TIMEOUT_MS } = this.#options;
+    const { blocksPerSecondMax = BLOCKS_PER_SECOND_MAX, burst = BURST_BLOCKS } = this.#options;
+    const { signal } = this.#closing;
+    const rpc = openRpc({ url, timeoutMs });
+    signal.addEventListener("abort", () => rpc.close(), { once: true });
+    const pace = new Pace({ perSecondMax: blocksPerSecondMax, burst }, signal);
+    const options = { chain, start, confirmations, inFlightMax: IN_FLIGHT_MAX, after };
+    const follower = new Follower(options, viewOf(rpc, this.#options), emit, () => pace.take());
+    let sure = false;
+    let failures = 0;
+    while (!signal.aborted) {
+      this.#headPushed = false;
+      const same: Result<unknown> = sure ? SURE : await sameChain(rpc, this.#options);
+      const round: Result<"more" | "caught-up"> = same.ok ? await follower.round() : same;
+      sure = round.ok;
+      this.#report(round.ok ? null : round.fault, emit);
+      if (!round.ok) await pause(backOffMs(++failures, round.fault), signal);
+      else if (round.value === "caught-up") await this.#headOrTimeout(rpc);
+      if (round.ok) failures = 0;
+    }
+  }
+
+  /** A change of state is an event; a try that fails like the one before it is not. */
+  #report(fault: Fault | null, emit: (event: SourceEvent) => void): void {
+    if ((fault?.code ?? null) === this.#trouble) return;
+    this.#trouble = fault?.code ?? null;
+    emit({ kind: "trouble", chain: this.#options.chain, fault });
+  }
+
+  async #headOrTimeout(rpc: Rpc): Promise<void> {
+    const { pollMs = POLL_MS } = this.#options;
+    const early = new AbortController();
+    this.#wake = () => early.abort();
+    const pushed = await rpc.subscribe(() => {
+      this.#headPushed = true;
+      this.#wake();
+    });
+    if (this.#headPushed || this.#closing.signal.aborted) return;
+    await pause(pushed ? pollMs * PUSHED_POLL_FACTOR : pollMs, early.signal);
+  }
+}
+
+/** Doubles from 250 ms to 30 s, spread so that nodes that lost one RPC together do not come back together. */
+function backOffMs(failures: number, fault: RpcFault): number {
+  const longest = Math.min(BACK_OFF_MS_MAX, BACK_OFF_MS_MIN * 2 ** (failures - 1));
+  const spread = longest * (0.5 + Math.random() / 2);
+  return Math.max(spread, Math.min(RETRY_AFTER_MS_MAX, fault.retryAfterMs ?? 0));
+}
+
+async function sameChain(rpc: Rpc, { chain, url }: ChainSourceOptions): Promise<Result<void>> {
+  const answer = await rpc.request("eth_chainId", []);
+  if (!answer.ok) return answer;
+  const found = quantity(answer.value);
+  if (found === chain) return { ok: true, value: undefined };
+  if (found === null) return malformed(url, "its chain id is no number");
+  return fail("source.wrong-chain", `${publicUrl(url)} serves chain ${found}, not chain ${chain}`);
+}
+
+/** The four questions that following a chain takes, and nothing of the answers that was not checked. */
+function viewOf(rpc: Rpc, { chain, url }: ChainSourceOptions): ChainView {
+  const header = async (method: string, tag: string): Promise<Result<BlockHeader | null>> => {
+    const answer = await rpc.request(method, [tag, false]);
+    if (!answer.ok) return answer;
+    if (answer.value === null) return { ok: true, value: null };
+    const value = headerOf(answer.value);
+    return value === null ? malformed(url, `block ${tag} has no number, hash or parent`) : { ok: true, value };
+  };
+  return {
+    head: async () => {
+      const head = await header("eth_getBlockByNumber", "latest");
+      if (!head.ok) return head;
+      return head.value === null ? malformed(url, "it has no latest block") : { ok: true, value: head.value };
+    },
+    header: async (height) => {
+      const found = await header("eth_getBlockByNumber", hex(height));
+      if (found.ok && found.value !== null && found.value.height !== height) return otherHeight(url, height);
+      return found;
+    },
+    headerByHash: (hash) => header("eth_getBlockByHash", `0x${hash}`),
+    block: async (height) => {
+      const answer = await rpc.request("eth_getBlockByNumber", [hex(height), true]);
+      if (!answer.ok) return answer;
+      if (answer.value === null) return { ok: true, value: null };
+      const encoded = payloadOf(answer.value);
+      if (!encoded.ok)
+        return fail(encoded.fault.code, `block ${height} of ${publicUrl(url)}: ${encoded.fault.message}`);
+      if (encoded.value.height !== height) return otherHeight(url, height);
+      const { hash, parent, payload, items } = encoded.value;
+      return { ok: true, value: { chain, height, hash, parent, payload, items } satisfies SourceBlock };
+    },
+  };
+}
+
+function headerOf(block: unknown): BlockHeader | null {
+  if (typeof block !== "object" || block === null) return null;
+  const { number, hash, parentHash } = block as Readonly<Record<string, unknown>>;
+  const height = quantity(number);
+  if (height === null || !isHash32(hash) || !isHash32(parentHash)) return null;
+  return { height, hash: hash.slice(2).toLowerCase(), parent: parentHash.slice(2).toLowerCase() };
+}
+
+function quantity(value: unknown): number | null {
+  if (typeof value !== "string" || !/^0x[0-9a-f]{1,14}$/i.test(value)) return null;
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : null;
+}
+
+function isHash32(value: unknown): value is string {
+  return typeof value === "string" && /^0x[0-9a-f]{64}$/i.test(value);
+}
+
+function hex(height: number): string {
+  return `0x${height.toString(16)}`;
+}
+
+function otherHeight(url: string, height: number): Result<never> {
+  return malformed(url, `asked for block ${height}, it gave another one`);
+}
+
+function malformed(url: string, what: string): Result<never> {
+  return fail("source.malformed", `${publicUrl(url)}: ${what}`);
+}
+
+function fail(code: string, message: string): Result<never> {
+  return { ok: false, fault: { code, message } };
+}
