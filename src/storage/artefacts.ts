@@ -1,0 +1,232 @@
+/**
+ * Artefacts as files: `<dir>/<first two digits>/<hash>`, each named by the SHA-256 of its bytes.
+ *
+ * A file appears under its name only once it is whole and on disk. What does not hash to its name when it is read was
+ * damaged since; it is deleted, because a peer has it too.
+ */
+import fs from "node:fs";
+import fsp from "node:fs/promises";
+import path from "node:path";
+import type { Artefacts, Done, Telemetry } from "../ports.ts";
+import { artefactHash, type Hash, isHash } from "../protocol/ids.ts";
+import { codeOf, DONE, failed, StorageFault, succeeded, systemFault } from "./fault.ts";
+
+export interface ArtefactOptions {
+  readonly dir: string;
+  /** All files together; the oldest that are not pinned make room. */
+  readonly bytesMax: number;
+}
+
+export interface ArtefactCollaborators {
+  readonly telemetry: Telemetry;
+  /** Whether an artefact is still needed. */
+  readonly pinned: (hash: Hash) => boolean;
+}
+
+/** Blocks while it lists the files: call it at start. Throws `disk.full` or `artefact.failed`. */
+export function openArtefacts(options: ArtefactOptions, collaborators: ArtefactCollaborators): Artefacts {
+  try {
+    fs.mkdirSync(options.dir, { recursive: true });
+    const temporary = path.join(options.dir, "tmp");
+    fs.rmSync(temporary, { recursive: true, force: true });
+    fs.mkdirSync(temporary);
+    return new FileArtefacts(options, collaborators, list(options.dir));
+  } catch (error) {
+    throw systemFault(error, "artefact.failed", `cannot open the artefacts in ${options.dir}`);
+  }
+}
+
+/** Each write holds a thread of the pool while it syncs, and the journal needs two of the four. */
+const WRITES_AT_ONCE_MAX = 2;
+const WAITING_WRITES_MAX = 1024;
+
+interface Write {
+  readonly hash: Hash;
+  readonly bytes: Uint8Array;
+  /** Everyone who has asked to write these bytes. */
+  readonly done: Done<Hash>[];
+}
+
+class FileArtefacts implements Artefacts {
+  readonly #dir: string;
+  readonly #bytesMax: number;
+  readonly #collaborators: ArtefactCollaborators;
+  /** Length by hash, the oldest first. */
+  readonly #lengths: Map<Hash, number>;
+  #bytes = 0;
+  readonly #writes = new Map<Hash, Write>();
+  #waiting: Write[] = [];
+  #writing = 0;
+  #temporaries = 0;
+
+  constructor(options: ArtefactOptions, collaborators: ArtefactCollaborators, lengths: Map<Hash, number>) {
+    this.#dir = options.dir;
+    this.#bytesMax = options.bytesMax;
+    this.#collaborators = collaborators;
+    this.#lengths = lengths;
+    for (const length of lengths.values()) this.#bytes += length;
+  }
+
+  has(hash: Hash, done: Done<boolean>): void {
+    const there = this.#lengths.has(hash);
+    queueMicrotask(() => done(succeeded(there)));
+  }
+
+  read(hash: Hash, bytesMax: number, done: Done<Uint8Array | null>): void {
+    const length = this.#lengths.get(hash);
+    if (length === undefined) {
+      queueMicrotask(() => done(succeeded(null)));
+    } else if (length > bytesMax) {
+      const fault = new StorageFault("artefact.too-large", `artefact ${hash} has ${length} bytes of ${bytesMax}`);
+      queueMicrotask(() => done(failed(fault)));
+    } else {
+      void this.#readFile(hash).then(
+        (bytes) => done(succeeded(bytes)),
+        (error: unknown) => done(failed(systemFault(error, "artefact.failed", `cannot read artefact ${hash}`))),
+      );
+    }
+  }
+
+  write(bytes: Uint8Array, done: Done<Hash>): void {
+    const hash = artefactHash(bytes);
+    const same = this.#writes.get(hash);
+    if (same !== undefined) {
+      same.done.push(done);
+      return;
+    }
+    if (this.#lengths.has(hash)) {
+      queueMicrotask(() => done(succeeded(hash)));
+      return;
+    }
+    if (this.#waiting.length >= WAITING_WRITES_MAX) {
+      const fault = new StorageFault("artefact.busy", `${this.#waiting.length} artefacts wait for the disk`);
+      queueMicrotask(() => done(failed(fault)));
+      return;
+    }
+    const write = { hash, bytes, done: [done] };
+    this.#writes.set(hash, write);
+    this.#waiting.push(write);
+    this.#work();
+  }
+
+  forget(hashes: readonly Hash[], done: Done<void>): void {
+    void Promise.all(hashes.map((hash) => this.#remove(hash))).then(
+      () => done(DONE),
+      (error: unknown) => done(failed(systemFault(error, "artefact.failed", "cannot delete artefacts"))),
+    );
+  }
+
+  #work(): void {
+    while (this.#writing < WRITES_AT_ONCE_MAX) {
+      const write = this.#waiting.shift();
+      if (write === undefined) return;
+      this.#writing++;
+      const { hash, bytes } = write;
+      void this.#writeFile(hash, bytes).then(
+        () => this.#finish(write, succeeded(hash)),
+        (error: unknown) => {
+          this.#finish(write, failed(systemFault(error, "artefact.failed", `cannot write artefact ${hash}`)));
+        },
+      );
+    }
+  }
+
+  #finish(write: Write, result: Parameters<Done<Hash>>[0]): void {
+    this.#writing--;
+    this.#writes.delete(write.hash);
+    this.#work();
+    for (const done of write.done) done(result);
+  }
+
+  async #readFile(hash: Hash): Promise<Uint8Array | null> {
+    const bytes = await fsp.readFile(this.#fileOf(hash)).catch((error: unknown) => {
+      if (codeOf(error) === "ENOENT") return null;
+      throw error;
+    });
+    if (bytes !== null && artefactHash(bytes) === hash) return bytes;
+    // A file that is gone although it was not forgotten is damage as well.
+    if (this.#lengths.has(hash))
+      this.#collaborators.telemetry.count("artefact.damaged", bytes === null ? "gone" : "changed");
+    await this.#remove(hash);
+    return null;
+  }
+
+  async #writeFile(hash: Hash, bytes: Uint8Array): Promise<void> {
+    await this.#makeRoom(bytes.length);
+    // Counted before it is there, or two writes at once would both find the last free place.
+    this.#bytes += bytes.length;
+    const temporary = path.join(this.#dir, "tmp", String(this.#temporaries++));
+    const file = this.#fileOf(hash);
+    try {
+      const handle = await fsp.open(temporary, "wx", 0o600);
+      try {
+        await handle.writeFile(bytes);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      const made = await fsp.mkdir(path.dirname(file), { recursive: true });
+      await fsp.rename(temporary, file);
+      await syncDirectory(path.dirname(file));
+      if (made !== undefined) await syncDirectory(this.#dir);
+    } catch (error) {
+      this.#bytes -= bytes.length;
+      await fsp.rm(temporary, { force: true });
+      throw error;
+    }
+    this.#lengths.set(hash, bytes.length);
+  }
+
+  async #makeRoom(length: number): Promise<void> {
+    for (const hash of this.#lengths.keys()) {
+      if (this.#bytes + length <= this.#bytesMax) break;
+      if (this.#collaborators.pinned(hash)) continue;
+      this.#collaborators.telemetry.count("artefact.evicted", "quota");
+      await this.#remove(hash);
+    }
+    if (this.#bytes + length > this.#bytesMax) {
+      throw new StorageFault(
+        "artefact.quota",
+        `${length} bytes do not fit: ${this.#bytes} of ${this.#bytesMax} are in use`,
+      );
+    }
+  }
+
+  async #remove(hash: Hash): Promise<void> {
+    const length = this.#lengths.get(hash);
+    if (length === undefined) return;
+    this.#lengths.delete(hash);
+    this.#bytes -= length;
+    await fsp.rm(this.#fileOf(hash), { force: true });
+  }
+
+  #fileOf(hash: Hash): string {
+    // A hash from a message becomes a part of a path here.
+    if (!isHash(hash)) throw new RangeError(`not a hash: ${hash}`);
+    return path.join(this.#dir, hash.slice(0, 2), hash);
+  }
+}
+
+/** Every artefact and its length, the oldest first. */
+function list(dir: string): Map<Hash, number> {
+  const found: { readonly hash: Hash; readonly length: number; readonly writtenMs: number }[] = [];
+  for (const folder of fs.readdirSync(dir)) {
+    if (!/^[0-9a-f]{2}$/.test(folder)) continue;
+    for (const hash of fs.readdirSync(path.join(dir, folder))) {
+      if (!isHash(hash)) continue;
+      const { size, mtimeMs } = fs.statSync(path.join(dir, folder, hash));
+      found.push({ hash, length: size, writtenMs: mtimeMs });
+    }
+  }
+  found.sort((a, b) => a.writtenMs - b.writtenMs);
+  return new Map(found.map(({ hash, length }) => [hash, length]));
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await fsp.open(directory, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

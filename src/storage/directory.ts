@@ -1,0 +1,80 @@
+/**
+ * The data directory: where everything is, what wrote it, and which network it belongs to.
+ *
+ *     format                the version of this layout
+ *     network               the network's id
+ *     lock.<n>              who uses it now (`lock.ts`)
+ *     journal-a, journal-b  the node's own feed (`journal.ts`)
+ *     level/                batches and certificates (`level.ts`)
+ *     artefacts/            payloads and proofs (`artefacts.ts`)
+ */
+import fs from "node:fs";
+import path from "node:path";
+import type { Hash } from "../protocol/ids.ts";
+import { StorageFault, systemFault } from "./fault.ts";
+import { readIfThere, TEMPORARY_SUFFIX, writeFileDurably } from "./files.ts";
+import { type DirectoryLock, lockDirectory } from "./lock.ts";
+
+export interface DirectoryOptions {
+  readonly dir: string;
+  readonly network: Hash;
+}
+
+/** Paths in an open data directory, and the lock on it. */
+export interface DataDirectory {
+  readonly dir: string;
+  /** The journal keeps its two files directly in here. */
+  readonly journal: string;
+  readonly level: string;
+  readonly artefacts: string;
+  readonly lock: DirectoryLock;
+}
+
+const FORMAT = 1;
+
+/**
+ * Makes the directory or checks it, and locks it.
+ *
+ * Throws `data.not-writable`, `data.locked`, `data.format`, `data.other-network` or `disk.full`.
+ */
+export function openDirectory(options: DirectoryOptions): DataDirectory {
+  const dir = path.resolve(options.dir);
+  try {
+    fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+    fs.accessSync(dir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
+  } catch (error) {
+    throw systemFault(error, "data.not-writable", `cannot use ${dir} as data directory`);
+  }
+  const lock = lockDirectory(dir);
+  try {
+    checkFormat(dir);
+    checkNetwork(dir, options.network);
+  } catch (error) {
+    lock.release();
+    throw systemFault(error, "data.not-writable", `cannot use ${dir} as data directory`);
+  }
+  return { dir, journal: dir, level: path.join(dir, "level"), artefacts: path.join(dir, "artefacts"), lock };
+}
+
+function checkFormat(dir: string): void {
+  const found = readOrWrite(path.join(dir, "format"), String(FORMAT));
+  if (found !== String(FORMAT)) {
+    throw new StorageFault("data.format", `${dir} has format ${JSON.stringify(found)}; this program knows ${FORMAT}`);
+  }
+}
+
+function checkNetwork(dir: string, network: Hash): void {
+  const found = readOrWrite(path.join(dir, "network"), network);
+  if (found !== network) {
+    throw new StorageFault("data.other-network", `${dir} belongs to network ${found}, not to ${network}`);
+  }
+}
+
+/** The first line of a small file, which is written when it is not there. */
+function readOrWrite(file: string, line: string): string {
+  const found = readIfThere(file);
+  if (found !== null) return found.toString("utf8", 0, 256).trim();
+  fs.rmSync(`${file}${TEMPORARY_SUFFIX}`, { force: true });
+  writeFileDurably(file, Buffer.from(`${line}\n`), 0o600);
+  return line;
+}

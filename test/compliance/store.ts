@@ -1,0 +1,145 @@
+import { describe, expect, test } from "vitest";
+import type { Store, StoreChange, StoredBatch, StoredCertificate } from "../../src/ports.ts";
+import { valueOf } from "./completion.ts";
+
+/** A store, empty at first, and a way to see whether it remembers. */
+export interface StoreUnderTest {
+  readonly store: Store;
+  /** Ends the store in an orderly way and opens it again. */
+  readonly reopen: () => Promise<Store>;
+}
+
+const alice = "0a".repeat(32);
+const bob = "b0".repeat(32);
+
+export function batch(author: string, number: number, text: string = `${number}`): StoredBatch {
+  return { author, number, bytes: new TextEncoder().encode(text) };
+}
+
+/** The block is the height unless said otherwise. */
+export function certificate(chain: number, height: number, block: number = height): StoredCertificate {
+  const bytes = new TextEncoder().encode(`certificate ${chain} ${height} ${block}`);
+  return { chain, height, block: (chain * 65_536 + block).toString(16).padStart(64, "0"), bytes };
+}
+
+export function write(store: Store, change: StoreChange): Promise<void> {
+  return valueOf((done) => store.write(change, done));
+}
+
+export function load(
+  store: Store,
+): Promise<{ readonly batches: readonly StoredBatch[]; readonly certificates: readonly StoredCertificate[] }> {
+  return valueOf((done) => store.load(done));
+}
+
+function plain(stored: readonly { readonly bytes: Uint8Array }[]): unknown[] {
+  return stored.map((one) => ({ ...one, bytes: new TextDecoder().decode(one.bytes) }));
+}
+
+/** What every store must do. */
+export function storeCompliance(name: string, open: () => Promise<StoreUnderTest>): void {
+  describe(`store: ${name}`, () => {
+    test("an empty store loads nothing", async () => {
+      const { store } = await open();
+      expect(await load(store)).toEqual({ batches: [], certificates: [] });
+    });
+
+    test("batches are loaded in order of author and number", async () => {
+      const { store } = await open();
+      await write(store, { batches: [batch(bob, 0), batch(alice, 300), batch(alice, 2 ** 40), batch(alice, 7)] });
+      const { batches } = await load(store);
+      expect(batches.map(({ author, number }) => [author, number])).toEqual([
+        [alice, 7],
+        [alice, 300],
+        [alice, 2 ** 40],
+        [bob, 0],
+      ]);
+      expect(plain(batches)).toContainEqual({ author: alice, number: 300, bytes: "300" });
+    });
+
+    test("a later write of the same batch replaces the earlier", async () => {
+      const { store } = await open();
+      const first = write(store, { batches: [batch(alice, 1, "old")] });
+      const second = write(store, { batches: [batch(alice, 1, "new")], sync: true });
+      await Promise.all([first, second]);
+      expect(plain((await load(store)).batches)).toEqual([{ author: alice, number: 1, bytes: "new" }]);
+    });
+
+    test("a forgotten batch is gone and its neighbours stay", async () => {
+      const { store } = await open();
+      await write(store, { batches: [batch(alice, 1), batch(alice, 2), batch(bob, 2)] });
+      await write(store, {
+        forget: [
+          { author: alice, number: 2 },
+          { author: bob, number: 9 },
+        ],
+      });
+      expect((await load(store)).batches.map(({ author, number }) => [author, number])).toEqual([
+        [alice, 1],
+        [bob, 2],
+      ]);
+    });
+
+    test("a change that writes and forgets one batch leaves it forgotten", async () => {
+      const { store } = await open();
+      await write(store, { batches: [batch(alice, 1)], forget: [{ author: alice, number: 1 }] });
+      expect((await load(store)).batches).toEqual([]);
+    });
+
+    test("certificates of a chain come in order of height, then block, from a height on", async () => {
+      const { store } = await open();
+      const others = [certificate(1, 300), certificate(3, 1)];
+      const chain = [certificate(2, 10), certificate(2, 2), certificate(2, 256, 9), certificate(2, 256, 4)];
+      await write(store, { certificates: [...others, ...chain] });
+      const found = await valueOf<readonly StoredCertificate[]>((done) => store.certificates(2, 3, 10, done));
+      expect(plain(found)).toEqual(plain([certificate(2, 10), certificate(2, 256, 4), certificate(2, 256, 9)]));
+    });
+
+    test("no more certificates than asked for", async () => {
+      const { store } = await open();
+      await write(store, { certificates: [1, 2, 3, 4].map((height) => certificate(2, height)) });
+      const heights = async (countMax: number): Promise<number[]> => {
+        const found = await valueOf<readonly StoredCertificate[]>((done) => store.certificates(2, 2, countMax, done));
+        return found.map(({ height }) => height);
+      };
+      expect(await heights(2)).toEqual([2, 3]);
+      expect(await heights(0)).toEqual([]);
+      expect(await heights(9)).toEqual([2, 3, 4]);
+    });
+
+    test("a certificate is found by its block", async () => {
+      const { store } = await open();
+      await write(store, { certificates: [certificate(2, 1), certificate(2, 2)] });
+      const find = (block: string): Promise<StoredCertificate | null> =>
+        valueOf((done) => store.certificate(block, done));
+      const found = await find(certificate(2, 2).block);
+      expect(found === null ? null : plain([found])).toEqual(plain([certificate(2, 2)]));
+      expect(await find("f".repeat(64))).toBeNull();
+    });
+
+    test("a certificate written twice is there once", async () => {
+      const { store } = await open();
+      await write(store, { certificates: [certificate(2, 1)] });
+      await write(store, { certificates: [certificate(2, 1)] });
+      expect((await load(store)).certificates).toHaveLength(1);
+    });
+
+    test("completions of writes come in the order of the calls", async () => {
+      const { store } = await open();
+      const order: number[] = [];
+      const numbers = Array.from({ length: 50 }, (_, number) => number);
+      await Promise.all(
+        numbers.map((number) => write(store, { batches: [batch(alice, number)] }).then(() => order.push(number))),
+      );
+      expect(order).toEqual(numbers);
+    });
+
+    test("what was written is there after opening it again", async () => {
+      const { store, reopen } = await open();
+      await write(store, { batches: [batch(alice, 1)], certificates: [certificate(2, 1)], sync: true });
+      const again = await load(await reopen());
+      expect(plain(again.batches)).toEqual(plain([batch(alice, 1)]));
+      expect(plain(again.certificates)).toEqual(plain([certificate(2, 1)]));
+    });
+  });
+}
