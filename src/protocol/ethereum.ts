@@ -1,0 +1,387 @@
+/**
+ * A block of an Ethereum chain as bytes that prove themselves.
+ *
+ * The payload is RLP([header, [raw transaction, ...]]). The Keccak of the header is the block's hash and the header
+ * names the root of the transactions' trie, so whoever knows the hash can check the payload that a stranger handed
+ * over. Nothing in it is read before that check has passed.
+ */
+import { secp256k1 } from "@noble/curves/secp256k1.js";
+import { keccak_256 } from "@noble/hashes/sha3.js";
+import { bytesToHex, concatBytes, hexToBytes } from "@noble/hashes/utils.js";
+import type { Hash } from "./ids.ts";
+import { decode, encode, itemAt, listAt, listOf, Malformed, minimal, orderedRoot, type Tree } from "./rlp.ts";
+
+/** What a block's transaction moves at most; what the shards of the block prove. */
+export interface Item {
+  /** 40 hex digits. */
+  readonly sender: string;
+  /** 40 hex digits; `null` creates a contract. */
+  readonly recipient: string | null;
+  /** Wei, below 2^128. */
+  readonly value: bigint;
+  /** Gas limit times the highest price of a unit of gas, in wei, below 2^124. */
+  readonly feeLimit: bigint;
+}
+
+export interface PayloadBlock {
+  readonly height: number;
+  readonly parent: Hash;
+  readonly items: readonly Item[];
+}
+
+export interface EncodedBlock {
+  readonly height: number;
+  readonly hash: Hash;
+  readonly parent: Hash;
+  readonly payload: Uint8Array;
+  /** How many transactions it has. */
+  readonly items: number;
+}
+
+export interface PayloadFault {
+  readonly code: PayloadCode;
+  readonly message: string;
+}
+
+export type PayloadCode =
+  | "payload.too-large"
+  | "payload.malformed"
+  | "payload.header-mismatch"
+  | "payload.transaction-mismatch"
+  | "payload.transaction-type"
+  | "payload.signature"
+  | "payload.item-range";
+
+export type PayloadResult<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly fault: PayloadFault };
+
+/** How many items one shard's circuit folds at most: what fits 2^13 constraints, a proof a second or less. */
+export const SHARD_ITEMS_MAX: number = 8;
+/** An Ethereum block is at most 10 MiB (EIP-7934). */
+export const PAYLOAD_BYTES_MAX: number = 10 * 1024 * 1024;
+/** Twice what a block of 100 million gas can hold at 21,000 gas each; recovering so many senders takes seconds. */
+export const TRANSACTIONS_MAX: number = 8192;
+/** The amounts of one item are packed into one field element of 253 bits. */
+export const VALUE_BITS = 128;
+export const FEE_LIMIT_BITS = 124;
+
+/** How many shards a block of so many items has. */
+export function shardCount(items: number, shardsMin: number): number {
+  return Math.max(shardsMin, Math.ceil(items / SHARD_ITEMS_MAX));
+}
+
+/** The items [from, to) of one shard: contiguous and even. With few items some shards are empty. */
+export function shardRange(
+  items: number,
+  shards: number,
+  index: number,
+): { readonly from: number; readonly to: number } {
+  return { from: Math.floor((index * items) / shards), to: Math.floor(((index + 1) * items) / shards) };
+}
+
+/** Rebuilds the payload from what `eth_getBlockByNumber(..., true)` returned, and checks every hash in it. */
+export function payloadOf(block: unknown): PayloadResult<EncodedBlock> {
+  return guarded(() => {
+    const source = record(block, "block");
+    const header = headerOf(source);
+    const hash = bytesToHex(keccak_256(header));
+    const named = bytesToHex(data(source, "hash", 32));
+    if (hash !== named) {
+      fail("payload.header-mismatch", `the header's fields hash to ${hash}, the field "hash" says ${named}`);
+    }
+    const entries = list(source["transactions"], "transactions");
+    if (entries.length > TRANSACTIONS_MAX) fail("payload.too-large", `${entries.length} transactions`);
+    const transactions = entries.map(checkedTransaction);
+    const root = bytesToHex(orderedRoot(transactions));
+    const rootNamed = bytesToHex(data(source, "transactionsRoot", 32));
+    if (root !== rootNamed) {
+      fail(
+        "payload.transaction-mismatch",
+        `the transactions have the root ${root}, "transactionsRoot" says ${rootNamed}`,
+      );
+    }
+    // The header goes in as it was hashed: encoding a list of encodings by hand keeps its bytes.
+    const payload = listOf([header, encode(transactions)]);
+    if (payload.length > PAYLOAD_BYTES_MAX) fail("payload.too-large", `${payload.length} bytes`);
+    const parent = bytesToHex(data(source, "parentHash", 32));
+    return { height: safeHeight(quantity(source, "number")), hash, parent, payload, items: transactions.length };
+  });
+}
+
+/** Checks a payload against the block's hash and reads what it says. Takes about a millisecond a transaction. */
+export function readPayload(payload: Uint8Array, expected: Hash): PayloadResult<PayloadBlock> {
+  return guarded(() => {
+    if (payload.length > PAYLOAD_BYTES_MAX) fail("payload.too-large", `${payload.length} bytes`);
+    const frame = listAt(payload, 0);
+    if (frame.end !== payload.length) fail("payload.malformed", "bytes after the payload");
+    const headerFrame = listAt(payload, frame.from);
+    const header = payload.subarray(frame.from, headerFrame.end);
+    const hash = bytesToHex(keccak_256(header));
+    if (hash !== expected) fail("payload.header-mismatch", `the header hashes to ${hash}, expected ${expected}`);
+    const listFrame = listAt(payload, headerFrame.end);
+    if (listFrame.end !== payload.length) fail("payload.malformed", "more than a header and transactions");
+    const transactions: Uint8Array[] = [];
+    for (let at = listFrame.from; at < listFrame.end; ) {
+      const item = itemAt(payload, at, payload.length);
+      if (item.list) fail("payload.malformed", `transaction ${transactions.length} is not a string of bytes`);
+      if (transactions.length >= TRANSACTIONS_MAX) fail("payload.too-large", `over ${TRANSACTIONS_MAX} transactions`);
+      transactions.push(payload.subarray(item.from, item.end));
+      at = item.end;
+    }
+    const fields = decode(header);
+    const [parent, root] = [bytesToHex(bytesAt(fields, 0, "parent")), bytesToHex(bytesAt(fields, 4, "root"))];
+    if (bytesToHex(orderedRoot(transactions)) !== root) {
+      fail("payload.transaction-mismatch", `the transactions do not have the root ${root}`);
+    }
+    return {
+      height: safeHeight(integer(bytesAt(fields, 8, "number"))),
+      parent,
+      items: transactions.map((raw, index) => itemOf(raw, index)),
+    };
+  });
+}
+
+// --- Faults -------------------------------------------------------------------------------------------------------
+
+class Refused extends Error {
+  readonly fault: PayloadFault;
+  constructor(fault: PayloadFault) {
+    super(fault.message);
+    this.fault = fault;
+  }
+}
+
+function fail(code: PayloadCode, message: string): never {
+  throw new Refused({ code, message });
+}
+
+/** Inside this file a fault unwinds; what leaves it is a value. */
+function guarded<T>(run: () => T): PayloadResult<T> {
+  try {
+    return { ok: true, value: run() };
+  } catch (error) {
+    if (error instanceof Refused) return { ok: false, fault: error.fault };
+    if (error instanceof Malformed) return { ok: false, fault: { code: "payload.malformed", message: error.message } };
+    throw error;
+  }
+}
+
+function bytesAt(tree: Tree, index: number, name: string): Uint8Array {
+  const field = tree instanceof Uint8Array ? undefined : tree[index];
+  if (!(field instanceof Uint8Array)) fail("payload.malformed", `the ${name} (${index}) is not a string of bytes`);
+  return field;
+}
+
+function integer(bytes: Uint8Array): bigint {
+  if (bytes.length > 32) fail("payload.malformed", "a number is over 256 bits");
+  return bytes.length === 0 ? 0n : BigInt(`0x${bytesToHex(bytes)}`);
+}
+
+function safeHeight(value: bigint): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) fail("payload.malformed", `the height ${value} is too large`);
+  return Number(value);
+}
+
+// --- Transactions -------------------------------------------------------------------------------------------------
+
+/** Where a transaction's type keeps what we read; the signature is always the last three fields. */
+interface Layout {
+  readonly fields: number;
+  readonly price: number;
+  readonly gas: number;
+  readonly to: number;
+  readonly value: number;
+}
+
+const LEGACY: Layout = { fields: 9, price: 1, gas: 2, to: 3, value: 4 };
+const TYPED: Readonly<Record<number, Layout>> = {
+  /** EIP-2930 */ 1: { fields: 11, price: 2, gas: 3, to: 4, value: 5 },
+  /** EIP-1559 */ 2: { fields: 12, price: 3, gas: 4, to: 5, value: 6 },
+  /** EIP-4844 */ 3: { fields: 14, price: 3, gas: 4, to: 5, value: 6 },
+  /** EIP-7702 */ 4: { fields: 13, price: 3, gas: 4, to: 5, value: 6 },
+};
+
+function itemOf(raw: Uint8Array, index: number): Item {
+  const first = raw[0] ?? 0;
+  const legacy = first >= 0xc0;
+  const layout = legacy ? LEGACY : TYPED[first];
+  if (layout === undefined) fail("payload.transaction-type", `transaction ${index} has the unknown type ${first}`);
+  const tree = decode(legacy ? raw : raw.subarray(1));
+  if (tree instanceof Uint8Array || tree.length !== layout.fields) {
+    fail("payload.malformed", `transaction ${index} does not have ${layout.fields} fields`);
+  }
+  const name = `field of transaction ${index}`;
+  const to = bytesAt(tree, layout.to, name);
+  if (to.length !== 0 && to.length !== 20) {
+    fail("payload.malformed", `transaction ${index} has a recipient of ${to.length} bytes`);
+  }
+  const value = integer(bytesAt(tree, layout.value, name));
+  const feeLimit = integer(bytesAt(tree, layout.gas, name)) * integer(bytesAt(tree, layout.price, name));
+  if (value >> BigInt(VALUE_BITS) !== 0n || feeLimit >> BigInt(FEE_LIMIT_BITS) !== 0n) {
+    fail("payload.item-range", `transaction ${index} moves ${value} wei at a fee of up to ${feeLimit}: out of range`);
+  }
+  const sender = senderOf(tree, legacy ? null : first, index);
+  return { sender, recipient: to.length === 0 ? null : bytesToHex(to), value, feeLimit };
+}
+
+function senderOf(tree: readonly Tree[], type: number | null, index: number): string {
+  const [v, r, s] = [3, 2, 1].map((last) => integer(bytesAt(tree, tree.length - last, `signature of ${index}`)));
+  if (v === undefined || r === undefined || s === undefined) fail("payload.malformed", "no signature");
+  let unsigned: readonly Tree[] = tree.slice(0, -3);
+  let parity = v;
+  if (type === null) {
+    parity = v >= 35n ? (v - 35n) % 2n : v - 27n;
+    // EIP-155: the signed text names the chain, which v carries.
+    if (v >= 35n) unsigned = [...unsigned, minimal((v - 35n) / 2n), new Uint8Array(0), new Uint8Array(0)];
+  }
+  const encoded = encode(unsigned);
+  const digest = keccak_256(type === null ? encoded : concatBytes(Uint8Array.of(type), encoded));
+  if (parity !== 0n && parity !== 1n) fail("payload.signature", `transaction ${index} has the recovery value ${v}`);
+  let key: Uint8Array;
+  try {
+    key = new secp256k1.Signature(r, s, Number(parity)).recoverPublicKey(digest).toBytes(false);
+  } catch {
+    // The library throws for numbers out of range and for points that do not exist; both are the bytes' fault.
+    fail("payload.signature", `transaction ${index} has a signature that nobody can have made`);
+  }
+  return bytesToHex(keccak_256(key.subarray(1)).subarray(12));
+}
+
+// --- JSON-RPC -----------------------------------------------------------------------------------------------------
+
+type Json = Readonly<Record<string, unknown>>;
+
+function record(value: unknown, name: string): Json {
+  if (typeof value !== "object" || value === null) fail("payload.malformed", `${name} is not an object`);
+  return value as Json;
+}
+
+function hexField(source: Json, name: string): string {
+  const text = source[name];
+  if (typeof text !== "string" || !/^0x[0-9a-fA-F]*$/.test(text)) {
+    fail("payload.malformed", `"${name}" is not hex: ${String(text).slice(0, 80)}`);
+  }
+  return text.slice(2);
+}
+
+function data(source: Json, name: string, length?: number): Uint8Array {
+  const hex = hexField(source, name);
+  if (hex.length % 2 !== 0 || (length !== undefined && hex.length !== 2 * length)) {
+    fail("payload.malformed", `"${name}" has ${hex.length} digits`);
+  }
+  return hexToBytes(hex);
+}
+
+function quantity(source: Json, name: string): bigint {
+  const hex = hexField(source, name);
+  if (hex.length === 0 || hex.length > 64) fail("payload.malformed", `"${name}" has ${hex.length} digits`);
+  return BigInt(`0x${hex}`);
+}
+
+function number(source: Json, name: string): Uint8Array {
+  return minimal(quantity(source, name));
+}
+
+function word(source: Json, name: string): Uint8Array {
+  return data(source, name, 32);
+}
+
+type Field = readonly [name: string, read: (source: Json, name: string) => Uint8Array];
+
+const HEADER: readonly Field[] = [
+  ["parentHash", word],
+  ["sha3Uncles", word],
+  ["miner", address],
+  ["stateRoot", word],
+  ["transactionsRoot", word],
+  ["receiptsRoot", word],
+  ["logsBloom", data],
+  ["difficulty", number],
+  ["number", number],
+  ["gasLimit", number],
+  ["gasUsed", number],
+  ["timestamp", number],
+  ["extraData", data],
+  ["mixHash", word],
+  ["nonce", data],
+];
+
+/** What forks appended, in their order; a block has all of them up to its own fork. */
+const HEADER_FORKS: readonly Field[] = [
+  ["baseFeePerGas", number],
+  ["withdrawalsRoot", word],
+  ["blobGasUsed", number],
+  ["excessBlobGas", number],
+  ["parentBeaconBlockRoot", word],
+  ["requestsHash", word],
+];
+
+function address(source: Json, name: string): Uint8Array {
+  return data(source, name, 20);
+}
+
+function headerOf(source: Json): Uint8Array {
+  const absent = HEADER_FORKS.findIndex(([name]) => source[name] === undefined || source[name] === null);
+  const forks = absent === -1 ? HEADER_FORKS : HEADER_FORKS.slice(0, absent);
+  return encode([...HEADER, ...forks].map(([name, read]) => read(source, name)));
+}
+
+function checkedTransaction(entry: unknown, index: number): Uint8Array {
+  const source = record(entry, `transaction ${index}`);
+  const raw = rawTransaction(source, index);
+  const hash = bytesToHex(keccak_256(raw));
+  const named = bytesToHex(word(source, "hash"));
+  if (hash !== named) {
+    fail("payload.transaction-mismatch", `transaction ${index} hashes to ${hash}, its field "hash" says ${named}`);
+  }
+  return raw;
+}
+
+function rawTransaction(source: Json, index: number): Uint8Array {
+  // Nodes from before EIP-2718 name no type.
+  const type = source["type"] === undefined ? 0 : Number(quantity(source, "type"));
+  const to = source["to"] === null || source["to"] === undefined ? new Uint8Array(0) : address(source, "to");
+  const call = [to, number(source, "value"), data(source, "input")];
+  const [nonce, gas] = [number(source, "nonce"), number(source, "gas")];
+  const signature = [number(source, "r"), number(source, "s")];
+  if (type === 0) {
+    return encode([nonce, number(source, "gasPrice"), gas, ...call, number(source, "v"), ...signature]);
+  }
+  if (TYPED[type] === undefined) {
+    fail("payload.transaction-type", `transaction ${index} has the unknown type ${String(source["type"])}`);
+  }
+  const prices = type === 1 ? ["gasPrice"] : ["maxPriorityFeePerGas", "maxFeePerGas"];
+  const head = [number(source, "chainId"), nonce, ...prices.map((name) => number(source, name)), gas];
+  const extra: Tree[] = [accessList(source)];
+  if (type === 3) extra.push(number(source, "maxFeePerBlobGas"), words(source["blobVersionedHashes"]));
+  if (type === 4) extra.push(authorizations(source));
+  const parity = number(source, source["yParity"] === undefined ? "v" : "yParity");
+  return concatBytes(Uint8Array.of(type), encode([...head, ...call, ...extra, parity, ...signature]));
+}
+
+function list(value: unknown, name: string): readonly unknown[] {
+  if (!Array.isArray(value)) fail("payload.malformed", `"${name}" is not a list`);
+  return value;
+}
+
+function words(value: unknown): Tree {
+  return list(value, "hashes").map((text) => word({ text }, "text"));
+}
+
+function accessList(source: Json): Tree {
+  return list(source["accessList"], "accessList").map((value) => {
+    const entry = record(value, "access list entry");
+    return [address(entry, "address"), words(entry["storageKeys"])];
+  });
+}
+
+/** EIP-7702. */
+function authorizations(source: Json): Tree {
+  return list(source["authorizationList"], "authorizationList").map((value) => {
+    const entry = record(value, "authorization");
+    const parity = number(entry, entry["yParity"] === undefined ? "v" : "yParity");
+    const [chain, delegate, nonce] = [number(entry, "chainId"), address(entry, "address"), number(entry, "nonce")];
+    return [chain, delegate, nonce, parity, number(entry, "r"), number(entry, "s")];
+  });
+}

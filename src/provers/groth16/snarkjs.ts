@@ -1,0 +1,59 @@
+/**
+ * What we use of snarkjs, typed. It is an optional dependency, is GPL-3 and keeps a process from ending, so only
+ * programs of their own load it: `program.ts` and the script that builds the keys. Never the node.
+ */
+
+export interface SnarkjsProof {
+  readonly pi_a: readonly string[];
+  readonly pi_b: readonly (readonly string[])[];
+  readonly pi_c: readonly string[];
+}
+
+/** A file by its name, or bytes in memory. */
+export type SnarkjsFile = string | { type: "mem"; data?: Uint8Array };
+
+export interface SnarkjsLogger {
+  debug(line: string): void;
+  info(line: string): void;
+  warn(line: string): void;
+  error(line: string): void;
+}
+
+interface Contribution {
+  (from: SnarkjsFile, to: SnarkjsFile, name: string, entropy: string, logger?: SnarkjsLogger): Promise<unknown>;
+}
+
+export interface Snarkjs {
+  readonly curves: { getCurveFromName(name: "bn128"): Promise<unknown> };
+  readonly wtns: {
+    calculate(input: Readonly<Record<string, unknown>>, wasm: SnarkjsFile, to: SnarkjsFile): Promise<void>;
+  };
+  readonly groth16: {
+    prove(
+      key: SnarkjsFile,
+      witness: SnarkjsFile,
+      logger?: SnarkjsLogger,
+    ): Promise<{ readonly proof: SnarkjsProof; readonly publicSignals: readonly string[] }>;
+    verify(key: unknown, values: readonly string[], proof: SnarkjsProof): Promise<boolean>;
+  };
+  readonly powersOfTau: {
+    newAccumulator(curve: unknown, power: number, to: SnarkjsFile, logger?: SnarkjsLogger): Promise<unknown>;
+    readonly contribute: Contribution;
+    preparePhase2(from: SnarkjsFile, to: SnarkjsFile, logger?: SnarkjsLogger): Promise<unknown>;
+  };
+  readonly r1cs: {
+    info(file: SnarkjsFile): Promise<{ readonly nConstraints: number }>;
+  };
+  readonly zKey: {
+    newZKey(r1cs: SnarkjsFile, powers: SnarkjsFile, to: SnarkjsFile, logger?: SnarkjsLogger): Promise<unknown>;
+    readonly contribute: Contribution;
+    verifyFromR1cs(r1cs: SnarkjsFile, powers: SnarkjsFile, key: SnarkjsFile, logger?: SnarkjsLogger): Promise<boolean>;
+    exportVerificationKey(key: SnarkjsFile, logger?: SnarkjsLogger): Promise<unknown>;
+  };
+}
+
+/** Rejects when snarkjs is not installed. The name is kept from the compiler because the package has no types. */
+export async function loadSnarkjs(): Promise<Snarkjs> {
+  const name: string = "snarkjs";
+  return (await import(name)) as Snarkjs;
+}

@@ -1,0 +1,167 @@
+/**
+ * What a shard proof says, computed natively: prover and verifier derive it from the block's own bytes.
+ *
+ * A chain has a running commitment, one field element. Each item folds in:
+ *
+ *     next = Poseidon(commitment, sender, recipient, value + 2^128 feeLimit)
+ *
+ * where a contract's creation has the recipient 2^160, which no address is. Public values are five field elements of
+ * 32 bytes, big-endian: before, after, fees (sum of the fee limits), count (of items) and context, which ties a proof
+ * to one task of one block.
+ */
+import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { type Item, type PayloadBlock, readPayload, SHARD_ITEMS_MAX, shardRange } from "../protocol/ethereum.ts";
+import { domainDigest, type Hash, u64 } from "../protocol/ids.ts";
+import type { Fault, ProveJob, Result } from "../ports.ts";
+import { FIELD_ORDER, poseidon } from "./poseidon.ts";
+
+export const ELEMENT_BYTES = 32;
+export const VALUES_COUNT = 5;
+export const VALUES_BYTES: number = VALUES_COUNT * ELEMENT_BYTES;
+
+const CREATION = 1n << 160n;
+
+/** A run of items between two commitments. */
+export interface Run {
+  readonly before: bigint;
+  readonly after: bigint;
+  readonly fees: bigint;
+  readonly items: readonly Item[];
+}
+
+export interface Values {
+  readonly before: bigint;
+  readonly after: bigint;
+  readonly fees: bigint;
+  readonly count: bigint;
+  readonly context: bigint;
+}
+
+/** A block's runs: the whole, and one a shard. */
+export interface Folded {
+  readonly block: PayloadBlock;
+  readonly whole: Run;
+  readonly shards: readonly Run[];
+}
+
+/** The four numbers of an item as the circuit takes them. */
+export function itemFields(item: Item): readonly [sender: bigint, recipient: bigint, value: bigint, feeLimit: bigint] {
+  const recipient = item.recipient === null ? CREATION : BigInt(`0x${item.recipient}`);
+  return [BigInt(`0x${item.sender}`), recipient, item.value, item.feeLimit];
+}
+
+export function fold(before: bigint, items: readonly Item[]): Run {
+  let after = before;
+  let fees = 0n;
+  for (const item of items) {
+    const [sender, recipient, value, feeLimit] = itemFields(item);
+    after = poseidon(after, sender, recipient, value + (feeLimit << 128n));
+    fees += feeLimit;
+  }
+  return { before, after, fees, items };
+}
+
+/** The commitment before the first block of a run of blocks: a hash of chain and parent, taken modulo the field. */
+export function beginning(chain: number, parent: Hash): bigint {
+  return reduced(domainDigest("commitment", u64(chain), hexToBytes(parent)));
+}
+
+/** The hash of a task's place, taken modulo the field. The block's id names network and chain. */
+export function contextOf(block: Hash, stage: string, index: number): bigint {
+  return reduced(domainDigest("context", hexToBytes(block), u64(index), utf8ToBytes(stage)));
+}
+
+export function valuesOf(run: Run, block: Hash, stage: string, index: number): Uint8Array {
+  const context = contextOf(block, stage, index);
+  return encodeValues({ ...run, count: BigInt(run.items.length), context });
+}
+
+/** Reads a block and folds it. The payload has to be that of `hash`. */
+export function foldBlock(
+  payload: Uint8Array,
+  hash: Hash,
+  before: bigint | null,
+  chain: number,
+  shards: number,
+): Result<Folded> {
+  const read = readPayload(payload, hash);
+  if (!read.ok) return read;
+  const block = read.value;
+  const { items } = block;
+  if (!Number.isSafeInteger(shards) || shards < 1 || Math.ceil(items.length / shards) > SHARD_ITEMS_MAX) {
+    return failed("prepare.shards", `${items.length} items do not go into ${shards} shards of ${SHARD_ITEMS_MAX}`);
+  }
+  const first = before ?? beginning(chain, block.parent);
+  const runs: Run[] = [];
+  let last = first;
+  for (let index = 0; index < shards; index++) {
+    const { from, to } = shardRange(items.length, shards, index);
+    const run = fold(last, items.slice(from, to));
+    runs.push(run);
+    last = run.after;
+  }
+  const fees = runs.reduce((sum, run) => sum + run.fees, 0n);
+  return { ok: true, value: { block, whole: { before: first, after: last, fees, items }, shards: runs } };
+}
+
+/**
+ * The run that a job has to prove: a task with inputs takes the proofs of all shards, so it is about the whole block.
+ * Provers whose program names no public values use this.
+ */
+export function runOf(job: ProveJob): Result<Run> {
+  const before = elementOf(job.before);
+  if (before === null) return failed("job.before", "the commitment before the block is no field element");
+  const folded = foldBlock(job.payload, job.id.hash, before, job.id.chain, job.shards);
+  if (!folded.ok) return folded;
+  const run = job.inputs.length > 0 ? folded.value.whole : folded.value.shards[job.id.index];
+  if (run === undefined) return failed("job.index", `there is no shard ${job.id.index} of ${job.shards}`);
+  return { ok: true, value: run };
+}
+
+export function jobValues(job: ProveJob): Result<Uint8Array> {
+  const run = runOf(job);
+  return run.ok ? { ok: true, value: valuesOf(run.value, job.id.block, job.id.stage, job.id.index) } : run;
+}
+
+export function encodeElement(value: bigint): Uint8Array {
+  return hexToBytes(value.toString(16).padStart(2 * ELEMENT_BYTES, "0"));
+}
+
+/** `null` unless it is the one encoding of a field element. */
+export function elementOf(bytes: Uint8Array): bigint | null {
+  if (bytes.length !== ELEMENT_BYTES) return null;
+  const value = bigEndian(bytes);
+  return value < FIELD_ORDER ? value : null;
+}
+
+export function encodeValues(values: Values): Uint8Array {
+  const bytes = new Uint8Array(VALUES_BYTES);
+  const { before, after, fees, count, context } = values;
+  [before, after, fees, count, context].forEach((value, i) => bytes.set(encodeElement(value), i * ELEMENT_BYTES));
+  return bytes;
+}
+
+/** `null` for another length or a number that is not below the field's order. */
+export function decodeValues(bytes: Uint8Array): Values | null {
+  if (bytes.length !== VALUES_BYTES) return null;
+  const elements = Array.from({ length: VALUES_COUNT }, (_, i) =>
+    elementOf(bytes.subarray(i * ELEMENT_BYTES, (i + 1) * ELEMENT_BYTES)),
+  );
+  const [before = null, after = null, fees = null, count = null, context = null] = elements;
+  if (before === null || after === null || fees === null || count === null || context === null) return null;
+  return { before, after, fees, count, context };
+}
+
+export function bigEndian(bytes: Uint8Array): bigint {
+  let value = 0n;
+  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
+  return value;
+}
+
+function reduced(digest: Uint8Array): bigint {
+  return bigEndian(digest) % FIELD_ORDER;
+}
+
+function failed(code: string, message: string): { readonly ok: false; readonly fault: Fault } {
+  return { ok: false, fault: { code, message } };
+}
