@@ -11,11 +11,11 @@ export type Verdict =
 
 export const ACCEPT: Verdict = { kind: "accept" };
 
-export function ignore(code: Refusal): Verdict {
+export function ignore(code: Refusal): Extract<Verdict, { kind: "ignore" }> {
   return { kind: "ignore", code };
 }
 
-export function reject(code: Refusal): Verdict {
+export function reject(code: Refusal): Extract<Verdict, { kind: "reject" }> {
   return { kind: "reject", code };
 }
 
@@ -42,12 +42,15 @@ export type Refusal =
   | "block.unknown"
   | "block.chain-unknown"
   | "block.workflow-unknown"
-  | "block.contradicts-source"
+  | "block.before-start"
+  | "block.retired"
+  | "block.contradicts"
   | "block.too-far"
   | "block.cancelled"
   | "task.unknown"
   | "task.complete"
   | "attempt.not-open"
+  | "attempt.too-many"
   | "claim.not-owner"
   | "claim.capacity"
   | "claim.duplicate"

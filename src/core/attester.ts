@@ -1,0 +1,219 @@
+/**
+ * The vote rules. Every lock is taken here and nowhere else, in the same step that decides to sign; the runtime makes
+ * the signature durable before it sends it.
+ *
+ * grant:   once per (task, attempt), only to the owner by our view, only while the attempt is open, only within the
+ *          owner's capacity, never after our own timeout for it.
+ * attest:  once per (task, attempt), only for a proof that verifies and whose prover the assignment certificate names,
+ *          never after our own timeout for it.
+ * timeout: never after our own attest for it, never when we know a valid proof.
+ * complete, reject: objective, no lock.
+ */
+import type { Hash } from "../protocol/ids.ts";
+import { equalBytes } from "../protocol/messages.ts";
+import { contradictsSource } from "./blocks.ts";
+import { assignedTo, contentOf, creditOf, openAttempt, where } from "./collector.ts";
+import { contentHash } from "../protocol/certificate.ts";
+import type { TaskRef, VerifiedResult } from "./event.ts";
+import { overdue } from "./reclaim.ts";
+import { ownerOfAttempt } from "./standing.ts";
+import { type Attempt, attemptOf, type Block, type Proof, report, type State, say, type Task } from "./state.ts";
+
+/** A proof that cannot be had is asked for this often, first after 100 ms and then doubling. */
+const FETCHES_MAX = 5;
+const RETRY_MS = 100;
+
+export function settleVotes(state: State, task: Task): void {
+  if (!state.options.roles.attester || task.readyMs === null) return;
+  for (const proof of task.proofs.values()) considerProof(state, task, proof);
+  if (task.completeMs !== null) return;
+  const open = openAttempt(state, task);
+  open.openedMs ??= state.nowMs;
+  considerGrant(state, task, open);
+  considerTimeout(state, task, open);
+}
+
+function considerGrant(state: State, task: Task, attempt: Attempt): void {
+  const owner = ownerOfAttempt(state, task, attempt.number);
+  // Where our view of the roster is behind, the prover that a quorum granted it to counts as the owner.
+  const claimant = assignedTo(state, attempt) ?? owner;
+  if (claimant === null || !attempt.claims.has(claimant)) return;
+  if (attempt.claimedMs === null) {
+    attempt.claimedMs = state.nowMs;
+    attempt.progressMs = state.nowMs;
+  }
+  if (!maySign(state) || attempt.own.granted !== null || attempt.own.timedOut || owner !== claimant) return;
+  if (openClaimsOf(state, owner) >= capacityOf(state, owner)) {
+    refuse(state, task, owner, "claim.capacity");
+    return;
+  }
+  attempt.own.granted = owner;
+  say(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: owner });
+}
+
+/** Claims of a prover that this node granted and that are still open. */
+function openClaimsOf(state: State, prover: string): number {
+  let open = 0;
+  for (const block of state.blocks.values()) {
+    if (block.state !== "open") continue;
+    for (const task of block.tasks) {
+      if (task.completeMs === null && task.attempts.length > 0 && openAttempt(state, task).own.granted === prover) open++;
+    }
+  }
+  return open;
+}
+
+function capacityOf(state: State, prover: string): number {
+  return (state.roster.get(prover)?.slots ?? 1) * state.manifest.json.limits.claimsPerSlotMax;
+}
+
+function considerTimeout(state: State, task: Task, attempt: Attempt): void {
+  if (attempt.own.timedOut) return;
+  const owner = assignedTo(state, attempt) ?? ownerOfAttempt(state, task, attempt.number);
+  const over = overdue(state, task, attempt, owner);
+  if ("wakeMs" in over) {
+    wake(task, over.wakeMs);
+    return;
+  }
+  if (!maySign(state) || attempt.own.attested !== null || knowsValid(task)) return;
+  attempt.own.timedOut = true;
+  say(state, { ...ref(task), kind: "timeout", attempt: attempt.number, code: over.code });
+}
+
+function knowsValid(task: Task): boolean {
+  for (const proof of task.proofs.values()) if (proof.verdict === "valid") return true;
+  return false;
+}
+
+function considerProof(state: State, task: Task, proof: Proof): void {
+  const [receipt] = proof.receipts.values();
+  if (receipt === undefined || task.block.certificate !== null) return;
+  if (proof.verdict === "unknown") {
+    if (task.completeMs !== null && creditOf(state, task) !== null) return;
+    askVerdict(state, task, proof);
+  }
+  if (proof.verdict === "valid") considerAttest(state, task, proof);
+}
+
+/** Public values are derived here from the block's own bytes; a receipt that claims others is about something else. */
+function askVerdict(state: State, task: Task, proof: Proof): void {
+  if (proof.retryMs !== null && state.nowMs < proof.retryMs) {
+    wake(task, proof.retryMs);
+    return;
+  }
+  const { block, stage } = task;
+  const values = block.prepared?.values[stage.name]?.[task.index];
+  const [receipt] = proof.receipts.values();
+  if (values === undefined || receipt === undefined || state.replaying) return;
+  if (!equalBytes(values, receipt.values)) {
+    decideInvalid(state, task, proof, "receipt.wrong-values");
+    return;
+  }
+  proof.verdict = "asked";
+  state.effects.push({
+    kind: "verify",
+    task: ref(task),
+    artefact: proof.artefact,
+    bytes: receipt.bytes,
+    inline: receipt.inline,
+    system: stage.system,
+    key: stage.key,
+    values,
+    parts: stage.takes === null ? [] : (block.prepared?.values[stage.takes] ?? []),
+    holders: [...proof.receipts.keys(), ...proof.vouchers.keys()],
+  });
+}
+
+export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: VerifiedResult): void {
+  const proof = task.proofs.get(artefact);
+  if (proof === undefined) return;
+  state.dirtyTasks.add(task);
+  switch (verdict.kind) {
+    case "valid":
+      proof.verdict = "valid";
+      proof.validMs = state.nowMs;
+      return;
+    case "invalid":
+      decideInvalid(state, task, proof, verdict.code);
+      return;
+    case "unavailable":
+      proof.verdict = "unknown";
+      proof.tries++;
+      proof.retryMs = state.nowMs + RETRY_MS * 2 ** proof.tries;
+      report(state, "proof.unavailable", { ...where(task), artefact, code: verdict.code, tries: proof.tries });
+      // Neither valid nor invalid: past the limit it counts as a failure of the prover's machine.
+      if (proof.tries >= FETCHES_MAX) endAttempts(state, task, proof, "artefact.unavailable");
+      return;
+  }
+}
+
+function decideInvalid(state: State, task: Task, proof: Proof, code: string): void {
+  proof.verdict = "invalid";
+  endAttempts(state, task, proof, code);
+  for (const prover of proof.receipts.keys()) {
+    report(state, "proof.invalid", { ...where(task), prover, artefact: proof.artefact, code });
+    if (maySign(state)) say(state, { ...ref(task), kind: "reject", prover, artefact: proof.artefact, code });
+  }
+}
+
+function endAttempts(state: State, task: Task, proof: Proof, code: string): void {
+  for (const [prover, receipt] of proof.receipts) {
+    const attempt = attemptOf(task, receipt.attempt);
+    if (attempt.claims.has(prover)) attempt.ended ??= code;
+  }
+  state.dirtyTasks.add(task);
+}
+
+function considerAttest(state: State, task: Task, proof: Proof): void {
+  if (!maySign(state)) return;
+  let waitMs = Number.POSITIVE_INFINITY;
+  for (const [prover, receipt] of proof.receipts) {
+    const attempt = attemptOf(task, receipt.attempt);
+    if (attempt.own.attested !== null || attempt.own.timedOut) continue;
+    if (assignedTo(state, attempt) === prover) {
+      attempt.own.attested = proof.artefact;
+      proof.vouched = true;
+      say(state, { ...ref(task), kind: "attest", attempt: attempt.number, prover, artefact: proof.artefact });
+      return;
+    }
+    // The grants may still be on their way; an attest is worth more than a complete, so wait for them a little.
+    if (attempt.claims.has(prover)) waitMs = (proof.validMs ?? state.nowMs) + state.manifest.json.timing.claimWindowMs / 2;
+  }
+  if (proof.vouched) return;
+  if (state.nowMs < waitMs && waitMs !== Number.POSITIVE_INFINITY) {
+    wake(task, waitMs);
+    return;
+  }
+  proof.vouched = true;
+  say(state, { ...ref(task), kind: "complete", artefact: proof.artefact });
+}
+
+/** Signs the barrier once the block is closed here, and again when logs converge on another content. */
+export function settleBarrierVote(state: State, block: Block): void {
+  if (!maySign(state) || !state.options.roles.attester || block.state !== "closed" || block.certificate !== null) return;
+  if (contradictsSource(state, block)) return;
+  const content = contentOf(state, block);
+  if (content === null) return;
+  const hash = contentHash(content);
+  const signed = [...block.votes].some(([voted, votes]) => voted === hash && votes.has(state.options.self));
+  if (signed || block.ownContent === hash) return;
+  block.ownContent = hash;
+  block.contents.set(hash, content);
+  say(state, { kind: "barrier", block: block.id, content: hash });
+}
+
+export function maySign(state: State): boolean {
+  return state.mute === null && !state.replaying;
+}
+
+function refuse(state: State, task: Task, author: string, code: string): void {
+  state.effects.push({ kind: "refused", code, author, entry: `claim ${task.stage.name}/${task.index} of height ${task.block.height}` });
+}
+
+function wake(task: Task, atMs: number): void {
+  task.wakeMs = task.wakeMs === null ? atMs : Math.min(task.wakeMs, atMs);
+}
+
+export function ref(task: Task): TaskRef {
+  return { block: task.block.id, stage: task.stage.name, index: task.index };
+}

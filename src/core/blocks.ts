@@ -1,0 +1,343 @@
+/**
+ * Blocks: announced, opened head-of-chain first, prepared, closed in chain order, retracted by reorgs.
+ */
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
+import { blockId, type Hash, type Key } from "../protocol/ids.ts";
+import type { EntryOf } from "../protocol/messages.ts";
+import type { Refusal } from "../protocol/verdict.ts";
+import { stagesOf } from "../protocol/workflow.ts";
+import type { PreparedResult } from "./event.ts";
+import { type Block, type Chain, isQuorum, report, type Signed, type State, say, type Task } from "./state.ts";
+
+/** How far above the certified height announcements are taken in; the rest stays with the peers until we are there. */
+const AHEAD_MAX = 1024;
+/** Heights of the own source's chain that are remembered, to check what others announce. */
+const CANONICAL_MAX = 512;
+/** A payload that cannot be had is asked for again: first after this, then doubling up to a minute. */
+const RETRY_MS = 250;
+
+/** Where a chain's proving starts; `any` chains start wherever a source says. */
+export function startOf(state: State, chain: number): number | "any" | null {
+  return state.manifest.json.chains.find(({ id }) => id === chain)?.start ?? null;
+}
+
+/** Whether a batch with this announcement should wait with the peers: taking it in now would cost unbounded memory. */
+export function isTooFar(state: State, announce: EntryOf<"announce">): boolean {
+  const chain = state.chains.get(announce.chain);
+  const start = startOf(state, announce.chain);
+  if (chain === undefined || start === "any" || start === null) return false;
+  return announce.height > Math.max(chain.certified, start) + AHEAD_MAX;
+}
+
+export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"announce">): Refusal | null {
+  const chain = state.chains.get(entry.chain);
+  const json = state.manifest.json.chains.find(({ id }) => id === entry.chain);
+  if (chain === undefined || json === undefined) return "block.chain-unknown";
+  if (entry.workflow !== json.workflow) return "block.workflow-unknown";
+  if (json.start !== "any" && (entry.height < json.start || entry.start !== (entry.height === json.start))) {
+    return "block.before-start";
+  }
+  const id = blockId(state.manifest.network, entry.chain, entry.hash);
+  if (state.closed.has(id) && !state.blocks.has(id)) return null;
+  if (json.start !== "any" && entry.height <= chain.retired) return "block.retired";
+  const known = state.blocks.get(id);
+  if (known !== undefined) return announceAgain(state, known, signed.author, entry);
+  const block = createBlock(state, id, signed.author, entry);
+  if (block === null) return "block.workflow-unknown";
+  state.blocks.set(id, block);
+  state.dirtyBlocks.add(block);
+  report(state, "block.announced", { chain: block.chain, height: block.height, hash: block.hash, items: block.items });
+  return null;
+}
+
+/** Several sources may announce one block: the announcements are one fact, so they must agree. */
+function announceAgain(state: State, block: Block, author: Key, entry: EntryOf<"announce">): Refusal | null {
+  const same =
+    block.height === entry.height &&
+    block.parent === entry.parent &&
+    block.payload === entry.payload &&
+    block.items === entry.items &&
+    block.start === entry.start;
+  if (!same) return "block.contradicts";
+  block.announcers.add(author);
+  if (entry.round > block.round) {
+    block.round = entry.round;
+    if (block.state === "cancelled") {
+      block.state = "waiting";
+      report(state, "block.returned", { chain: block.chain, height: block.height, hash: block.hash });
+    }
+  }
+  touch(state, block);
+  return null;
+}
+
+function createBlock(state: State, id: Hash, author: Key, entry: EntryOf<"announce">): Block | null {
+  const stages = stagesOf(state.manifest, entry.workflow, entry.items);
+  if (stages === null) return null;
+  const tasks: Task[] = [];
+  const block: Block = {
+    id,
+    chain: entry.chain,
+    height: entry.height,
+    hash: entry.hash,
+    parent: entry.parent,
+    start: entry.start,
+    workflow: entry.workflow,
+    items: entry.items,
+    payload: entry.payload,
+    payloadBytes: entry.payloadBytes,
+    announcers: new Set([author]),
+    announcedMs: state.nowMs,
+    stages,
+    tasks,
+    state: "waiting",
+    openedMs: null,
+    closedMs: null,
+    round: entry.round,
+    retracts: new Set(),
+    cancels: new Map(),
+    ownCancel: null,
+    prepared: null,
+    preparing: false,
+    retryMs: null,
+    tries: 0,
+    invalid: null,
+    votes: new Map(),
+    contents: new Map(),
+    ownContent: null,
+    certificate: null,
+    owners: new Map(),
+    ownersVersion: -1,
+    wakeMs: null,
+  };
+  for (const stage of stages) {
+    for (let index = 0; index < stage.count; index++) {
+      tasks.push({
+        block,
+        stage,
+        index,
+        attempts: [],
+        proofs: new Map(),
+        readyMs: null,
+        completeMs: null,
+        work: null,
+        wakeMs: null,
+      });
+    }
+  }
+  return block;
+}
+
+/** Looks at a block and all its tasks again before this step ends. */
+export function touch(state: State, block: Block): void {
+  state.dirtyBlocks.add(block);
+  for (const task of block.tasks) state.dirtyTasks.add(task);
+}
+
+export function parentOf(state: State, block: Block): Block | undefined {
+  return state.blocks.get(blockId(state.manifest.network, block.chain, block.parent));
+}
+
+export function childrenOf(state: State, block: { readonly chain: number; readonly hash: Hash }): Block[] {
+  return [...state.blocks.values()].filter((child) => child.chain === block.chain && child.parent === block.hash);
+}
+
+/** Whether the parent's barrier is closed here, or none is needed. */
+export function isParentClosed(state: State, block: Block): boolean {
+  if (block.start) return true;
+  const parent = parentOf(state, block);
+  if (parent !== undefined && parent.state === "closed") return true;
+  return state.closed.has(blockId(state.manifest.network, block.chain, block.parent));
+}
+
+/** Whether the parent's barrier is certified here, or none is needed: certificates come in chain order. */
+export function isParentCertified(state: State, block: Block): boolean {
+  return block.start || state.closed.has(blockId(state.manifest.network, block.chain, block.parent));
+}
+
+/** Opens what the window allows, asks for what opened blocks need, and lets the children know. */
+export function settleBlock(state: State, block: Block): void {
+  block.wakeMs = null;
+  if (block.state === "cancelled" || block.state === "closed") return;
+  if (block.state === "waiting" && mayOpen(state, block)) {
+    block.state = "open";
+    block.openedMs = state.nowMs;
+    report(state, "block.opened", { chain: block.chain, height: block.height, hash: block.hash });
+    for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
+    for (const task of block.tasks) state.dirtyTasks.add(task);
+  }
+  if (block.state === "open") prepare(state, block);
+}
+
+function mayOpen(state: State, block: Block): boolean {
+  if (contradictsSource(state, block)) return false;
+  const window = state.manifest.json.workflows[block.workflow]?.window ?? 1;
+  let [at, unclosed] = [block, 0];
+  while (!at.start) {
+    const parent = parentOf(state, at);
+    if (parent === undefined) return isParentClosed(state, at);
+    if (parent.state === "closed") return true;
+    // A block on a branch that is given up, or behind one that cannot be proven, waits.
+    if (parent.state !== "open" || ++unclosed >= window) return false;
+    at = parent;
+  }
+  return true;
+}
+
+/** A node that has a source of its own refuses what it contradicts. */
+export function contradictsSource(state: State, block: Block): boolean {
+  const seen = state.chains.get(block.chain)?.canonical.get(block.height);
+  return seen !== undefined && seen !== block.hash;
+}
+
+function prepare(state: State, block: Block): void {
+  if (block.prepared !== null || block.preparing || block.invalid !== null || state.replaying) return;
+  if (block.retryMs !== null && state.nowMs < block.retryMs) {
+    block.wakeMs = block.retryMs;
+    return;
+  }
+  const before = commitmentBefore(state, block);
+  if (before === undefined) return;
+  block.preparing = true;
+  state.effects.push({
+    kind: "prepare",
+    block: block.id,
+    chain: block.chain,
+    height: block.height,
+    hash: block.hash,
+    parent: block.parent,
+    items: block.items,
+    payload: block.payload,
+    payloadBytes: block.payloadBytes,
+    before,
+    shards: block.stages[0]?.count ?? 0,
+    holders: [...block.announcers],
+  });
+}
+
+/** The chain's running commitment before the block; `null` where a run starts, `undefined` while it is not known. */
+function commitmentBefore(state: State, block: Block): Uint8Array | null | undefined {
+  if (block.start) return null;
+  const closed = state.closed.get(blockId(state.manifest.network, block.chain, block.parent));
+  return closed === undefined ? parentOf(state, block)?.prepared?.after : hexToBytes(closed.after);
+}
+
+export function applyPrepared(state: State, id: Hash, result: PreparedResult): void {
+  const block = state.blocks.get(id);
+  if (block === undefined) return;
+  block.preparing = false;
+  switch (result.kind) {
+    case "ready":
+      block.prepared = result.prepared;
+      block.retryMs = null;
+      for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
+      break;
+    case "invalid":
+      block.invalid = result.code;
+      report(state, "block.invalid", { chain: block.chain, height: block.height, hash: block.hash, code: result.code });
+      break;
+    case "unavailable":
+      block.tries++;
+      block.retryMs = state.nowMs + Math.min(RETRY_MS * 2 ** Math.min(block.tries, 8), 60_000);
+      report(state, "block.unavailable", { chain: block.chain, height: block.height, code: result.code, tries: block.tries });
+      break;
+  }
+  touch(state, block);
+}
+
+/** The own source has a block: announced unless somebody already did, and remembered to check what others say. */
+export function sourceBlock(
+  state: State,
+  seen: Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">,
+): void {
+  const chain = state.chains.get(seen.chain);
+  const json = state.manifest.json.chains.find(({ id }) => id === seen.chain);
+  if (chain === undefined || json === undefined) return;
+  // Runs of blocks come in any order and need not be one chain.
+  if (json.start !== "any") rememberCanonical(chain, seen.height, seen.hash);
+  const id = blockId(state.manifest.network, seen.chain, seen.hash);
+  const known = state.blocks.get(id);
+  for (const other of state.blocks.values()) if (other.chain === seen.chain && other.height >= seen.height) touch(state, other);
+  if (state.closed.has(id) && known === undefined) return;
+  const round = known?.state === "cancelled" ? known.round + 1 : (known?.round ?? 0);
+  const announced = known !== undefined && known.state !== "cancelled" && known.payload === seen.payload;
+  if (announced || !state.manifest.sources.has(state.options.self)) return;
+  const parent = blockId(state.manifest.network, seen.chain, seen.parent);
+  const start = json.start === "any" ? !state.blocks.has(parent) && !state.closed.has(parent) : seen.height === json.start;
+  say(state, { ...seen, kind: "announce", start, workflow: json.workflow, round });
+}
+
+function rememberCanonical(chain: Chain, height: number, hash: Hash): void {
+  chain.canonical.set(height, hash);
+  chain.sourceTip = height;
+  for (const above of [...chain.canonical.keys()].filter((key) => key > height)) chain.canonical.delete(above);
+  chain.canonical.delete(height - CANONICAL_MAX);
+}
+
+export function sourceRetract(state: State, chainId: number, hash: Hash): void {
+  const chain = state.chains.get(chainId);
+  if (chain === undefined) return;
+  for (const [height, seen] of chain.canonical) if (seen === hash) chain.canonical.delete(height);
+  const block = state.blocks.get(blockId(state.manifest.network, chainId, hash));
+  if (block === undefined || block.certificate !== null) return;
+  if (state.manifest.sources.has(state.options.self)) say(state, { kind: "retract", block: block.id, round: block.round });
+  if (state.options.roles.attester) cancel(state, block);
+}
+
+export function applyRetract(state: State, signed: Signed, entry: EntryOf<"retract">): Refusal | null {
+  const block = state.blocks.get(entry.block);
+  if (block === undefined) return "block.unknown";
+  if (entry.round < block.round || block.certificate !== null) return null;
+  block.retracts.add(signed.author);
+  // An attester that follows the chain itself believes its own source and nobody else's.
+  const chain = state.chains.get(block.chain);
+  const sees = chain !== undefined && chain.sourceTip >= 0;
+  if (state.options.roles.attester && !sees) cancel(state, block);
+  return null;
+}
+
+function cancel(state: State, block: Block): void {
+  if (block.ownCancel === block.round || state.mute !== null || state.replaying) return;
+  block.ownCancel = block.round;
+  say(state, { kind: "cancel", block: block.id, round: block.round });
+}
+
+export function applyCancel(state: State, signed: Signed, entry: EntryOf<"cancel">): Refusal | null {
+  const block = state.blocks.get(entry.block);
+  if (block === undefined) return "block.unknown";
+  if (signed.author === state.options.self) block.ownCancel = Math.max(block.ownCancel ?? 0, entry.round);
+  block.cancels.set(signed.author, Math.max(entry.round, block.cancels.get(signed.author) ?? 0));
+  const voters = [...block.cancels].filter(([, round]) => round >= block.round).map(([key]) => key);
+  if (block.certificate === null && block.state !== "cancelled" && isQuorum(state, voters)) {
+    block.state = "cancelled";
+    for (const task of block.tasks) task.readyMs = null;
+    report(state, "block.cancelled", { chain: block.chain, height: block.height, hash: block.hash });
+    touch(state, block);
+  }
+  return null;
+}
+
+/** The barrier of a block is certified: its children may count on it, and its work is over. */
+export function settleCertified(state: State, block: Block, contentHash: Hash, after: string): void {
+  block.certificate = contentHash;
+  if (block.state !== "closed") {
+    block.state = "closed";
+    block.closedMs = state.nowMs;
+  }
+  rememberClosed(state, { id: block.id, chain: block.chain, height: block.height, hash: block.hash, after });
+  touch(state, block);
+}
+
+export function rememberClosed(
+  state: State,
+  closed: { readonly id: Hash; readonly chain: number; readonly height: number; readonly hash: Hash; readonly after: string },
+): void {
+  state.closed.set(closed.id, closed);
+  const chain = state.chains.get(closed.chain);
+  if (chain !== undefined) chain.certified = Math.max(chain.certified, closed.height);
+  for (const child of childrenOf(state, closed)) touch(state, child);
+}
+
+export function afterOf(block: Block): string | null {
+  return block.prepared === null ? null : bytesToHex(block.prepared.after);
+}

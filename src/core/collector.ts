@@ -1,0 +1,319 @@
+/**
+ * The collector: folds what was signed into certificates, completions and barriers.
+ *
+ * Nothing here depends on the order of arrival (S6): every function only adds a fact to a set, and what follows from the
+ * sets is worked out afterwards, when the step settles.
+ */
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { type BarrierContent, type BarrierTask, contentHash, encodeCertificate } from "../protocol/certificate.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
+import { ATTEMPTS_MAX, RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
+import type { EntryOf } from "../protocol/messages.ts";
+import type { Refusal } from "../protocol/verdict.ts";
+import { afterOf, isParentCertified, isParentClosed, settleCertified, touch, childrenOf } from "./blocks.ts";
+import { lost, ownerOfAttempt } from "./standing.ts";
+import { type Attempt, attemptOf, type Block, isQuorum, type Proof, report, show, type Signed, type State, type Task } from "./state.ts";
+
+export function findTask(state: State, ref: { readonly block: Hash; readonly stage: string; readonly index: number }): Task | undefined {
+  const block = state.blocks.get(ref.block);
+  return block?.tasks.find((task) => task.stage.name === ref.stage && task.index === ref.index);
+}
+
+/** The task and attempt that an entry is about, or why there is none. */
+function locate(
+  state: State,
+  entry: { readonly block: Hash; readonly stage: string; readonly index: number; readonly attempt: number },
+): { readonly task: Task; readonly attempt: Attempt } | Refusal {
+  const task = findTask(state, entry);
+  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  if (entry.attempt >= ATTEMPTS_MAX) return "attempt.too-many";
+  // An attempt far above the open one would make us allocate all that lie between.
+  if (entry.attempt > task.attempts.length + 64) return "attempt.not-open";
+  return { task, attempt: attemptOf(task, entry.attempt) };
+}
+
+export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">): Refusal | null {
+  const found = locate(state, entry);
+  if (typeof found === "string") return found;
+  const { task, attempt } = found;
+  if (attempt.claims.has(signed.author)) return "claim.duplicate";
+  attempt.claims.set(signed.author, signed);
+  state.dirtyTasks.add(task);
+  if (task.completeMs !== null) return "task.complete";
+  // Kept all the same: whose view of the roster is behind will be seen by the votes, not by us.
+  return ownerOfAttempt(state, task, entry.attempt) === signed.author ? null : "claim.not-owner";
+}
+
+export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">): Refusal | null {
+  const found = locate(state, entry);
+  if (typeof found === "string") return found;
+  const votes = found.attempt.grants.get(entry.prover) ?? new Map<Key, Signed>();
+  if (votes.has(signed.author)) return "vote.duplicate";
+  found.attempt.grants.set(entry.prover, votes.set(signed.author, signed));
+  if (signed.author === state.options.self) found.attempt.own.granted = entry.prover;
+  state.dirtyTasks.add(found.task);
+  return null;
+}
+
+export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeout">): Refusal | null {
+  const found = locate(state, entry);
+  if (typeof found === "string") return found;
+  if (found.attempt.timeouts.has(signed.author)) return "vote.duplicate";
+  found.attempt.timeouts.set(signed.author, signed);
+  if (signed.author === state.options.self) found.attempt.own.timedOut = true;
+  state.dirtyTasks.add(found.task);
+  return null;
+}
+
+export function applyBeat(state: State, signed: Signed, entry: EntryOf<"beat">): Refusal | null {
+  for (const beat of entry.tasks) {
+    const found = locate(state, beat);
+    if (typeof found === "string") continue;
+    const { attempt, task } = found;
+    // Only progress renews a lease, and only the claimant's.
+    if (!attempt.claims.has(signed.author) || beat.units <= attempt.units) continue;
+    attempt.units = beat.units;
+    attempt.progressMs = state.nowMs;
+    state.dirtyTasks.add(task);
+  }
+  return null;
+}
+
+export function applyEnd(state: State, signed: Signed, entry: EntryOf<"release"> | EntryOf<"fail">): Refusal | null {
+  const found = locate(state, entry);
+  if (typeof found === "string") return found;
+  if (!found.attempt.claims.has(signed.author)) {
+    if (ownerOfAttempt(state, found.task, entry.attempt) !== signed.author) return "claim.not-owner";
+  }
+  found.attempt.ended ??= entry.kind === "release" ? "released" : entry.code;
+  state.dirtyTasks.add(found.task);
+  return null;
+}
+
+export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"receipt">): Refusal | null {
+  const found = locate(state, entry);
+  if (typeof found === "string") return found;
+  const { task } = found;
+  if (entry.system !== task.stage.system || entry.key !== task.stage.key) return "receipt.wrong-key";
+  if (entry.bytes > state.manifest.json.limits.proofBytesMax) return "message.too-large";
+  const earlier = [...task.proofs.values()].filter((proof) => proof.receipts.has(signed.author)).length;
+  if (earlier >= RECEIPTS_PER_PROVER_MAX) return "receipt.too-many";
+  const proof = proofOf(task, entry.artefact);
+  if (proof.receipts.has(signed.author)) return "vote.duplicate";
+  proof.receipts.set(signed.author, entry);
+  state.dirtyTasks.add(task);
+  return null;
+}
+
+export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest">): Refusal | null {
+  const found = locate(state, entry);
+  if (typeof found === "string") return found;
+  const { attempt, task } = found;
+  const votes = attempt.attests.get(entry.prover) ?? new Map<Key, Signed>();
+  if (votes.has(signed.author)) return "vote.duplicate";
+  attempt.attests.set(entry.prover, votes.set(signed.author, signed));
+  if (signed.author === state.options.self) attempt.own.attested = entry.artefact;
+  vouch(state, task, entry.artefact, signed);
+  return null;
+}
+
+export function applyComplete(state: State, signed: Signed, entry: EntryOf<"complete">): Refusal | null {
+  const task = findTask(state, entry);
+  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  vouch(state, task, entry.artefact, signed);
+  return null;
+}
+
+export function applyReject(state: State, _signed: Signed, entry: EntryOf<"reject">): Refusal | null {
+  const task = findTask(state, entry);
+  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  report(state, "proof.rejected", { ...where(task), prover: entry.prover, code: entry.code });
+  return null;
+}
+
+function vouch(state: State, task: Task, artefact: Hash, signed: Signed): void {
+  const proof = proofOf(task, artefact);
+  proof.vouchers.set(signed.author, signed);
+  if (signed.author === state.options.self) proof.vouched = true;
+  state.dirtyTasks.add(task);
+  state.dirtyBlocks.add(task.block);
+}
+
+function proofOf(task: Task, artefact: Hash): Proof {
+  let proof = task.proofs.get(artefact);
+  if (proof === undefined) {
+    proof = {
+      artefact,
+      receipts: new Map(),
+      vouchers: new Map(),
+      verdict: "unknown",
+      validMs: null,
+      tries: 0,
+      retryMs: null,
+      vouched: false,
+    };
+    task.proofs.set(artefact, proof);
+  }
+  return proof;
+}
+
+/** The attempt that is open: the first without a timeout certificate. */
+export function openAttempt(state: State, task: Task): Attempt {
+  let number = 0;
+  while (number < task.attempts.length && isQuorum(state, attemptOf(task, number).timeouts.keys())) number++;
+  return attemptOf(task, Math.min(number, ATTEMPTS_MAX - 1));
+}
+
+/** The prover that a quorum granted the attempt to. */
+export function assignedTo(state: State, attempt: Attempt): Key | null {
+  for (const [prover, votes] of attempt.grants) if (isQuorum(state, votes.keys())) return prover;
+  return null;
+}
+
+/** Who is paid for the task, once a quorum has attested in one attempt. */
+export function creditOf(state: State, task: Task): { readonly attempt: number; readonly prover: Key } | null {
+  for (const attempt of task.attempts) {
+    for (const [prover, votes] of attempt.attests) if (isQuorum(state, votes.keys())) return { attempt: attempt.number, prover };
+  }
+  return null;
+}
+
+/**
+ * The proof that stands for a complete task: of those a quorum vouches for, the credited prover's, else that of the
+ * lowest attempt, then the lowest hash. As logs converge, so does the choice.
+ */
+export function chosenProof(
+  state: State,
+  task: Task,
+): { readonly proof: Proof; readonly receipt: EntryOf<"receipt">; readonly prover: Key; readonly credited: boolean } | null {
+  const credit = creditOf(state, task);
+  const options = [...task.proofs.values()]
+    .filter((proof) => proof.receipts.size > 0 && isQuorum(state, proof.vouchers.keys()))
+    .flatMap((proof) => [...proof.receipts].map(([prover, receipt]) => ({ proof, receipt, prover, credited: credit?.prover === prover })));
+  options.sort((a, b) => {
+    if (a.credited !== b.credited) return a.credited ? -1 : 1;
+    if (a.receipt.attempt !== b.receipt.attempt) return a.receipt.attempt - b.receipt.attempt;
+    return a.proof.artefact < b.proof.artefact ? -1 : a.proof.artefact > b.proof.artefact ? 1 : a.prover < b.prover ? -1 : 1;
+  });
+  return options[0] ?? null;
+}
+
+/** Marks a task complete when a quorum vouches for one proof, and wakes what waited for it. */
+export function settleCompletion(state: State, task: Task): void {
+  noteLosses(state, task);
+  if (task.completeMs !== null) return;
+  const chosen = chosenProof(state, task);
+  if (chosen === null) return;
+  task.completeMs = state.nowMs;
+  report(state, "task.complete", {
+    ...where(task),
+    prover: chosen.prover,
+    attempt: chosen.receipt.attempt,
+    provingMs: chosen.receipt.provingMs,
+    credited: chosen.credited,
+  });
+  state.dirtyBlocks.add(task.block);
+  for (const other of task.block.tasks) if (other.stage.takes === task.stage.name) state.dirtyTasks.add(other);
+}
+
+/** Each attempt that a timeout certificate ends is held against its owner once, unless it gave the task back. */
+function noteLosses(state: State, task: Task): void {
+  for (const attempt of task.attempts) {
+    if (attempt.lossNoted || !isQuorum(state, attempt.timeouts.keys())) continue;
+    attempt.lossNoted = true;
+    const owner = assignedTo(state, attempt) ?? ownerOfAttempt(state, task, attempt.number);
+    report(state, "attempt.over", { ...where(task), attempt: attempt.number, owner, code: attempt.ended ?? "silent" });
+    if (owner !== null && attempt.ended !== "released" && task.completeMs === null) lost(state, owner);
+  }
+}
+
+export function applyBarrier(state: State, signed: Signed, entry: EntryOf<"barrier">): Refusal | null {
+  const block = state.blocks.get(entry.block);
+  if (block === undefined) return state.closed.has(entry.block) ? null : "block.unknown";
+  const votes = block.votes.get(entry.content) ?? new Map<Key, Signed>();
+  // An attester may sign more than one true content while logs converge, but not a stream of them.
+  const signedBefore = [...block.votes.values()].filter((others) => others.has(signed.author)).length;
+  if (votes.has(signed.author) || signedBefore >= 8) return "vote.duplicate";
+  block.votes.set(entry.content, votes.set(signed.author, signed));
+  state.dirtyBlocks.add(block);
+  return null;
+}
+
+/** Closes the block when its tasks are complete and its parent is closed; says so; assembles the certificate. */
+export function settleBarrier(state: State, block: Block): void {
+  if (block.certificate !== null || block.state === "cancelled") return;
+  if (block.state === "open" && isParentClosed(state, block) && block.tasks.every((task) => task.completeMs !== null)) {
+    block.state = "closed";
+    block.closedMs = state.nowMs;
+    report(state, "block.closed", { chain: block.chain, height: block.height, hash: block.hash });
+    for (const child of childrenOf(state, block)) touch(state, child);
+  }
+  if (block.state !== "closed") return;
+  const content = contentOf(state, block);
+  if (content !== null) block.contents.set(contentHash(content), content);
+  if (!isParentCertified(state, block)) return;
+  for (const [hash, votes] of block.votes) {
+    const known = block.contents.get(hash);
+    if (known === undefined || !isQuorum(state, votes.keys())) continue;
+    certify(state, block, hash, known, votes);
+    return;
+  }
+}
+
+function certify(state: State, block: Block, hash: Hash, content: BarrierContent, votes: ReadonlyMap<Key, Signed>): void {
+  const bytes = encodeCertificate(content, [...votes.values()].map(show));
+  state.effects.push({ kind: "certify", chain: block.chain, height: block.height, block: block.id, bytes });
+  report(state, "block.certified", {
+    chain: block.chain,
+    height: block.height,
+    hash: block.hash,
+    content: hash,
+    items: block.items,
+    shards: block.stages[0]?.count ?? 0,
+    attempts: content.tasks.reduce((sum, task) => sum + task.attempt + 1, 0),
+    provers: [...new Set(content.tasks.map((task) => task.prover))],
+    tookMs: block.openedMs === null ? 0 : Math.round(state.nowMs - block.openedMs),
+  });
+  settleCertified(state, block, hash, content.after);
+}
+
+/** What the barrier says, by this node's log; `null` while something is missing. */
+export function contentOf(state: State, block: Block): BarrierContent | null {
+  const after = afterOf(block);
+  if (block.prepared === null || after === null) return null;
+  const tasks: BarrierTask[] = [];
+  for (const task of block.tasks) {
+    const chosen = chosenProof(state, task);
+    if (chosen === null) return null;
+    tasks.push({
+      stage: task.stage.name,
+      index: task.index,
+      system: task.stage.system,
+      key: task.stage.key,
+      attempt: chosen.receipt.attempt,
+      prover: chosen.prover,
+      credited: chosen.credited,
+      artefact: chosen.proof.artefact,
+      bytes: chosen.receipt.bytes,
+    });
+  }
+  return {
+    network: state.manifest.network,
+    chain: block.chain,
+    height: block.height,
+    hash: block.hash,
+    parent: block.parent,
+    start: block.start,
+    workflow: block.workflow,
+    items: block.items,
+    payload: block.payload,
+    before: bytesToHex(block.prepared.before),
+    after,
+    tasks,
+  };
+}
+
+/** How reports name a task. */
+export function where(task: Task): Readonly<Record<string, unknown>> {
+  return { chain: task.block.chain, height: task.block.height, hash: task.block.hash, stage: task.stage.name, index: task.index };
+}

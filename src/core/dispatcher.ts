@@ -1,0 +1,219 @@
+/**
+ * The dispatcher: which of the tasks that this node owns it claims, and what its provers work on.
+ *
+ * Leaderless: every node decides for itself, from the same owner function. Proving starts with the claim; the grants
+ * follow while the prover already works. What is owned beyond the free slots is claimed ahead, so that coordination
+ * hides behind proving even where a proof takes no time.
+ */
+import type { Key } from "../protocol/ids.ts";
+import { BEAT_TASKS_MAX, INLINE_BYTES_MAX } from "../protocol/limits.ts";
+import { maySign, ref } from "./attester.ts";
+import { chosenProof, openAttempt, where } from "./collector.ts";
+import type { MadeProof, TaskRef } from "./event.ts";
+import { ownerOfAttempt } from "./standing.ts";
+import { attemptOf, report, show, type State, say, type Task } from "./state.ts";
+import { claimWindowMs } from "./reclaim.ts";
+
+export function proves(state: State): boolean {
+  return state.options.roles.prover && state.options.slots > 0;
+}
+
+/** Claims, starts and stops work. Called once a step, after all facts are in. */
+export function settleWork(state: State): void {
+  if (!proves(state)) return;
+  for (const task of state.working) dropIfOver(state, task);
+  if (!maySign(state)) return;
+  for (const task of claimable(state)) {
+    if (claimsOpen(state) >= state.options.slots * state.manifest.json.limits.claimsPerSlotMax) break;
+    claim(state, task);
+  }
+  startQueued(state);
+}
+
+/** Tasks that this node owns and has not claimed, in the order of their priority. */
+function claimable(state: State): Task[] {
+  const { self, systems } = state.options;
+  const tasks: Task[] = [];
+  for (const block of state.blocks.values()) {
+    if (block.state !== "open") continue;
+    for (const task of block.tasks) {
+      if (task.readyMs === null || task.completeMs !== null || state.working.has(task)) continue;
+      if (!systems.includes(task.stage.system)) continue;
+      const attempt = openAttempt(state, task);
+      if (ownerOfAttempt(state, task, attempt.number) !== self || attempt.ended !== null) continue;
+      if (attempt.own.timedOut || tooLate(state, task)) continue;
+      tasks.push(task);
+    }
+  }
+  return tasks.sort(byPriority(state));
+}
+
+/** A claim made now would meet timeouts that are already signed: better to wait for the next attempt. */
+function tooLate(state: State, task: Task): boolean {
+  const attempt = openAttempt(state, task);
+  return attempt.openedMs !== null && state.nowMs - attempt.openedMs > 4 * claimWindowMs(state, attempt.number) && !attempt.claims.has(state.options.self);
+}
+
+/** Height, then attempt (a retried task is late already), then longest remaining path, then index. */
+function byPriority(state: State): (a: Task, b: Task) => number {
+  return (a, b) =>
+    a.block.height - b.block.height ||
+    openAttempt(state, b).number - openAttempt(state, a).number ||
+    b.stage.pathLength - a.stage.pathLength ||
+    a.index - b.index;
+}
+
+function claimsOpen(state: State): number {
+  let open = 0;
+  for (const task of state.working) if (task.work !== null && task.work.state !== "done") open++;
+  return open;
+}
+
+function claim(state: State, task: Task): void {
+  const { self } = state.options;
+  const attempt = openAttempt(state, task);
+  task.work = { attempt: attempt.number, state: "queued", units: 0, claimedMs: state.nowMs, startedMs: null };
+  state.working.add(task);
+  // A claim that is in the log already was made before a restart: the work goes on under it.
+  if (attempt.claims.has(self)) return;
+  const before = attempt.number === 0 ? [] : [...attemptOf(task, attempt.number - 1).timeouts.values()];
+  say(state, { ...ref(task), kind: "claim", attempt: attempt.number, timeouts: before.map(show) });
+}
+
+function startQueued(state: State): void {
+  let running = [...state.working].filter((task) => task.work?.state === "running").length;
+  const queued = [...state.working].filter((task) => task.work?.state === "queued").sort(byPriority(state));
+  for (const task of queued) {
+    if (running >= state.options.slots) return;
+    if (start(state, task)) running++;
+  }
+}
+
+function start(state: State, task: Task): boolean {
+  const { block, stage, work } = task;
+  if (work === null || block.prepared === null) return false;
+  const inputs: { artefact: string; holders: Key[] }[] = [];
+  if (stage.takes !== null) {
+    for (const input of block.tasks.filter((other) => other.stage.name === stage.takes)) {
+      const chosen = chosenProof(state, input);
+      if (chosen === null) return false;
+      inputs.push({ artefact: chosen.proof.artefact, holders: [...chosen.proof.receipts.keys(), ...chosen.proof.vouchers.keys()] });
+    }
+  }
+  work.state = "running";
+  work.startedMs = state.nowMs;
+  report(state, "task.started", {
+    ...where(task),
+    attempt: work.attempt,
+    waitedMs: task.readyMs === null ? 0 : state.nowMs - task.readyMs,
+  });
+  state.effects.push({
+    kind: "prove",
+    task: ref(task),
+    attempt: work.attempt,
+    chain: block.chain,
+    height: block.height,
+    hash: block.hash,
+    system: stage.system,
+    key: stage.key,
+    payload: block.payload,
+    before: block.prepared.before,
+    shards: block.stages[0]?.count ?? 0,
+    inputs,
+  });
+  return true;
+}
+
+/** A task that is complete, or whose block is gone, stops everybody who works on it. */
+function dropIfOver(state: State, task: Task): void {
+  const { work, block } = task;
+  const over = task.completeMs !== null || block.state === "cancelled" || block.certificate !== null;
+  if (work === null) {
+    state.working.delete(task);
+    return;
+  }
+  if (!over) {
+    // The attempt is somebody else's by now. What runs goes on: a late proof is as good as any.
+    if (work.state !== "running" && openAttempt(state, task).number > work.attempt) forgetWork(state, task);
+    return;
+  }
+  if (work.state === "running") state.effects.push({ kind: "cancel", task: ref(task) });
+  forgetWork(state, task);
+}
+
+function forgetWork(state: State, task: Task): void {
+  task.work = null;
+  state.working.delete(task);
+}
+
+export function applyProgress(state: State, task: Task, attempt: number, units: number): void {
+  if (task.work?.attempt !== attempt || units <= task.work.units) return;
+  state.workUnits += units - task.work.units;
+  task.work.units = units;
+}
+
+export function applyProved(state: State, task: Task, attempt: number, made: MadeProof): void {
+  if (task.work?.attempt !== attempt || task.work.state !== "running") return;
+  task.work.state = "done";
+  report(state, "task.proved", { ...where(task), attempt, provingMs: made.provingMs, bytes: made.bytes });
+  if (!maySign(state)) return;
+  say(state, {
+    ...ref(task),
+    kind: "receipt",
+    attempt,
+    system: task.stage.system,
+    key: task.stage.key,
+    artefact: made.artefact,
+    bytes: made.bytes,
+    values: made.values,
+    provingMs: made.provingMs,
+    inline: made.inline.length <= INLINE_BYTES_MAX ? made.inline : new Uint8Array(),
+  });
+}
+
+export function applyProveFailed(state: State, task: Task, attempt: number, code: string, logical: boolean): void {
+  if (task.work?.attempt !== attempt) return;
+  report(state, "task.failed", { ...where(task), attempt, code, logical });
+  forgetWork(state, task);
+  // Our own word comes back only once it is durable; until then nothing may claim the attempt again.
+  attemptOf(task, attempt).ended ??= code;
+  if (maySign(state)) say(state, { ...ref(task), kind: "fail", attempt, code, logical });
+}
+
+/** One message for all that this node works on; also a sign of life when there is nothing. */
+export function settleBeat(state: State): void {
+  if (!proves(state) || !maySign(state)) return;
+  const { heartbeatMs, leaseMs } = state.manifest.json.timing;
+  const active = [...state.working].filter((task) => task.work !== null && task.work.state !== "done");
+  const everyMs = active.length > 0 ? heartbeatMs : leaseMs;
+  if (state.nowMs < state.beatMs + everyMs) return;
+  state.beatMs = state.nowMs;
+  const tasks = active.slice(0, BEAT_TASKS_MAX).map((task) => ({
+    ...ref(task),
+    attempt: task.work?.attempt ?? 0,
+    // A queued task moves as long as the node's work moves.
+    units: task.work?.state === "running" ? task.work.units : state.workUnits,
+  }));
+  say(state, { kind: "beat", tasks });
+}
+
+export function nextBeatMs(state: State): number {
+  const { heartbeatMs, leaseMs } = state.manifest.json.timing;
+  const active = [...state.working].some((task) => task.work !== null && task.work.state !== "done");
+  return state.beatMs + (active ? heartbeatMs : leaseMs);
+}
+
+/** The operator stops the node: what is not finished goes back at once, so that the next owner starts three hops later. */
+export function releaseAll(state: State): readonly TaskRef[] {
+  const released: TaskRef[] = [];
+  for (const task of [...state.working]) {
+    const { work } = task;
+    if (work === null || work.state === "done") continue;
+    say(state, { ...ref(task), kind: "release", attempt: work.attempt });
+    if (work.state === "running") state.effects.push({ kind: "cancel", task: ref(task) });
+    attemptOf(task, work.attempt).ended ??= "released";
+    forgetWork(state, task);
+    released.push(ref(task));
+  }
+  return released;
+}

@@ -1,0 +1,67 @@
+/**
+ * What the core wants done. The runtime performs the effects of one step in this order, and starts no later rank before
+ * the earlier one is done:
+ *
+ * 1. `append`: the entries are signed as one batch, which is durable in the journal (fdatasync);
+ * 2. the batch is sent, and comes back to the core as an event;
+ * 3. `prove`: work begins that the world was promised.
+ *
+ * Everything else promises nothing to anyone and may be done at once. A crash at any point therefore signs nothing
+ * twice, and loses nothing that was sent.
+ */
+import type { Hash, Key } from "../protocol/ids.ts";
+import type { Entry } from "../protocol/messages.ts";
+import type { TaskRef } from "./event.ts";
+
+export type Effect =
+  | { readonly kind: "append"; readonly entries: readonly Entry[] }
+  | {
+      readonly kind: "prove";
+      readonly task: TaskRef;
+      readonly attempt: number;
+      readonly chain: number;
+      readonly height: number;
+      readonly hash: Hash;
+      readonly system: string;
+      readonly key: Hash;
+      readonly payload: Hash;
+      readonly before: Uint8Array;
+      readonly shards: number;
+      /** Artefacts of the proofs that this task takes, and who has them. */
+      readonly inputs: readonly { readonly artefact: Hash; readonly holders: readonly Key[] }[];
+    }
+  | { readonly kind: "cancel"; readonly task: TaskRef }
+  | {
+      readonly kind: "prepare";
+      readonly block: Hash;
+      readonly chain: number;
+      readonly height: number;
+      readonly hash: Hash;
+      readonly parent: Hash;
+      readonly items: number;
+      readonly payload: Hash;
+      readonly payloadBytes: number;
+      readonly before: Uint8Array | null;
+      readonly shards: number;
+      readonly holders: readonly Key[];
+    }
+  | {
+      readonly kind: "verify";
+      readonly task: TaskRef;
+      readonly artefact: Hash;
+      readonly bytes: number;
+      readonly inline: Uint8Array;
+      readonly system: string;
+      readonly key: Hash;
+      readonly values: Uint8Array;
+      readonly parts: readonly Uint8Array[];
+      readonly holders: readonly Key[];
+    }
+  /** A certificate this node has assembled or received: stored, and delivered to the sinks in chain order. */
+  | { readonly kind: "certify"; readonly chain: number; readonly height: number; readonly block: Hash; readonly bytes: Uint8Array }
+  | { readonly kind: "sync"; readonly peer: Key }
+  /** Batches that nobody needs any more. */
+  | { readonly kind: "forget"; readonly batches: readonly { readonly author: Key; readonly number: number }[] }
+  | { readonly kind: "report"; readonly event: string; readonly fields: Readonly<Record<string, unknown>> }
+  /** A message, or part of one, that changed nothing, and why. */
+  | { readonly kind: "refused"; readonly code: string; readonly author: Key; readonly entry: string };

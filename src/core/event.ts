@@ -1,0 +1,57 @@
+/** What can happen to a node. Everything that the core ever learns comes in as one of these. */
+import type { Batch } from "../protocol/batch.ts";
+import type { Certificate } from "../protocol/certificate.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
+import type { EntryOf } from "../protocol/messages.ts";
+import type { Frontier } from "../protocol/sync.ts";
+import type { Prepared } from "./state.ts";
+
+export interface TaskRef {
+  readonly block: Hash;
+  readonly stage: string;
+  readonly index: number;
+}
+
+export type Event =
+  /** Time has passed; nothing else. */
+  | { readonly kind: "tick" }
+  /** A batch whose signature holds; our own come back this way once they are durable. */
+  | { readonly kind: "batch"; readonly batch: Batch; readonly from: Key | null }
+  /** A certificate that checks against the manifest. */
+  | { readonly kind: "certificate"; readonly certificate: Certificate; readonly bytes: Uint8Array }
+  | { readonly kind: "peer"; readonly peer: Key; readonly state: "up" | "down" }
+  /** A peer has answered our frontier with its own; `received` batches and certificates came with it. */
+  | { readonly kind: "synced"; readonly peer: Key; readonly frontier: Frontier | null; readonly received: number }
+  | { readonly kind: "forgotten"; readonly author: Key; readonly next: number }
+  /** This node's own source has a block whose payload is stored. */
+  | { readonly kind: "source-block"; readonly block: Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start"> }
+  | { readonly kind: "source-retract"; readonly chain: number; readonly hash: Hash }
+  | { readonly kind: "source-trouble"; readonly chain: number; readonly fault: string | null }
+  | { readonly kind: "prepared"; readonly block: Hash; readonly result: PreparedResult }
+  | { readonly kind: "verified"; readonly task: TaskRef; readonly artefact: Hash; readonly verdict: VerifiedResult }
+  | { readonly kind: "progress"; readonly task: TaskRef; readonly attempt: number; readonly units: number }
+  | { readonly kind: "proved"; readonly task: TaskRef; readonly attempt: number; readonly proof: MadeProof }
+  | { readonly kind: "prove-failed"; readonly task: TaskRef; readonly attempt: number; readonly code: string; readonly logical: boolean }
+  /** The operator wants the node to stop: release what is not finished, then be silent. */
+  | { readonly kind: "drain" };
+
+export type PreparedResult =
+  | { readonly kind: "ready"; readonly prepared: Prepared }
+  /** Objective: the payload is not the block's. */
+  | { readonly kind: "invalid"; readonly code: string }
+  /** The payload cannot be had, or the machine failed: tried again. */
+  | { readonly kind: "unavailable"; readonly code: string };
+
+export type VerifiedResult =
+  | { readonly kind: "valid" }
+  | { readonly kind: "invalid"; readonly code: string }
+  | { readonly kind: "unavailable"; readonly code: string };
+
+export interface MadeProof {
+  readonly artefact: Hash;
+  readonly bytes: number;
+  readonly values: Uint8Array;
+  readonly provingMs: number;
+  /** The proof itself where it is small enough to travel in the receipt. */
+  readonly inline: Uint8Array;
+}

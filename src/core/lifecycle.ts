@@ -1,0 +1,76 @@
+/** A task's states and what it waits for, in words an operator can act on. */
+import type { Key } from "../protocol/ids.ts";
+import { chosenProof, openAttempt } from "./collector.ts";
+import { contradictsSource, isParentClosed, parentOf } from "./blocks.ts";
+import { ownerOfAttempt } from "./standing.ts";
+import type { Block, State, Task } from "./state.ts";
+
+export type TaskState = "waiting" | "ready" | "claimed" | "proven" | "complete";
+
+export interface TaskStatus {
+  readonly stage: string;
+  readonly index: number;
+  readonly state: TaskState;
+  readonly attempt: number;
+  readonly owner: Key | null;
+  readonly prover: Key | null;
+  readonly why: string;
+}
+
+export interface BlockStatus {
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: string;
+  readonly state: string;
+  readonly why: string;
+  readonly items: number;
+  readonly tasks: readonly TaskStatus[];
+}
+
+export function blockStatus(state: State, block: Block): BlockStatus {
+  return {
+    chain: block.chain,
+    height: block.height,
+    hash: block.hash,
+    state: block.certificate === null ? block.state : "certified",
+    why: whyBlock(state, block),
+    items: block.items,
+    tasks: block.tasks.map((task) => taskStatus(state, task)),
+  };
+}
+
+function whyBlock(state: State, block: Block): string {
+  if (block.certificate !== null) return "its certificate is stored";
+  if (block.invalid !== null) return `its payload is not the block's (${block.invalid})`;
+  switch (block.state) {
+    case "cancelled":
+      return "a quorum saw it leave the chain";
+    case "closed":
+      return "all proofs are accepted; waits for a quorum of barrier signatures";
+    case "open": {
+      if (block.prepared === null) return block.tries > 0 ? "its payload cannot be had yet" : "its payload is being fetched and checked";
+      const left = block.tasks.filter((task) => task.completeMs === null).length;
+      return left > 0 ? `${left} of ${block.tasks.length} tasks are not complete` : "waits for its parent's barrier";
+    }
+    case "waiting":
+      if (contradictsSource(state, block)) return "this node's own source sees another block at this height";
+      if (parentOf(state, block) === undefined && !isParentClosed(state, block)) return "nobody has announced its parent";
+      return "earlier blocks fill the window";
+  }
+}
+
+function taskStatus(state: State, task: Task): TaskStatus {
+  const attempt = openAttempt(state, task);
+  const owner = ownerOfAttempt(state, task, attempt.number);
+  const chosen = task.completeMs === null ? null : chosenProof(state, task);
+  const base = { stage: task.stage.name, index: task.index, attempt: attempt.number, owner, prover: chosen?.prover ?? null };
+  if (task.completeMs !== null) return { ...base, state: "complete", why: "a quorum verified its proof" };
+  if (task.readyMs === null) {
+    const inputs = task.stage.takes;
+    return { ...base, state: "waiting", why: inputs === null || task.block.state !== "open" ? "its block is not open" : `waits for stage ${inputs}` };
+  }
+  if (task.proofs.size > 0) return { ...base, state: "proven", why: "its proof waits for a quorum of attesters" };
+  if (owner === null) return { ...base, state: "ready", why: "no prover of the roster can take it" };
+  if (attempt.claims.has(owner)) return { ...base, state: "claimed", why: `is being proven by ${owner.slice(0, 12)}` };
+  return { ...base, state: "ready", why: `waits for its owner ${owner.slice(0, 12)} to claim it` };
+}

@@ -1,0 +1,147 @@
+/**
+ * Anti-entropy: compares logs with peers, holds facts that came before the block they are about, and lets go of what
+ * nobody needs any more.
+ *
+ * Gossip is the fast path and loses messages by design; this pull is what makes the log complete.
+ */
+import type { Batch } from "../protocol/batch.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
+import type { Entry } from "../protocol/messages.ts";
+import type { Frontier, SyncFrame } from "../protocol/sync.ts";
+import { blockId } from "../protocol/ids.ts";
+import { report, type Signed, type State } from "./state.ts";
+
+/** Facts about blocks nobody has announced: enough for a burst that overtakes its announcement. */
+const HELD_MAX = 4096;
+const HELD_MS_MAX = 60_000;
+/** Peers asked at once. */
+const SYNCING_MAX = 3;
+/** Certified blocks remembered for their children and against re-announcement. */
+const CLOSED_MAX = 65_536;
+
+export function frontierOf(state: State): Frontier {
+  const chains = new Map<number, number>();
+  for (const chain of state.chains.values()) if (chain.certified >= 0) chains.set(chain.id, chain.certified);
+  return { feeds: state.log.frontier(), chains };
+}
+
+/** The answer to a peer's frontier, without the certificates, which are on disk. */
+export function answerSync(state: State, theirs: Frontier, bytesMax: number): SyncFrame[] {
+  return [{ kind: "frontier", frontier: frontierOf(state) }, ...state.log.missing(theirs.feeds, bytesMax)];
+}
+
+/** Asks the next peer in turn; at once where there is a gap to fill. */
+export function settleSync(state: State): void {
+  if (state.replaying || state.nowMs < state.syncMs || state.peers.size === 0) return;
+  const { syncMs } = state.manifest.json.timing;
+  state.syncMs = state.nowMs + (state.log.gaps > 0 ? Math.min(syncMs, 250) : syncMs);
+  const peers = [...state.peers].filter((peer) => !state.syncing.has(peer));
+  const peer = peers[Math.floor(state.nowMs + state.options.seed) % Math.max(peers.length, 1)];
+  if (peer !== undefined) askPeer(state, peer);
+}
+
+export function askPeer(state: State, peer: Key): void {
+  if (state.syncing.has(peer) || state.syncing.size >= SYNCING_MAX) return;
+  state.syncing.add(peer);
+  state.effects.push({ kind: "sync", peer });
+}
+
+/** A peer has answered. What it had for us is applied by now; if there is more, it is asked again. */
+export function applySynced(state: State, peer: Key, theirs: Frontier | null, received: number): void {
+  state.syncing.delete(peer);
+  if (theirs === null) return;
+  const { self } = state.options;
+  const seen = theirs.feeds.get(self) ?? 0;
+  const own = state.log.feed(self)?.next ?? 0;
+  if (seen > own && state.mute === null) {
+    // A restored backup or a cloned key must not vote twice: silent until our own feed is whole again.
+    state.mute = "feed.behind";
+    report(state, "feed.behind", { peer, own, seen });
+  } else if (seen <= own && state.mute === "feed.behind") {
+    state.mute = null;
+    report(state, "feed.recovered", { own });
+  }
+  const certificatesMissing = [...theirs.chains].some(([chain, height]) => height > (state.chains.get(chain)?.certified ?? -1));
+  if (received > 0 && (state.log.lacks(theirs.feeds) || certificatesMissing)) askPeer(state, peer);
+}
+
+/** Keeps a fact whose block is not known yet. */
+export function hold(state: State, block: Hash, signed: Signed, entry: Entry): boolean {
+  if (state.heldCount >= HELD_MAX) dropOldHeld(state);
+  if (state.heldCount >= HELD_MAX) return false;
+  const held = state.held.get(block) ?? { sinceMs: state.nowMs, facts: [] };
+  held.facts.push({ signed, entry });
+  state.held.set(block, held);
+  state.heldCount++;
+  return true;
+}
+
+export function takeHeld(state: State, block: Hash): readonly { readonly signed: Signed; readonly entry: Entry }[] {
+  const held = state.held.get(block);
+  if (held === undefined) return [];
+  state.held.delete(block);
+  state.heldCount -= held.facts.length;
+  return held.facts;
+}
+
+function dropOldHeld(state: State): void {
+  for (const [block, held] of state.held) if (state.nowMs - held.sinceMs > HELD_MS_MAX) takeHeld(state, block);
+}
+
+/**
+ * Lets go of blocks whose barrier is certified and whose retention is over: their entries. Certificates
+ * and proofs stay. Ends with the batches that hold nothing anybody could still need.
+ */
+export function compact(state: State): void {
+  const { retentionBlocks } = state.manifest.json.limits;
+  for (const chain of state.chains.values()) {
+    const done = [...state.blocks.values()].filter((block) => block.chain === chain.id && block.certificate !== null);
+    done.sort((a, b) => (a.closedMs ?? 0) - (b.closedMs ?? 0) || a.height - b.height);
+    for (const block of done.slice(0, Math.max(0, done.length - retentionBlocks))) {
+      state.blocks.delete(block.id);
+      chain.retired = Math.max(chain.retired, block.height);
+      for (const task of block.tasks) state.working.delete(task);
+    }
+    for (const block of [...state.blocks.values()]) {
+      // What a certified chain has left behind will never be certified: a branch that a reorg gave up.
+      if (block.chain === chain.id && block.certificate === null && block.height <= chain.retired) state.blocks.delete(block.id);
+    }
+  }
+  trimClosed(state);
+  const batches = [...state.log.feeds()].flatMap((feed) => {
+    const kept = feed.kept();
+    const last = kept.at(-1);
+    return kept.filter((batch) => batch !== last && batch.head.number < feed.next && isOver(state, batch));
+  });
+  for (const { head } of batches) state.log.forget(head.author, head.number);
+  if (batches.length === 0) return;
+  state.effects.push({ kind: "forget", batches: batches.map(({ head }) => ({ author: head.author, number: head.number })) });
+}
+
+function trimClosed(state: State): void {
+  for (const id of state.closed.keys()) {
+    if (state.closed.size <= CLOSED_MAX) return;
+    state.closed.delete(id);
+  }
+}
+
+/** Whether nothing in the batch is about a block that is still kept, or about the roster. */
+function isOver(state: State, batch: Batch): boolean {
+  return batch.entries.every((entry) => {
+    switch (entry.kind) {
+      case "join":
+      case "admit":
+        return false;
+      case "beat":
+        return entry.tasks.every((task) => isGone(state, task.block));
+      case "announce":
+        return isGone(state, blockId(state.manifest.network, entry.chain, entry.hash));
+      default:
+        return isGone(state, entry.block);
+    }
+  });
+}
+
+function isGone(state: State, block: Hash): boolean {
+  return !state.blocks.has(block) && !state.held.has(block);
+}

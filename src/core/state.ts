@@ -1,0 +1,295 @@
+/**
+ * All that a node knows and has decided. Everything soft in it is rebuilt by replaying the log; the locks (what this
+ * node has voted) are rebuilt from its own feed, which is durable before it is sent.
+ */
+import { Log } from "../log/log.ts";
+import { type Batch, voteOf } from "../protocol/batch.ts";
+import type { BarrierContent } from "../protocol/certificate.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
+import type { Manifest } from "../protocol/manifest.ts";
+import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
+import type { Stage } from "../protocol/workflow.ts";
+import type { Effect } from "./effect.ts";
+
+/** A statement somebody signed, and where its signature is. */
+export interface Signed {
+  readonly author: Key;
+  readonly shown: { readonly batch: Batch; readonly index: number } | { readonly vote: Vote };
+}
+
+export function show(signed: Signed): Vote {
+  return "vote" in signed.shown ? signed.shown.vote : voteOf(signed.shown.batch, signed.shown.index);
+}
+
+/** One attempt of one task, as far as this node has heard. */
+export interface Attempt {
+  readonly number: number;
+  /** When this node saw it open, by its own clock; `null` before. */
+  openedMs: number | null;
+  /** Claims by whoever made one; only the owner's counts. At most one a roster member. */
+  readonly claims: Map<Key, Signed>;
+  /** Attesters that granted it, by the prover they granted it to. */
+  readonly grants: Map<Key, Map<Key, Signed>>;
+  readonly timeouts: Map<Key, Signed>;
+  /** Attesters that attested, by the prover. */
+  readonly attests: Map<Key, Map<Key, Signed>>;
+  /** When the claim that counts was first seen, and when its progress last moved. */
+  claimedMs: number | null;
+  progressMs: number;
+  units: number;
+  /** The owner said that it stops, or its proof was rejected or cannot be had: the code. */
+  ended: string | null;
+  /** What this node has signed. Each is a lock: set when decided, never unset. */
+  /** A timeout certificate of it was held against its owner. */
+  lossNoted: boolean;
+  readonly own: { granted: Key | null; timedOut: boolean; attested: Hash | null };
+}
+
+/** A proof that somebody made for a task. */
+export interface Proof {
+  readonly artefact: Hash;
+  readonly receipts: Map<Key, EntryOf<"receipt">>;
+  /** Attesters that say it verifies: by attest or complete. */
+  readonly vouchers: Map<Key, Signed>;
+  verdict: "unknown" | "asked" | "valid" | "invalid";
+  /** When this node learned that it is valid; an attest waits a little for its assignment certificate. */
+  validMs: number | null;
+  tries: number;
+  retryMs: number | null;
+  vouched: boolean;
+}
+
+export interface Task {
+  readonly block: Block;
+  readonly stage: Stage;
+  readonly index: number;
+  readonly attempts: Attempt[];
+  readonly proofs: Map<Hash, Proof>;
+  /** Inputs are accepted and the block is open, by this node's view. */
+  readyMs: number | null;
+  completeMs: number | null;
+  /** What this node itself does about it, as a prover. */
+  work: Work | null;
+  /** When it has to be looked at again. */
+  wakeMs: number | null;
+}
+
+export interface Work {
+  readonly attempt: number;
+  state: "queued" | "running" | "done";
+  units: number;
+  readonly claimedMs: number;
+  startedMs: number | null;
+}
+
+export type BlockState = "waiting" | "open" | "closed" | "cancelled";
+
+export interface Block {
+  readonly id: Hash;
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: Hash;
+  readonly parent: Hash;
+  readonly start: boolean;
+  readonly workflow: string;
+  readonly items: number;
+  readonly payload: Hash;
+  readonly payloadBytes: number;
+  readonly announcers: Set<Key>;
+  readonly announcedMs: number;
+  readonly stages: readonly Stage[];
+  readonly tasks: readonly Task[];
+  state: BlockState;
+  openedMs: number | null;
+  closedMs: number | null;
+  round: number;
+  readonly retracts: Set<Key>;
+  readonly cancels: Map<Key, number>;
+  ownCancel: number | null;
+  /** What the tasks must prove; `null` until this node has derived it from the payload. */
+  prepared: Prepared | null;
+  preparing: boolean;
+  retryMs: number | null;
+  tries: number;
+  /** The payload is not this block's: nothing is signed for it. */
+  invalid: string | null;
+  /** Attesters' barrier votes by content hash. */
+  readonly votes: Map<Hash, Map<Key, Signed>>;
+  /** Contents this node has signed or built, by hash. */
+  readonly contents: Map<Hash, BarrierContent>;
+  ownContent: Hash | null;
+  certificate: Hash | null;
+  /** Owners by stage, for the roster version below. */
+  owners: Map<string, readonly (readonly Key[])[]>;
+  ownersVersion: number;
+  wakeMs: number | null;
+}
+
+export interface Prepared {
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+  readonly values: Readonly<Record<string, readonly Uint8Array[]>>;
+}
+
+/** A block whose barrier is certified, as far as its children need to know it. */
+export interface Closed {
+  readonly id: Hash;
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: Hash;
+  readonly after: string;
+}
+
+export interface Chain {
+  readonly id: number;
+  /** Highest certified height, -1 for none. */
+  certified: number;
+  /** Heights up to which entries are gone and nothing is signed any more. */
+  retired: number;
+  /** What this node's own source says the chain looks like; only the last few hundred heights. */
+  readonly canonical: Map<number, Hash>;
+  sourceTip: number;
+  sourceFault: string | null;
+}
+
+export interface Member {
+  readonly key: Key;
+  readonly weight: number;
+  readonly slots: number;
+  /** By chain: the height from which it may own tasks. Empty for those in the manifest. */
+  readonly from: Map<number, number>;
+  /** Attempts lost in a row since its last sign of life. */
+  lost: number;
+  benched: boolean;
+}
+
+export interface State {
+  readonly manifest: Manifest;
+  readonly options: CoreOptions;
+  nowMs: number;
+  readonly log: Log;
+  readonly blocks: Map<Hash, Block>;
+  /** Certified blocks by id, kept for their children and for peers that lag. */
+  readonly closed: Map<Hash, Closed>;
+  readonly chains: Map<number, Chain>;
+  readonly roster: Map<Key, Member>;
+  rosterVersion: number;
+  /** Votes to admit a prover: `prover/chain/height/slots` -> attesters. */
+  readonly admissions: Map<string, Set<Key>>;
+  readonly ownAdmissions: Set<string>;
+  /** Facts about blocks that nobody has announced yet; bounded, and forgotten after a minute. */
+  readonly held: Map<Hash, { readonly sinceMs: number; readonly facts: { readonly signed: Signed; readonly entry: Entry }[] }>;
+  heldCount: number;
+  /** Statements decided in this step, to be signed and sent in one batch. */
+  outbox: Entry[];
+  effects: Effect[];
+  readonly dirtyTasks: Set<Task>;
+  readonly dirtyBlocks: Set<Block>;
+  /** Tasks this node works on or has claimed. */
+  readonly working: Set<Task>;
+  workUnits: number;
+  beatMs: number;
+  joinMs: number | null;
+  syncMs: number;
+  readonly syncing: Set<Key>;
+  readonly peers: Set<Key>;
+  /** This node signs nothing: it drains, or its feed is behind what peers have seen of it. */
+  mute: string | null;
+  replaying: boolean;
+}
+
+export interface CoreOptions {
+  readonly self: Key;
+  readonly roles: { readonly source: boolean; readonly attester: boolean; readonly prover: boolean };
+  /** How many proofs this node makes at once; 0 for none. */
+  readonly slots: number;
+  /** Proof systems that this node can prove. */
+  readonly systems: readonly string[];
+  /** Decides which peer to compare logs with next; drawn once by the runtime. */
+  readonly seed: number;
+}
+
+export function createState(manifest: Manifest, options: CoreOptions): State {
+  const roster = new Map<Key, Member>(
+    manifest.json.provers.list.map((prover) => [
+      prover.key,
+      { key: prover.key, weight: prover.weight, slots: prover.slots, from: new Map(), lost: 0, benched: false },
+    ]),
+  );
+  const chains = new Map<number, Chain>(
+    manifest.json.chains.map(({ id }) => [
+      id,
+      { id, certified: -1, retired: -1, canonical: new Map(), sourceTip: -1, sourceFault: null },
+    ]),
+  );
+  return {
+    manifest,
+    options,
+    nowMs: 0,
+    log: new Log(),
+    blocks: new Map(),
+    closed: new Map(),
+    chains,
+    roster,
+    rosterVersion: 0,
+    admissions: new Map(),
+    ownAdmissions: new Set(),
+    held: new Map(),
+    heldCount: 0,
+    outbox: [],
+    effects: [],
+    dirtyTasks: new Set(),
+    dirtyBlocks: new Set(),
+    working: new Set(),
+    workUnits: 0,
+    beatMs: 0,
+    joinMs: null,
+    syncMs: 0,
+    syncing: new Set(),
+    peers: new Set(),
+    mute: null,
+    replaying: false,
+  };
+}
+
+/** The attempt with this number, made when first heard of. */
+export function attemptOf(task: Task, number: number): Attempt {
+  for (let next = task.attempts.length; next <= number; next++) {
+    task.attempts.push({
+      number: next,
+      openedMs: null,
+      claims: new Map(),
+      grants: new Map(),
+      timeouts: new Map(),
+      attests: new Map(),
+      claimedMs: null,
+      progressMs: 0,
+      units: -1,
+      ended: null,
+      lossNoted: false,
+      own: { granted: null, timedOut: false, attested: null },
+    });
+  }
+  const attempt = task.attempts[number];
+  if (attempt === undefined) throw new RangeError(`no attempt ${number}`);
+  return attempt;
+}
+
+export function weightOf(state: State, keys: Iterable<Key>): number {
+  let weight = 0;
+  for (const key of keys) weight += state.manifest.weights.get(key) ?? 0;
+  return weight;
+}
+
+export function isQuorum(state: State, keys: Iterable<Key>): boolean {
+  return weightOf(state, keys) >= state.manifest.quorum;
+}
+
+/** Decides to say something. It is signed, made durable and sent with whatever else this step decides. */
+export function say(state: State, entry: Entry): void {
+  state.outbox.push(entry);
+}
+
+export function report(state: State, event: string, fields: Readonly<Record<string, unknown>>): void {
+  if (!state.replaying) state.effects.push({ kind: "report", event, fields });
+}

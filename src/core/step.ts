@@ -1,0 +1,304 @@
+/**
+ * The node as a function: an event goes in, effects come out. Synchronous and pure of everything but its own state.
+ *
+ * Two halves. First the event's facts are added to the state. Then the step settles: whatever the facts touched is
+ * looked at again until nothing changes. What a node decides is therefore a function of the facts it has, not of the
+ * order in which they came.
+ */
+import { type Batch, openVote } from "../protocol/batch.ts";
+import { blockId, type Hash } from "../protocol/ids.ts";
+import { BATCH_ENTRIES_MAX } from "../protocol/limits.ts";
+import { type Entry, MESSAGES } from "../protocol/messages.ts";
+import type { Equation } from "../protocol/signing.ts";
+import type { Refusal } from "../protocol/verdict.ts";
+import { applyVerdict, maySign, settleBarrierVote, settleVotes } from "./attester.ts";
+import * as blocks from "./blocks.ts";
+import * as collector from "./collector.ts";
+import * as dispatcher from "./dispatcher.ts";
+import type { Effect } from "./effect.ts";
+import type { Event } from "./event.ts";
+import * as replicator from "./replicator.ts";
+import * as standing from "./standing.ts";
+import { report, type Signed, type State, type Task } from "./state.ts";
+
+/** Runs one event at `nowMs` (a clock that never goes back) and returns what has to be done, in order. */
+export function step(state: State, event: Event, nowMs: number, equation: Equation): Effect[] {
+  state.nowMs = Math.max(state.nowMs, nowMs);
+  apply(state, event, equation);
+  if (!state.replaying) settle(state);
+  return takeEffects(state);
+}
+
+/** Adds facts from disk without acting on them; `resume` then settles everything at once. */
+export function replay(state: State, event: Event, equation: Equation): void {
+  state.replaying = true;
+  apply(state, event, equation);
+  state.replaying = false;
+  state.effects = state.effects.filter((effect) => effect.kind === "forget");
+}
+
+export function resume(state: State, nowMs: number, equation: Equation): Effect[] {
+  state.nowMs = nowMs;
+  state.beatMs = nowMs;
+  for (const block of state.blocks.values()) blocks.touch(state, block);
+  return step(state, { kind: "tick" }, nowMs, equation);
+}
+
+/** When the core wants to be called again though nothing happens; by the same clock as `nowMs`. */
+export function nextWakeMs(state: State): number {
+  let wake = state.syncMs;
+  if (dispatcher.proves(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
+  if (state.joinMs !== null) wake = Math.min(wake, state.joinMs);
+  for (const block of state.blocks.values()) {
+    if (block.certificate !== null || block.state === "cancelled") continue;
+    if (block.wakeMs !== null) wake = Math.min(wake, block.wakeMs);
+    for (const task of block.tasks) if (task.wakeMs !== null) wake = Math.min(wake, task.wakeMs);
+  }
+  return wake;
+}
+
+function takeEffects(state: State): Effect[] {
+  const { effects, outbox } = state;
+  state.effects = [];
+  state.outbox = [];
+  const appends: Effect[] = [];
+  for (let at = 0; at < outbox.length; at += BATCH_ENTRIES_MAX) {
+    appends.push({ kind: "append", entries: outbox.slice(at, at + BATCH_ENTRIES_MAX) });
+  }
+  return [...appends, ...effects];
+}
+
+function apply(state: State, event: Event, equation: Equation): void {
+  switch (event.kind) {
+    case "tick":
+      return;
+    case "batch":
+      return applyBatch(state, event.batch, equation);
+    case "certificate":
+      return applyCertificate(state, event);
+    case "peer":
+      if (event.state === "down") {
+        state.peers.delete(event.peer);
+        state.syncing.delete(event.peer);
+        return;
+      }
+      state.peers.add(event.peer);
+      return replicator.askPeer(state, event.peer);
+    case "synced":
+      return replicator.applySynced(state, event.peer, event.frontier, event.received);
+    case "forgotten":
+      // Only as far as the author's own signature has been seen: a liar could otherwise hide what is to come.
+      return state.log.skipTo(event.author, Math.min(event.next, (state.log.feed(event.author)?.highest ?? -1) + 1));
+    case "source-block":
+      return blocks.sourceBlock(state, event.block);
+    case "source-retract":
+      return blocks.sourceRetract(state, event.chain, event.hash);
+    case "source-trouble": {
+      const chain = state.chains.get(event.chain);
+      if (chain !== undefined) chain.sourceFault = event.fault;
+      return;
+    }
+    case "prepared":
+      return blocks.applyPrepared(state, event.block, event.result);
+    case "verified":
+      return withTask(state, event.task, (task) => applyVerdict(state, task, event.artefact, event.verdict));
+    case "progress":
+      return withTask(state, event.task, (task) => dispatcher.applyProgress(state, task, event.attempt, event.units));
+    case "proved":
+      return withTask(state, event.task, (task) => dispatcher.applyProved(state, task, event.attempt, event.proof));
+    case "prove-failed":
+      return withTask(state, event.task, (task) =>
+        dispatcher.applyProveFailed(state, task, event.attempt, event.code, event.logical),
+      );
+    case "drain":
+      dispatcher.releaseAll(state);
+      state.mute = "draining";
+      return;
+  }
+}
+
+function withTask(state: State, ref: { readonly block: Hash; readonly stage: string; readonly index: number }, run: (task: Task) => void): void {
+  const task = collector.findTask(state, ref);
+  if (task !== undefined) run(task);
+}
+
+/** Whether this author's batches may be taken in at all; the same answer on every node that has the same facts. */
+export function isKnownAuthor(state: State, batch: Batch): boolean {
+  const { author } = batch.head;
+  const { manifest, roster } = state;
+  if (manifest.weights.has(author) || manifest.sources.has(author) || roster.has(author)) return true;
+  return manifest.json.provers.admission === "open" && batch.entries.every((entry) => entry.kind === "join");
+}
+
+function applyBatch(state: State, batch: Batch, equation: Equation): void {
+  const { author } = batch.head;
+  const tooFar = batch.entries.some((entry) => entry.kind === "announce" && blocks.isTooFar(state, entry));
+  // Left with the peers: the log would take it for known and the block would be lost.
+  if (tooFar) return refused(state, author, "batch", "block.too-far");
+  const added = state.log.add(batch);
+  switch (added) {
+    case "known":
+      return;
+    case "too-far":
+      return refused(state, author, "batch", "batch.too-far");
+    case "chain-broken":
+      return refused(state, author, "batch", "batch.chain-broken");
+    case "out":
+      return refused(state, author, "batch", "author.out");
+    case "equivocation":
+      report(state, "feed.equivocation", { author, number: batch.head.number });
+      if (author === state.options.self) state.mute = "key.cloned";
+      return refused(state, author, "batch", "batch.equivocation");
+    case "new":
+      break;
+  }
+  if (author !== state.options.self) standing.alive(state, author);
+  for (const [index, entry] of batch.entries.entries()) applyEntry(state, { author, shown: { batch, index } }, entry, equation);
+}
+
+function applyEntry(state: State, signed: Signed, entry: Entry, equation: Equation): void {
+  const code = refusalOf(state, signed, entry, equation);
+  if (code === null) return;
+  if (code === "block.unknown" && "block" in entry) {
+    if (state.closed.has(entry.block)) return;
+    if (replicator.hold(state, entry.block, signed, entry)) return;
+    return refused(state, signed.author, entry.kind, "hold.full");
+  }
+  // Saying again what was said is how gossip works; it is no news.
+  if (code !== "vote.duplicate" && code !== "claim.duplicate" && code !== "task.complete") refused(state, signed.author, entry.kind, code);
+}
+
+function refused(state: State, author: string, entry: string, code: Refusal): void {
+  if (!state.replaying) state.effects.push({ kind: "refused", code, author, entry });
+}
+
+function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equation): Refusal | null {
+  if (!mayHold(state, signed.author, entry)) return "author.role";
+  switch (entry.kind) {
+    case "announce":
+      return applyAnnounce(state, signed, entry, equation);
+    case "retract":
+      return blocks.applyRetract(state, signed, entry);
+    case "cancel":
+      return blocks.applyCancel(state, signed, entry);
+    case "join":
+      return standing.applyJoin(state, signed, entry);
+    case "admit":
+      return standing.applyAdmit(state, signed, entry);
+    case "claim":
+      applyShown(state, entry.timeouts, equation);
+      return collector.applyClaim(state, signed, entry);
+    case "grant":
+      return collector.applyGrant(state, signed, entry);
+    case "beat":
+      return collector.applyBeat(state, signed, entry);
+    case "release":
+    case "fail":
+      return collector.applyEnd(state, signed, entry);
+    case "receipt":
+      return collector.applyReceipt(state, signed, entry);
+    case "attest":
+      return collector.applyAttest(state, signed, entry);
+    case "complete":
+      return collector.applyComplete(state, signed, entry);
+    case "reject":
+      return collector.applyReject(state, signed, entry);
+    case "timeout":
+      return collector.applyTimeout(state, signed, entry);
+    case "barrier":
+      return collector.applyBarrier(state, signed, entry);
+  }
+}
+
+function mayHold(state: State, author: string, entry: Entry): boolean {
+  switch (MESSAGES[entry.kind].by) {
+    case "source":
+      return state.manifest.sources.has(author);
+    case "attester":
+      return state.manifest.weights.has(author);
+    case "prover":
+      return state.roster.has(author);
+    case "anyone":
+      return true;
+  }
+}
+
+/** Facts that came before the announcement of their block are applied with it. */
+function applyAnnounce(state: State, signed: Signed, entry: Extract<Entry, { kind: "announce" }>, equation: Equation): Refusal | null {
+  const code = blocks.applyAnnounce(state, signed, entry);
+  const id = blockId(state.manifest.network, entry.chain, entry.hash);
+  if (state.blocks.has(id)) {
+    for (const held of replicator.takeHeld(state, id)) applyEntry(state, held.signed, held.entry, equation);
+  }
+  return code;
+}
+
+/** Votes that a claim carries are as good as heard from their authors. */
+function applyShown(state: State, votes: readonly Parameters<typeof openVote>[1][], equation: Equation): void {
+  for (const vote of votes) {
+    const opened = openVote(state.manifest.network, vote, equation);
+    if (opened === null || opened.entry.kind !== "timeout" || !state.manifest.weights.has(opened.author)) continue;
+    applyEntry(state, { author: opened.author, shown: { vote } }, opened.entry, equation);
+  }
+}
+
+function applyCertificate(state: State, event: Extract<Event, { kind: "certificate" }>): void {
+  const { content, contentHash, block: id } = event.certificate;
+  if (state.closed.has(id)) return;
+  const block = state.blocks.get(id);
+  if (block !== undefined) blocks.settleCertified(state, block, contentHash, content.after);
+  else blocks.rememberClosed(state, { id, chain: content.chain, height: content.height, hash: content.hash, after: content.after });
+  if (state.replaying) return;
+  state.effects.push({ kind: "certify", chain: content.chain, height: content.height, block: id, bytes: event.bytes });
+  report(state, "block.learned", { chain: content.chain, height: content.height, hash: content.hash, content: contentHash });
+}
+
+/** Looks at everything that facts or time have touched, until nothing is left to look at. */
+function settle(state: State): void {
+  wakeDue(state);
+  const certifiedBefore = state.closed.size;
+  while (state.dirtyBlocks.size > 0 || state.dirtyTasks.size > 0) {
+    for (const block of state.dirtyBlocks) {
+      state.dirtyBlocks.delete(block);
+      blocks.settleBlock(state, block);
+      collector.settleBarrier(state, block);
+      settleBarrierVote(state, block);
+    }
+    for (const task of state.dirtyTasks) {
+      state.dirtyTasks.delete(task);
+      settleTask(state, task);
+    }
+  }
+  standing.announceSelf(state);
+  dispatcher.settleWork(state);
+  dispatcher.settleBeat(state);
+  replicator.settleSync(state);
+  if (state.closed.size !== certifiedBefore && maySign(state)) replicator.compact(state);
+}
+
+function settleTask(state: State, task: Task): void {
+  const { block } = task;
+  task.wakeMs = null;
+  if (block.state === "cancelled" || block.certificate !== null) return;
+  collector.settleCompletion(state, task);
+  if (task.readyMs === null && isReady(task)) {
+    task.readyMs = state.nowMs;
+    // The claim window of the open attempt runs from here.
+    for (const attempt of task.attempts) attempt.openedMs = null;
+  }
+  settleVotes(state, task);
+}
+
+function isReady(task: Task): boolean {
+  const { block, stage } = task;
+  if (block.state !== "open" || block.prepared === null) return false;
+  return stage.takes === null || block.tasks.every((other) => other.stage.name !== stage.takes || other.completeMs !== null);
+}
+
+function wakeDue(state: State): void {
+  for (const block of state.blocks.values()) {
+    if (block.certificate !== null) continue;
+    if (block.wakeMs !== null && block.wakeMs <= state.nowMs) state.dirtyBlocks.add(block);
+    for (const task of block.tasks) if (task.wakeMs !== null && task.wakeMs <= state.nowMs) state.dirtyTasks.add(task);
+  }
+}

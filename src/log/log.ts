@@ -1,0 +1,90 @@
+/** A node's log: the union of all feeds it has heard of. */
+import type { Batch } from "../protocol/batch.ts";
+import type { Key } from "../protocol/ids.ts";
+import type { SyncFrame } from "../protocol/sync.ts";
+import { type Added, Feed } from "./feed.ts";
+
+/** Feeds of strangers are made only where the protocol admits their authors, and never more than this. */
+const FEEDS_MAX = 4096;
+
+export class Log {
+  readonly #feeds = new Map<Key, Feed>();
+
+  feed(author: Key): Feed | undefined {
+    return this.#feeds.get(author);
+  }
+
+  feeds(): Iterable<Feed> {
+    return this.#feeds.values();
+  }
+
+  /** Whether the batch is here already, so that nobody spends a signature check on it. */
+  has(batch: Batch): boolean {
+    return this.#feeds.get(batch.head.author)?.get(batch.head.number)?.hash === batch.hash;
+  }
+
+  add(batch: Batch): Added {
+    const feed = this.#open(batch.head.author);
+    return feed === null ? "too-far" : feed.add(batch);
+  }
+
+  skipTo(author: Key, next: number): void {
+    this.#open(author)?.skipTo(next);
+  }
+
+  forget(author: Key, number: number): void {
+    this.#feeds.get(author)?.forget(number);
+  }
+
+  /** By author: all batches below the number are here. */
+  frontier(): Map<Key, number> {
+    return new Map([...this.#feeds].map(([author, feed]) => [author, feed.next]));
+  }
+
+  /**
+   * What a node with this frontier lacks, at most `bytesMax` of it. Lower numbers first, so that what was sent moves the
+   * other's frontier and the next request goes on from there.
+   */
+  missing(theirs: ReadonlyMap<Key, number>, bytesMax: number): SyncFrame[] {
+    const frames: SyncFrame[] = [];
+    let bytes = 0;
+    for (const feed of this.#feeds.values()) {
+      const next = theirs.get(feed.author) ?? 0;
+      if (next >= feed.next && next > feed.highest) continue;
+      const kept = feed.kept().filter((batch) => batch.head.number >= next);
+      for (const batch of kept) {
+        bytes += batch.bytes.length;
+        if (bytes > bytesMax) return frames;
+        frames.push({ kind: "batch", bytes: batch.bytes });
+      }
+      if (hasHoles(kept, next, feed.next)) frames.push({ kind: "forgotten", author: feed.author, next: feed.next });
+    }
+    return frames;
+  }
+
+  /** Whether any feed has a gap, or a peer's frontier is beyond ours. */
+  lacks(theirs: ReadonlyMap<Key, number>): boolean {
+    for (const [author, next] of theirs) if (next > (this.#feeds.get(author)?.next ?? 0)) return true;
+    return false;
+  }
+
+  get gaps(): number {
+    let gaps = 0;
+    for (const feed of this.#feeds.values()) if (feed.highest >= feed.next) gaps++;
+    return gaps;
+  }
+
+  #open(author: Key): Feed | null {
+    const known = this.#feeds.get(author);
+    if (known !== undefined) return known;
+    if (this.#feeds.size >= FEEDS_MAX) return null;
+    const feed = new Feed(author);
+    this.#feeds.set(author, feed);
+    return feed;
+  }
+}
+
+/** Whether some number from `from` up to `to` is not among the kept batches. */
+function hasHoles(kept: readonly Batch[], from: number, to: number): boolean {
+  return kept.filter((batch) => batch.head.number < to).length < to - from;
+}

@@ -1,0 +1,71 @@
+/** Gets artefacts from whoever has them: each asked in turn, one fetch at a time for one artefact. */
+import type { Artefacts, Done, Fault, Result, Transport } from "../ports.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
+
+const FETCH_MS_MAX = 10_000;
+/** Peers asked beyond those that are known to have it. */
+const STRANGERS_MAX = 4;
+
+export interface Wanted {
+  readonly artefact: Hash;
+  readonly bytesMax: number;
+  readonly holders: readonly Key[];
+}
+
+export class Fetcher {
+  readonly #artefacts: Artefacts;
+  readonly #transport: () => Transport;
+  readonly #waiting = new Map<Hash, Done<Uint8Array>[]>();
+
+  constructor(artefacts: Artefacts, transport: () => Transport) {
+    this.#artefacts = artefacts;
+    this.#transport = transport;
+  }
+
+  /** The artefact's bytes, from disk or from a peer. The fault is `artefact.unavailable` where nobody has them. */
+  get(wanted: Wanted, done: Done<Uint8Array>): void {
+    const waiting = this.#waiting.get(wanted.artefact);
+    if (waiting !== undefined) {
+      waiting.push(done);
+      return;
+    }
+    this.#waiting.set(wanted.artefact, [done]);
+    this.#read(wanted, (found) => (found === null ? this.#ask(wanted, this.#candidates(wanted)) : this.#finish(wanted, found)));
+  }
+
+  #read(wanted: Wanted, done: (found: Result<Uint8Array> | null) => void): void {
+    this.#artefacts.read(wanted.artefact, wanted.bytesMax, (result) => {
+      if (!result.ok) done(result);
+      else done(result.value === null ? null : { ok: true, value: result.value });
+    });
+  }
+
+  #candidates(wanted: Wanted): Key[] {
+    const peers = this.#transport().peers();
+    const holders = [...new Set(wanted.holders)].filter((key) => peers.includes(key));
+    const strangers = peers.filter((key) => !holders.includes(key)).slice(0, STRANGERS_MAX);
+    return [...holders, ...strangers];
+  }
+
+  #ask(wanted: Wanted, candidates: readonly Key[]): void {
+    const [peer, ...others] = candidates;
+    if (peer === undefined) {
+      this.#finish(wanted, { ok: false, fault: unavailable(wanted.artefact) });
+      return;
+    }
+    this.#transport().fetch(peer, wanted.artefact, wanted.bytesMax, FETCH_MS_MAX, (result) => {
+      if (!result.ok) return this.#ask(wanted, others);
+      this.#read(wanted, (found) => (found === null ? this.#ask(wanted, others) : this.#finish(wanted, found)));
+    });
+  }
+
+  #finish(wanted: Wanted, result: Result<Uint8Array>): void {
+    const waiting = this.#waiting.get(wanted.artefact) ?? [];
+    this.#waiting.delete(wanted.artefact);
+    for (const done of waiting) done(result);
+  }
+}
+
+function unavailable(artefact: Hash): Fault {
+  return { code: "artefact.unavailable", message: `no connected peer has artefact ${artefact}` };
+}

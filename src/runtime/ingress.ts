@@ -1,0 +1,27 @@
+/**
+ * What comes in from peers: checked, cheapest first, before the core sees it. Nothing a stranger sends costs more to
+ * refuse than to send: size, then shape, then known duplicate, then signature, then state.
+ */
+import { isKnownAuthor } from "../core/step.ts";
+import type { State } from "../core/state.ts";
+import { type Batch, openBatch, verifyBatch } from "../protocol/batch.ts";
+import type { Equation } from "../protocol/signing.ts";
+import { ignore, reject, type Verdict } from "../protocol/verdict.ts";
+
+export type Admitted =
+  | { readonly ok: true; readonly batch: Batch }
+  | { readonly ok: false; readonly verdict: Exclude<Verdict, { readonly kind: "accept" }>; readonly author: string | null };
+
+export function admit(state: State, equation: Equation, bytes: Uint8Array): Admitted {
+  const opened = openBatch(bytes);
+  if (!opened.ok) return { ok: false, verdict: reject(opened.code), author: null };
+  const batch = opened.value;
+  const { author } = batch.head;
+  if (state.log.has(batch)) return { ok: false, verdict: ignore("batch.known"), author };
+  // Our own roster may be behind, so a stranger's message is not the sender's fault.
+  if (!isKnownAuthor(state, batch)) return { ok: false, verdict: ignore("author.unknown"), author };
+  if (!verifyBatch(state.manifest.network, batch, equation)) {
+    return { ok: false, verdict: reject("signature.invalid"), author };
+  }
+  return { ok: true, batch };
+}

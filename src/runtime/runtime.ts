@@ -1,0 +1,387 @@
+/**
+ * Runs the core against the ports, and knows no adapter.
+ *
+ * bytes -> verdict -> event -> step -> effects. Events wait in one bounded queue and are taken one at a time; the effects
+ * of a step are performed in the order that `core/effect.ts` states.
+ */
+import type { Effect } from "../core/effect.ts";
+import type { Event } from "../core/event.ts";
+import { answerSync, frontierOf } from "../core/replicator.ts";
+import { type CoreOptions, createState, type State } from "../core/state.ts";
+import { nextWakeMs, resume, step } from "../core/step.ts";
+import type {
+  Artefacts,
+  Cancel,
+  Clock,
+  Done,
+  Equation,
+  Fault,
+  Journal,
+  Prover,
+  Request,
+  Signer,
+  Sink,
+  Source,
+  SourceBlock,
+  SourceEvent,
+  Store,
+  StoredCertificate,
+  Telemetry,
+  Transport,
+  TransportHandler,
+  Verifier,
+} from "../ports.ts";
+import { type Batch } from "../protocol/batch.ts";
+import { checkCertificate } from "../protocol/certificate.ts";
+import { type Hash, type Key } from "../protocol/ids.ts";
+import type { Manifest } from "../protocol/manifest.ts";
+import { decodeFrontier, decodeSyncFrame, encodeFrontier, encodeSyncFrame, type Frontier } from "../protocol/sync.ts";
+import { ACCEPT, type Verdict } from "../protocol/verdict.ts";
+import { Fetcher } from "./fetcher.ts";
+import { admit } from "./ingress.ts";
+import { recover } from "./recovery.ts";
+import { Sealer } from "./sealer.ts";
+import { SinkQueue } from "./sinks.ts";
+import { Workshop } from "./work.ts";
+
+/** Events that wait; more than this means that the node cannot keep up, and gossip is refused until it can. */
+const QUEUE_MAX = 16_384;
+const SYNC_BYTES_MAX: number = 4 * 1024 * 1024;
+const SYNC_ANSWER_BYTES_MAX: number = 1024 * 1024;
+const SYNC_MS_MAX = 10_000;
+const SYNC_CERTIFICATES_MAX = 64;
+/** The journal is rewritten without what is over once it has grown past this. */
+const JOURNAL_BYTES_MAX: number = 16 * 1024 * 1024;
+
+export interface RuntimeOptions {
+  readonly manifest: Manifest;
+  readonly core: CoreOptions;
+}
+
+export interface RuntimeModules {
+  readonly clock: Clock;
+  readonly signer: Signer;
+  readonly equation: Equation;
+  readonly journal: Journal;
+  readonly store: Store;
+  readonly artefacts: Artefacts;
+  readonly verifier: Verifier;
+  readonly provers: readonly Prover[];
+  readonly sinks: readonly Sink[];
+  readonly telemetry: Telemetry;
+  /** The node can no longer keep what it promises and must end. */
+  readonly fatal: (fault: Fault) => void;
+}
+
+export class Runtime implements TransportHandler {
+  readonly #options: RuntimeOptions;
+  readonly #modules: RuntimeModules;
+  readonly #state: State;
+  readonly #sealer: Sealer;
+  readonly #workshop: Workshop;
+  readonly #sinks: SinkQueue;
+  readonly #queue: Event[] = [];
+  #transport: Transport | null = null;
+  #running = false;
+  #closed = false;
+  #timer: { readonly atMs: number; readonly cancel: Cancel } | null = null;
+  #compacting = false;
+  #whenDurable: (() => void)[] = [];
+
+  constructor(options: RuntimeOptions, modules: RuntimeModules) {
+    this.#options = options;
+    this.#modules = modules;
+    this.#state = createState(options.manifest, options.core);
+    const { network } = options.manifest;
+    this.#sealer = new Sealer(network, modules.signer, modules.journal, (batch) => this.#durable(batch), (fault) => this.#fail(fault));
+    const fetcher = new Fetcher(modules.artefacts, () => this.#transportNow());
+    this.#workshop = new Workshop({
+      ...modules,
+      fetcher,
+      proofBytesMax: options.manifest.json.limits.proofBytesMax,
+      post: (event) => this.post(event),
+    });
+    this.#sinks = new SinkQueue(modules.sinks, modules.clock, modules.telemetry);
+  }
+
+  /** For status and tests; nobody but the core writes to it. */
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Replays what is on disk. Call once, then `connect`. */
+  start(done: Done<void>): void {
+    recover(this.#state, this.#modules, (result) => {
+      if (!result.ok) return done(result);
+      this.#sealer.continueFrom(result.value.next, result.value.previous);
+      done({ ok: true, value: undefined });
+    });
+  }
+
+  /** From here on the node speaks. */
+  connect(transport: Transport): void {
+    this.#transport = transport;
+    this.#running = true;
+    for (const effect of resume(this.#state, this.#modules.clock.now(), this.#modules.equation)) this.#queueEffects([effect]);
+    for (const peer of transport.peers()) this.post({ kind: "peer", peer, state: "up" });
+    this.#schedule();
+  }
+
+  post(event: Event): void {
+    if (this.#closed) return;
+    this.#queue.push(event);
+    if (this.#queue.length === 1 && this.#running) this.#drain();
+  }
+
+  #drain(): void {
+    const { clock, equation } = this.#modules;
+    // Shifted only after its effects, so that what they post waits its turn instead of nesting.
+    for (let event = this.#queue[0]; event !== undefined && !this.#closed; event = this.#queue[0]) {
+      this.#queueEffects(step(this.#state, event, clock.now(), equation));
+      this.#queue.shift();
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    const { clock } = this.#modules;
+    const atMs = nextWakeMs(this.#state);
+    if (this.#closed || (this.#timer !== null && this.#timer.atMs === atMs)) return;
+    this.#timer?.cancel();
+    const cancel = clock.after(Math.max(atMs - clock.now(), 1), () => {
+      this.#timer = null;
+      this.post({ kind: "tick" });
+    });
+    this.#timer = { atMs, cancel };
+  }
+
+  /** What waits for the journal waits together, in the order in which the core wanted it. */
+  #queueEffects(effects: readonly Effect[]): void {
+    const entries = effects.flatMap((effect) => (effect.kind === "append" ? effect.entries : []));
+    const promised = effects.filter((effect) => effect.kind === "prove");
+    for (const effect of effects) if (effect.kind !== "append" && effect.kind !== "prove") this.#perform(effect);
+    if (entries.length === 0) for (const effect of promised) this.#perform(effect);
+    else this.#sealer.append(entries, () => promised.forEach((effect) => this.#perform(effect)));
+  }
+
+  #perform(effect: Exclude<Effect, { kind: "append" }>): void {
+    const { store, telemetry } = this.#modules;
+    switch (effect.kind) {
+      case "prove":
+        return this.#workshop.prove(effect);
+      case "cancel":
+        return this.#workshop.cancel(effect.task);
+      case "prepare":
+        return this.#workshop.prepare(effect);
+      case "verify":
+        return this.#workshop.verify(effect);
+      case "certify":
+        return this.#certify(effect);
+      case "sync":
+        return this.#sync(effect.peer);
+      case "forget":
+        store.write({ forget: effect.batches }, () => this.#compactJournal());
+        return;
+      case "report":
+        return telemetry.emit(effect.event, effect.fields);
+      case "refused":
+        telemetry.count("refused", effect.code);
+        return telemetry.emit("refused", { code: effect.code, author: effect.author, entry: effect.entry });
+    }
+  }
+
+  #durable(batch: Batch): void {
+    this.#keep(batch);
+    this.#transport?.publish(batch.bytes);
+    this.post({ kind: "batch", batch, from: null });
+    const waiting = this.#whenDurable;
+    this.#whenDurable = [];
+    for (const run of waiting) run();
+  }
+
+  #keep(batch: Batch): void {
+    const { author, number } = batch.head;
+    this.#modules.store.write({ batches: [{ author, number, bytes: batch.bytes }] }, (result) => {
+      // It can be had again from peers, or from our own journal.
+      if (!result.ok) this.#modules.telemetry.count("store.failed", result.fault.code);
+    });
+  }
+
+  #certify(effect: Extract<Effect, { kind: "certify" }>): void {
+    const { store, telemetry } = this.#modules;
+    const { chain, height, block, bytes } = effect;
+    const certificate: StoredCertificate = { chain, height, block, bytes };
+    store.write({ certificates: [certificate], sync: true }, (result) => {
+      if (!result.ok) telemetry.emit("store.failed", { ...result.fault, certificate: height });
+      telemetry.emit("certificate.stored", { chain, height, block });
+      this.#sinks.deliver(certificate);
+    });
+  }
+
+  #fail(fault: Fault): void {
+    this.#closed = true;
+    this.#modules.fatal(fault);
+  }
+
+  #compactJournal(): void {
+    const { journal, telemetry } = this.#modules;
+    if (this.#compacting || !this.#sealer.idle || journal.size() < JOURNAL_BYTES_MAX) return;
+    const feed = this.#state.log.feed(this.#options.core.self);
+    const last = feed?.last;
+    if (feed === undefined || last === undefined) return;
+    this.#compacting = true;
+    const closed = Object.fromEntries([...this.#state.chains.values()].map((chain) => [String(chain.id), chain.retired]));
+    const records = feed.kept().map((batch) => batch.bytes);
+    journal.compact({ next: feed.next, previous: last.hash, closed }, records, (result) => {
+      this.#compacting = false;
+      if (!result.ok) this.#fail(result.fault);
+      else telemetry.emit("journal.compacted", { records: records.length, bytes: journal.size() });
+    });
+  }
+
+  // What peers send -------------------------------------------------------------------------------------------------
+
+  message(bytes: Uint8Array, from: Key): Verdict {
+    if (!this.#running || this.#closed || this.#queue.length >= QUEUE_MAX) return { kind: "ignore", code: "peer.flood" };
+    return this.#take(bytes, from);
+  }
+
+  #take(bytes: Uint8Array, from: Key): Verdict {
+    const { equation, telemetry } = this.#modules;
+    const admitted = admit(this.#state, equation, bytes);
+    if (!admitted.ok) {
+      const { code } = admitted.verdict;
+      if (code !== "batch.known") {
+        telemetry.count("refused", code);
+        telemetry.emit("refused", { code, author: admitted.author ?? "unreadable", entry: "batch", from });
+      }
+      return admitted.verdict;
+    }
+    this.#keep(admitted.batch);
+    this.post({ kind: "batch", batch: admitted.batch, from });
+    return ACCEPT;
+  }
+
+  peer(peer: Key, state: "up" | "down"): void {
+    this.#modules.telemetry.emit(`peer.${state}`, { peer });
+    this.post({ kind: "peer", peer, state });
+  }
+
+  request(_peer: Key, request: Request, body: Uint8Array, answer: (frames: readonly Uint8Array[]) => void): void {
+    const theirs = request === "sync" ? decodeFrontier(body) : null;
+    if (theirs === null) return answer([]);
+    const [first, ...batches] = answerSync(this.#state, theirs, SYNC_ANSWER_BYTES_MAX).map(encodeSyncFrame);
+    this.#certificatesFor(theirs, (certificates) => answer([...(first === undefined ? [] : [first]), ...certificates, ...batches]));
+  }
+
+  /** Certificates of the first chain where the other node is behind; it asks again for the rest. */
+  #certificatesFor(theirs: Frontier, done: (frames: Uint8Array[]) => void): void {
+    const behind = [...this.#state.chains.values()].find((chain) => chain.certified > (theirs.chains.get(chain.id) ?? -1));
+    if (behind === undefined) return done([]);
+    this.#modules.store.certificates(behind.id, (theirs.chains.get(behind.id) ?? -1) + 1, SYNC_CERTIFICATES_MAX, (result) =>
+      done(result.ok ? result.value.map(({ bytes }) => encodeSyncFrame({ kind: "certificate", bytes })) : []),
+    );
+  }
+
+  #sync(peer: Key): void {
+    const body = encodeFrontier(frontierOf(this.#state));
+    this.#transportNow().request(peer, "sync", body, SYNC_BYTES_MAX, SYNC_MS_MAX, (result) => {
+      if (!result.ok) {
+        this.#modules.telemetry.count("sync.failed", result.fault.code);
+        return this.post({ kind: "synced", peer, frontier: null, received: 0 });
+      }
+      const { frontier, received } = this.#takeFrames(peer, result.value);
+      this.post({ kind: "synced", peer, frontier, received });
+    });
+  }
+
+  #takeFrames(peer: Key, frames: readonly Uint8Array[]): { frontier: Frontier | null; received: number } {
+    let [frontier, received]: [Frontier | null, number] = [null, 0];
+    for (const bytes of frames) {
+      const frame = decodeSyncFrame(bytes);
+      if (frame === null) return { frontier: null, received };
+      switch (frame.kind) {
+        case "frontier":
+          frontier = frame.frontier;
+          break;
+        case "batch":
+          if (this.#take(frame.bytes, peer).kind === "accept") received++;
+          break;
+        case "certificate":
+          if (this.#takeCertificate(frame.bytes, peer)) received++;
+          break;
+        case "forgotten":
+          this.post({ kind: "forgotten", author: frame.author, next: frame.next });
+          break;
+      }
+    }
+    return { frontier, received };
+  }
+
+  #takeCertificate(bytes: Uint8Array, peer: Key): boolean {
+    const checked = checkCertificate(this.#options.manifest, bytes, this.#modules.equation);
+    if (checked.ok) {
+      const isNew = !this.#state.closed.has(checked.value.block);
+      this.post({ kind: "certificate", certificate: checked.value, bytes });
+      return isNew;
+    }
+    this.#modules.telemetry.emit("refused", { code: checked.code, author: peer, entry: "certificate", from: peer });
+    return false;
+  }
+
+  // What the operator and the chain say -----------------------------------------------------------------------------
+
+  /** Stores a block's payload and announces it. `done` means that the announcement is durable. */
+  submit(block: SourceBlock, done: Done<void>): void {
+    const { artefacts } = this.#modules;
+    artefacts.write(block.payload, (written) => {
+      if (!written.ok) return done(written);
+      const { chain, height, hash, parent, items } = block;
+      this.post({ kind: "source-block", block: { chain, height, hash, parent, items, payload: written.value, payloadBytes: block.payload.length } });
+      if (this.#sealer.idle) done({ ok: true, value: undefined });
+      else this.#whenDurable.push(() => done({ ok: true, value: undefined }));
+    });
+  }
+
+  follow(source: Source, after: { readonly height: number; readonly hash: Hash } | null): void {
+    source.start(after, (event) => this.#sourceEvent(event));
+  }
+
+  #sourceEvent(event: SourceEvent): void {
+    const { telemetry } = this.#modules;
+    switch (event.kind) {
+      case "block":
+        return this.submit(event.block, (result) => {
+          if (!result.ok) telemetry.emit("source.lost", { ...result.fault, height: event.block.height });
+        });
+      case "retract":
+        telemetry.emit("source.retract", { chain: event.chain, hash: event.hash });
+        return this.post({ kind: "source-retract", chain: event.chain, hash: event.hash });
+      case "trouble":
+        telemetry.emit(event.fault === null ? "source.well" : "source.trouble", { chain: event.chain, ...event.fault });
+        return this.post({ kind: "source-trouble", chain: event.chain, fault: event.fault?.message ?? null });
+      case "end":
+        return telemetry.emit("source.end");
+    }
+  }
+
+  /** Gives back what is not finished and falls silent. `done` when that is durable and sent. */
+  drain(done: () => void): void {
+    this.post({ kind: "drain" });
+    this.#workshop.cancelAll();
+    if (this.#sealer.idle) done();
+    else this.#whenDurable.push(done);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#workshop.cancelAll();
+    this.#sinks.close();
+  }
+
+  #transportNow(): Transport {
+    if (this.#transport === null) throw new Error("the runtime was asked for peers before it was connected");
+    return this.#transport;
+  }
+}

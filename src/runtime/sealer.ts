@@ -1,0 +1,108 @@
+/**
+ * Turns what the core says into batches: signed, durable, sent, in this order.
+ *
+ * Whatever is said while a write is under way goes into the next batch (group commit), so a busy node signs and syncs
+ * less often per statement, and an idle one at once.
+ */
+import type { Journal, Result, Signer } from "../ports.ts";
+import { type Batch, sealBatch } from "../protocol/batch.ts";
+import { type Hash, ZERO_HASH } from "../protocol/ids.ts";
+import { BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX } from "../protocol/limits.ts";
+import { encodeEntry, type Entry } from "../protocol/messages.ts";
+
+/** Room for head, signature and framing. */
+const ENTRIES_BYTES_MAX: number = MESSAGE_BYTES_MAX - 1024;
+
+interface Group {
+  readonly entries: readonly Entry[];
+  /** What was promised by these entries and may begin once they are durable. */
+  readonly then: () => void;
+}
+
+export class Sealer {
+  readonly #network: Hash;
+  readonly #signer: Signer;
+  readonly #journal: Journal;
+  /** Called for each durable batch, in order: to send it, and to give it back to the core. */
+  readonly #durable: (batch: Batch) => void;
+  readonly #failed: (fault: { readonly code: string; readonly message: string }) => void;
+  #waiting: Group[] = [];
+  #writing = false;
+  #next = 0;
+  #previous: Hash = ZERO_HASH;
+
+  constructor(
+    network: Hash,
+    signer: Signer,
+    journal: Journal,
+    durable: (batch: Batch) => void,
+    failed: (fault: { readonly code: string; readonly message: string }) => void,
+  ) {
+    this.#network = network;
+    this.#signer = signer;
+    this.#journal = journal;
+    this.#durable = durable;
+    this.#failed = failed;
+  }
+
+  get idle(): boolean {
+    return !this.#writing && this.#waiting.length === 0;
+  }
+
+  /** Where the own feed goes on: after a start, and when peers knew more of it than we did. */
+  continueFrom(next: number, previous: Hash): void {
+    if (next <= this.#next) return;
+    this.#next = next;
+    this.#previous = previous;
+  }
+
+  append(entries: readonly Entry[], then: () => void): void {
+    this.#waiting.push({ entries, then });
+    if (!this.#writing) this.#write();
+  }
+
+  #write(): void {
+    const groups = this.#waiting;
+    this.#waiting = [];
+    const entries = groups.flatMap((group) => group.entries);
+    const batches = split(entries).map((part) => this.#seal(part));
+    this.#writing = true;
+    this.#journal.append(
+      batches.map((batch) => batch.bytes),
+      (result) => this.#written(result, groups, batches),
+    );
+  }
+
+  #seal(entries: readonly Entry[]): Batch {
+    const feed = { author: this.#signer.key, number: this.#next, previous: this.#previous };
+    const batch = sealBatch(this.#network, feed, entries, (message) => this.#signer.sign(message));
+    this.#next++;
+    this.#previous = batch.hash;
+    return batch;
+  }
+
+  #written(result: Result<void>, groups: readonly Group[], batches: readonly Batch[]): void {
+    this.#writing = false;
+    // Nothing may be sent that is not on disk, nor anything after it: the node stops signing for good.
+    if (!result.ok) return this.#failed(result.fault);
+    for (const batch of batches) this.#durable(batch);
+    for (const group of groups) group.then();
+    if (this.#waiting.length > 0 && !this.#writing) this.#write();
+  }
+}
+
+function split(entries: readonly Entry[]): Entry[][] {
+  const parts: Entry[][] = [];
+  let [part, bytes]: [Entry[], number] = [[], 0];
+  for (const entry of entries) {
+    const size = encodeEntry(entry).length + 8;
+    if (part.length > 0 && (part.length >= BATCH_ENTRIES_MAX || bytes + size > ENTRIES_BYTES_MAX)) {
+      parts.push(part);
+      [part, bytes] = [[], 0];
+    }
+    part.push(entry);
+    bytes += size;
+  }
+  if (part.length > 0) parts.push(part);
+  return parts;
+}

@@ -1,0 +1,150 @@
+/** Proving, preparing and verifying: gathers the bytes, asks the port, and gives the core one event for each. */
+import type { Effect } from "../core/effect.ts";
+import type { Event, TaskRef, VerifiedResult } from "../core/event.ts";
+import type { Artefacts, Cancel, ProveEvent, Prover, Result, Verifier } from "../ports.ts";
+import { artefactHash } from "../protocol/ids.ts";
+import { INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
+import type { Fetcher } from "./fetcher.ts";
+
+type Of<K extends Effect["kind"]> = Extract<Effect, { kind: K }>;
+
+interface Modules {
+  readonly artefacts: Artefacts;
+  readonly fetcher: Fetcher;
+  readonly verifier: Verifier;
+  readonly provers: readonly Prover[];
+  readonly proofBytesMax: number;
+  readonly post: (event: Event) => void;
+}
+
+export class Workshop {
+  readonly #modules: Modules;
+  /** What runs now, by task: a cancel before the input is gathered counts as well. */
+  readonly #running = new Map<string, { cancelled: boolean; cancel: Cancel | null }>();
+
+  constructor(modules: Modules) {
+    this.#modules = modules;
+  }
+
+  prepare(effect: Of<"prepare">): void {
+    const { fetcher, verifier, post } = this.#modules;
+    const fault = (code: string) =>
+      post({
+        kind: "prepared",
+        block: effect.block,
+        // A payload that does not hash to its block is wrong for everybody; anything else may be had later.
+        result: { kind: code.startsWith("payload.") ? "invalid" : "unavailable", code },
+      });
+    const wanted = { artefact: effect.payload, bytesMax: Math.min(effect.payloadBytes, PAYLOAD_BYTES_MAX), holders: effect.holders };
+    fetcher.get(wanted, (found) => {
+      if (!found.ok) return fault(found.fault.code);
+      verifier.prepare({ ...effect, payload: found.value }, (result) => {
+        if (!result.ok) return fault(result.fault.code);
+        post({ kind: "prepared", block: effect.block, result: { kind: "ready", prepared: result.value } });
+      });
+    });
+  }
+
+  verify(effect: Of<"verify">): void {
+    const { artefacts, fetcher, post } = this.#modules;
+    const verdict = (result: VerifiedResult) => post({ kind: "verified", task: effect.task, artefact: effect.artefact, verdict: result });
+    if (effect.inline.length > 0) {
+      if (artefactHash(effect.inline) !== effect.artefact) return verdict({ kind: "invalid", code: "receipt.inline-mismatch" });
+      // Kept for certificates that are checked later; nothing waits for it.
+      artefacts.write(effect.inline, () => {});
+      return this.#check(effect, effect.inline, verdict);
+    }
+    fetcher.get({ artefact: effect.artefact, bytesMax: this.#modules.proofBytesMax, holders: effect.holders }, (found) => {
+      if (found.ok) this.#check(effect, found.value, verdict);
+      else verdict({ kind: "unavailable", code: found.fault.code });
+    });
+  }
+
+  #check(effect: Of<"verify">, proof: Uint8Array, verdict: (result: VerifiedResult) => void): void {
+    this.#modules.verifier.verify({ ...effect, proof }, (result) => {
+      if (!result.ok) verdict({ kind: "unavailable", code: result.fault.code });
+      else verdict(result.value.valid ? { kind: "valid" } : { kind: "invalid", code: result.value.code });
+    });
+  }
+
+  prove(effect: Of<"prove">): void {
+    const name = nameOf(effect.task);
+    const run = { cancelled: false, cancel: null as Cancel | null };
+    this.#running.set(name, run);
+    this.#gather(effect, (result) => {
+      if (run.cancelled) return;
+      if (!result.ok) return this.#end(effect, { kind: "failed", logical: false, fault: result.fault });
+      const prover = this.#modules.provers.find(({ system }) => system === effect.system);
+      if (prover === undefined) {
+        const fault = { code: "prover.missing", message: `this node has no prover for ${effect.system}` };
+        return this.#end(effect, { kind: "failed", logical: false, fault });
+      }
+      const [payload, ...inputs] = result.value;
+      const id = { chain: effect.chain, height: effect.height, block: effect.task.block, hash: effect.hash, stage: effect.task.stage, index: effect.task.index };
+      const job = { ...effect, id, payload: payload ?? new Uint8Array(), inputs };
+      run.cancel = prover.prove(job, (event) => {
+        if (!run.cancelled) this.#end(effect, event);
+      });
+    });
+  }
+
+  /** The payload, then the accepted proofs that the task takes. */
+  #gather(effect: Of<"prove">, done: (result: Result<Uint8Array[]>) => void): void {
+    const wanted = [
+      { artefact: effect.payload, bytesMax: PAYLOAD_BYTES_MAX, holders: [] },
+      ...effect.inputs.map((input) => ({ ...input, bytesMax: this.#modules.proofBytesMax })),
+    ];
+    const found: Uint8Array[] = [];
+    const next = (): void => {
+      const want = wanted[found.length];
+      if (want === undefined) return done({ ok: true, value: found });
+      this.#modules.fetcher.get(want, (result) => {
+        if (!result.ok) return done(result);
+        found.push(result.value);
+        next();
+      });
+    };
+    next();
+  }
+
+  #end(effect: Of<"prove">, event: ProveEvent): void {
+    const { artefacts, post } = this.#modules;
+    const { task, attempt } = effect;
+    if (event.kind === "progress") return post({ kind: "progress", task, attempt, units: event.units });
+    this.#running.delete(nameOf(task));
+    if (event.kind === "failed") {
+      return post({ kind: "prove-failed", task, attempt, code: event.fault.code, logical: event.logical });
+    }
+    const { proof, values, provingMs } = event;
+    const made = { artefact: artefactHash(proof), bytes: proof.length, values, provingMs: Math.round(provingMs), inline: proof };
+    // A small proof is made durable by the receipt that carries it; others must be on disk before they are promised.
+    if (proof.length <= INLINE_BYTES_MAX) {
+      artefacts.write(proof, () => {});
+      return post({ kind: "proved", task, attempt, proof: made });
+    }
+    artefacts.write(proof, (written) => {
+      if (written.ok) post({ kind: "proved", task, attempt, proof: made });
+      else post({ kind: "prove-failed", task, attempt, code: written.fault.code, logical: false });
+    });
+  }
+
+  cancel(task: TaskRef): void {
+    const run = this.#running.get(nameOf(task));
+    if (run === undefined) return;
+    run.cancelled = true;
+    run.cancel?.();
+    this.#running.delete(nameOf(task));
+  }
+
+  cancelAll(): void {
+    for (const run of this.#running.values()) {
+      run.cancelled = true;
+      run.cancel?.();
+    }
+    this.#running.clear();
+  }
+}
+
+function nameOf(task: TaskRef): string {
+  return `${task.block}/${task.stage}/${task.index}`;
+}
