@@ -120,12 +120,16 @@ class ChainSource implements Source {
     const { pollMs = POLL_MS } = this.#options;
     const early = new AbortController();
     this.#wake = () => early.abort();
-    const pushed = await rpc.subscribe(() => {
-      this.#headPushed = true;
-      this.#wake();
-    });
+    if (!rpc.pushing) {
+      await rpc.subscribe(() => {
+        this.#headPushed = true;
+        this.#wake();
+      });
+      // What came between the last look and the subscription was pushed to nobody.
+      if (rpc.pushing) return;
+    }
     if (this.#headPushed || this.#closing.signal.aborted) return;
-    await pause(pushed ? pollMs * PUSHED_POLL_FACTOR : pollMs, early.signal);
+    await pause(rpc.pushing ? pollMs * PUSHED_POLL_FACTOR : pollMs, early.signal);
   }
 }
 

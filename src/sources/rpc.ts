@@ -24,8 +24,10 @@ export interface RpcOptions {
 
 export interface Rpc {
   request(method: string, params: readonly unknown[]): Promise<RpcResult>;
-  /** Where the node can push: calls `onHead` for each new head from now on. Answers whether it does. */
-  subscribe(onHead: () => void): Promise<boolean>;
+  /** Whether the node pushes its heads now. */
+  readonly pushing: boolean;
+  /** Where the node can push: calls `onHead` for each new head from now on. Ends when it does, or will not. */
+  subscribe(onHead: () => void): Promise<void>;
   close(): void;
 }
 
@@ -47,6 +49,7 @@ export function publicUrl(url: string): string {
 }
 
 class HttpRpc implements Rpc {
+  readonly pushing = false;
   readonly #url: string;
   readonly #closing = new AbortController();
   readonly #client: ReturnType<typeof getHttpRpcClient>;
@@ -69,9 +72,7 @@ class HttpRpc implements Rpc {
     }
   }
 
-  async subscribe(): Promise<boolean> {
-    return false;
-  }
+  async subscribe(): Promise<void> {}
 
   close(): void {
     this.#closing.abort();
@@ -84,7 +85,7 @@ type Socket = Awaited<ReturnType<typeof getWebSocketRpcClient>>;
 class SocketRpc implements Rpc {
   readonly #options: RpcOptions;
   #socket: Socket | null = null;
-  #subscribed = false;
+  #subscription: "none" | "refused" | "on" = "none";
   #closed = false;
 
   constructor(options: RpcOptions) {
@@ -102,9 +103,13 @@ class SocketRpc implements Rpc {
     }
   }
 
-  async subscribe(onHead: () => void): Promise<boolean> {
+  get pushing(): boolean {
+    return this.#subscription === "on";
+  }
+
+  async subscribe(onHead: () => void): Promise<void> {
     const socket = this.#socket;
-    if (socket === null || this.#subscribed) return this.#subscribed;
+    if (socket === null || this.#subscription !== "none") return;
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const late = setTimeout(() => resolve(false), this.#options.timeoutMs);
     socket.request({
@@ -122,8 +127,8 @@ class SocketRpc implements Rpc {
     });
     const subscribed = await promise;
     clearTimeout(late);
-    if (socket === this.#socket) this.#subscribed = subscribed;
-    return this.#subscribed;
+    // A node that refuses is not asked again over this connection.
+    if (socket === this.#socket) this.#subscription = subscribed ? "on" : "refused";
   }
 
   close(): void {
@@ -149,7 +154,7 @@ class SocketRpc implements Rpc {
   #drop(): void {
     const socket = this.#socket;
     this.#socket = null;
-    this.#subscribed = false;
+    this.#subscription = "none";
     socket?.close();
   }
 }
