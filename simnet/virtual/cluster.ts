@@ -1,0 +1,174 @@
+/** Nodes on virtual time: the real core and the real runtime, on simulated ports; a chain that they follow. */
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
+import { Runtime } from "../../src/runtime/runtime.ts";
+import { type MemoryJournal, memoryArtefacts, memoryJournal, memoryStore } from "../../src/storage/memory.ts";
+import type { Artefacts, Equation, SourceBlock, Store, Telemetry } from "../../src/ports.ts";
+import { domainHash, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
+import { type Manifest, type ManifestJson, readManifest } from "../../src/protocol/manifest.ts";
+import { describeShapeError } from "../../src/protocol/shape.ts";
+import { equalBytes } from "../../src/protocol/messages.ts";
+import { type LinkFaults, SimNetwork } from "./network.ts";
+import { type ProvingTimes, simProver, simSignature, simSigner, simVerifier } from "./provers.ts";
+import { Chance, World } from "./world.ts";
+
+export interface ClusterOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly shards: number;
+  readonly window: number;
+  readonly links: LinkFaults;
+  readonly times: ProvingTimes;
+  /** What a synced append takes. */
+  readonly diskMs: number;
+}
+
+export interface SimNode {
+  readonly name: string;
+  readonly key: Key;
+  readonly journal: MemoryJournal;
+  readonly store: Store;
+  readonly artefacts: Artefacts;
+  runtime: Runtime | null;
+  starts: number;
+}
+
+const CHAIN = 1;
+const SYSTEM = "sim";
+
+/** What every node reports, for the checkers and the figures. */
+export type Watch = (node: SimNode, event: string, fields: Readonly<Record<string, unknown>>) => void;
+
+export class Cluster {
+  readonly world: World;
+  readonly network: SimNetwork;
+  readonly manifest: Manifest;
+  readonly nodes: readonly SimNode[];
+  readonly #options: ClusterOptions;
+  readonly #watch: Watch;
+  readonly #equation: Equation = (signature, message, key) => equalBytes(signature, simSignature(key, message));
+
+  constructor(options: ClusterOptions, watch: Watch) {
+    this.#options = options;
+    this.#watch = watch;
+    this.world = new World(options.seed);
+    this.network = new SimNetwork(this.world, new Chance(options.seed, "network"), options.links);
+    const names = Array.from({ length: options.nodes }, (_, at) => `node-${at}`);
+    this.nodes = names.map((name) => this.#createNode(name));
+    this.manifest = manifestOf(options, this.nodes.map(({ key }) => key));
+  }
+
+  #createNode(name: string): SimNode {
+    const disk = { defer: (run: () => void) => void this.world.after(this.#options.diskMs, run) };
+    return {
+      name,
+      key: simSigner(this.#options.seed, name).key,
+      journal: memoryJournal(disk),
+      store: memoryStore(disk),
+      artefacts: memoryArtefacts(disk),
+      runtime: null,
+      starts: 0,
+    };
+  }
+
+  start(node: SimNode): void {
+    const { seed, times } = this.#options;
+    node.starts++;
+    const { key } = node;
+    const telemetry: Telemetry = {
+      emit: (event, fields = {}) => {
+        this.world.note(event, node.name, JSON.stringify(fields));
+        this.#watch(node, event, fields);
+      },
+      count: () => {},
+    };
+    const chance = new Chance(seed, `${node.name}/${node.starts}`);
+    const runtime = new Runtime(
+      {
+        manifest: this.manifest,
+        core: { self: key, roles: { source: true, attester: true, prover: true }, slots: 2, systems: [SYSTEM], seed: chance.between(0, 1 << 20) },
+      },
+      {
+        clock: this.world.clock(),
+        signer: simSigner(seed, node.name),
+        equation: this.#equation,
+        journal: node.journal,
+        store: node.store,
+        artefacts: node.artefacts,
+        verifier: simVerifier(this.world, times, [
+          { name: "shard", takes: null },
+          { name: "aggregate", takes: "shard" },
+        ]),
+        provers: [simProver(this.world, chance, times, SYSTEM, 2)],
+        sinks: [],
+        telemetry,
+        fatal: (fault) => {
+          throw new Error(`${node.name}: ${fault.code}: ${fault.message}`);
+        },
+      },
+    );
+    node.runtime = runtime;
+    runtime.start((result) => {
+      if (!result.ok) throw new Error(result.fault.message);
+      // The process may be gone before its disk answered.
+      if (node.runtime === runtime) runtime.connect(this.network.join(key, runtime, node.artefacts));
+    });
+  }
+
+  /** kill -9: what was not synced is lost but for a part of it. */
+  crash(node: SimNode, keepUnsynced: number): void {
+    node.runtime?.close();
+    node.runtime = null;
+    this.network.leave(node.key);
+    node.journal.crash(keepUnsynced);
+  }
+
+  /** Every live node's own source sees the block at this height. */
+  mine(height: number): void {
+    const block = blockAt(height);
+    for (const node of this.nodes) node.runtime?.submit(block, () => {});
+  }
+
+  /** Heights that a node holds certificates of. */
+  certified(node: SimNode): number {
+    return node.runtime?.state.chains.get(CHAIN)?.certified ?? -1;
+  }
+}
+
+function blockAt(height: number): SourceBlock {
+  const hash = domainHash("sim-block", u64(height));
+  const parent = domainHash("sim-block", u64(height - 1));
+  return { chain: CHAIN, height, hash, parent, payload: hexToBytes(hash), items: 0 };
+}
+
+function manifestOf(options: ClusterOptions, keys: readonly Key[]): Manifest {
+  const verifyingKey = "c2lt";
+  const stage = { system: SYSTEM, key: "sim", leaseMs: 2000, limitMs: 20_000 };
+  const json: ManifestJson = {
+    format: 1,
+    name: "virtual",
+    attesters: keys.map((key) => ({ key, weight: 1 })),
+    sources: [...keys],
+    provers: { admission: "list", list: keys.map((key) => ({ key, slots: 2, weight: 1 })) },
+    chains: [{ id: CHAIN, start: 1, confirmations: 0, workflow: "block" }],
+    workflows: {
+      block: {
+        window: options.window,
+        stages: [
+          { name: "shard", ...stage, tasks: { shards: options.shards, itemsMax: 8 } },
+          { name: "aggregate", ...stage, tasks: { takes: "shard" } },
+        ],
+      },
+    },
+    keys: { sim: { system: SYSTEM, verifyingKey, files: {} } },
+    timing: { claimWindowMs: 500, claimWindowMsMax: 4000, heartbeatMs: 500, leaseMs: 2000, syncMs: 1000 },
+    limits: { proofBytesMax: 1 << 20, claimsPerSlotMax: 8, retentionBlocks: 16 },
+    bootstrap: [],
+  };
+  const read = readManifest(json);
+  if (!read.ok) throw new Error(read.errors.map((error) => describeShapeError(error, "manifest")).join("\n"));
+  return read.value;
+}
+
+export function blockName(hash: Hash): string {
+  return bytesToHex(hexToBytes(hash)).slice(0, 12);
+}

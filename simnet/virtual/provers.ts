@@ -1,0 +1,87 @@
+/** Simulated proving and verifying: a proof is a tag over the public values, and both take virtual time. */
+import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import type { Cancel, Prover, Verifier } from "../../src/ports.ts";
+import { domainDigest, type Hash, u64 } from "../../src/protocol/ids.ts";
+import { equalBytes } from "../../src/protocol/messages.ts";
+import type { Chance, World } from "./world.ts";
+
+export interface ProvingTimes {
+  readonly proveMsMin: number;
+  readonly proveMsMax: number;
+  readonly verifyMs: number;
+  /** Share of proofs that do not verify, and of jobs whose machine fails. */
+  readonly wrong: number;
+  readonly failing: number;
+}
+
+interface StageShape {
+  readonly name: string;
+  readonly takes: string | null;
+}
+
+export function simProver(world: World, chance: Chance, times: ProvingTimes, system: string, slots: number): Prover {
+  return {
+    system,
+    slots,
+    prove(job, emit): Cancel {
+      const durationMs = chance.between(times.proveMsMin, times.proveMsMax);
+      const [wrong, failing] = [chance.next() < times.wrong, chance.next() < times.failing];
+      const values = valuesOf(job.id.block, job.before, job.id.stage, job.id.index);
+      const cancels = [0.25, 0.5, 0.75].map((part, at) => world.after(durationMs * part, () => emit({ kind: "progress", units: at + 1 })));
+      cancels.push(
+        world.after(durationMs, () => {
+          if (failing) return emit({ kind: "failed", logical: false, fault: { code: "machine.lost", message: "simulated" } });
+          const proof = wrong ? new Uint8Array(32) : proofOf(values);
+          emit({ kind: "proved", proof, values, provingMs: durationMs });
+        }),
+      );
+      return () => cancels.forEach((cancel) => cancel());
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+export function simVerifier(world: World, times: ProvingTimes, stages: readonly StageShape[]): Verifier {
+  return {
+    prepare(job, done) {
+      const before = job.before ?? domainDigest("sim-start", hexToBytes(job.parent));
+      const values = Object.fromEntries(
+        stages.map(({ name, takes }) => [
+          name,
+          Array.from({ length: takes === null ? job.shards : 1 }, (_, index) => valuesOf(job.block, before, name, index)),
+        ]),
+      );
+      const after = domainDigest("sim-after", before, hexToBytes(job.hash));
+      return world.after(1, () => done({ ok: true, value: { before, after, values } }));
+    },
+    verify(job, done) {
+      const valid = equalBytes(job.proof, proofOf(job.values));
+      return world.after(times.verifyMs, () => done({ ok: true, value: valid ? { valid } : { valid: false, code: "proof.equation" } }));
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+function valuesOf(block: Hash, before: Uint8Array, stage: string, index: number): Uint8Array {
+  return domainDigest("sim-values", hexToBytes(block), before, u64(index), utf8ToBytes(stage));
+}
+
+function proofOf(values: Uint8Array): Uint8Array {
+  return domainDigest("sim-proof", values);
+}
+
+/** A signer whose signature anybody can compute: quick, and as good as any where nobody forges. */
+export function simSigner(seed: number, name: string): { readonly key: string; sign(message: Uint8Array): Uint8Array } {
+  const key = domainDigest("sim-key", u64(seed), utf8ToBytes(name));
+  return { key: bytesToHex(key), sign: (message) => simSignature(key, message) };
+}
+
+export function simSignature(key: Uint8Array, message: Uint8Array): Uint8Array {
+  const signature = new Uint8Array(64);
+  signature.set(domainDigest("sim-signature", key, message), 0);
+  signature.set(domainDigest("sim-signature-s", key, message), 32);
+  // S must be below the group's order, and R's y below the prime, for the strict checks to pass.
+  signature[63] = 0;
+  signature[31] = (signature[31] ?? 0) & 0x3f;
+  return signature;
+}
