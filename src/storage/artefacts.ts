@@ -10,6 +10,7 @@ import path from "node:path";
 import type { Artefacts, Done, Telemetry } from "../ports.ts";
 import { artefactHash, type Hash, isHash } from "../protocol/ids.ts";
 import { codeOf, DONE, failed, StorageFault, succeeded, systemFault } from "./fault.ts";
+import { makeDirectory } from "./files.ts";
 
 export interface ArtefactOptions {
   readonly dir: string;
@@ -26,7 +27,7 @@ export interface ArtefactCollaborators {
 /** Blocks while it lists the files: call it at start. Throws `disk.full` or `artefact.failed`. */
 export function openArtefacts(options: ArtefactOptions, collaborators: ArtefactCollaborators): Artefacts {
   try {
-    fs.mkdirSync(options.dir, { recursive: true });
+    makeDirectory(options.dir, 0o700);
     const temporary = path.join(options.dir, "tmp");
     fs.rmSync(temporary, { recursive: true, force: true });
     fs.mkdirSync(temporary);
@@ -38,7 +39,7 @@ export function openArtefacts(options: ArtefactOptions, collaborators: ArtefactC
 
 /** Each write holds a thread of the pool while it syncs, and the journal needs two of the four. */
 const WRITES_AT_ONCE_MAX = 2;
-const WAITING_WRITES_MAX = 1024;
+const WAITING_WRITES_MAX = 256;
 
 interface Write {
   readonly hash: Hash;

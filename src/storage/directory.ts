@@ -12,7 +12,7 @@ import fs from "node:fs";
 import path from "node:path";
 import type { Hash } from "../protocol/ids.ts";
 import { StorageFault, systemFault } from "./fault.ts";
-import { readIfThere, TEMPORARY_SUFFIX, writeFileDurably } from "./files.ts";
+import { makeDirectory, readIfThere, TEMPORARY_SUFFIX, writeFileDurably } from "./files.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 
 export interface DirectoryOptions {
@@ -40,7 +40,7 @@ const FORMAT = 1;
 export function openDirectory(options: DirectoryOptions): DataDirectory {
   const dir = path.resolve(options.dir);
   try {
-    fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makeDirectory(dir, 0o700);
     fs.accessSync(dir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
   } catch (error) {
     throw systemFault(error, "data.not-writable", `cannot use ${dir} as data directory`);

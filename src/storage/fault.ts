@@ -48,10 +48,24 @@ export function codeOf(error: unknown): string {
   return "";
 }
 
+/**
+ * Whether LevelDB says that its files are not what it wrote. A file that is missing or too short it reports as an
+ * input/output error, like a disk that does not answer.
+ */
+export function isDamage(error: unknown): boolean {
+  const code = codeOf(error);
+  if (code === "LEVEL_CORRUPTION") return true;
+  return code === "LEVEL_IO_ERROR" && someMessage(error, /no such file or directory|invalid argument|truncated/i);
+}
+
 function isDiskFull(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === "ENOSPC" || code === "EDQUOT" || someMessage(error, /no space left|quota exceeded/i);
+}
+
+function someMessage(error: unknown, pattern: RegExp): boolean {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth++) {
-    const code: unknown = "code" in at ? at.code : undefined;
-    if (code === "ENOSPC" || code === "EDQUOT" || /no space left|quota exceeded/i.test(at.message)) return true;
+    if (pattern.test(at.message)) return true;
   }
   return false;
 }

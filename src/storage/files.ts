@@ -50,3 +50,14 @@ export function readIfThere(file: string): Buffer | null {
     throw error;
   }
 }
+
+/**
+ * Makes a directory and those above it. Node's own recursive variant never returns where a file system answers that a
+ * directory cannot be found although its parent is there, as /proc does.
+ */
+export function makeDirectory(directory: string, mode: number): void {
+  if (fs.statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const parent = path.dirname(directory);
+  if (parent !== directory) makeDirectory(parent, mode);
+  fs.mkdirSync(directory, mode);
+}

@@ -47,7 +47,7 @@ export function openJournal(options: JournalOptions, write: WriteFile = writeAll
 }
 
 /** Beyond this the appender has lost touch with its disk. */
-const QUEUE_BYTES_MAX = 64 * 1024 * 1024;
+const QUEUE_BYTES_MAX = 32 * 1024 * 1024;
 /** Written as zeros ahead of the records: a sync that does not change the file's length is half the work. */
 const AHEAD_BYTES = 256 * 1024;
 

@@ -7,7 +7,7 @@ import path from "node:path";
 import type { Equation, Signer } from "../ports.ts";
 import type { Key } from "../protocol/ids.ts";
 import { codeOf, StorageFault, systemFault } from "./fault.ts";
-import { syncDirectory } from "./files.ts";
+import { makeDirectory, syncDirectory } from "./files.ts";
 
 /** 32 secret bytes, and the public key that belongs to them. */
 export interface NodeKey {
@@ -29,7 +29,7 @@ export function createKey(file: string): NodeKey {
   const text = `${JSON.stringify({ version: 1, type: "ed25519", seed: seed.toString("hex"), key })}\n`;
   const temporary = `${file}.${randomBytes(8).toString("hex")}.tmp`;
   try {
-    fs.mkdirSync(path.dirname(file), { recursive: true });
+    makeDirectory(path.dirname(path.resolve(file)), 0o700);
     const fd = fs.openSync(temporary, "wx", 0o600);
     try {
       fs.fchmodSync(fd, 0o600);

@@ -56,7 +56,7 @@ export function scrubInChild(dir: string): Promise<Scrub> {
         // What our own program has printed.
         resolve({ kind: "readable", count: JSON.parse(output) as ScrubCount });
       } else if (code === CORRUPT_EXIT || signal === "SIGABRT" || signal === "SIGSEGV" || signal === "SIGBUS") {
-        resolve({ kind: "unreadable", reason: signal ?? "LEVEL_CORRUPTION" });
+        resolve({ kind: "unreadable", reason: signal ?? "corrupt" });
       } else if (signal === "SIGKILL" && child.killed) {
         resolve({ kind: "unreadable", reason: "timeout" });
       } else {

@@ -20,8 +20,8 @@ import type {
   Telemetry,
 } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
-import { codeOf, DONE, failed, messageOf, StorageFault, succeeded, systemFault } from "./fault.ts";
-import { syncDirectory, writeFileDurably } from "./files.ts";
+import { codeOf, DONE, failed, isDamage, messageOf, StorageFault, succeeded, systemFault } from "./fault.ts";
+import { makeDirectory, syncDirectory, writeFileDurably } from "./files.ts";
 import {
   BATCHES,
   batchAt,
@@ -72,8 +72,8 @@ type Loaded = { readonly batches: StoredBatch[]; readonly certificates: StoredCe
 /** About a second of the busiest node; who is further behind has lost its disk. */
 const QUEUE_CHANGES_MAX = 4096;
 const QUEUE_BYTES_MAX = 64 * 1024 * 1024;
-/** Changes that go to LevelDB in one batch. */
-const BATCH_CHANGES_MAX = 512;
+/** Changes that go to LevelDB in one batch. A flipped bit in its log costs the whole batch. */
+const BATCH_CHANGES_MAX = 64;
 const READ_VALUES = 256;
 /** A full disk must be noticed as free within ten seconds. */
 const REOPEN_MS_MIN = 250;
@@ -92,7 +92,7 @@ export async function openLevelStore(
     const marker = markerOf(dir);
     const clean = fs.existsSync(marker) || !fs.existsSync(dir);
     fs.rmSync(marker, { force: true });
-    fs.mkdirSync(dir, { recursive: true });
+    makeDirectory(dir, 0o700);
     // A power cut must not bring the marker back.
     syncDirectory(path.dirname(dir));
     let scrubbed: ScrubCount | null = null;
@@ -106,7 +106,7 @@ export async function openLevelStore(
     let db = reason === null ? await openOrNull(dir) : null;
     let replaced: StoreReport["replaced"] = null;
     if (db === null) {
-      replaced = { reason: reason ?? "LEVEL_CORRUPTION", movedTo: moveAside(dir) };
+      replaced = { reason: reason ?? "corrupt", movedTo: moveAside(dir) };
       db = await openDatabase(dir);
     }
     return { store: new DiskStore(options, collaborators, db), report: { scrubbed, replaced } };
@@ -308,7 +308,7 @@ class DiskStore implements LevelStore {
     try {
       await scan();
     } catch (error) {
-      if (codeOf(error) !== "LEVEL_CORRUPTION") throw error;
+      if (!isDamage(error)) throw error;
       this.#salvaged = loaded;
       this.#trouble(error, "cannot load all of the store");
     }
@@ -322,7 +322,7 @@ class DiskStore implements LevelStore {
     this.#fault = fault;
     this.#telemetry.emit("store.failed", { code: fault.code, message: fault.message });
     this.#reopenMs = REOPEN_MS_MIN;
-    this.#reopenLater(codeOf(error) === "LEVEL_CORRUPTION");
+    this.#reopenLater(isDamage(error));
     return fault;
   }
 
@@ -340,7 +340,7 @@ class DiskStore implements LevelStore {
       await old?.close();
       if (corrupt) {
         const movedTo = moveAside(this.#dir);
-        this.#telemetry.emit("store.replaced", { reason: "LEVEL_CORRUPTION", movedTo });
+        this.#telemetry.emit("store.replaced", { reason: "corrupt", movedTo });
       }
       const db = await openDatabase(this.#dir);
       this.#db = db;
@@ -350,7 +350,7 @@ class DiskStore implements LevelStore {
       this.#fault = null;
       this.#telemetry.emit("store.reopened");
     } catch (error) {
-      if (!this.#closed) this.#reopenLater(codeOf(error) === "LEVEL_CORRUPTION");
+      if (!this.#closed) this.#reopenLater(isDamage(error));
     }
   }
 }
@@ -366,14 +366,14 @@ async function openOrNull(dir: string): Promise<Database | null> {
   try {
     return await openDatabase(dir);
   } catch (error) {
-    if (codeOf(error) === "LEVEL_CORRUPTION") return null;
+    if (isDamage(error)) return null;
     throw error;
   }
 }
 
 function storeFault(error: unknown, doing: string): StorageFault {
   if (codeOf(error) === "LEVEL_LOCKED") return new StorageFault("store.locked", `${doing}: ${messageOf(error)}`, error);
-  return systemFault(error, codeOf(error) === "LEVEL_CORRUPTION" ? "store.damaged" : "store.failed", doing);
+  return systemFault(error, isDamage(error) ? "store.damaged" : "store.failed", doing);
 }
 
 function markerOf(dir: string): string {

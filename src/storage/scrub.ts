@@ -5,7 +5,7 @@
  * read first. Run as `node scrub.ts <dir>`; prints a `ScrubCount` and ends with one of the codes below, or is aborted.
  */
 import { Level } from "level";
-import { codeOf, messageOf } from "./fault.ts";
+import { codeOf, isDamage, messageOf } from "./fault.ts";
 import { unwrap } from "./keyspace.ts";
 import { CORRUPT_EXIT, FAILED_EXIT, type ScrubCount } from "./level-scrub.ts";
 
@@ -17,7 +17,7 @@ try {
   process.stdout.write(JSON.stringify(count));
 } catch (error) {
   process.stderr.write(`${codeOf(error)} ${messageOf(error)} ${error instanceof Error ? messageOf(error.cause) : ""}`);
-  process.exitCode = codeOf(error) === "LEVEL_CORRUPTION" ? CORRUPT_EXIT : FAILED_EXIT;
+  process.exitCode = isDamage(error) ? CORRUPT_EXIT : FAILED_EXIT;
 }
 
 async function scrub(location: string): Promise<ScrubCount> {

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -7,5 +8,17 @@ import { onTestFinished } from "vitest";
 export function temporaryDirectory(): string {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "proofmesh-"));
   onTestFinished(() => fs.rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** A file system of its own of that size (`10m`), or `null` where this process may not mount one. */
+export function smallDisk(size: string): string | null {
+  const dir = temporaryDirectory();
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "none", dir], { stdio: "ignore" });
+  } catch {
+    return null;
+  }
+  onTestFinished(() => void execFileSync("umount", ["-l", dir]));
   return dir;
 }

@@ -10,7 +10,7 @@ const CHILD = path.join(import.meta.dirname, "journal-child.ts");
 test("nothing acknowledged is lost by a kill at any moment", { timeout: 30_000 }, async () => {
   const dir = temporaryDirectory();
   let acknowledged = -1;
-  for (let kill = 0; kill < 24; kill++) {
+  for (let kill = 0; kill < 21; kill++) {
     // The moment of the kill moves through the compaction that follows every fortieth record.
     acknowledged = Math.max(acknowledged, await killAfter(dir, 1 + ((kill * 17) % 83)));
     const journal = openJournal({ dir, key: journalKey });

@@ -1,0 +1,121 @@
+import fs from "node:fs";
+import path from "node:path";
+import { expect, test } from "vitest";
+import type { Artefacts } from "../../src/ports.ts";
+import { openArtefacts } from "../../src/storage/artefacts.ts";
+import {
+  artefact,
+  artefactsCompliance,
+  hasArtefact,
+  hashOf,
+  readArtefact,
+  writeArtefact,
+} from "../compliance/artefacts.ts";
+import { faultOf } from "../compliance/completion.ts";
+import { smallDisk, temporaryDirectory } from "./directories.ts";
+import { recordingTelemetry } from "./world.ts";
+
+function open(dir: string, bytesMax: number = 1024 * 1024, pinned: readonly string[] = []): Artefacts {
+  return openArtefacts({ dir, bytesMax }, { telemetry: recordingTelemetry(), pinned: (hash) => pinned.includes(hash) });
+}
+
+function fileOf(dir: string, hash: string): string {
+  return path.join(dir, hash.slice(0, 2), hash);
+}
+
+artefactsCompliance("files", () => Promise.resolve(open(temporaryDirectory())));
+
+test("artefacts are there after opening again, and what was half written is not", async () => {
+  const dir = temporaryDirectory();
+  const hash = await writeArtefact(open(dir), artefact("a proof"));
+  fs.writeFileSync(path.join(dir, "tmp", "7"), "half a pro");
+  const again = open(dir);
+  expect(fs.readdirSync(path.join(dir, "tmp"))).toEqual([]);
+  expect(await readArtefact(again, hash)).toBe("a proof");
+});
+
+test("a damaged file is deleted, reads as nothing, and may be written again", async () => {
+  const dir = temporaryDirectory();
+  const telemetry = recordingTelemetry();
+  const artefacts = openArtefacts({ dir, bytesMax: 1024 }, { telemetry, pinned: () => false });
+  const hash = await writeArtefact(artefacts, artefact("a proof"));
+  fs.writeFileSync(fileOf(dir, hash), "a prooF");
+  expect(await readArtefact(artefacts, hash)).toBeNull();
+  expect(fs.existsSync(fileOf(dir, hash))).toBe(false);
+  expect(await hasArtefact(artefacts, hash)).toBe(false);
+  await writeArtefact(artefacts, artefact("a proof"));
+  expect(await readArtefact(artefacts, hash)).toBe("a proof");
+  fs.rmSync(fileOf(dir, hash));
+  expect(await readArtefact(artefacts, hash)).toBeNull();
+  expect([...telemetry.counts]).toEqual([
+    ["artefact.damaged changed", 1],
+    ["artefact.damaged gone", 1],
+  ]);
+});
+
+test("the oldest that are not pinned make room", async () => {
+  const dir = temporaryDirectory();
+  const texts = ["aaaa", "bbbb", "cccc", "dddd"];
+  const hashes = texts.map((text) => hashOf(artefact(text)));
+  const artefacts = open(dir, 12, hashes.slice(0, 1));
+  for (const text of texts) await writeArtefact(artefacts, artefact(text));
+  expect(await Promise.all(hashes.map((hash) => readArtefact(artefacts, hash)))).toEqual([
+    "aaaa",
+    null,
+    "cccc",
+    "dddd",
+  ]);
+  // The age is that of the files, so it outlives the process.
+  for (const [index, hash] of hashes.entries()) {
+    if (fs.existsSync(fileOf(dir, hash))) fs.utimesSync(fileOf(dir, hash), 1000 - index, 1000 - index);
+  }
+  const again = open(dir, 12);
+  await writeArtefact(again, artefact("eeee"));
+  expect(await Promise.all(hashes.map((hash) => hasArtefact(again, hash)))).toEqual([true, false, true, false]);
+});
+
+test("artefact.quota", async () => {
+  const first = artefact("12345678");
+  const artefacts = open(temporaryDirectory(), 12, [hashOf(first)]);
+  await writeArtefact(artefacts, first);
+  expect((await faultOf((done) => artefacts.write(artefact("12345"), done))).code).toBe("artefact.quota");
+  await writeArtefact(artefacts, artefact("1234"));
+  expect(await readArtefact(artefacts, hashOf(first))).toBe("12345678");
+});
+
+test("many writes at once never exceed the quota", async () => {
+  const dir = temporaryDirectory();
+  const artefacts = open(dir, 100);
+  const texts = Array.from({ length: 60 }, (_, index) => `artefact ${String(index).padStart(3, "0")}`);
+  await Promise.all(texts.map((text) => writeArtefact(artefacts, artefact(text))));
+  const files = fs.readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  expect(files.length).toBe(Math.floor(100 / 12));
+});
+
+test("artefact.busy", async () => {
+  const artefacts = open(temporaryDirectory());
+  const codes = await Promise.all(
+    Array.from({ length: 300 }, (_, index) => {
+      return new Promise<string>((resolve) => {
+        artefacts.write(artefact(`${index}`), (result) => resolve(result.ok ? "ok" : result.fault.code));
+      });
+    }),
+  );
+  expect(codes.filter((code) => code === "artefact.busy").length).toBe(300 - 256 - 2);
+});
+
+test("disk.full: the artefact is not there and the next one that fits is", async ({ skip }) => {
+  const dir = smallDisk("1m") ?? skip("this process has no right to mount a small file system");
+  const artefacts = open(dir, 100 * 1024 * 1024);
+  const large = new Uint8Array(2 * 1024 * 1024);
+  expect((await faultOf((done) => artefacts.write(large, done))).code).toBe("disk.full");
+  expect(await hasArtefact(artefacts, hashOf(large))).toBe(false);
+  const hash = await writeArtefact(artefacts, artefact("small"));
+  expect(await readArtefact(artefacts, hash)).toBe("small");
+});
+
+test("what is not a hash never becomes a path", async () => {
+  const artefacts = open(temporaryDirectory());
+  expect(await readArtefact(artefacts, "../../etc/passwd")).toBeNull();
+  expect(await hasArtefact(artefacts, "../x")).toBe(false);
+});
