@@ -16,3 +16,10 @@ export function faultOf(error: unknown, code: string): Fault {
   if (error instanceof NetworkFault) return { code: error.code, message: error.message };
   return { code, message: error instanceof Error ? error.message : String(error) };
 }
+
+/** For errors that nobody could have expected, in places where libp2p would swallow them: they end the process. */
+export function rethrow(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}

@@ -12,6 +12,7 @@ import type { PeerId } from "@libp2p/interface";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Clock, Telemetry, TransportHandler } from "../ports.ts";
 import { PeerBudget } from "./budget.ts";
+import { rethrow } from "./fault.ts";
 import { keyOfPeer } from "./identity.ts";
 import { GOSSIP, PEER, SCORE } from "./limits.ts";
 
@@ -199,9 +200,7 @@ function validate(
     return TopicValidatorResult.Reject;
   } catch (error) {
     // The handler never throws for a reason of its input: this is a broken invariant, and gossipsub would swallow it.
-    queueMicrotask(() => {
-      throw error;
-    });
+    rethrow(error);
     return TopicValidatorResult.Ignore;
   }
 }

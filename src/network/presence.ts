@@ -129,7 +129,7 @@ export class Presence {
     return this.#connections(peerOfKey(key)).find(({ status }) => status === "open") ?? null;
   }
 
-  /** The peer's score is looked at now: a burst of rejected messages must not last until the next beat. */
+  /** Bans the peer if its score is below the graylist. Gossipsub caches scores for a heartbeat: so late this may be. */
   judge(key: Key): void {
     const { gossip, bans, telemetry } = this.#modules;
     const peer = peerOfKey(key);
@@ -184,7 +184,7 @@ export class Presence {
       let waiting = false;
       for (const watched of this.#watched.values()) {
         if (watched.up) continue;
-        if (this.#alive(watched) && watched.subscribed) this.#raise(watched);
+        if (this.#alive(watched)) this.#raise(watched);
         else waiting = true;
       }
       if (waiting) this.#awaitReady();
@@ -201,7 +201,8 @@ export class Presence {
   }
 
   /** What gossipsub believes and what the streams say must both hold: after an oversize frame either may lie. */
-  #alive({ peer }: Watched): boolean {
+  #alive({ peer, subscribed }: Watched): boolean {
+    if (!subscribed) return false;
     const { gossip } = this.#modules;
     const id = peer.toString();
     if (!gossip.peers.has(id) || !gossip.streamsInbound.has(id) || !gossip.streamsOutbound.has(id)) return false;

@@ -9,7 +9,7 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import { u64 } from "../protocol/ids.ts";
 import type { Artefacts, Clock, Request, Telemetry, TransportHandler } from "../ports.ts";
 import { Bucket } from "./budget.ts";
-import { NetworkFault, faultOf } from "./fault.ts";
+import { NetworkFault, faultOf, rethrow } from "./fault.ts";
 import { keyOfPeer } from "./identity.ts";
 import { PEER, REQUEST, REQUESTS_PER_SECOND } from "./limits.ts";
 import type { Protocol } from "./requests.ts";
@@ -117,18 +117,28 @@ async function* ask(
   modules: ServeModules,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield* await new Promise<Uint8Array[]>((resolve) => {
-    modules.handler.request(from, request, body, (frames) => {
-      const fitting: Uint8Array[] = [];
-      let bytes = 0;
-      for (const frame of frames) {
-        bytes += frame.length;
-        if (bytes > REQUEST.responseBytesMax || fitting.length >= REQUEST.framesMax) break;
-        fitting.push(frame);
-      }
+    const answer = (frames: readonly Uint8Array[]): void => {
+      const fitting = fittingOf(frames);
       if (fitting.length < frames.length) modules.telemetry.count("network.request", `${request}.response-cut`);
       resolve(fitting);
-    });
+    };
+    try {
+      modules.handler.request(from, request, body, answer);
+    } catch (error) {
+      rethrow(error);
+    }
   });
+}
+
+function fittingOf(frames: readonly Uint8Array[]): Uint8Array[] {
+  const fitting: Uint8Array[] = [];
+  let bytes = 0;
+  for (const frame of frames) {
+    bytes += frame.length;
+    if (bytes > REQUEST.responseBytesMax || fitting.length >= REQUEST.framesMax) break;
+    fitting.push(frame);
+  }
+  return fitting;
 }
 
 /**

@@ -1,0 +1,200 @@
+/** Peers that do what honest ones do not. */
+import { mkdtemp, readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { writeFrames } from "../../src/network/streams.ts";
+import { reject } from "../../src/protocol/verdict.ts";
+import {
+  MESSAGE_BYTES_MAX,
+  TestNode,
+  hurried,
+  closeAll,
+  connected,
+  fetched,
+  newSeed,
+  requested,
+  sha256,
+  startNode,
+  until,
+} from "./fixture.ts";
+import { distinct, keyOfRaw, startRaw } from "./raw.ts";
+import type { Raw } from "./raw.ts";
+
+const nodes: TestNode[] = [];
+const raws: Raw[] = [];
+
+async function victim(options: Parameters<typeof startNode>[0] = {}, times = 1): Promise<TestNode> {
+  const node = await startNode(options, Object.assign(new TestNode(), { clock: hurried(times) }));
+  nodes.push(node);
+  return node;
+}
+
+async function raw(...to: readonly TestNode[]): Promise<Raw> {
+  const one = await startRaw();
+  raws.push(one);
+  for (const target of to) {
+    await one.dial(target);
+    await until("the raw peer is up", () => target.network.peers().includes(keyOfRaw(one)));
+  }
+  return one;
+}
+
+afterEach(async () => {
+  await closeAll(nodes.splice(0));
+  await Promise.all(raws.splice(0).map(async ({ node }) => node.stop()));
+});
+
+test("garbage costs the score, and below the graylist the peer is banned, also after a restart", async () => {
+  const banFile = join(await mkdtemp(join(tmpdir(), "bans-")), "bans.json");
+  const seed = newSeed();
+  const a = await victim({ banFile, seed });
+  a.verdict = () => reject("message.malformed");
+  const bad = await raw(a);
+  for (const bytes of distinct("garbage", 60)) bad.publish(bytes);
+  await until("it is banned", () => a.emitted("network.banned") > 0);
+  await until("it is gone", () => !a.network.peers().includes(keyOfRaw(bad)));
+  await until("it was hung up on", () => bad.node.getConnections().length === 0);
+  await bad.dial(a).catch(() => undefined);
+  await until("its dial is refused", () => a.count("network.refused banned") > 0);
+  expect(a.emitted("network.banned")).toBe(1);
+
+  await a.network.close();
+  await until("it has noticed", () => bad.node.getConnections().length === 0);
+  expect(await readFile(banFile, "utf8")).toContain(keyOfRaw(bad));
+  const again = await victim({ banFile, seed });
+  await bad.dial(again).catch(() => undefined);
+  await until("its dial is refused again", () => again.count("network.refused banned") > 0);
+  expect(again.heard).toEqual([]);
+}, 15_000);
+
+test("a message above the limit is rejected before the handler sees it", async () => {
+  const a = await victim();
+  const bad = await raw(a);
+  bad.publish(new Uint8Array(MESSAGE_BYTES_MAX + 1));
+  await until("it is counted", () => a.count("network.message message.too-large") > 0);
+  bad.publish(new Uint8Array(MESSAGE_BYTES_MAX));
+  await until("the next one is heard", () => a.heard.length > 0);
+  expect(a.heard).toHaveLength(1);
+  expect(a.heard[0]?.from).toBe(keyOfRaw(bad));
+});
+
+test("what one node rejects it does not pass on", async () => {
+  const a = await victim();
+  const b = await victim({ bootstrap: a.network.addresses() });
+  await connected([a, b]);
+  a.verdict = () => reject("signature.invalid");
+  const bad = await raw(a);
+  bad.publish(new Uint8Array([1, 2, 3]));
+  await until("a has judged", () => a.heard.length > 0);
+  a.network.publish(new Uint8Array([4]));
+  await until("b hears a", () => b.heard.length > 0);
+  expect(b.heard.map(({ bytes }) => bytes.length)).toEqual([1]);
+});
+
+test("a peer whose key is not Ed25519 is refused", async () => {
+  const a = await victim();
+  const other = await startRaw("secp256k1");
+  raws.push(other);
+  await other.dial(a).catch(() => undefined);
+  await until("it is refused", () => a.count("network.refused key-type") > 0);
+  await until("it is gone", () => other.node.getConnections().length === 0);
+  expect(a.network.peers()).toEqual([]);
+});
+
+test("a frame above the limit kills gossip, and the connection is recycled", async () => {
+  const a = await victim({}, 5);
+  const bad = await raw(a);
+  bad.frame(a, new Uint8Array(3 * 1024 * 1024));
+  await until("it is recycled", () => a.emitted("network.recycled") > 0, 30_000);
+  await until("it is back", () => a.states.filter((state) => state.startsWith("up")).length > 1, 15_000);
+  bad.publish(new Uint8Array([1]));
+  await until("gossip flows again", () => a.heard.length > 0);
+  expect(a.states.map((state) => state.split(" ")[0])).toEqual(["up", "down", "up"]);
+}, 45_000);
+
+test("a flood is cut off while another peer is still heard", async () => {
+  const a = await victim();
+  const b = await victim({ bootstrap: a.network.addresses() });
+  await connected([a, b]);
+  const bad = await raw(a);
+  const stop = new AbortController();
+  const flood = (async (): Promise<void> => {
+    for (let round = 0; !stop.signal.aborted; round += 1) {
+      for (const bytes of distinct(`flood ${round}`, 100)) bad.publish(bytes);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  })();
+  await until("the flood is noticed", () => a.count("network.message peer.flood") > 0);
+  b.network.publish(new Uint8Array([7]));
+  await until("b is heard", () => a.heard.some(({ bytes }) => bytes.length === 1));
+  await until("it is cut off", () => a.emitted("network.flooded") > 0);
+  stop.abort();
+  await flood;
+  expect(a.network.peers()).toContain(b.network.key);
+}, 20_000);
+
+test("more requests a second than granted are refused and counted", async () => {
+  const a = await victim();
+  const bad = await raw(a);
+  for (let index = 0; index < 60; index += 1) {
+    const stream = await bad.stream(a, "sync");
+    // A refused stream may be reset before anything is written to it.
+    if (stream.status === "open") await writeFrames(stream, [new Uint8Array([index])]).catch(() => undefined);
+    await until("answered or refused", () => stream.status !== "open" || stream.readBufferLength > 0);
+    if (stream.status === "open") stream.abort(new Error("seen"));
+  }
+  expect(a.count("network.request sync.answered")).toBeGreaterThanOrEqual(8);
+  expect(a.count("network.request sync.request.rate")).toBeGreaterThan(0);
+});
+
+test("a request above its limit is cut before it has arrived", async () => {
+  const a = await victim();
+  const bad = await raw(a);
+  const stream = await bad.stream(a, "sync");
+  stream.send(Buffer.from([0xff, 0xff, 0xff, 0x7f, 0]));
+  await until("it is cut", () => a.count("network.request sync.request.body-too-large") > 0);
+});
+
+test("a peer that asks at a byte a second is cut", async () => {
+  const a = await victim({}, 10);
+  const bad = await raw(a);
+  const stream = await bad.stream(a, "sync");
+  stream.send(Buffer.from([100, 1]));
+  await until("it is cut", () => a.count("network.request sync.request.slow") > 0);
+  await until("and told", () => stream.status !== "open");
+}, 15_000);
+
+test("a peer that does not read its answer is cut, and little of it is held for it", async () => {
+  const a = await victim({}, 30);
+  a.answer = (_peer, _request, _body, reply) => reply([new Uint8Array(1_000_000), new Uint8Array(1_000_000)]);
+  const bad = await raw(a);
+  const stream = await bad.stream(a, "sync");
+  stream.pause();
+  stream.send(Buffer.from([1, 1]));
+  await until("it is cut", () => a.count("network.request sync.request.slow") > 0);
+  await until("and told", () => stream.status !== "open");
+  expect(stream.readBufferLength).toBeLessThan(1_500_000);
+  expect(a.count("network.request sync.answered")).toBe(0);
+});
+
+test("artefact.wrong-bytes: bytes of another hash never reach the store", async () => {
+  const a = await victim();
+  const b = await victim({ bootstrap: a.network.addresses() });
+  await connected([a, b]);
+  const right = new Uint8Array(300_000).fill(1);
+  const wrong = new Uint8Array(300_000).fill(2);
+  b.artefacts.files.set(sha256(right), wrong);
+  expect(await fetched(a, b, sha256(right), 1_000_000)).toMatchObject({ fault: { code: "artefact.wrong-bytes" } });
+  expect(a.artefacts.files.size).toBe(0);
+});
+
+test("an answer that stops in the middle ends at the asker's time limit", async () => {
+  const a = await victim();
+  const b = await victim({ bootstrap: a.network.addresses() });
+  await connected([a, b]);
+  b.answer = () => undefined;
+  const began = performance.now();
+  expect(await requested(a, b, new Uint8Array(1), 1_000, 300)).toMatchObject({ fault: { code: "request.timeout" } });
+  expect(performance.now() - began).toBeLessThan(2_000);
+});
