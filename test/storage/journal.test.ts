@@ -143,6 +143,26 @@ test("journal.damaged: two whole copies that disagree", async () => {
   expect(() => openJournal({ dir, key })).toThrow("the two copies disagree");
 });
 
+test("a group that does not follow the one before it is not taken, whole as it is", async () => {
+  const { dir, a, b, ends } = await tenGroups();
+  const base = fs.readFileSync(a);
+  const histories: Buffer[] = [];
+  for (const text of ["one", "two"]) {
+    for (const file of [a, b]) fs.writeFileSync(file, base);
+    const journal = openJournal({ dir, key });
+    journal.load();
+    for (const number of [10, 11]) await append(journal, `${text} ${number}`);
+    await close(journal);
+    histories.push(fs.readFileSync(a));
+  }
+  const [one, two] = histories;
+  if (one === undefined || two === undefined) throw new Error("no histories");
+  // Both last groups are 20 + 4 + 6 + 16 bytes long; the second one comes from the other history.
+  const middle = (ends.at(-1) ?? 0) + 46;
+  for (const file of [a, b]) fs.writeFileSync(file, Buffer.concat([one.subarray(0, middle), two.subarray(middle)]));
+  expect((await reload(dir)).texts).toEqual([...TEN, "one 10"]);
+});
+
 test("journal.other-key", async () => {
   const { dir } = await tenGroups();
   expect(() => openJournal({ dir, key: "cd".repeat(32) })).toThrow(
