@@ -132,8 +132,13 @@ export class Keeper {
 
   #tick(): void {
     const connected = this.#connectedKeys();
-    for (const key of this.#book.keys()) this.#target(key, key, null);
     const now = this.#modules.clock.now();
+    for (const key of this.#book.keys()) {
+      if (this.#targets.has(key)) continue;
+      // Two nodes that hear of each other would dial each other at once; the larger key lets the smaller one begin.
+      const yields = key < this.#self && !this.#book.configured(key);
+      this.#target(key, key, null).nextAt = yields ? now + KEEPER.yieldMs : 0;
+    }
     let dialling = [...this.#targets.values()].filter((target) => target.dialling).length;
     for (const [id, target] of this.#targets) {
       if (dialling >= KEEPER.dialsMax) break;

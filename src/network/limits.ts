@@ -184,6 +184,7 @@ export const KEEPER = {
   everyMs: 250,
   backoffFirstMs: 1_000,
   backoffLongestMs: 30_000,
+  yieldMs: 1_000,
   /** A connection that lasted this long was a good one: the next loss starts at the first backoff again. */
   steadyMs: 10_000,
   dialsMax: 8,

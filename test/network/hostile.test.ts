@@ -2,7 +2,7 @@
 import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { writeFrames } from "../../src/network/streams.ts";
 import { reject } from "../../src/protocol/verdict.ts";
 import {
@@ -35,17 +35,17 @@ async function raw(...to: readonly TestNode[]): Promise<Raw> {
   raws.push(one);
   for (const target of to) {
     await one.dial(target);
-    await until("the raw peer is up", () => target.network.peers().includes(keyOfRaw(one)));
+    await until("each hears the other", () => target.network.peers().includes(keyOfRaw(one)) && one.hears(target));
   }
   return one;
 }
 
-afterEach(async () => {
+afterAll(async () => {
   await closeAll(nodes.splice(0));
   await Promise.all(raws.splice(0).map(async ({ node }) => node.stop()));
 });
 
-test("garbage costs the score, and below the graylist the peer is banned, also after a restart", async () => {
+test.concurrent("garbage costs the score, and below the graylist the peer is banned, also after a restart", async () => {
   const banFile = join(await mkdtemp(join(tmpdir(), "bans-")), "bans.json");
   const seed = newSeed();
   const a = await victim({ banFile, seed });
@@ -68,7 +68,7 @@ test("garbage costs the score, and below the graylist the peer is banned, also a
   expect(again.heard).toEqual([]);
 }, 15_000);
 
-test("a message above the limit is rejected before the handler sees it", async () => {
+test.concurrent("a message above the limit is rejected before the handler sees it", async () => {
   const a = await victim();
   const bad = await raw(a);
   bad.publish(new Uint8Array(MESSAGE_BYTES_MAX + 1));
@@ -79,7 +79,7 @@ test("a message above the limit is rejected before the handler sees it", async (
   expect(a.heard[0]?.from).toBe(keyOfRaw(bad));
 });
 
-test("what one node rejects it does not pass on", async () => {
+test.concurrent("what one node rejects it does not pass on", async () => {
   const a = await victim();
   const b = await victim({ bootstrap: a.network.addresses() });
   await connected([a, b]);
@@ -92,7 +92,7 @@ test("what one node rejects it does not pass on", async () => {
   expect(b.heard.map(({ bytes }) => bytes.length)).toEqual([1]);
 });
 
-test("a peer whose key is not Ed25519 is refused", async () => {
+test.concurrent("a peer whose key is not Ed25519 is refused", async () => {
   const a = await victim();
   const other = await startRaw("secp256k1");
   raws.push(other);
@@ -102,7 +102,7 @@ test("a peer whose key is not Ed25519 is refused", async () => {
   expect(a.network.peers()).toEqual([]);
 });
 
-test("a frame above the limit kills gossip, and the connection is recycled", async () => {
+test.concurrent("a frame above the limit kills gossip, and the connection is recycled", async () => {
   const a = await victim({}, 5);
   const bad = await raw(a);
   bad.frame(a, new Uint8Array(3 * 1024 * 1024));
@@ -134,7 +134,7 @@ test("a flood is cut off while another peer is still heard", async () => {
   expect(a.network.peers()).toContain(b.network.key);
 }, 20_000);
 
-test("more requests a second than granted are refused and counted", async () => {
+test.concurrent("more requests a second than granted are refused and counted", async () => {
   const a = await victim();
   const bad = await raw(a);
   for (let index = 0; index < 60; index += 1) {
@@ -148,7 +148,7 @@ test("more requests a second than granted are refused and counted", async () => 
   expect(a.count("network.request sync.request.rate")).toBeGreaterThan(0);
 });
 
-test("a request above its limit is cut before it has arrived", async () => {
+test.concurrent("a request above its limit is cut before it has arrived", async () => {
   const a = await victim();
   const bad = await raw(a);
   const stream = await bad.stream(a, "sync");
@@ -156,7 +156,7 @@ test("a request above its limit is cut before it has arrived", async () => {
   await until("it is cut", () => a.count("network.request sync.request.body-too-large") > 0);
 });
 
-test("a peer that asks at a byte a second is cut", async () => {
+test.concurrent("a peer that asks at a byte a second is cut", async () => {
   const a = await victim({}, 10);
   const bad = await raw(a);
   const stream = await bad.stream(a, "sync");
@@ -165,7 +165,7 @@ test("a peer that asks at a byte a second is cut", async () => {
   await until("and told", () => stream.status !== "open");
 }, 15_000);
 
-test("a peer that does not read its answer is cut, and little of it is held for it", async () => {
+test.concurrent("a peer that does not read its answer is cut, and little of it is held for it", async () => {
   const a = await victim({}, 30);
   a.answer = (_peer, _request, _body, reply) => reply([new Uint8Array(1_000_000), new Uint8Array(1_000_000)]);
   const bad = await raw(a);
@@ -178,7 +178,7 @@ test("a peer that does not read its answer is cut, and little of it is held for 
   expect(a.count("network.request sync.answered")).toBe(0);
 });
 
-test("artefact.wrong-bytes: bytes of another hash never reach the store", async () => {
+test.concurrent("artefact.wrong-bytes: bytes of another hash never reach the store", async () => {
   const a = await victim();
   const b = await victim({ bootstrap: a.network.addresses() });
   await connected([a, b]);
@@ -189,7 +189,7 @@ test("artefact.wrong-bytes: bytes of another hash never reach the store", async 
   expect(a.artefacts.files.size).toBe(0);
 });
 
-test("an answer that stops in the middle ends at the asker's time limit", async () => {
+test.concurrent("an answer that stops in the middle ends at the asker's time limit", async () => {
   const a = await victim();
   const b = await victim({ bootstrap: a.network.addresses() });
   await connected([a, b]);

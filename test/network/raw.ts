@@ -16,6 +16,8 @@ export interface Raw {
   readonly node: Libp2p<Services>;
   readonly gossip: GossipSub;
   dial(victim: TestNode): Promise<void>;
+  /** Whether it knows that the victim listens. */
+  hears(victim: TestNode): boolean;
   publish(bytes: Uint8Array): void;
   /** One length-prefixed frame on the gossip stream, whatever its size. */
   frame(victim: TestNode, bytes: Uint8Array): void;
@@ -48,6 +50,7 @@ export async function startRaw(keyType: "Ed25519" | "secp256k1" = "Ed25519"): Pr
     dial: async (victim) => {
       await node.dial(multiaddr(victim.network.addresses()[0]));
     },
+    hears: (victim) => gossip.getSubscribers(topic).some((peer) => peer.toString() === peerIdOf(victim)),
     publish: (bytes) => void gossip.publish(topic, bytes),
     frame: (victim, bytes) => {
       const stream = insideOf(gossip).streamsOutbound.get(peerIdOf(victim)) as { push(bytes: Uint8Array): void };
