@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { readPayload } from "../../src/protocol/ethereum.ts";
 import type { Source } from "../../src/ports.ts";
@@ -43,7 +46,7 @@ async function head(): Promise<{ readonly height: number; readonly hash: string 
 }
 
 function source(options: Partial<ChainSourceOptions> = {}): Source {
-  const opened = chainSource({ chain: 31337, url: chain.url, start: 0, pollMs: 25, timeoutMs: 300, ...options });
+  const opened = chainSource({ chain: 31337, url: chain.url, start: 0, pollMs: 25, timeoutMs: 2_000, ...options });
   open.push(opened);
   return opened;
 }
@@ -156,8 +159,8 @@ describe("a chain source", () => {
 });
 
 describe("a chain source whose node is in trouble", () => {
-  const wellAgain = async (code: string, behaviour: FakeNode["behaviour"]): Promise<Watch> => {
-    const watch = new Watch(source({ url: node.url, start: "latest" }));
+  const wellAgain = async (code: string, behaviour: FakeNode["behaviour"], timeoutMs = 2_000): Promise<Watch> => {
+    const watch = new Watch(source({ url: node.url, start: "latest", timeoutMs }));
     await watch.until("a first block", () => watch.path.length === 1);
     node.behaviour = behaviour;
     await watch.until(code, () => watch.troubles.length > 0);
@@ -193,7 +196,7 @@ describe("a chain source whose node is in trouble", () => {
   });
 
   test("source.timeout", async () => {
-    await wellAgain("source.timeout", { kind: "hang" });
+    await wellAgain("source.timeout", { kind: "hang" }, 500);
   });
 
   test("source.rate-limited, waiting as long as it was asked to", async () => {
@@ -219,7 +222,29 @@ describe("a chain source whose node is in trouble", () => {
     expect(watch.troubles).toEqual(["source.unreachable", null]);
   });
 
-  test("source.unreachable over a websocket", async () => {
+  test("source.unreachable, and goes on over a new websocket when the node is back", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "proofmesh-chain-"));
+    const options = { blockTimeS: null, stateFile: join(directory, "chain.json") };
+    const first = await startDevChain(options);
+    if (!first.ok) throw new Error(first.fault.message);
+    const { socketUrl } = first.value;
+    const watch = new Watch(source({ url: socketUrl, pollMs: 10_000 }));
+    await watch.until("a first block", () => watch.newest === 0);
+    await first.value.mine(1);
+    await watch.until("a pushed block", () => watch.newest === 1);
+    await first.value.close();
+    await watch.until("trouble", () => watch.troubles.length > 0);
+    const second = await startDevChain({ ...options, port: Number(new URL(socketUrl).port) });
+    if (!second.ok) throw new Error(second.fault.message);
+    await watch.until("well again", () => watch.troubles.at(-1) === null);
+    await second.value.mine(1);
+    await watch.until("a pushed block", () => watch.newest === 2);
+    expect(watch.troubles).toEqual(["source.unreachable", null]);
+    await second.value.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  test("source.unreachable over a websocket to nobody", async () => {
     const watch = new Watch(source({ url: node.url.replace("http", "ws") }));
     await watch.until("trouble", () => watch.troubles.length > 0);
     expect(watch.troubles).toEqual(["source.unreachable"]);
