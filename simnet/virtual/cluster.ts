@@ -54,7 +54,10 @@ export class Cluster {
     this.network = new SimNetwork(this.world, new Chance(options.seed, "network"), options.links);
     const names = Array.from({ length: options.nodes }, (_, at) => `node-${at}`);
     this.nodes = names.map((name) => this.#createNode(name));
-    this.manifest = manifestOf(options, this.nodes.map(({ key }) => key));
+    this.manifest = manifestOf(
+      options,
+      this.nodes.map(({ key }) => key),
+    );
   }
 
   #createNode(name: string): SimNode {
@@ -85,7 +88,13 @@ export class Cluster {
     const runtime = new Runtime(
       {
         manifest: this.manifest,
-        core: { self: key, roles: { source: true, attester: true, prover: true }, slots: 2, systems: [SYSTEM], seed: chance.between(0, 1 << 20) },
+        core: {
+          self: key,
+          roles: { source: true, attester: true, prover: true },
+          slots: 2,
+          systems: [SYSTEM],
+          seed: chance.between(0, 1 << 20),
+        },
       },
       {
         clock: this.world.clock(),

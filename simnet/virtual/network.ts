@@ -43,7 +43,8 @@ export class SimNetwork {
     return {
       publish: (bytes) => this.#publish(key, bytes),
       peers: () => [...this.#hosts.keys()].filter((other) => other !== key),
-      request: (peer, request, body, _bytesMax, timeoutMs, done) => this.#request(key, host.life, peer, request, body, timeoutMs, done),
+      request: (peer, request, body, _bytesMax, timeoutMs, done) =>
+        this.#request(key, host.life, peer, request, body, timeoutMs, done),
       fetch: (peer, hash, bytesMax, timeoutMs, done) => this.#fetch(key, host, peer, hash, bytesMax, timeoutMs, done),
     };
   }
@@ -72,7 +73,15 @@ export class SimNetwork {
     });
   }
 
-  #request(from: Key, life: number, to: Key, request: Request, body: Uint8Array, timeoutMs: number, done: Done<readonly Uint8Array[]>): Cancel {
+  #request(
+    from: Key,
+    life: number,
+    to: Key,
+    request: Request,
+    body: Uint8Array,
+    timeoutMs: number,
+    done: Done<readonly Uint8Array[]>,
+  ): Cancel {
     let over = false;
     const end: Done<readonly Uint8Array[]> = (result) => {
       if (over || this.#hosts.get(from)?.life !== life) return;
@@ -83,7 +92,9 @@ export class SimNetwork {
     const host = this.#hosts.get(to);
     if (host !== undefined) {
       this.#deliver(to, host.life, () =>
-        host.handler.request(from, request, body, (frames) => this.#deliver(from, life, () => end({ ok: true, value: frames }))),
+        host.handler.request(from, request, body, (frames) =>
+          this.#deliver(from, life, () => end({ ok: true, value: frames })),
+        ),
       );
     }
     return () => {
@@ -104,7 +115,8 @@ export class SimNetwork {
       this.#deliver(to, there.life, () =>
         there.artefacts.read(hash, bytesMax, (found) =>
           this.#deliver(from, host.life, () => {
-            if (!found.ok || found.value === null) return end({ ok: false, fault: { code: "artefact.unavailable", message: hash } });
+            if (!found.ok || found.value === null)
+              return end({ ok: false, fault: { code: "artefact.unavailable", message: hash } });
             host.artefacts.write(found.value, () => end({ ok: true, value: undefined }));
           }),
         ),

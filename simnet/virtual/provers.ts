@@ -27,10 +27,13 @@ export function simProver(world: World, chance: Chance, times: ProvingTimes, sys
       const durationMs = chance.between(times.proveMsMin, times.proveMsMax);
       const [wrong, failing] = [chance.next() < times.wrong, chance.next() < times.failing];
       const values = valuesOf(job.id.block, job.before, job.id.stage, job.id.index);
-      const cancels = [0.25, 0.5, 0.75].map((part, at) => world.after(durationMs * part, () => emit({ kind: "progress", units: at + 1 })));
+      const cancels = [0.25, 0.5, 0.75].map((part, at) =>
+        world.after(durationMs * part, () => emit({ kind: "progress", units: at + 1 })),
+      );
       cancels.push(
         world.after(durationMs, () => {
-          if (failing) return emit({ kind: "failed", logical: false, fault: { code: "machine.lost", message: "simulated" } });
+          if (failing)
+            return emit({ kind: "failed", logical: false, fault: { code: "machine.lost", message: "simulated" } });
           const proof = wrong ? new Uint8Array(32) : proofOf(values);
           emit({ kind: "proved", proof, values, provingMs: durationMs });
         }),
@@ -48,7 +51,9 @@ export function simVerifier(world: World, times: ProvingTimes, stages: readonly 
       const values = Object.fromEntries(
         stages.map(({ name, takes }) => [
           name,
-          Array.from({ length: takes === null ? job.shards : 1 }, (_, index) => valuesOf(job.block, before, name, index)),
+          Array.from({ length: takes === null ? job.shards : 1 }, (_, index) =>
+            valuesOf(job.block, before, name, index),
+          ),
         ]),
       );
       const after = domainDigest("sim-after", before, hexToBytes(job.hash));
@@ -56,7 +61,9 @@ export function simVerifier(world: World, times: ProvingTimes, stages: readonly 
     },
     verify(job, done) {
       const valid = equalBytes(job.proof, proofOf(job.values));
-      return world.after(times.verifyMs, () => done({ ok: true, value: valid ? { valid } : { valid: false, code: "proof.equation" } }));
+      return world.after(times.verifyMs, () =>
+        done({ ok: true, value: valid ? { valid } : { valid: false, code: "proof.equation" } }),
+      );
     },
     close: () => Promise.resolve(),
   };

@@ -66,12 +66,19 @@ export class World {
   }
 
   clock(): Clock {
-    return { now: () => this.nowMs, wall: () => 1_700_000_000_000 + this.nowMs, after: (delayMs, run) => this.after(delayMs, run) };
+    return {
+      now: () => this.nowMs,
+      wall: () => 1_700_000_000_000 + this.nowMs,
+      after: (delayMs, run) => this.after(delayMs, run),
+    };
   }
 
   /** Puts something that happened into the trace. */
   note(...parts: readonly (string | Uint8Array)[]): void {
-    this.#pending.push(u64(Math.floor(this.nowMs * 1000)), ...parts.map((part) => (typeof part === "string" ? utf8ToBytes(part) : part)));
+    this.#pending.push(
+      u64(Math.floor(this.nowMs * 1000)),
+      ...parts.map((part) => (typeof part === "string" ? utf8ToBytes(part) : part)),
+    );
     if (this.#pending.length >= 256) this.#fold();
   }
 

@@ -57,7 +57,8 @@ function openClaimsOf(state: State, prover: string): number {
   for (const block of state.blocks.values()) {
     if (block.state !== "open") continue;
     for (const task of block.tasks) {
-      if (task.completeMs === null && task.attempts.length > 0 && openAttempt(state, task).own.granted === prover) open++;
+      if (task.completeMs === null && task.attempts.length > 0 && openAttempt(state, task).own.granted === prover)
+        open++;
     }
   }
   return open;
@@ -177,7 +178,8 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
       return;
     }
     // The grants may still be on their way; an attest is worth more than a complete, so wait for them a little.
-    if (attempt.claims.has(prover)) waitMs = (proof.validMs ?? state.nowMs) + state.manifest.json.timing.claimWindowMs / 2;
+    if (attempt.claims.has(prover))
+      waitMs = (proof.validMs ?? state.nowMs) + state.manifest.json.timing.claimWindowMs / 2;
   }
   if (proof.vouched) return;
   if (state.nowMs < waitMs && waitMs !== Number.POSITIVE_INFINITY) {
@@ -190,7 +192,8 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
 
 /** Signs the barrier once the block is closed here, and again when logs converge on another content. */
 export function settleBarrierVote(state: State, block: Block): void {
-  if (!maySign(state) || !state.options.roles.attester || block.state !== "closed" || block.certificate !== null) return;
+  if (!maySign(state) || !state.options.roles.attester || block.state !== "closed" || block.certificate !== null)
+    return;
   if (contradictsSource(state, block)) return;
   const content = contentOf(state, block);
   if (content === null) return;
@@ -207,7 +210,12 @@ export function maySign(state: State): boolean {
 }
 
 function refuse(state: State, task: Task, author: string, code: string): void {
-  state.effects.push({ kind: "refused", code, author, entry: `claim ${task.stage.name}/${task.index} of height ${task.block.height}` });
+  state.effects.push({
+    kind: "refused",
+    code,
+    author,
+    entry: `claim ${task.stage.name}/${task.index} of height ${task.block.height}`,
+  });
 }
 
 function wake(task: Task, atMs: number): void {

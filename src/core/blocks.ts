@@ -239,7 +239,12 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
     case "unavailable":
       block.tries++;
       block.retryMs = state.nowMs + Math.min(RETRY_MS * 2 ** Math.min(block.tries, 8), 60_000);
-      report(state, "block.unavailable", { chain: block.chain, height: block.height, code: result.code, tries: block.tries });
+      report(state, "block.unavailable", {
+        chain: block.chain,
+        height: block.height,
+        code: result.code,
+        tries: block.tries,
+      });
       break;
   }
   touch(state, block);
@@ -257,13 +262,15 @@ export function sourceBlock(
   if (json.start !== "any") rememberCanonical(chain, seen.height, seen.hash);
   const id = blockId(state.manifest.network, seen.chain, seen.hash);
   const known = state.blocks.get(id);
-  for (const other of state.blocks.values()) if (other.chain === seen.chain && other.height >= seen.height) touch(state, other);
+  for (const other of state.blocks.values())
+    if (other.chain === seen.chain && other.height >= seen.height) touch(state, other);
   if (state.closed.has(id) && known === undefined) return;
   const round = known?.state === "cancelled" ? known.round + 1 : (known?.round ?? 0);
   const announced = known !== undefined && known.state !== "cancelled" && known.payload === seen.payload;
   if (announced || !state.manifest.sources.has(state.options.self)) return;
   const parent = blockId(state.manifest.network, seen.chain, seen.parent);
-  const start = json.start === "any" ? !state.blocks.has(parent) && !state.closed.has(parent) : seen.height === json.start;
+  const start =
+    json.start === "any" ? !state.blocks.has(parent) && !state.closed.has(parent) : seen.height === json.start;
   say(state, { ...seen, kind: "announce", start, workflow: json.workflow, round });
 }
 
@@ -280,7 +287,8 @@ export function sourceRetract(state: State, chainId: number, hash: Hash): void {
   for (const [height, seen] of chain.canonical) if (seen === hash) chain.canonical.delete(height);
   const block = state.blocks.get(blockId(state.manifest.network, chainId, hash));
   if (block === undefined || block.certificate !== null) return;
-  if (state.manifest.sources.has(state.options.self)) say(state, { kind: "retract", block: block.id, round: block.round });
+  if (state.manifest.sources.has(state.options.self))
+    say(state, { kind: "retract", block: block.id, round: block.round });
   if (state.options.roles.attester) cancel(state, block);
 }
 
@@ -330,7 +338,13 @@ export function settleCertified(state: State, block: Block, contentHash: Hash, a
 
 export function rememberClosed(
   state: State,
-  closed: { readonly id: Hash; readonly chain: number; readonly height: number; readonly hash: Hash; readonly after: string },
+  closed: {
+    readonly id: Hash;
+    readonly chain: number;
+    readonly height: number;
+    readonly hash: Hash;
+    readonly after: string;
+  },
 ): void {
   state.closed.set(closed.id, closed);
   const chain = state.chains.get(closed.chain);

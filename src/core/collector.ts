@@ -12,9 +12,23 @@ import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { afterOf, isParentCertified, isParentClosed, settleCertified, touch, childrenOf } from "./blocks.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
-import { type Attempt, attemptOf, type Block, isQuorum, type Proof, report, show, type Signed, type State, type Task } from "./state.ts";
+import {
+  type Attempt,
+  attemptOf,
+  type Block,
+  isQuorum,
+  type Proof,
+  report,
+  show,
+  type Signed,
+  type State,
+  type Task,
+} from "./state.ts";
 
-export function findTask(state: State, ref: { readonly block: Hash; readonly stage: string; readonly index: number }): Task | undefined {
+export function findTask(
+  state: State,
+  ref: { readonly block: Hash; readonly stage: string; readonly index: number },
+): Task | undefined {
   const block = state.blocks.get(ref.block);
   return block?.tasks.find((task) => task.stage.name === ref.stage && task.index === ref.index);
 }
@@ -173,7 +187,8 @@ export function assignedTo(state: State, attempt: Attempt): Key | null {
 /** Who is paid for the task, once a quorum has attested in one attempt. */
 export function creditOf(state: State, task: Task): { readonly attempt: number; readonly prover: Key } | null {
   for (const attempt of task.attempts) {
-    for (const [prover, votes] of attempt.attests) if (isQuorum(state, votes.keys())) return { attempt: attempt.number, prover };
+    for (const [prover, votes] of attempt.attests)
+      if (isQuorum(state, votes.keys())) return { attempt: attempt.number, prover };
   }
   return null;
 }
@@ -185,15 +200,28 @@ export function creditOf(state: State, task: Task): { readonly attempt: number; 
 export function chosenProof(
   state: State,
   task: Task,
-): { readonly proof: Proof; readonly receipt: EntryOf<"receipt">; readonly prover: Key; readonly credited: boolean } | null {
+): {
+  readonly proof: Proof;
+  readonly receipt: EntryOf<"receipt">;
+  readonly prover: Key;
+  readonly credited: boolean;
+} | null {
   const credit = creditOf(state, task);
   const options = [...task.proofs.values()]
     .filter((proof) => proof.receipts.size > 0 && isQuorum(state, proof.vouchers.keys()))
-    .flatMap((proof) => [...proof.receipts].map(([prover, receipt]) => ({ proof, receipt, prover, credited: credit?.prover === prover })));
+    .flatMap((proof) =>
+      [...proof.receipts].map(([prover, receipt]) => ({ proof, receipt, prover, credited: credit?.prover === prover })),
+    );
   options.sort((a, b) => {
     if (a.credited !== b.credited) return a.credited ? -1 : 1;
     if (a.receipt.attempt !== b.receipt.attempt) return a.receipt.attempt - b.receipt.attempt;
-    return a.proof.artefact < b.proof.artefact ? -1 : a.proof.artefact > b.proof.artefact ? 1 : a.prover < b.prover ? -1 : 1;
+    return a.proof.artefact < b.proof.artefact
+      ? -1
+      : a.proof.artefact > b.proof.artefact
+        ? 1
+        : a.prover < b.prover
+          ? -1
+          : 1;
   });
   return options[0] ?? null;
 }
@@ -260,7 +288,13 @@ export function settleBarrier(state: State, block: Block): void {
   }
 }
 
-function certify(state: State, block: Block, hash: Hash, content: BarrierContent, votes: ReadonlyMap<Key, Signed>): void {
+function certify(
+  state: State,
+  block: Block,
+  hash: Hash,
+  content: BarrierContent,
+  votes: ReadonlyMap<Key, Signed>,
+): void {
   const bytes = encodeCertificate(content, [...votes.values()].map(show));
   state.effects.push({ kind: "certify", chain: block.chain, height: block.height, block: block.id, bytes });
   report(state, "block.certified", {
@@ -315,5 +349,11 @@ export function contentOf(state: State, block: Block): BarrierContent | null {
 
 /** How reports name a task. */
 export function where(task: Task): Readonly<Record<string, unknown>> {
-  return { chain: task.block.chain, height: task.block.height, hash: task.block.hash, stage: task.stage.name, index: task.index };
+  return {
+    chain: task.block.chain,
+    height: task.block.height,
+    hash: task.block.hash,
+    stage: task.stage.name,
+    index: task.index,
+  };
 }

@@ -51,7 +51,11 @@ function claimable(state: State): Task[] {
 /** A claim made now would meet timeouts that are already signed: better to wait for the next attempt. */
 function tooLate(state: State, task: Task): boolean {
   const attempt = openAttempt(state, task);
-  return attempt.openedMs !== null && state.nowMs - attempt.openedMs > 4 * claimWindowMs(state, attempt.number) && !attempt.claims.has(state.options.self);
+  return (
+    attempt.openedMs !== null &&
+    state.nowMs - attempt.openedMs > 4 * claimWindowMs(state, attempt.number) &&
+    !attempt.claims.has(state.options.self)
+  );
 }
 
 /** Height, then attempt (a retried task is late already), then longest remaining path, then index. */
@@ -97,7 +101,10 @@ function start(state: State, task: Task): boolean {
     for (const input of block.tasks.filter((other) => other.stage.name === stage.takes)) {
       const chosen = chosenProof(state, input);
       if (chosen === null) return false;
-      inputs.push({ artefact: chosen.proof.artefact, holders: [...chosen.proof.receipts.keys(), ...chosen.proof.vouchers.keys()] });
+      inputs.push({
+        artefact: chosen.proof.artefact,
+        holders: [...chosen.proof.receipts.keys(), ...chosen.proof.vouchers.keys()],
+      });
     }
   }
   work.state = "running";

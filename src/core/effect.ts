@@ -58,7 +58,13 @@ export type Effect =
       readonly holders: readonly Key[];
     }
   /** A certificate this node has assembled or received: stored, and delivered to the sinks in chain order. */
-  | { readonly kind: "certify"; readonly chain: number; readonly height: number; readonly block: Hash; readonly bytes: Uint8Array }
+  | {
+      readonly kind: "certify";
+      readonly chain: number;
+      readonly height: number;
+      readonly block: Hash;
+      readonly bytes: Uint8Array;
+    }
   | { readonly kind: "sync"; readonly peer: Key }
   /** Batches that nobody needs any more. */
   | { readonly kind: "forget"; readonly batches: readonly { readonly author: Key; readonly number: number }[] }

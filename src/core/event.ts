@@ -24,14 +24,23 @@ export type Event =
   | { readonly kind: "synced"; readonly peer: Key; readonly frontier: Frontier | null; readonly received: number }
   | { readonly kind: "forgotten"; readonly author: Key; readonly next: number }
   /** This node's own source has a block whose payload is stored. */
-  | { readonly kind: "source-block"; readonly block: Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start"> }
+  | {
+      readonly kind: "source-block";
+      readonly block: Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">;
+    }
   | { readonly kind: "source-retract"; readonly chain: number; readonly hash: Hash }
   | { readonly kind: "source-trouble"; readonly chain: number; readonly fault: string | null }
   | { readonly kind: "prepared"; readonly block: Hash; readonly result: PreparedResult }
   | { readonly kind: "verified"; readonly task: TaskRef; readonly artefact: Hash; readonly verdict: VerifiedResult }
   | { readonly kind: "progress"; readonly task: TaskRef; readonly attempt: number; readonly units: number }
   | { readonly kind: "proved"; readonly task: TaskRef; readonly attempt: number; readonly proof: MadeProof }
-  | { readonly kind: "prove-failed"; readonly task: TaskRef; readonly attempt: number; readonly code: string; readonly logical: boolean }
+  | {
+      readonly kind: "prove-failed";
+      readonly task: TaskRef;
+      readonly attempt: number;
+      readonly code: string;
+      readonly logical: boolean;
+    }
   /** The operator wants the node to stop: release what is not finished, then be silent. */
   | { readonly kind: "drain" };
 

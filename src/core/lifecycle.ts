@@ -48,13 +48,15 @@ function whyBlock(state: State, block: Block): string {
     case "closed":
       return "all proofs are accepted; waits for a quorum of barrier signatures";
     case "open": {
-      if (block.prepared === null) return block.tries > 0 ? "its payload cannot be had yet" : "its payload is being fetched and checked";
+      if (block.prepared === null)
+        return block.tries > 0 ? "its payload cannot be had yet" : "its payload is being fetched and checked";
       const left = block.tasks.filter((task) => task.completeMs === null).length;
       return left > 0 ? `${left} of ${block.tasks.length} tasks are not complete` : "waits for its parent's barrier";
     }
     case "waiting":
       if (contradictsSource(state, block)) return "this node's own source sees another block at this height";
-      if (parentOf(state, block) === undefined && !isParentClosed(state, block)) return "nobody has announced its parent";
+      if (parentOf(state, block) === undefined && !isParentClosed(state, block))
+        return "nobody has announced its parent";
       return "earlier blocks fill the window";
   }
 }
@@ -63,11 +65,21 @@ function taskStatus(state: State, task: Task): TaskStatus {
   const attempt = openAttempt(state, task);
   const owner = ownerOfAttempt(state, task, attempt.number);
   const chosen = task.completeMs === null ? null : chosenProof(state, task);
-  const base = { stage: task.stage.name, index: task.index, attempt: attempt.number, owner, prover: chosen?.prover ?? null };
+  const base = {
+    stage: task.stage.name,
+    index: task.index,
+    attempt: attempt.number,
+    owner,
+    prover: chosen?.prover ?? null,
+  };
   if (task.completeMs !== null) return { ...base, state: "complete", why: "a quorum verified its proof" };
   if (task.readyMs === null) {
     const inputs = task.stage.takes;
-    return { ...base, state: "waiting", why: inputs === null || task.block.state !== "open" ? "its block is not open" : `waits for stage ${inputs}` };
+    return {
+      ...base,
+      state: "waiting",
+      why: inputs === null || task.block.state !== "open" ? "its block is not open" : `waits for stage ${inputs}`,
+    };
   }
   if (task.proofs.size > 0) return { ...base, state: "proven", why: "its proof waits for a quorum of attesters" };
   if (owner === null) return { ...base, state: "ready", why: "no prover of the roster can take it" };

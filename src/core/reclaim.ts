@@ -17,7 +17,8 @@ export function claimWindowMs(state: State, attempt: number): number {
   const { claimWindowMs: base, claimWindowMsMax: max } = state.manifest.json.timing;
   let window = base;
   for (let i = 0; i < Math.min(attempt, PATIENT_ATTEMPTS) && window < max; i++) window = Math.min(window * 1.5, max);
-  for (let i = PATIENT_ATTEMPTS; i < attempt && window < PATIENT_MS_MAX; i++) window = Math.min(window * 1.5, PATIENT_MS_MAX);
+  for (let i = PATIENT_ATTEMPTS; i < attempt && window < PATIENT_MS_MAX; i++)
+    window = Math.min(window * 1.5, PATIENT_MS_MAX);
   return Math.ceil(window);
 }
 

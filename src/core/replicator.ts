@@ -61,7 +61,9 @@ export function applySynced(state: State, peer: Key, theirs: Frontier | null, re
     state.mute = null;
     report(state, "feed.recovered", { own });
   }
-  const certificatesMissing = [...theirs.chains].some(([chain, height]) => height > (state.chains.get(chain)?.certified ?? -1));
+  const certificatesMissing = [...theirs.chains].some(
+    ([chain, height]) => height > (state.chains.get(chain)?.certified ?? -1),
+  );
   if (received > 0 && (state.log.lacks(theirs.feeds) || certificatesMissing)) askPeer(state, peer);
 }
 
@@ -104,7 +106,8 @@ export function compact(state: State): void {
     }
     for (const block of [...state.blocks.values()]) {
       // What a certified chain has left behind will never be certified: a branch that a reorg gave up.
-      if (block.chain === chain.id && block.certificate === null && block.height <= chain.retired) state.blocks.delete(block.id);
+      if (block.chain === chain.id && block.certificate === null && block.height <= chain.retired)
+        state.blocks.delete(block.id);
     }
   }
   trimClosed(state);
@@ -115,7 +118,10 @@ export function compact(state: State): void {
   });
   for (const { head } of batches) state.log.forget(head.author, head.number);
   if (batches.length === 0) return;
-  state.effects.push({ kind: "forget", batches: batches.map(({ head }) => ({ author: head.author, number: head.number })) });
+  state.effects.push({
+    kind: "forget",
+    batches: batches.map(({ head }) => ({ author: head.author, number: head.number })),
+  });
 }
 
 function trimClosed(state: State): void {

@@ -37,14 +37,29 @@ export function orderOf(state: State, task: Task): readonly Key[] {
     const able = [...state.roster.values()].filter((member) => mayOwn(member, block));
     const fit = able.filter((member) => !member.benched);
     const first = dealt(state, block, stage.name, stage.count, fit.length === 0 ? able : fit);
-    const last = fit.length === 0 || fit.length === able.length ? null : dealt(state, block, stage.name, stage.count, able.filter((member) => member.benched));
+    const last =
+      fit.length === 0 || fit.length === able.length
+        ? null
+        : dealt(
+            state,
+            block,
+            stage.name,
+            stage.count,
+            able.filter((member) => member.benched),
+          );
     owners = first.map((order, index) => [...order, ...(last?.[index] ?? [])]);
     block.owners.set(stage.name, owners);
   }
   return owners[task.index] ?? [];
 }
 
-function dealt(state: State, block: Block, stage: string, count: number, members: readonly Member[]): readonly (readonly Key[])[] {
+function dealt(
+  state: State,
+  block: Block,
+  stage: string,
+  count: number,
+  members: readonly Member[],
+): readonly (readonly Key[])[] {
   const candidates: Candidate[] = members.map(({ key, weight }) => ({ key, weight }));
   return ownersOf(state.manifest.network, block.id, stage, count, candidates);
 }
@@ -95,7 +110,12 @@ export function announceSelf(state: State): void {
   if (state.joinMs !== null && state.nowMs < state.joinMs) return;
   state.joinMs = state.nowMs + 2 * state.manifest.json.timing.syncMs;
   for (const { id } of missing) {
-    say(state, { kind: "join", chain: id, height: headOf(state, id) + ADMIT_AHEAD, slots: Math.min(Math.max(slots, 1), NEWCOMER_SLOTS_MAX) });
+    say(state, {
+      kind: "join",
+      chain: id,
+      height: headOf(state, id) + ADMIT_AHEAD,
+      slots: Math.min(Math.max(slots, 1), NEWCOMER_SLOTS_MAX),
+    });
   }
 }
 
@@ -124,7 +144,13 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   const name = admissionName(signed.author, entry.chain, entry.height, slots);
   if (state.ownAdmissions.has(name)) return null;
   state.ownAdmissions.add(name);
-  say(state, { kind: "admit", prover: signed.author, chain: entry.chain, height: start === "any" ? 0 : entry.height, slots });
+  say(state, {
+    kind: "admit",
+    prover: signed.author,
+    chain: entry.chain,
+    height: start === "any" ? 0 : entry.height,
+    slots,
+  });
   return null;
 }
 
@@ -149,7 +175,12 @@ export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">
   member.from.set(entry.chain, entry.height);
   state.roster.set(entry.prover, member);
   rosterChanged(state);
-  report(state, "prover.admitted", { prover: entry.prover, chain: entry.chain, height: entry.height, slots: entry.slots });
+  report(state, "prover.admitted", {
+    prover: entry.prover,
+    chain: entry.chain,
+    height: entry.height,
+    slots: entry.slots,
+  });
   return null;
 }
 

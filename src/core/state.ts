@@ -178,7 +178,10 @@ export interface State {
   readonly admissions: Map<string, Set<Key>>;
   readonly ownAdmissions: Set<string>;
   /** Facts about blocks that nobody has announced yet; bounded, and forgotten after a minute. */
-  readonly held: Map<Hash, { readonly sinceMs: number; readonly facts: { readonly signed: Signed; readonly entry: Entry }[] }>;
+  readonly held: Map<
+    Hash,
+    { readonly sinceMs: number; readonly facts: { readonly signed: Signed; readonly entry: Entry }[] }
+  >;
   heldCount: number;
   /** Statements decided in this step, to be signed and sent in one batch. */
   outbox: Entry[];

@@ -117,7 +117,11 @@ function apply(state: State, event: Event, equation: Equation): void {
   }
 }
 
-function withTask(state: State, ref: { readonly block: Hash; readonly stage: string; readonly index: number }, run: (task: Task) => void): void {
+function withTask(
+  state: State,
+  ref: { readonly block: Hash; readonly stage: string; readonly index: number },
+  run: (task: Task) => void,
+): void {
   const task = collector.findTask(state, ref);
   if (task !== undefined) run(task);
 }
@@ -153,7 +157,8 @@ function applyBatch(state: State, batch: Batch, equation: Equation): void {
       break;
   }
   if (author !== state.options.self) standing.alive(state, author);
-  for (const [index, entry] of batch.entries.entries()) applyEntry(state, { author, shown: { batch, index } }, entry, equation);
+  for (const [index, entry] of batch.entries.entries())
+    applyEntry(state, { author, shown: { batch, index } }, entry, equation);
 }
 
 function applyEntry(state: State, signed: Signed, entry: Entry, equation: Equation): void {
@@ -165,7 +170,8 @@ function applyEntry(state: State, signed: Signed, entry: Entry, equation: Equati
     return refused(state, signed.author, entry.kind, "hold.full");
   }
   // Saying again what was said is how gossip works; it is no news.
-  if (code !== "vote.duplicate" && code !== "claim.duplicate" && code !== "task.complete") refused(state, signed.author, entry.kind, code);
+  if (code !== "vote.duplicate" && code !== "claim.duplicate" && code !== "task.complete")
+    refused(state, signed.author, entry.kind, code);
 }
 
 function refused(state: State, author: string, entry: string, code: Refusal): void {
@@ -224,7 +230,12 @@ function mayHold(state: State, author: string, entry: Entry): boolean {
 }
 
 /** Facts that came before the announcement of their block are applied with it. */
-function applyAnnounce(state: State, signed: Signed, entry: Extract<Entry, { kind: "announce" }>, equation: Equation): Refusal | null {
+function applyAnnounce(
+  state: State,
+  signed: Signed,
+  entry: Extract<Entry, { kind: "announce" }>,
+  equation: Equation,
+): Refusal | null {
   const code = blocks.applyAnnounce(state, signed, entry);
   const id = blockId(state.manifest.network, entry.chain, entry.hash);
   if (state.blocks.has(id)) {
@@ -247,10 +258,22 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
   if (state.closed.has(id)) return;
   const block = state.blocks.get(id);
   if (block !== undefined) blocks.settleCertified(state, block, contentHash, content.after);
-  else blocks.rememberClosed(state, { id, chain: content.chain, height: content.height, hash: content.hash, after: content.after });
+  else
+    blocks.rememberClosed(state, {
+      id,
+      chain: content.chain,
+      height: content.height,
+      hash: content.hash,
+      after: content.after,
+    });
   if (state.replaying) return;
   state.effects.push({ kind: "certify", chain: content.chain, height: content.height, block: id, bytes: event.bytes });
-  report(state, "block.learned", { chain: content.chain, height: content.height, hash: content.hash, content: contentHash });
+  report(state, "block.learned", {
+    chain: content.chain,
+    height: content.height,
+    hash: content.hash,
+    content: contentHash,
+  });
 }
 
 /** Looks at everything that facts or time have touched, until nothing is left to look at. */
@@ -292,7 +315,9 @@ function settleTask(state: State, task: Task): void {
 function isReady(task: Task): boolean {
   const { block, stage } = task;
   if (block.state !== "open" || block.prepared === null) return false;
-  return stage.takes === null || block.tasks.every((other) => other.stage.name !== stage.takes || other.completeMs !== null);
+  return (
+    stage.takes === null || block.tasks.every((other) => other.stage.name !== stage.takes || other.completeMs !== null)
+  );
 }
 
 function wakeDue(state: State): void {

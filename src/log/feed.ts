@@ -85,7 +85,9 @@ export class Feed {
     const { number, previous } = batch.head;
     const before = this.#batches.get(number - 1);
     const after = this.#batches.get(number + 1);
-    return (before === undefined || before.hash === previous) && (after === undefined || after.head.previous === batch.hash);
+    return (
+      (before === undefined || before.hash === previous) && (after === undefined || after.head.previous === batch.hash)
+    );
   }
 
   #advance(): void {

@@ -18,7 +18,11 @@ import { type Stage, stagesOf } from "./workflow.ts";
 
 const hash = z.string("64 lower-case hex digits").regex(/^[0-9a-f]{64}$/, "64 lower-case hex digits");
 const bytes = z.string("lower-case hex").regex(/^(?:[0-9a-f]{2})*$/, "lower-case hex");
-const count = z.number("a whole number").int("a whole number").min(0, "a whole number, 0 or more").max(Number.MAX_SAFE_INTEGER, "a safe whole number");
+const count = z
+  .number("a whole number")
+  .int("a whole number")
+  .min(0, "a whole number, 0 or more")
+  .max(Number.MAX_SAFE_INTEGER, "a safe whole number");
 const text = z.string("a name").regex(/^[a-z0-9][a-z0-9._-]{0,31}$/, "a name");
 
 const CONTENT = z.strictObject({
@@ -114,7 +118,10 @@ export function checkCertificate(manifest: Manifest, file: Uint8Array, equation:
   const shaped = checkShape(FILE, json);
   if (!shaped.ok) {
     const [first] = shaped.errors;
-    return no("certificate.malformed", first === undefined ? "no certificate" : describeShapeError(first, "certificate"));
+    return no(
+      "certificate.malformed",
+      first === undefined ? "no certificate" : describeShapeError(first, "certificate"),
+    );
   }
   const { content, votes } = shaped.value;
   if (!sameText(file, `${canonicalJson(shaped.value)}\n`)) {
@@ -148,13 +155,18 @@ function checkVotes(
       const why = signers.includes(opened.author) ? "has signed before" : "is no attester of this network";
       return { ok: false, code: "certificate.signer", message: `votes[${at}]: ${opened.author} ${why}` };
     }
-    if (vote.head <= before) return { ok: false, code: "certificate.not-canonical", message: `votes[${at}] is out of order` };
+    if (vote.head <= before)
+      return { ok: false, code: "certificate.not-canonical", message: `votes[${at}] is out of order` };
     before = vote.head;
     signers.push(opened.author);
   }
   const weight = signers.reduce((sum, key) => sum + (manifest.weights.get(key) ?? 0), 0);
   if (weight < manifest.quorum) {
-    return { ok: false, code: "certificate.quorum", message: `signed by weight ${weight}; a quorum is ${manifest.quorum}` };
+    return {
+      ok: false,
+      code: "certificate.quorum",
+      message: `signed by weight ${weight}; a quorum is ${manifest.quorum}`,
+    };
   }
   return { ok: true, value: { content, contentHash: digest, block, signers } };
 }

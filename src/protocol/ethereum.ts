@@ -260,7 +260,7 @@ function record(value: unknown, name: string): Json {
 function hexField(source: Json, name: string): string {
   const text = source[name];
   if (typeof text !== "string" || !/^0x[0-9a-fA-F]*$/.test(text)) {
-    fail("payload.malformed", `"${name}" is not hex: ${String(text).slice(0, 80)}`);
+    fail("payload.malformed", `"${name}" is not hex: ${typeof text === "string" ? text.slice(0, 80) : typeof text}`);
   }
   return text.slice(2);
 }

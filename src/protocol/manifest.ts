@@ -12,14 +12,21 @@ import { ATTESTERS_MAX, MANIFEST_BYTES_MAX } from "./limits.ts";
 import { canonicalJson, checkShape, type Shaped, type ShapeError } from "./shape.ts";
 import { isStrictKey } from "./signing.ts";
 
-const key = z.string("a public key of 64 lower-case hex digits").refine(
-  (text) => /^[0-9a-f]{64}$/.test(text) && isStrictKey(hexToBytes(text)),
-  "a public key of 64 lower-case hex digits (canonical, not of small order)",
-);
-const hash = z.string("a SHA-256 of 64 lower-case hex digits").regex(/^[0-9a-f]{64}$/, "a SHA-256 of 64 lower-case hex digits");
+const key = z
+  .string("a public key of 64 lower-case hex digits")
+  .refine(
+    (text) => /^[0-9a-f]{64}$/.test(text) && isStrictKey(hexToBytes(text)),
+    "a public key of 64 lower-case hex digits (canonical, not of small order)",
+  );
+const hash = z
+  .string("a SHA-256 of 64 lower-case hex digits")
+  .regex(/^[0-9a-f]{64}$/, "a SHA-256 of 64 lower-case hex digits");
 const label = z
   .string("a name of 1 to 32 characters a-z, 0-9, '.', '_', '-'")
-  .regex(/^[a-z0-9][a-z0-9._-]{0,31}$/, "a name of 1 to 32 characters a-z, 0-9, '.', '_', '-', the first a letter or digit");
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,31}$/,
+    "a name of 1 to 32 characters a-z, 0-9, '.', '_', '-', the first a letter or digit",
+  );
 
 function int(min: number, max: number, unit = ""): z.ZodType<number> {
   const allowed = `a whole number from ${min} to ${max}${unit === "" ? "" : ` ${unit}`}`;
@@ -35,10 +42,7 @@ const stage = z.strictObject(
     key: label,
     /** How many tasks: at least this many shards, and one more for every `itemsMax` items; or one that takes a stage. */
     tasks: z.union(
-      [
-        z.strictObject({ shards: int(1, 256), itemsMax: int(1, 4096) }),
-        z.strictObject({ takes: label }),
-      ],
+      [z.strictObject({ shards: int(1, 256), itemsMax: int(1, 4096) }), z.strictObject({ takes: label })],
       'either {"shards": n, "itemsMax": n} or {"takes": "an earlier stage"}',
     ),
     /** A prover that shows no progress for this long loses the task. */
@@ -61,7 +65,9 @@ const SCHEMA = z.strictObject(
     provers: z.strictObject(
       {
         admission: z.enum(["open", "list"], '"open" or "list"'),
-        list: z.array(z.strictObject({ key, slots: int(1, 64), weight: int(1, 16) }, '{"key", "slots", "weight"}'), list).max(1000, "at most 1000 provers"),
+        list: z
+          .array(z.strictObject({ key, slots: int(1, 64), weight: int(1, 16) }, '{"key", "slots", "weight"}'), list)
+          .max(1000, "at most 1000 provers"),
       },
       '{"admission", "list"}',
     ),
@@ -101,7 +107,11 @@ const SCHEMA = z.strictObject(
           /** The verifying key's own bytes. */
           verifyingKey: z.base64("base64").max(200_000, "at most 200,000 characters"),
           /** Larger files a prover needs, by the name its adapter knows; fetched from peers by hash. */
-          files: z.record(label, z.strictObject({ hash, bytes: int(1, 1 << 30) }, '{"hash", "bytes"}'), "an object of files"),
+          files: z.record(
+            label,
+            z.strictObject({ hash, bytes: int(1, 1 << 30) }, '{"hash", "bytes"}'),
+            "an object of files",
+          ),
         },
         '{"system", "verifyingKey", "files"}',
       ),
@@ -129,7 +139,9 @@ const SCHEMA = z.strictObject(
       },
       "limits",
     ),
-    bootstrap: z.array(z.string("a multiaddr").min(1, "a multiaddr").max(256, "a multiaddr"), list).max(64, "at most 64 addresses"),
+    bootstrap: z
+      .array(z.string("a multiaddr").min(1, "a multiaddr").max(256, "a multiaddr"), list)
+      .max(64, "at most 64 addresses"),
   },
   "a manifest object",
 );
@@ -242,15 +254,23 @@ function crossCheck(json: ManifestJson): ShapeError[] {
 function checkStages(path: string, stages: readonly StageJson[], json: ManifestJson): ShapeError[] {
   const errors: ShapeError[] = [];
   stages.forEach((each, at) => {
-    const wrong = (field: string, value: unknown, allowed: string) => errors.push({ path: `${path}[${at}].${field}`, value, allowed });
+    const wrong = (field: string, value: unknown, allowed: string) =>
+      errors.push({ path: `${path}[${at}].${field}`, value, allowed });
     const earlier = stages.slice(0, at).map((before) => before.name);
     if (earlier.includes(each.name)) wrong("name", each.name, "a name that no earlier stage has");
     if ("takes" in each.tasks && !earlier.includes(each.tasks.takes)) {
-      wrong("tasks.takes", each.tasks.takes, earlier.length === 0 ? "nothing: the first stage has no earlier one" : `an earlier stage: ${earlier.join(", ")}`);
+      wrong(
+        "tasks.takes",
+        each.tasks.takes,
+        earlier.length === 0
+          ? "nothing: the first stage has no earlier one"
+          : `an earlier stage: ${earlier.join(", ")}`,
+      );
     }
     const entry = Object.hasOwn(json.keys, each.key) ? json.keys[each.key] : undefined;
     if (entry === undefined) wrong("key", each.key, `one of the keys ${names(json.keys)}`);
-    else if (entry.system !== each.system) wrong("system", each.system, `the system of the key "${each.key}": ${entry.system}`);
+    else if (entry.system !== each.system)
+      wrong("system", each.system, `the system of the key "${each.key}": ${entry.system}`);
     if (each.leaseMs !== undefined && each.leaseMs < 4 * json.timing.heartbeatMs) {
       wrong("leaseMs", each.leaseMs, `at least four heartbeats (${4 * json.timing.heartbeatMs})`);
     }

@@ -53,7 +53,10 @@ function pathText(path: readonly PropertyKey[]): string {
 }
 
 function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((at, key) => (at === null || typeof at !== "object" ? undefined : (at as never)[key]), input);
+  return path.reduce<unknown>(
+    (at, key) => (at === null || typeof at !== "object" ? undefined : (at as never)[key]),
+    input,
+  );
 }
 
 /** JSON with sorted keys and no spaces: one value, one text (RFC 8785 for the integers and plain strings used here). */

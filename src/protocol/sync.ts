@@ -75,8 +75,12 @@ const MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
 function frontierMessage(frontier: Frontier): FrontierMessage {
   return create(FrontierSchema, {
-    feeds: [...frontier.feeds].slice(0, FRONTIER_MAX).map(([author, next]) => ({ author: hexToBytes(author), next: BigInt(next) })),
-    chains: [...frontier.chains].slice(0, FRONTIER_MAX).map(([chain, height]) => ({ chain: BigInt(chain), height: BigInt(height) })),
+    feeds: [...frontier.feeds]
+      .slice(0, FRONTIER_MAX)
+      .map(([author, next]) => ({ author: hexToBytes(author), next: BigInt(next) })),
+    chains: [...frontier.chains]
+      .slice(0, FRONTIER_MAX)
+      .map(([chain, height]) => ({ chain: BigInt(chain), height: BigInt(height) })),
   });
 }
 

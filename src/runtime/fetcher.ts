@@ -30,7 +30,9 @@ export class Fetcher {
       return;
     }
     this.#waiting.set(wanted.artefact, [done]);
-    this.#read(wanted, (found) => (found === null ? this.#ask(wanted, this.#candidates(wanted)) : this.#finish(wanted, found)));
+    this.#read(wanted, (found) =>
+      found === null ? this.#ask(wanted, this.#candidates(wanted)) : this.#finish(wanted, found),
+    );
   }
 
   #read(wanted: Wanted, done: (found: Result<Uint8Array> | null) => void): void {

@@ -10,7 +10,11 @@ import { ignore, reject, type Verdict } from "../protocol/verdict.ts";
 
 export type Admitted =
   | { readonly ok: true; readonly batch: Batch }
-  | { readonly ok: false; readonly verdict: Exclude<Verdict, { readonly kind: "accept" }>; readonly author: string | null };
+  | {
+      readonly ok: false;
+      readonly verdict: Exclude<Verdict, { readonly kind: "accept" }>;
+      readonly author: string | null;
+    };
 
 export function admit(state: State, equation: Equation, bytes: Uint8Array): Admitted {
   const opened = openBatch(bytes);

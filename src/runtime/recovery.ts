@@ -17,7 +17,11 @@ interface Modules {
 }
 
 /** Rebuilds the state; the value says where the own feed goes on. */
-export function recover(state: State, modules: Modules, done: Done<{ readonly next: number; readonly previous: Hash }>): void {
+export function recover(
+  state: State,
+  modules: Modules,
+  done: Done<{ readonly next: number; readonly previous: Hash }>,
+): void {
   const { journal, store, telemetry } = modules;
   store.load((loaded) => {
     if (!loaded.ok) return done(loaded);
@@ -26,8 +30,13 @@ export function recover(state: State, modules: Modules, done: Done<{ readonly ne
     const { floor, records } = journal.load();
     if (floor !== null) replayFloor(state, floor);
     const others = batches.filter((stored) => stored.author !== state.options.self).map(({ bytes }) => bytes);
-    for (const batch of inOrder([...records, ...others], telemetry)) replay(state, { kind: "batch", batch, from: null }, modules.equation);
-    telemetry.emit("node.recovered", { certificates: certificates.length, batches: batches.length, own: records.length });
+    for (const batch of inOrder([...records, ...others], telemetry))
+      replay(state, { kind: "batch", batch, from: null }, modules.equation);
+    telemetry.emit("node.recovered", {
+      certificates: certificates.length,
+      batches: batches.length,
+      own: records.length,
+    });
     const feed = state.log.feed(state.options.self);
     const last = feed?.last;
     if (last !== undefined) return done({ ok: true, value: { next: last.head.number + 1, previous: last.hash } });
@@ -35,7 +44,10 @@ export function recover(state: State, modules: Modules, done: Done<{ readonly ne
   });
 }
 
-function replayFloor(state: State, floor: { readonly next: number; readonly closed: Readonly<Record<string, number>> }): void {
+function replayFloor(
+  state: State,
+  floor: { readonly next: number; readonly closed: Readonly<Record<string, number>> },
+): void {
   state.log.skipTo(state.options.self, floor.next);
   for (const [chain, height] of Object.entries(floor.closed)) {
     const known = state.chains.get(Number(chain));

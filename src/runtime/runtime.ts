@@ -93,7 +93,13 @@ export class Runtime implements TransportHandler {
     this.#modules = modules;
     this.#state = createState(options.manifest, options.core);
     const { network } = options.manifest;
-    this.#sealer = new Sealer(network, modules.signer, modules.journal, (batch) => this.#durable(batch), (fault) => this.#fail(fault));
+    this.#sealer = new Sealer(
+      network,
+      modules.signer,
+      modules.journal,
+      (batch) => this.#durable(batch),
+      (fault) => this.#fail(fault),
+    );
     const fetcher = new Fetcher(modules.artefacts, () => this.#transportNow());
     this.#workshop = new Workshop({
       ...modules,
@@ -122,9 +128,10 @@ export class Runtime implements TransportHandler {
   connect(transport: Transport): void {
     this.#transport = transport;
     this.#running = true;
-    for (const effect of resume(this.#state, this.#modules.clock.now(), this.#modules.equation)) this.#queueEffects([effect]);
-    for (const peer of transport.peers()) this.post({ kind: "peer", peer, state: "up" });
-    this.#schedule();
+    for (const effect of resume(this.#state, this.#modules.clock.now(), this.#modules.equation))
+      this.#queueEffects([effect]);
+    for (const peer of transport.peers()) this.#queue.push({ kind: "peer", peer, state: "up" });
+    this.#drain();
   }
 
   post(event: Event): void {
@@ -230,7 +237,9 @@ export class Runtime implements TransportHandler {
     const last = feed?.last;
     if (feed === undefined || last === undefined) return;
     this.#compacting = true;
-    const closed = Object.fromEntries([...this.#state.chains.values()].map((chain) => [String(chain.id), chain.retired]));
+    const closed = Object.fromEntries(
+      [...this.#state.chains.values()].map((chain) => [String(chain.id), chain.retired]),
+    );
     const records = feed.kept().map((batch) => batch.bytes);
     journal.compact({ next: feed.next, previous: last.hash, closed }, records, (result) => {
       this.#compacting = false;
@@ -242,7 +251,8 @@ export class Runtime implements TransportHandler {
   // What peers send -------------------------------------------------------------------------------------------------
 
   message(bytes: Uint8Array, from: Key): Verdict {
-    if (!this.#running || this.#closed || this.#queue.length >= QUEUE_MAX) return { kind: "ignore", code: "peer.flood" };
+    if (!this.#running || this.#closed || this.#queue.length >= QUEUE_MAX)
+      return { kind: "ignore", code: "peer.flood" };
     return this.#take(bytes, from);
   }
 
@@ -271,15 +281,23 @@ export class Runtime implements TransportHandler {
     const theirs = request === "sync" ? decodeFrontier(body) : null;
     if (theirs === null) return answer([]);
     const [first, ...batches] = answerSync(this.#state, theirs, SYNC_ANSWER_BYTES_MAX).map(encodeSyncFrame);
-    this.#certificatesFor(theirs, (certificates) => answer([...(first === undefined ? [] : [first]), ...certificates, ...batches]));
+    this.#certificatesFor(theirs, (certificates) =>
+      answer([...(first === undefined ? [] : [first]), ...certificates, ...batches]),
+    );
   }
 
   /** Certificates of the first chain where the other node is behind; it asks again for the rest. */
   #certificatesFor(theirs: Frontier, done: (frames: Uint8Array[]) => void): void {
-    const behind = [...this.#state.chains.values()].find((chain) => chain.certified > (theirs.chains.get(chain.id) ?? -1));
+    const behind = [...this.#state.chains.values()].find(
+      (chain) => chain.certified > (theirs.chains.get(chain.id) ?? -1),
+    );
     if (behind === undefined) return done([]);
-    this.#modules.store.certificates(behind.id, (theirs.chains.get(behind.id) ?? -1) + 1, SYNC_CERTIFICATES_MAX, (result) =>
-      done(result.ok ? result.value.map(({ bytes }) => encodeSyncFrame({ kind: "certificate", bytes })) : []),
+    this.#modules.store.certificates(
+      behind.id,
+      (theirs.chains.get(behind.id) ?? -1) + 1,
+      SYNC_CERTIFICATES_MAX,
+      (result) =>
+        done(result.ok ? result.value.map(({ bytes }) => encodeSyncFrame({ kind: "certificate", bytes })) : []),
     );
   }
 
@@ -337,7 +355,10 @@ export class Runtime implements TransportHandler {
     artefacts.write(block.payload, (written) => {
       if (!written.ok) return done(written);
       const { chain, height, hash, parent, items } = block;
-      this.post({ kind: "source-block", block: { chain, height, hash, parent, items, payload: written.value, payloadBytes: block.payload.length } });
+      this.post({
+        kind: "source-block",
+        block: { chain, height, hash, parent, items, payload: written.value, payloadBytes: block.payload.length },
+      });
       if (this.#sealer.idle) done({ ok: true, value: undefined });
       else this.#whenDurable.push(() => done({ ok: true, value: undefined }));
     });

@@ -35,7 +35,11 @@ export class Workshop {
         // A payload that does not hash to its block is wrong for everybody; anything else may be had later.
         result: { kind: code.startsWith("payload.") ? "invalid" : "unavailable", code },
       });
-    const wanted = { artefact: effect.payload, bytesMax: Math.min(effect.payloadBytes, PAYLOAD_BYTES_MAX), holders: effect.holders };
+    const wanted = {
+      artefact: effect.payload,
+      bytesMax: Math.min(effect.payloadBytes, PAYLOAD_BYTES_MAX),
+      holders: effect.holders,
+    };
     fetcher.get(wanted, (found) => {
       if (!found.ok) return fault(found.fault.code);
       verifier.prepare({ ...effect, payload: found.value }, (result) => {
@@ -47,17 +51,22 @@ export class Workshop {
 
   verify(effect: Of<"verify">): void {
     const { artefacts, fetcher, post } = this.#modules;
-    const verdict = (result: VerifiedResult) => post({ kind: "verified", task: effect.task, artefact: effect.artefact, verdict: result });
+    const verdict = (result: VerifiedResult) =>
+      post({ kind: "verified", task: effect.task, artefact: effect.artefact, verdict: result });
     if (effect.inline.length > 0) {
-      if (artefactHash(effect.inline) !== effect.artefact) return verdict({ kind: "invalid", code: "receipt.inline-mismatch" });
+      if (artefactHash(effect.inline) !== effect.artefact)
+        return verdict({ kind: "invalid", code: "receipt.inline-mismatch" });
       // Kept for certificates that are checked later; nothing waits for it.
       artefacts.write(effect.inline, () => {});
       return this.#check(effect, effect.inline, verdict);
     }
-    fetcher.get({ artefact: effect.artefact, bytesMax: this.#modules.proofBytesMax, holders: effect.holders }, (found) => {
-      if (found.ok) this.#check(effect, found.value, verdict);
-      else verdict({ kind: "unavailable", code: found.fault.code });
-    });
+    fetcher.get(
+      { artefact: effect.artefact, bytesMax: this.#modules.proofBytesMax, holders: effect.holders },
+      (found) => {
+        if (found.ok) this.#check(effect, found.value, verdict);
+        else verdict({ kind: "unavailable", code: found.fault.code });
+      },
+    );
   }
 
   #check(effect: Of<"verify">, proof: Uint8Array, verdict: (result: VerifiedResult) => void): void {
@@ -80,7 +89,14 @@ export class Workshop {
         return this.#end(effect, { kind: "failed", logical: false, fault });
       }
       const [payload, ...inputs] = result.value;
-      const id = { chain: effect.chain, height: effect.height, block: effect.task.block, hash: effect.hash, stage: effect.task.stage, index: effect.task.index };
+      const id = {
+        chain: effect.chain,
+        height: effect.height,
+        block: effect.task.block,
+        hash: effect.hash,
+        stage: effect.task.stage,
+        index: effect.task.index,
+      };
       const job = { ...effect, id, payload: payload ?? new Uint8Array(), inputs };
       run.cancel = prover.prove(job, (event) => {
         if (!run.cancelled) this.#end(effect, event);
@@ -116,7 +132,13 @@ export class Workshop {
       return post({ kind: "prove-failed", task, attempt, code: event.fault.code, logical: event.logical });
     }
     const { proof, values, provingMs } = event;
-    const made = { artefact: artefactHash(proof), bytes: proof.length, values, provingMs: Math.round(provingMs), inline: proof };
+    const made = {
+      artefact: artefactHash(proof),
+      bytes: proof.length,
+      values,
+      provingMs: Math.round(provingMs),
+      inline: proof,
+    };
     // A small proof is made durable by the receipt that carries it; others must be on disk before they are promised.
     if (proof.length <= INLINE_BYTES_MAX) {
       artefacts.write(proof, () => {});

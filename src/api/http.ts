@@ -1,0 +1,229 @@
+/**
+ * A small HTTP endpoint for the operator of this node: health, status, certificates, artefacts, the log, submitting
+ * blocks. Bound to loopback by default; it authenticates nobody.
+ */
+import http from "node:http";
+import type { SourceBlock, StoredCertificate } from "../ports.ts";
+import type { Batch } from "../protocol/batch.ts";
+import { payloadOf } from "../protocol/ethereum.ts";
+import { type Hash, isHash } from "../protocol/ids.ts";
+import { PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
+
+export interface ApiOptions {
+  readonly host: string;
+  /** 0 for any free port. */
+  readonly port: number;
+}
+
+export interface ApiModules {
+  readonly manifest: Uint8Array;
+  readonly status: () => unknown;
+  /** Why the node signs nothing, or `null` while it is well. */
+  readonly health: () => string | null;
+  readonly batches: () => readonly Batch[];
+  readonly certificate: (chain: number, height: number) => Promise<readonly StoredCertificate[]>;
+  readonly certificates: (chain: number, from: number, countMax: number) => Promise<readonly StoredCertificate[]>;
+  readonly artefact: (hash: Hash, bytesMax: number) => Promise<Uint8Array | null>;
+  readonly submit: (block: SourceBlock) => Promise<void>;
+}
+
+export interface ApiServer {
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+/** A block's JSON is about twice its bytes. */
+const BODY_BYTES_MAX: number = 3 * PAYLOAD_BYTES_MAX;
+const REQUEST_MS_MAX = 30_000;
+const CONNECTIONS_MAX = 64;
+const CERTIFICATES_MAX = 256;
+
+class ApiFault extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** Throws `listen.in-use` where something else has the port. */
+export function openApi(options: ApiOptions, modules: ApiModules): Promise<ApiServer> {
+  const server = http.createServer({ requestTimeout: REQUEST_MS_MAX, headersTimeout: 5_000 }, (request, response) => {
+    answer(modules, request, response).catch((error: unknown) => refuse(response, error));
+  });
+  server.maxConnections = CONNECTIONS_MAX;
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const inUse = error.code === "EADDRINUSE";
+      const message = inUse
+        ? `${options.host}:${options.port} is in use by another process; give another --http host:port, or --http off`
+        : `cannot listen on ${options.host}:${options.port}: ${error.message}`;
+      reject(new ApiFault(500, inUse ? "listen.in-use" : "listen.failed", message));
+    });
+    server.listen(options.port, options.host, () => {
+      const bound = server.address();
+      const port = bound !== null && typeof bound === "object" ? bound.port : options.port;
+      resolve({
+        address: `http://${options.host}:${port}`,
+        close: () =>
+          new Promise<void>((done) => {
+            server.close(() => done());
+            server.closeAllConnections();
+          }),
+      });
+    });
+  });
+}
+
+async function answer(
+  modules: ApiModules,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): Promise<void> {
+  const url = new URL(request.url ?? "/", "http://node");
+  const [first = "", ...rest] = url.pathname.split("/").filter((part) => part !== "");
+  const method = request.method ?? "GET";
+  if (method === "POST" && first === "submit") return submit(modules, url, request, response);
+  if (method !== "GET") throw new ApiFault(405, "http.method", `${method} ${url.pathname}: only GET, and POST /submit`);
+  switch (first) {
+    case "health": {
+      const mute = modules.health();
+      return json(response, mute === null ? 200 : 503, { ok: mute === null, mute });
+    }
+    case "status":
+      return json(response, 200, modules.status());
+    case "manifest":
+      return send(response, 200, "application/json", modules.manifest);
+    case "log":
+      return sendLog(modules, response);
+    case "certificates":
+      return sendCertificates(modules, url, rest, response);
+    case "artefacts": {
+      const hash = rest[0] ?? "";
+      if (!isHash(hash)) throw new ApiFault(400, "http.hash", `${hash} is no SHA-256 of 64 lower-case hex digits`);
+      const bytes = await modules.artefact(hash, PAYLOAD_BYTES_MAX);
+      if (bytes === null) throw new ApiFault(404, "artefact.missing", `this node does not hold ${hash}`);
+      return send(response, 200, "application/octet-stream", bytes);
+    }
+    default:
+      throw new ApiFault(
+        404,
+        "http.path",
+        `${url.pathname}: there are /health /status /manifest /log /certificates/CHAIN[/HEIGHT] /artefacts/SHA256 /submit`,
+      );
+  }
+}
+
+async function sendCertificates(
+  modules: ApiModules,
+  url: URL,
+  [chainText, heightText]: string[],
+  response: http.ServerResponse,
+): Promise<void> {
+  const chain = whole(chainText, "chain");
+  if (heightText === undefined) {
+    const from = whole(url.searchParams.get("from") ?? "0", "from");
+    const found = await modules.certificates(chain, from, CERTIFICATES_MAX);
+    return json(
+      response,
+      200,
+      found.map(({ height, block, bytes }) => ({ height, block, certificate: Buffer.from(bytes).toString("utf8") })),
+    );
+  }
+  const height = whole(heightText, "height");
+  const [found] = await modules.certificate(chain, height);
+  if (found === undefined)
+    throw new ApiFault(404, "certificate.missing", `this node has no certificate of chain ${chain}, height ${height}`);
+  return send(response, 200, "application/json", found.bytes);
+}
+
+async function sendLog(modules: ApiModules, response: http.ServerResponse): Promise<void> {
+  response.writeHead(200, { "content-type": "application/x-ndjson" });
+  for (const batch of modules.batches()) {
+    const { author, number } = batch.head;
+    const line = JSON.stringify({
+      author,
+      number,
+      hash: batch.hash,
+      bytes: Buffer.from(batch.bytes).toString("hex"),
+      entries: batch.entries.map(readable),
+    });
+    if (response.destroyed) return;
+    if (!response.write(`${line}\n`)) {
+      await new Promise<void>((resolve) => {
+        response.once("drain", resolve);
+        response.once("close", resolve);
+      });
+    }
+  }
+  response.end();
+}
+
+/** Bytes as hex, so that the line is JSON a person can read. */
+function readable(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
+  if (Array.isArray(value)) return value.map(readable);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, readable(member)]));
+}
+
+/** Takes one block as a chain's node returns it (`eth_getBlockByNumber(n, true)`) and answers once it is announced for good. */
+async function submit(
+  modules: ApiModules,
+  url: URL,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): Promise<void> {
+  const chain = whole(url.searchParams.get("chain") ?? undefined, "chain");
+  const block = payloadOf(parse(await body(request)));
+  if (!block.ok) throw new ApiFault(400, block.fault.code, block.fault.message);
+  await modules.submit({ chain, ...block.value });
+  json(response, 200, { chain, height: block.value.height, hash: block.value.hash });
+}
+
+function parse(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString("utf8")) as unknown;
+  } catch (error) {
+    throw new ApiFault(
+      400,
+      "http.json",
+      `the body is not JSON: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+async function body(request: http.IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    bytes += part.length;
+    if (bytes > BODY_BYTES_MAX) throw new ApiFault(413, "http.body", `the body is over ${BODY_BYTES_MAX} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+function whole(text: string | undefined, name: string): number {
+  if (text !== undefined && /^\d{1,15}$/.test(text)) return Number(text);
+  throw new ApiFault(400, "http.number", `${name} is ${text ?? "missing"}; allowed: a whole number`);
+}
+
+function json(response: http.ServerResponse, status: number, value: unknown): void {
+  send(response, status, "application/json", Buffer.from(`${JSON.stringify(value)}\n`));
+}
+
+function send(response: http.ServerResponse, status: number, type: string, bytes: Uint8Array): void {
+  response.writeHead(status, { "content-type": type, "content-length": bytes.length });
+  response.end(bytes);
+}
+
+function refuse(response: http.ServerResponse, error: unknown): void {
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "internal";
+  const status = error instanceof ApiFault ? error.status : code.startsWith("submit.") ? 409 : 500;
+  if (response.headersSent) return void response.destroy();
+  json(response, status, { code, message: error instanceof Error ? error.message : String(error) });
+}

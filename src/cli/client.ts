@@ -1,0 +1,54 @@
+/** Talks to a running node over its local HTTP endpoint. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { defaultData } from "../config.ts";
+import { CommandError } from "./exit.ts";
+
+export interface Where {
+  readonly http?: string | undefined;
+  readonly data?: string | undefined;
+}
+
+const REQUEST_MS_MAX = 30_000;
+
+/** The node's address: as given, or as the node in the data directory has written it. */
+export function addressOf(where: Where): string {
+  if (where.http !== undefined) return where.http.startsWith("http") ? where.http : `http://${where.http}`;
+  const file = join(where.data ?? defaultData("dev"), "node.json");
+  if (!existsSync(file))
+    throw new CommandError(
+      "node.unreachable",
+      `no node runs in ${join(file, "..")} (no node.json there); start one, or give --http host:port`,
+    );
+  const { http } = JSON.parse(readFileSync(file, "utf8")) as { readonly http?: unknown };
+  if (typeof http !== "string")
+    throw new CommandError("node.unreachable", `the node of ${file} has no HTTP endpoint (--http off)`);
+  return http;
+}
+
+/** Throws the node's own fault where it refuses, and `node.unreachable` where nobody answers. */
+export async function ask(where: Where, path: string, init: RequestInit = {}): Promise<Response> {
+  const address = addressOf(where);
+  let response: Response;
+  try {
+    response = await fetch(`${address}${path}`, { ...init, signal: AbortSignal.timeout(REQUEST_MS_MAX) });
+  } catch (error) {
+    throw new CommandError(
+      "node.unreachable",
+      `no node answers at ${address}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  if (response.ok) return response;
+  const text = await response.text();
+  throw faultOf(text, response.status, `${address}${path}`);
+}
+
+function faultOf(text: string, status: number, url: string): CommandError {
+  try {
+    const { code, message } = JSON.parse(text) as { readonly code?: unknown; readonly message?: unknown };
+    if (typeof code === "string" && typeof message === "string") return new CommandError(code, message);
+  } catch {
+    // Not one of ours: said as it came.
+  }
+  return new CommandError("node.unreachable", `${url} answers ${status}: ${text.slice(0, 200)}`);
+}

@@ -1,0 +1,112 @@
+/** `proofmesh init`: makes a node's key, or the manifest of a new network. */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { defaultData } from "../config.ts";
+import { createKey, genesis, loadKey, readManifestFile } from "../node.ts";
+import { CommandError } from "./exit.ts";
+
+interface Flags {
+  readonly data?: string;
+  readonly network?: string;
+  readonly manifest?: string;
+  readonly attester: string[];
+  readonly prover: string[];
+  readonly chain: { readonly id: number; readonly start: number | "any" }[];
+  readonly shards: number;
+  readonly window: number;
+  readonly open: boolean;
+  readonly mock?: boolean;
+  readonly bootstrap: string[];
+  readonly json?: boolean;
+}
+
+export function initCommand(): Command {
+  return new Command("init")
+    .description("Make a node's key; with --network, also the manifest of a new network.")
+    .option("--data <dir>", "the node's data directory (default: ~/.proofmesh/dev)")
+    .option("--network <name>", "make a manifest with this name")
+    .option("--manifest <file>", "where to write it (default: manifest.json in the data directory)")
+    .option(
+      "--attester <key>",
+      "a public key that attests and announces blocks; repeatable (default: this node)",
+      collect,
+      [],
+    )
+    .option(
+      "--prover <key>",
+      "a public key that proves from the start; repeatable (default: the attesters)",
+      collect,
+      [],
+    )
+    .option("--chain <id:start>", "a chain, and the height where proving starts or any; repeatable", chain, [])
+    .option("--shards <n>", "tasks of a block that run side by side", whole, 4)
+    .option("--window <n>", "blocks in proof at once", whole, 4)
+    .option("--no-open", "only listed provers may prove")
+    .option("--mock", "pretend to prove, for experiments")
+    .option("--bootstrap <multiaddr>", "a peer that everybody dials; repeatable", collect, [])
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      "\nExample:\n  $ proofmesh init --data ./node-1 --network my-net --chain 1:21000000 --attester KEY1 --attester KEY2",
+    )
+    .action((flags: Flags) => run(flags));
+}
+
+function run(flags: Flags): void {
+  const data = flags.data ?? defaultData("dev");
+  const file = join(data, "key.json");
+  const { key } = existsSync(file) ? loadKey(file) : createKey(file);
+  const manifest = flags.network === undefined ? null : writeManifest(flags, flags.network, key, data);
+  if (flags.json === true) {
+    process.stdout.write(
+      `${JSON.stringify({ key, keyFile: file, manifest: manifest?.file ?? null, network: manifest?.network ?? null })}\n`,
+    );
+    return;
+  }
+  process.stdout.write(`key       ${key}\nkey file  ${file}  (secret: keep it, never run two nodes with it)\n`);
+  if (manifest !== null) process.stdout.write(`manifest  ${manifest.file}\nnetwork   ${manifest.network}\n`);
+}
+
+function writeManifest(
+  flags: Flags,
+  name: string,
+  key: string,
+  data: string,
+): { readonly file: string; readonly network: string } {
+  const file = flags.manifest ?? join(data, "manifest.json");
+  if (existsSync(file)) throw new CommandError("manifest.exists", `${file} exists; a manifest is never overwritten`);
+  const attesters = flags.attester.length === 0 ? [key] : flags.attester;
+  const provers = flags.prover.length === 0 ? attesters : flags.prover;
+  const json = genesis({
+    name,
+    attesters,
+    sources: attesters,
+    provers: provers.map((prover) => ({ key: prover, slots: 1, weight: 1 })),
+    admission: flags.open ? "open" : "list",
+    chains: flags.chain.map(({ id, start }) => ({ id, start, confirmations: 0, workflow: "block" })),
+    shards: flags.shards,
+    window: flags.window,
+    system: flags.mock === true ? "mock" : "groth16",
+    bootstrap: flags.bootstrap,
+  });
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(json, null, 2)}\n`, { flag: "wx" });
+  // Read back as any node will: what is wrong is said now, with its place.
+  return { file, network: readManifestFile(file).network };
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
+}
+
+function chain(text: string, previous: Flags["chain"]): Flags["chain"] {
+  const found = /^(\d{1,15}):(any|\d{1,15})$/.exec(text);
+  if (found === null) throw new InvalidArgumentError("allowed: a chain id, a colon, and a height or any.");
+  return [...previous, { id: Number(found[1]), start: found[2] === "any" ? "any" : Number(found[2]) }];
+}
+
+function whole(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("allowed: a whole number.");
+  return Number(text);
+}

@@ -1,0 +1,182 @@
+/** `proofmesh start`: runs a node until it is told to stop. */
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { type ConfigLayer, type NodeConfig, type ProverConfig, readConfig, type SourceConfig } from "../config.ts";
+import { discoverChain, openNode, type ProofmeshNode } from "../node.ts";
+import { CommandError, EXIT, explain, statusOf } from "./exit.ts";
+
+interface Flags {
+  readonly config?: string;
+  readonly data?: string;
+  readonly manifest?: string;
+  readonly join?: string;
+  readonly key?: string;
+  readonly listen?: string[];
+  readonly bootstrap?: string[];
+  readonly http?: string;
+  readonly rpc?: string;
+  readonly chain?: number;
+  readonly blocks?: string;
+  readonly blockTime: number;
+  readonly transactions: number;
+  readonly roles?: string;
+  readonly slots?: number;
+  readonly mock?: number;
+  readonly log?: string;
+  readonly profile?: string;
+}
+
+/** What a node that closes takes at most before it is ended. */
+const CLOSE_MS_MAX = 8_000;
+
+export function startCommand(): Command {
+  return new Command("start")
+    .description(
+      "Run a node. Without a manifest: a network of this node alone, following a dev chain that it starts itself.",
+    )
+    .option("--config <file>", "a JSON file with any of these settings (flags and PROOFMESH_* variables win)")
+    .option("--data <dir>", "where the node keeps everything (default: ~/.proofmesh/dev)")
+    .option("--manifest <file>", "the network's manifest")
+    .option("--join <id@address>", "join the network that a running node prints")
+    .option("--key <file>", "the node's key (default: key.json in the data directory, made if missing)")
+    .option("--listen <multiaddr>", "where peers connect; repeatable (default: /ip4/0.0.0.0/tcp/4600)", collect)
+    .option("--bootstrap <multiaddr>", "a peer to dial; repeatable", collect)
+    .option("--http <host:port>", "status endpoint, or off (default: 127.0.0.1:4680)")
+    .option("--rpc <url>", "follow this Ethereum node instead of a dev chain")
+    .option("--chain <id>", "the chain id that --rpc or --blocks must have", whole)
+    .option("--blocks <file>", "prove the blocks of an NDJSON file; - reads standard input")
+    .option("--block-time <seconds>", "dev chain: time between blocks", decimal, 6)
+    .option("--transactions <n>", "dev chain: transactions in a block", whole, 12)
+    .option("--roles <list>", "of source,prover,attester; what the manifest does not allow is left out")
+    .option("--slots <n>", "proofs at once (default: 1)", whole)
+    .option("--mock <ms>", "pretend to prove, for experiments: each proof takes this long", whole)
+    .option("--profile <name>", "local: many nodes on one machine; public (default)")
+    .option("--log <form>", "pretty, json or auto (default)")
+    .addHelpText("after", "\nExample:\n  $ proofmesh start --rpc http://127.0.0.1:8545 --data ./node-1")
+    .action((flags: Flags) => run(flags));
+}
+
+async function run(flags: Flags): Promise<void> {
+  const config = await configOf(flags);
+  const controller = new AbortController();
+  // From the first moment on: a start may wait for a chain or a peer.
+  const stop = () => (controller.signal.aborted ? process.exit(EXIT.internal) : controller.abort());
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  const node = await openNode(config, (line) => void process.stdout.write(`${line}\n`));
+  const note = join(config.data, "node.json");
+  writeFileSync(
+    note,
+    `${JSON.stringify({ pid: process.pid, http: node.http, network: node.manifest.network, addresses: node.addresses })}\n`,
+  );
+  greet(config, node);
+  const ended = new Promise<null>((resolve) => {
+    if (controller.signal.aborted) resolve(null);
+    controller.signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
+  const fault = await Promise.race([ended, node.failed]);
+  node.telemetry.emit("node.closing", fault === null ? {} : { ...fault });
+  const late = setTimeout(() => process.exit(EXIT.internal), CLOSE_MS_MAX);
+  await node.close();
+  clearTimeout(late);
+  rmSync(note, { force: true });
+  node.telemetry.emit("node.closed");
+  // Nothing of ours is left; a library's handle must not keep the process.
+  process.exit(fault === null ? EXIT.ok : explainFault(fault));
+}
+
+function explainFault(fault: { readonly code: string; readonly message: string }): number {
+  explain(new CommandError(fault.code, fault.message));
+  return statusOf(fault.code);
+}
+
+async function configOf(flags: Flags): Promise<NodeConfig> {
+  const layer: ConfigLayer = {
+    data: flags.data,
+    manifest: flags.manifest,
+    join: flags.join,
+    key: flags.key,
+    listen: flags.listen ?? (flags.join === undefined ? undefined : ["/ip4/0.0.0.0/tcp/0"]),
+    bootstrap: flags.bootstrap,
+    http: flags.http ?? (flags.join === undefined ? undefined : "127.0.0.1:0"),
+    roles: flags.roles?.split(",") as ConfigLayer["roles"],
+    slots: flags.slots,
+    provers: flags.mock === undefined ? undefined : [mockProver(flags.mock)],
+    profile: flags.profile as ConfigLayer["profile"],
+    log: flags.log as ConfigLayer["log"],
+  };
+  const given = readConfig(flags.config, process.env, { ...layer, sources: await sourcesOf(flags) });
+  // A node of its own follows a dev chain; one that joins, or was given a manifest, follows only what it is told to.
+  const alone = given.manifest === undefined && given.join === undefined && given.sources.length === 0;
+  if (!alone) return given;
+  return Object.freeze({
+    ...given,
+    sources: [{ kind: "dev" as const, blockTimeS: flags.blockTime, transactionsPerBlock: flags.transactions }],
+  });
+}
+
+function mockProver(provingMs: number): ProverConfig {
+  return { kind: "mock", provingMs };
+}
+
+async function sourcesOf(flags: Flags): Promise<SourceConfig[] | undefined> {
+  if (flags.rpc !== undefined)
+    return [{ kind: "rpc", url: flags.rpc, chain: flags.chain ?? (await discoverChain(flags.rpc)) }];
+  if (flags.blocks === undefined) return undefined;
+  if (flags.chain === undefined)
+    throw new CommandError("usage.chain", "--blocks needs --chain: a block does not say which chain it is of");
+  return [{ kind: "file", path: flags.blocks, chain: flags.chain }];
+}
+
+/** What a newcomer wants to know next: how another node joins, and how anyone checks a certificate. */
+function greet(config: NodeConfig, node: ProofmeshNode): void {
+  const address = node.addresses.find((text) => text.includes("/127.0.0.1/")) ?? node.addresses[0];
+  const join = address === undefined ? null : `${node.manifest.network}@${address}`;
+  node.telemetry.emit("node.started", {
+    key: node.key,
+    network: node.manifest.network,
+    http: node.http,
+    addresses: node.addresses,
+    data: config.data,
+    ...(node.chainUrl === null ? {} : { chain: node.chainUrl }),
+  });
+  const pretty = config.log === "pretty" || (config.log === "auto" && process.stdout.isTTY);
+  if (!pretty) return node.telemetry.emit("node.hint", { join });
+  const lines = [
+    "",
+    `  network    ${node.manifest.json.name}  ${node.manifest.network.slice(0, 12)}   node ${node.key.slice(0, 12)}`,
+    `  data       ${config.data}`,
+    ...(node.http === null
+      ? []
+      : [`  status     ${node.http}/status   (npm run proofmesh -- status --data ${config.data})`]),
+    ...(join === null
+      ? []
+      : ["  join       a second node proves with this one:", `             npm start -- --join ${join}`]),
+    "  check      a certificate, with nothing but the manifest and the proofs:",
+    `             npm run proofmesh -- certificate latest --data ${config.data} --out proofs`,
+    `             npm run proofmesh -- verify proofs/certificate.json --network ${manifestPath(config)} --proofs proofs`,
+    "",
+  ];
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function manifestPath(config: NodeConfig): string {
+  return config.manifest ?? join(config.data, "manifest.json");
+}
+
+function collect(value: string, previous: string[] = []): string[] {
+  return [...previous, value];
+}
+
+function whole(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("allowed: a whole number.");
+  return Number(text);
+}
+
+function decimal(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value <= 0)
+    throw new InvalidArgumentError("allowed: a number above 0.");
+  return value;
+}

@@ -1,0 +1,47 @@
+/** `proofmesh status`: what a running node does, and why it waits. */
+import { Command } from "commander";
+import type { NodeStatus } from "../node.ts";
+import { ask, type Where } from "./client.ts";
+
+interface Flags extends Where {
+  readonly json?: boolean;
+}
+
+const BLOCKS_SHOWN = 12;
+
+export function statusCommand(): Command {
+  return new Command("status")
+    .description("Show what a running node does and why it waits.")
+    .option("--data <dir>", "the node's data directory (default: ~/.proofmesh/dev)")
+    .option("--http <host:port>", "the node's HTTP endpoint")
+    .option("--json", "print the whole status as JSON")
+    .addHelpText("after", "\nExample:\n  $ proofmesh status --json | jq .chains")
+    .action(async (flags: Flags) => {
+      const status = (await (await ask(flags, "/status")).json()) as NodeStatus;
+      process.stdout.write(flags.json === true ? `${JSON.stringify(status)}\n` : describe(status));
+    });
+}
+
+function describe(status: NodeStatus): string {
+  const lines = [
+    `node      ${status.key.slice(0, 12)}  ${status.roles.join(", ")}${status.mute === null ? "" : `  SILENT: ${status.mute}`}`,
+    `network   ${status.network.name}  ${status.network.id.slice(0, 12)}`,
+    `peers     ${status.peers.length}`,
+    `provers   ${status.provers.map(({ key, benched }) => `${key.slice(0, 12)}${benched ? " (silent)" : ""}`).join(", ")}`,
+  ];
+  for (const { id, certified, source } of status.chains) {
+    if (certified >= 0 || source !== null)
+      lines.push(
+        `chain     ${id}  certified up to ${certified < 0 ? "nothing yet" : certified}${source === null ? "" : `  source: ${source}`}`,
+      );
+  }
+  for (const block of status.blocks.slice(-BLOCKS_SHOWN)) {
+    lines.push(`block     ${block.chain}/${block.height}  ${block.state}: ${block.why}`);
+    if (block.state !== "open") continue;
+    for (const task of block.tasks) {
+      if (task.state !== "complete")
+        lines.push(`            ${task.stage} ${task.index}  attempt ${task.attempt + 1}  ${task.state}: ${task.why}`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,144 @@
+/** `proofmesh verify`: checks a certificate offline, with nothing but the manifest; with the proofs, those too. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { hexToBytes } from "@noble/hashes/utils.js";
+import { Command } from "commander";
+import { nativeEquation, openVerifier, readManifestFile } from "../node.ts";
+import type { Done, Preparation, Verifier } from "../ports.ts";
+import { type BarrierContent, type Certificate, checkCertificate } from "../protocol/certificate.ts";
+import { artefactHash, blockId, type Hash } from "../protocol/ids.ts";
+import type { Manifest } from "../protocol/manifest.ts";
+import { stagesOf } from "../protocol/workflow.ts";
+import { CommandError } from "./exit.ts";
+
+interface Flags {
+  readonly network: string;
+  readonly proofs?: string;
+  readonly json?: boolean;
+}
+
+export function verifyCommand(): Command {
+  return new Command("verify")
+    .description(
+      "Check a barrier certificate offline: signatures and quorum; with --proofs, the block and every proof.",
+    )
+    .argument("<certificate...>", "certificate files")
+    .requiredOption("--network <manifest>", "the network's manifest")
+    .option("--proofs <dir>", "directory with the block and the proofs, named by their SHA-256")
+    .option("--json", "print JSON lines")
+    .addHelpText(
+      "after",
+      "\nExample:\n  $ proofmesh verify proofs/certificate.json --network manifest.json --proofs proofs\n\nExit status: 0 it holds, 1 it does not.",
+    )
+    .action((files: string[], flags: Flags) => run(files, flags));
+}
+
+async function run(files: readonly string[], flags: Flags): Promise<void> {
+  const manifest = readManifestFile(flags.network);
+  const verifier = flags.proofs === undefined ? null : openVerifier(manifest, 1);
+  try {
+    for (const file of files) {
+      const certificate = check(manifest, file);
+      if (verifier !== null && flags.proofs !== undefined)
+        await checkProofs(manifest, certificate.content, flags.proofs, verifier);
+      say(certificate, verifier !== null, flags.json === true);
+    }
+  } finally {
+    await verifier?.close();
+  }
+}
+
+function check(manifest: Manifest, file: string): Certificate {
+  const checked = checkCertificate(manifest, read(file, "usage.file"), nativeEquation);
+  if (!checked.ok) throw new CommandError(checked.code, `${file}: ${checked.message}`);
+  return checked.value;
+}
+
+function say({ content, contentHash, signers }: Certificate, proofs: boolean, json: boolean): void {
+  const { chain, height, hash } = content;
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ chain, height, hash, content: contentHash, signers, proofs: proofs ? content.tasks.length : null })}\n`,
+    );
+  else
+    process.stdout.write(
+      `holds  ${chain}/${height}  ${hash}  ${signers.length} signers${proofs ? `, ${content.tasks.length} proofs verified` : ""}\n`,
+    );
+}
+
+/**
+ * Verifies the block and every proof again. What the proofs must say is derived from the block's own bytes; of the
+ * certificate only the commitment before the block is taken, and the one after it is compared.
+ */
+async function checkProofs(
+  manifest: Manifest,
+  content: BarrierContent,
+  directory: string,
+  verifier: Verifier,
+): Promise<void> {
+  const { chain, height, hash, parent, items } = content;
+  const stages = stagesOf(manifest, content.workflow, items) ?? [];
+  const block = blockId(manifest.network, chain, hash);
+  const payload = artefact(directory, content.payload);
+  const prepared = await settled<Preparation & { readonly before: Uint8Array }>((done) =>
+    verifier.prepare(
+      {
+        chain,
+        height,
+        block,
+        hash,
+        parent,
+        items,
+        payload,
+        before: content.start ? null : hexToBytes(content.before),
+        shards: stages[0]?.count ?? 0,
+      },
+      done,
+    ),
+  );
+  if (hex(prepared.before) !== content.before || hex(prepared.after) !== content.after) {
+    throw new CommandError(
+      "certificate.commitment",
+      `block ${height} leads from ${hex(prepared.before)} to ${hex(prepared.after)}; the certificate says ${content.before} to ${content.after}`,
+    );
+  }
+  for (const task of content.tasks) {
+    const takes = stages.find((stage) => stage.name === task.stage)?.takes ?? null;
+    const values = prepared.values[task.stage]?.[task.index] ?? new Uint8Array();
+    const parts = takes === null ? [] : (prepared.values[takes] ?? []);
+    const proof = artefact(directory, task.artefact);
+    const verdict = await settled<{ readonly valid: true } | { readonly valid: false; readonly code: string }>((done) =>
+      verifier.verify({ system: task.system, key: task.key, values, parts, proof }, done),
+    );
+    if (!verdict.valid)
+      throw new CommandError(verdict.code, `the proof of ${task.stage} ${task.index} does not verify`);
+  }
+}
+
+function artefact(directory: string, hash: Hash): Uint8Array {
+  const file = join(directory, hash);
+  const bytes = read(file, "proof.missing");
+  const found = artefactHash(bytes);
+  if (found !== hash) throw new CommandError("proof.other-bytes", `${file} has SHA-256 ${found}`);
+  return bytes;
+}
+
+function read(file: string, code: string): Uint8Array {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new CommandError(code, `${file}: cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
+
+function settled<T>(run: (done: Done<T>) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    run((result) =>
+      result.ok ? resolve(result.value) : reject(new CommandError(result.fault.code, result.fault.message)),
+    );
+  });
+}

@@ -1,0 +1,202 @@
+/**
+ * A node's configuration: a file, then the environment, then flags; every error at once, each with its value, where it
+ * came from and what is allowed.
+ */
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { checkShape, describeShapeError, type ShapeError } from "./protocol/shape.ts";
+
+const path = z.string("a path").min(1, "a path");
+const count = (min: number, max: number, what: string): z.ZodType<number> => {
+  const allowed = `a whole number from ${min} to ${max} (${what})`;
+  return z.number(allowed).int(allowed).min(min, allowed).max(max, allowed);
+};
+const url = z
+  .string("a URL")
+  .regex(/^(https?|wss?):\/\/.+/, "a URL that starts with http://, https://, ws:// or wss://");
+const address = z.string("a multiaddr").startsWith("/", "a multiaddr such as /ip4/0.0.0.0/tcp/4600");
+const chain = count(1, Number.MAX_SAFE_INTEGER, "a chain id");
+const share = z.number("a number from 0 to 1").min(0, "a number from 0 to 1").max(1, "a number from 0 to 1");
+
+const SOURCE = z.discriminatedUnion(
+  "kind",
+  [
+    z.strictObject({ kind: z.literal("rpc"), chain, url }),
+    z.strictObject({ kind: z.literal("file"), chain, path }),
+    z.strictObject({
+      kind: z.literal("dev"),
+      blockTimeS: z.number("seconds").min(0.1, "0.1 to 3600 seconds").max(3600, "0.1 to 3600 seconds"),
+      transactionsPerBlock: count(0, 500, "transactions"),
+    }),
+  ],
+  'a source: {"kind": "rpc", "chain", "url"}, {"kind": "file", "chain", "path"} or {"kind": "dev", "blockTimeS", "transactionsPerBlock"}',
+);
+
+const PROVER = z.discriminatedUnion(
+  "kind",
+  [
+    /** `keys`: a directory with the proving keys of a ceremony other than the package's. */
+    z.strictObject({ kind: z.literal("groth16"), timeoutMs: count(1000, 3_600_000, "ms"), keys: path.optional() }),
+    z.strictObject({
+      kind: z.literal("mock"),
+      provingMs: count(0, 3_600_000, "ms"),
+      infrastructure: share.optional(),
+      logical: share.optional(),
+      wrong: share.optional(),
+      seed: z.string("a seed").max(64, "at most 64 characters").optional(),
+    }),
+    z.strictObject({
+      kind: z.literal("process"),
+      system: z.string("a proof system").min(1, "a proof system"),
+      command: path,
+      args: z.array(z.string("text"), "a list of arguments").optional(),
+      timeoutMs: count(1000, 86_400_000, "ms"),
+      directory: path.optional(),
+      environment: z.record(z.string(), z.string("text"), "an object of texts").optional(),
+    }),
+  ],
+  'a prover: {"kind": "groth16" | "mock" | "process", ...}',
+);
+
+const ROLE = z.enum(["source", "prover", "attester"], '"source", "prover" or "attester"');
+
+const SCHEMA = z.strictObject(
+  {
+    /** Everything the node keeps: key, journal, store, artefacts, certificates. */
+    data: path,
+    /** The network's manifest. Without it: the one in the data directory, or a new network of this node alone. */
+    manifest: path.optional(),
+    /** `<network id>@<multiaddr>` of a node that serves the manifest. */
+    join: z
+      .string("<network id>@<multiaddr>")
+      .regex(/^[0-9a-f]{64}@\/.+/, "<network id of 64 hex digits>@<multiaddr>, as a running node prints it")
+      .optional(),
+    key: path.optional(),
+    listen: z.array(address, "a list of multiaddrs").max(16, "at most 16 addresses"),
+    announce: z.array(address, "a list of multiaddrs").max(16, "at most 16 addresses"),
+    bootstrap: z.array(address, "a list of multiaddrs").max(64, "at most 64 addresses"),
+    http: z.union(
+      [z.literal("off"), z.string().regex(/^[^\s/]+:\d{1,5}$/)],
+      '"off" or host:port, such as 127.0.0.1:4680',
+    ),
+    roles: z.array(ROLE, "a list of roles").max(3, "at most 3 roles"),
+    slots: count(0, 64, "proofs at once"),
+    provers: z.array(PROVER, "a list of provers").max(16, "at most 16 provers"),
+    sources: z.array(SOURCE, "a list of sources").max(16, "at most 16 sources"),
+    artefactBytesMax: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes"),
+    verifierThreads: count(1, 64, "threads"),
+    /** `local` lifts the limits by host: many nodes on one machine. */
+    profile: z.enum(["local", "public"], '"local" or "public"'),
+    log: z.enum(["pretty", "json", "auto"], '"pretty", "json" or "auto"'),
+  },
+  "a configuration object",
+);
+
+export type NodeConfig = Readonly<z.infer<typeof SCHEMA>>;
+export type SourceConfig = NodeConfig["sources"][number];
+export type ProverConfig = NodeConfig["provers"][number];
+/** What one layer sets; later layers win, lists are replaced whole. */
+export type ConfigLayer = { -readonly [K in keyof NodeConfig]?: NodeConfig[K] | undefined };
+
+export class ConfigError extends Error {
+  readonly code = "config.invalid";
+}
+
+const DEFAULTS: Omit<NodeConfig, "data"> = {
+  listen: ["/ip4/0.0.0.0/tcp/4600"],
+  announce: [],
+  bootstrap: [],
+  http: "127.0.0.1:4680",
+  roles: ["source", "prover", "attester"],
+  slots: 1,
+  provers: [{ kind: "groth16", timeoutMs: 120_000 }],
+  sources: [],
+  artefactBytesMax: 10 * 1024 ** 3,
+  verifierThreads: 1,
+  profile: "public",
+  log: "auto",
+};
+
+/** The directory for a network whose name is known before its manifest is: `dev`, or the id that a node joins by. */
+export function defaultData(name: string): string {
+  return join(homedir(), ".proofmesh", name);
+}
+
+/** Puts the layers together. Throws a `ConfigError` that names every mistake of every layer. */
+export function readConfig(file: string | undefined, environment: NodeJS.ProcessEnv, flags: ConfigLayer): NodeConfig {
+  const layers: { readonly where: string; readonly values: Record<string, unknown> }[] = [];
+  if (file !== undefined) layers.push({ where: file, values: readFile(file) });
+  layers.push({ where: "the environment", values: readEnvironment(environment) });
+  layers.push({ where: "the command line", values: defined(flags) });
+  const merged: Record<string, unknown> = { ...DEFAULTS };
+  const origin = new Map<string, string>();
+  for (const { where, values } of layers) {
+    for (const [key, value] of Object.entries(values)) {
+      merged[key] = value;
+      origin.set(key, where);
+    }
+  }
+  merged["data"] ??= defaultData(typeof merged["join"] === "string" ? `join-${merged["join"].slice(0, 12)}` : "dev");
+  const shaped = checkShape(SCHEMA, merged);
+  if (!shaped.ok) throw new ConfigError(shaped.errors.map((error) => describe(error, origin)).join("\n"));
+  return Object.freeze({ ...shaped.value, data: resolve(shaped.value.data) });
+}
+
+function describe(error: ShapeError, origin: ReadonlyMap<string, string>): string {
+  const [top = ""] = error.path.split(/[.[]/);
+  return describeShapeError(error, origin.get(top) ?? "configuration");
+}
+
+function readFile(file: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new ConfigError(`${file}: cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  try {
+    const json: unknown = JSON.parse(text);
+    if (json !== null && typeof json === "object" && !Array.isArray(json)) return json as Record<string, unknown>;
+  } catch (error) {
+    throw new ConfigError(`${file}: is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  throw new ConfigError(`${file}: is not a JSON object; allowed: {"listen": [...], ...}`);
+}
+
+/** `PROOFMESH_<NAME>` by setting; lists by comma. A name that no setting has is an error, not a surprise. */
+const ENVIRONMENT: Readonly<Record<string, (text: string) => readonly [string, unknown]>> = {
+  PROOFMESH_DATA: (text) => ["data", text],
+  PROOFMESH_MANIFEST: (text) => ["manifest", text],
+  PROOFMESH_JOIN: (text) => ["join", text],
+  PROOFMESH_KEY: (text) => ["key", text],
+  PROOFMESH_LISTEN: (text) => ["listen", text.split(",")],
+  PROOFMESH_ANNOUNCE: (text) => ["announce", text.split(",")],
+  PROOFMESH_BOOTSTRAP: (text) => ["bootstrap", text.split(",")],
+  PROOFMESH_HTTP: (text) => ["http", text],
+  PROOFMESH_ROLES: (text) => ["roles", text.split(",")],
+  PROOFMESH_SLOTS: (text) => ["slots", Number(text)],
+  PROOFMESH_PROFILE: (text) => ["profile", text],
+  PROOFMESH_LOG: (text) => ["log", text],
+};
+
+function readEnvironment(environment: NodeJS.ProcessEnv): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const [name, text] of Object.entries(environment)) {
+    if (!name.startsWith("PROOFMESH_") || text === undefined) continue;
+    const read = ENVIRONMENT[name];
+    if (read === undefined) {
+      throw new ConfigError(
+        `the environment: ${name} is ${JSON.stringify(text)}; allowed: ${Object.keys(ENVIRONMENT).join(", ")}`,
+      );
+    }
+    const [key, value] = read(text);
+    values[key] = value;
+  }
+  return values;
+}
+
+function defined(layer: ConfigLayer): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(layer).filter(([, value]) => value !== undefined));
+}

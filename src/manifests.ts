@@ -1,0 +1,139 @@
+/** Which network a node is part of: the manifest it was given, the one it keeps, one it joins, or a new one of its own. */
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { NodeConfig } from "./config.ts";
+import { genesis } from "./genesis.ts";
+import { fetchManifest } from "./network/joiner.ts";
+import type { Fault } from "./ports.ts";
+import type { Key } from "./protocol/ids.ts";
+import { MANIFEST_BYTES_MAX } from "./protocol/limits.ts";
+import { type Manifest, type ManifestJson, readManifest } from "./protocol/manifest.ts";
+import { describeShapeError } from "./protocol/shape.ts";
+import { checkChain, chainIdOf } from "./sources/chain.ts";
+import { writeFileDurably } from "./storage/files.ts";
+
+class ManifestFault extends Error implements Fault {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const JOIN_MS_MAX = 20_000;
+/** Chains whose blocks anyone may hand to an embedded node with `submit`: Ethereum's own, and its test networks. */
+const SUBMIT_CHAINS: readonly number[] = [1, 5, 11_155_111, 560_048];
+const DEV_CHAIN = 31_337;
+
+/** Throws a `Fault`: `manifest.*`, `join.*`, or `source.*` where a new network cannot see its chain. */
+export async function openManifest(config: NodeConfig, key: Key): Promise<Manifest> {
+  if (config.manifest !== undefined) return readManifestFile(config.manifest);
+  const kept = join(config.data, "manifest.json");
+  if (config.join !== undefined) {
+    const manifest = await joinManifest(config.join, kept);
+    return manifest;
+  }
+  if (existsSync(kept)) return readManifestFile(kept);
+  const json = await embedded(config, key);
+  keep(kept, `${JSON.stringify(json, null, 2)}\n`);
+  return readManifestFile(kept);
+}
+
+/** Reads and checks a manifest file; every mistake at once, each with its place. */
+export function readManifestFile(file: string): Manifest {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    throw new ManifestFault(
+      "manifest.missing",
+      `${file}: cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  return parse(bytes, file);
+}
+
+function parse(bytes: Uint8Array, where: string): Manifest {
+  if (bytes.length > 4 * MANIFEST_BYTES_MAX) {
+    throw new ManifestFault(
+      "manifest.invalid",
+      `${where}: has ${bytes.length} bytes; allowed: ${4 * MANIFEST_BYTES_MAX}`,
+    );
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(bytes).toString("utf8"));
+  } catch (error) {
+    throw new ManifestFault(
+      "manifest.invalid",
+      `${where}: is not JSON: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  const read = readManifest(json);
+  if (read.ok) return read.value;
+  throw new ManifestFault("manifest.invalid", read.errors.map((error) => describeShapeError(error, where)).join("\n"));
+}
+
+async function joinManifest(target: string, kept: string): Promise<Manifest> {
+  const [network, address] = [target.slice(0, 64), target.slice(65)];
+  if (existsSync(kept)) {
+    const manifest = readManifestFile(kept);
+    if (manifest.network === network) return manifest;
+    throw new ManifestFault("data.other-network", `${kept} is of network ${manifest.network}; --join names ${network}`);
+  }
+  const bytes = await fetchManifest(address, network, JOIN_MS_MAX);
+  const manifest = parse(bytes, `the manifest from ${address}`);
+  if (manifest.network !== network) {
+    throw new ManifestFault(
+      "join.other-network",
+      `${address} serves network ${manifest.network}; --join names ${network}`,
+    );
+  }
+  keep(kept, `${JSON.stringify(manifest.json, null, 2)}\n`);
+  return manifest;
+}
+
+/** A network of this node alone: it follows the configured chain and takes any prover that announces itself. */
+async function embedded(config: NodeConfig, key: Key): Promise<ManifestJson> {
+  const chains: ManifestJson["chains"] = [];
+  for (const source of config.sources) {
+    if (source.kind === "dev") chains.push({ id: DEV_CHAIN, start: 1, confirmations: 0, workflow: "block" });
+    if (source.kind === "file") chains.push({ id: source.chain, start: "any", confirmations: 0, workflow: "block" });
+    if (source.kind === "rpc")
+      chains.push({ id: source.chain, start: (await headOf(source)) + 1, confirmations: 0, workflow: "block" });
+  }
+  for (const id of SUBMIT_CHAINS)
+    if (!chains.some((chain) => chain.id === id))
+      chains.push({ id, start: "any", confirmations: 0, workflow: "block" });
+  return genesis({
+    name: "dev",
+    attesters: [key],
+    sources: [key],
+    provers: [{ key, slots: Math.max(config.slots, 1), weight: 1 }],
+    admission: "open",
+    chains,
+    shards: 4,
+    window: 4,
+    system: config.provers.some(({ kind }) => kind === "groth16") ? "groth16" : "mock",
+    bootstrap: [],
+  });
+}
+
+async function headOf(source: { readonly chain: number; readonly url: string }): Promise<number> {
+  const head = await checkChain({ chain: source.chain, url: source.url, start: "latest" });
+  if (!head.ok) throw new ManifestFault(head.fault.code, head.fault.message);
+  return head.value;
+}
+
+/** The id of the chain behind an address, for `--rpc` without `--chain`. */
+export async function discoverChain(url: string): Promise<number> {
+  const found = await chainIdOf(url);
+  if (!found.ok) throw new ManifestFault(found.fault.code, found.fault.message);
+  return found.value;
+}
+
+function keep(file: string, text: string): void {
+  mkdirSync(join(file, ".."), { recursive: true });
+  writeFileDurably(file, Buffer.from(text), 0o644);
+}

@@ -1,0 +1,120 @@
+/**
+ * Log lines and counters: the only place that prints.
+ *
+ * On a terminal a line a person reads, else one JSON object a line. What strangers can cause at will is counted, and
+ * shown once in a while with how often it came.
+ */
+import type { Clock, Telemetry } from "./ports.ts";
+
+export type LogForm = "pretty" | "json";
+
+export interface TelemetryOptions {
+  readonly form: LogForm;
+  readonly write: (line: string) => void;
+}
+
+export interface NodeTelemetry extends Telemetry {
+  counters(): Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The same refusal of the same author is shown at most this often. */
+const REPEAT_MS = 10_000;
+/** Authors and codes that are told apart; strangers can invent more. */
+const REPEATED_MAX = 1024;
+
+export function createTelemetry(options: TelemetryOptions, { clock }: { readonly clock: Clock }): NodeTelemetry {
+  const counters = new Map<string, Map<string, number>>();
+  const repeated = new Map<string, { sinceMs: number; hidden: number }>();
+
+  const count = (name: string, label: string): void => {
+    const labels = counters.get(name) ?? new Map<string, number>();
+    labels.set(label, (labels.get(label) ?? 0) + 1);
+    counters.set(name, labels);
+  };
+
+  /** How many were hidden since the last one shown, or `null` to hide this one too. */
+  const repeats = (event: string, fields: Fields): number | null => {
+    const name = `${event}/${String(fields["code"])}/${String(fields["author"])}`;
+    const known = repeated.get(name);
+    if (known !== undefined && clock.now() - known.sinceMs < REPEAT_MS) {
+      known.hidden++;
+      return null;
+    }
+    if (repeated.size >= REPEATED_MAX) repeated.clear();
+    repeated.set(name, { sinceMs: clock.now(), hidden: 0 });
+    return known?.hidden ?? 0;
+  };
+
+  return {
+    count,
+    counters: () => Object.fromEntries([...counters].map(([name, labels]) => [name, Object.fromEntries(labels)])),
+    emit(event, fields = {}) {
+      let shown = fields;
+      if (event === "refused") {
+        const hidden = repeats(event, fields);
+        if (hidden === null) return;
+        if (hidden > 0) shown = { ...fields, hidden };
+      }
+      if (options.form === "json") return options.write(JSON.stringify({ t: clock.wall(), event, ...shown }));
+      const line = LINES[event]?.(shown) ?? (QUIET.has(event) ? null : plain(event, shown));
+      if (line !== null) options.write(`${new Date(clock.wall()).toISOString().slice(11, 19)}  ${line}`);
+    },
+  };
+}
+
+/** Steps of a block that only fill the screen of a person; `status` and the JSON log have them. */
+const QUIET: ReadonlySet<string> = new Set([
+  "block.opened",
+  "block.closed",
+  "block.learned",
+  "task.started",
+  "task.proved",
+  "certificate.stored",
+  "journal.compacted",
+]);
+
+const LINES: Readonly<Record<string, (fields: Fields) => string>> = {
+  "block.announced": (f) => `block ${num(f, "height")}  ${short(f["hash"])}  ${num(f, "items")} transactions`,
+  "task.complete": (f) =>
+    `  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  verified  by ${short(f["prover"])}  ${seconds(num(f, "provingMs"))}` +
+    (num(f, "attempt") > 0 ? `  attempt ${num(f, "attempt") + 1}` : ""),
+  "block.certified": (f) =>
+    `block ${num(f, "height")}  CERTIFIED  ${num(f, "shards")} shards by ${list(f["provers"])}  ${num(f, "attempts")} attempts  ${seconds(num(f, "tookMs"))}`,
+  "attempt.over": (f) =>
+    `  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  reclaimed from ${short(f["owner"])} (${text(f, "code")}), attempt ${num(f, "attempt") + 2} opens`,
+  refused: (f) =>
+    `refused ${text(f, "entry")} of ${short(f["author"])}: ${text(f, "code")}${f["hidden"] === undefined ? "" : ` (and ${num(f, "hidden")} like it)`}`,
+};
+
+function plain(event: string, fields: Fields): string {
+  const parts = Object.entries(fields).map(
+    ([key, value]) => `${key}=${typeof value === "string" ? shortHex(value) : JSON.stringify(value)}`,
+  );
+  return [event, ...parts].join("  ");
+}
+
+function num(fields: Fields, key: string): number {
+  return Number(fields[key] ?? 0);
+}
+
+function text(fields: Fields, key: string): string {
+  return String(fields[key] ?? "?");
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+function short(value: unknown): string {
+  return String(value).slice(0, 12);
+}
+
+function shortHex(value: string): string {
+  return /^[0-9a-f]{64}$/.test(value) ? value.slice(0, 12) : value;
+}
+
+function list(value: unknown): string {
+  return Array.isArray(value) ? value.map(short).join(", ") : "?";
+}
