@@ -1,0 +1,140 @@
+/**
+ * Work off the network's thread: worker threads behind a bounded queue, under a deadline.
+ *
+ * A worker that overruns its deadline or dies is replaced. Its job fails by the deadline at once, and by a death only
+ * after a second worker died of it as well, for one death may be another job's doing.
+ */
+import { extname } from "node:path";
+import { Worker } from "node:worker_threads";
+import type { Cancel, Done, Fault, Result } from "../ports.ts";
+import type { Answer, WorkerData, WorkerRequest } from "./worker.ts";
+
+export interface PoolOptions {
+  readonly size: number;
+  readonly queueMax: number;
+  readonly deadlineMs: number;
+  readonly data: WorkerData;
+}
+
+export interface Pool {
+  run<T>(request: WorkerRequest, done: Done<T>): Cancel;
+  close(): Promise<void>;
+}
+
+interface Job {
+  readonly request: WorkerRequest;
+  readonly done: Done<unknown>;
+  deaths: number;
+  cancelled: boolean;
+}
+
+interface Seat {
+  /** `null` after a death, until there is a job: a worker that cannot start must not be started in a circle. */
+  worker: Worker | null;
+  job: Job | null;
+  timer: NodeJS.Timeout | null;
+}
+
+/** Deaths of workers that one job may cause before it is given up. */
+const DEATHS_MAX = 2;
+/** Far above what a block of the largest size needs. */
+const HEAP_MIB_MAX = 512;
+
+const PROGRAM = new URL(`worker${extname(import.meta.url)}`, import.meta.url);
+
+export function createPool(options: PoolOptions): Pool {
+  const queue: Job[] = [];
+  const seats: Seat[] = [];
+  let closed = false;
+
+  const settle = (seat: Seat, result: Result<unknown>): void => {
+    const { job } = seat;
+    if (seat.timer !== null) clearTimeout(seat.timer);
+    seat.timer = null;
+    seat.job = null;
+    fill();
+    if (job !== null && !job.cancelled && !closed) job.done(result);
+  };
+  const replace = (seat: Seat): void => {
+    const { worker } = seat;
+    seat.worker = start(seat);
+    void worker?.terminate();
+  };
+  const start = (seat: Seat): Worker => {
+    const worker = new Worker(PROGRAM, {
+      workerData: options.data,
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX },
+    });
+    let reason = "it ended";
+    worker.on("message", (answer: Answer) => {
+      if (seat.worker === worker) settle(seat, answer);
+    });
+    worker.on("error", (error: unknown) => {
+      reason = error instanceof Error ? error.message : String(error);
+    });
+    worker.on("exit", () => {
+      if (seat.worker !== worker || closed) return;
+      const { job } = seat;
+      seat.worker = null;
+      if (job !== null && ++job.deaths < DEATHS_MAX && !job.cancelled) {
+        seat.job = null;
+        if (seat.timer !== null) clearTimeout(seat.timer);
+        queue.unshift(job);
+        fill();
+      } else {
+        settle(seat, { ok: false, fault: fault("verifier.crashed", `a worker died of this job: ${reason}`) });
+      }
+    });
+    return worker;
+  };
+  const fill = (): void => {
+    for (const seat of seats) {
+      if (seat.job !== null) continue;
+      const job = queue.shift();
+      if (job === undefined || closed) return;
+      seat.job = job;
+      seat.timer = setTimeout(() => {
+        replace(seat);
+        settle(seat, { ok: false, fault: fault("verifier.timeout", `no answer within ${options.deadlineMs} ms`) });
+      }, options.deadlineMs);
+      seat.worker ??= start(seat);
+      seat.worker.postMessage(job.request, []);
+    }
+  };
+
+  for (let i = 0; i < options.size; i++) {
+    const seat: Seat = { worker: null, job: null, timer: null };
+    seat.worker = start(seat);
+    seats.push(seat);
+  }
+  return {
+    run<T>(request: WorkerRequest, done: Done<T>): Cancel {
+      const job: Job = { request, done: done as Done<unknown>, deaths: 0, cancelled: false };
+      if (closed || queue.length >= options.queueMax) {
+        const code = closed ? "verifier.closed" : "verifier.busy";
+        setImmediate(() => {
+          if (!job.cancelled) job.done({ ok: false, fault: fault(code, `${queue.length} jobs are waiting`) });
+        });
+      } else {
+        queue.push(job);
+        fill();
+      }
+      return () => {
+        // A running job runs out: its worker is warm and soon free, or the deadline takes it.
+        job.cancelled = true;
+        const at = queue.indexOf(job);
+        if (at !== -1) queue.splice(at, 1);
+      };
+    },
+    async close() {
+      closed = true;
+      queue.length = 0;
+      for (const seat of seats) if (seat.timer !== null) clearTimeout(seat.timer);
+      await Promise.all(seats.flatMap(({ worker }) => (worker === null ? [] : [worker.terminate()])));
+    },
+  };
+}
+
+function fault(code: string, message: string): Fault {
+  return { code, message };
+}

@@ -1,0 +1,254 @@
+/**
+ * A prover that is any program: `BINARY [args] --input-path F --output-path F`, JSON in, JSON out, exit status 0 when
+ * it has proved. This is push0's contract, so its provers run here unchanged.
+ *
+ * Input, bytes as hex with 0x in front:
+ *
+ *     { "block": height, "task": { chain, height, block, hash, stage, index }, "attempt", "system", "key",
+ *       "payload", "before", "shards", "inputs": [proof, ...] }
+ *
+ * Output: `{ "block": height, "proof": hex with 0x or base64, "prover": name, "values"?: the same }`. A program that
+ * names no values proves the shard's own (`statement.ts`).
+ *
+ * A shell leads the program's process group. It watches its standard input, which ends when this node dies by whatever
+ * death, and then kills the group and removes its files: no program of ours outlives the node.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { open, readdir, readFile, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Cancel, Fault, ProveEvent, ProveJob, Prover, Result } from "../ports.ts";
+import { type Group, startGroup } from "./group.ts";
+import { createPool, type Pool } from "./pool.ts";
+
+export interface ProcessOptions {
+  readonly system: string;
+  readonly slots: number;
+  readonly command: string;
+  readonly args?: readonly string[];
+  readonly timeoutMs: number;
+  readonly outputBytesMax?: number;
+  readonly directory?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** How often the program is asked for a sign of life. */
+  readonly probeMs?: number;
+}
+
+/** The largest proofs we know are transparent ones of some 150 KB; in hex they are twice that. */
+const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
+const PROBE_MS = 500;
+
+/**
+ * "$1" is the directory to remove, the rest is the program. Its status is passed on. Signals reach the group, whose
+ * number is the shell's own. The guard goes first at an orderly end, or it would take the output with it.
+ */
+const GUARD = `exec 3<&0
+dir=$1
+shift
+"$@" </dev/null 3<&- &
+program=$!
+( cat <&3 >/dev/null; rm -rf "$dir"; kill -s KILL -- -$$ ) >/dev/null 2>&1 &
+guard=$!
+wait $program
+status=$?
+kill -s KILL $guard
+exit $status`;
+
+interface Run {
+  readonly group: Group;
+  readonly directory: string;
+  readonly output: string;
+  ended: boolean;
+  units: number;
+}
+
+export function createProcessProver(options: ProcessOptions): Prover {
+  const running = new Set<Cancel>();
+  // Only for programs that name no values: reading the block is no work for the network's thread.
+  let pool: Pool | null = null;
+  const threads = (): Pool => {
+    pool ??= createPool({
+      size: 1,
+      queueMax: options.slots,
+      deadlineMs: options.timeoutMs,
+      data: { stages: [], keys: new Map() },
+    });
+    return pool;
+  };
+  const leave = (): void => {
+    for (const cancel of running) cancel();
+  };
+  process.on("exit", leave);
+  return {
+    system: options.system,
+    slots: options.slots,
+    prove(job: ProveJob, emit: (event: ProveEvent) => void): Cancel {
+      const started = performance.now();
+      const run = startRun(options, job);
+      const end = (event: ProveEvent | null): void => {
+        if (run.ended) return;
+        run.ended = true;
+        running.delete(cancel);
+        clearTimeout(timer);
+        clearInterval(probe);
+        run.group.kill();
+        // Tried again where a process that is being killed still writes.
+        rmSync(run.directory, { recursive: true, force: true, maxRetries: 3 });
+        if (event !== null) emit(event);
+      };
+      const cancel = (): void => end(null);
+      running.add(cancel);
+      const timer = setTimeout(
+        () => end(failure("process.timeout", `no proof within ${options.timeoutMs} ms`, false)),
+        options.timeoutMs,
+      );
+      const probe = setInterval(() => void watch(run, options, emit, end), options.probeMs ?? PROBE_MS);
+      const { child } = run.group;
+      child.on("error", (error) => end(failure("process.start", error.message, false)));
+      child.on("close", (status, signal) => {
+        if (run.ended) return;
+        if (status !== 0) return end(died(status, signal, run.group.complaint()));
+        void readOutput(run.output, options, job).then((output) => {
+          if (!output.ok) return end({ kind: "failed", logical: false, fault: output.fault });
+          const { proof, values } = output.value;
+          const provingMs = performance.now() - started;
+          if (values !== null) return end({ kind: "proved", proof, values, provingMs });
+          threads().run<Uint8Array>({ kind: "values", job }, (computed) => {
+            if (computed.ok) end({ kind: "proved", proof, values: computed.value, provingMs });
+            else end({ kind: "failed", logical: !computed.fault.code.startsWith("verifier."), fault: computed.fault });
+          });
+        });
+      });
+      return cancel;
+    },
+    async close() {
+      process.off("exit", leave);
+      leave();
+      await pool?.close();
+    },
+  };
+}
+
+function failure(code: string, message: string, logical: boolean): ProveEvent {
+  return { kind: "failed", logical, fault: { code, message } };
+}
+
+/** A status of its own is the program's verdict on the input; a signal, or no such program, is this machine's doing. */
+function died(status: number | null, signal: string | null, complaint: string): ProveEvent {
+  const suffix = complaint === "" ? "" : `: ${complaint}`;
+  if (status === 126 || status === 127)
+    return failure("process.start", `the program cannot be started${suffix}`, false);
+  if (status === null || status > 128) {
+    const number = status === null ? signal : status - 128;
+    return failure("process.killed", `the program was killed by signal ${number}${suffix}`, false);
+  }
+  return failure("process.failed", `the program ended with status ${status}${suffix}`, true);
+}
+
+function hex(bytes: Uint8Array): string {
+  return `0x${Buffer.from(bytes).toString("hex")}`;
+}
+
+function startRun(options: ProcessOptions, job: ProveJob): Run {
+  const directory = mkdtempSync(join(tmpdir(), "proofmesh-prover-"));
+  const [input, output] = [join(directory, "input.json"), join(directory, "output.json")];
+  const { id, attempt, system, key, shards } = job;
+  const task = { chain: id.chain, height: id.height, block: id.block, hash: id.hash, stage: id.stage, index: id.index };
+  const bytes = { payload: hex(job.payload), before: hex(job.before), inputs: job.inputs.map(hex) };
+  writeFileSync(input, JSON.stringify({ block: id.height, task, attempt, system, key, shards, ...bytes }));
+  const program = [options.command, ...(options.args ?? []), "--input-path", input, "--output-path", output];
+  const group = startGroup({
+    command: "/bin/sh",
+    args: ["-c", GUARD, "sh", directory, ...program],
+    ...(options.directory === undefined ? {} : { directory: options.directory }),
+    ...(options.environment === undefined ? {} : { environment: options.environment }),
+  });
+  // What it prints is its own affair, but a full pipe would stop it.
+  group.child.stdout?.resume();
+  return { group, directory, output, ended: false, units: 0 };
+}
+
+async function watch(
+  run: Run,
+  options: ProcessOptions,
+  emit: (event: ProveEvent) => void,
+  end: (event: ProveEvent) => void,
+): Promise<void> {
+  const written = await stat(run.output).then(
+    ({ size }) => size,
+    () => 0,
+  );
+  const bytesMax = options.outputBytesMax ?? OUTPUT_BYTES_MAX;
+  if (written > bytesMax) return end(failure("process.output", `over ${bytesMax} bytes of output`, false));
+  // Elsewhere than on Linux a program that still runs is all the sign there is.
+  const units = process.platform === "linux" ? await cpuTicks(run.group.child.pid ?? 0) : run.units + 1;
+  if (run.ended || units <= run.units) return;
+  run.units = units;
+  emit({ kind: "progress", units });
+}
+
+/** Clock ticks of CPU that a process group has used, by proc(5). */
+async function cpuTicks(group: number): Promise<number> {
+  const entries = await readdir("/proc").catch(() => []);
+  const ticks = await Promise.all(
+    entries
+      .filter((name) => /^\d+$/.test(name))
+      .map(async (name) => {
+        const text = await readFile(`/proc/${name}/stat`, "latin1").catch(() => "");
+        // The command in parentheses may hold anything; the fields after it are state, parent, group, ...
+        const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+        if (fields[2] !== String(group)) return 0;
+        return [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field] ?? 0), 0);
+      }),
+  );
+  return ticks.reduce((sum, some) => sum + some, 0);
+}
+
+interface Output {
+  readonly proof: Uint8Array;
+  readonly values: Uint8Array | null;
+}
+
+async function readOutput(path: string, options: ProcessOptions, job: ProveJob): Promise<Result<Output>> {
+  const bytesMax = options.outputBytesMax ?? OUTPUT_BYTES_MAX;
+  const text = await readLimited(path, bytesMax);
+  if (text === null) return malformed(`no output of at most ${bytesMax} bytes`);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return malformed("the output is no JSON");
+  }
+  const { block, proof, values } = (typeof json === "object" && json !== null ? json : {}) as Record<string, unknown>;
+  if (block !== job.id.height) return malformed(`the output is about block ${String(block)}, not ${job.id.height}`);
+  const proofBytes = bytesOf(proof);
+  if (proofBytes === null) return malformed("the output's proof is neither hex nor base64");
+  if (values === undefined) return { ok: true, value: { proof: proofBytes, values: null } };
+  const valueBytes = bytesOf(values);
+  if (valueBytes === null) return malformed("the output's values are neither hex nor base64");
+  return { ok: true, value: { proof: proofBytes, values: valueBytes } };
+}
+
+function malformed(message: string): { readonly ok: false; readonly fault: Fault } {
+  return { ok: false, fault: { code: "process.output", message } };
+}
+
+async function readLimited(path: string, bytesMax: number): Promise<string | null> {
+  const file = await open(path).catch(() => null);
+  if (file === null) return null;
+  try {
+    const { size } = await file.stat();
+    return size > bytesMax ? null : await file.readFile("utf8");
+  } finally {
+    await file.close();
+  }
+}
+
+function bytesOf(text: unknown): Uint8Array | null {
+  if (typeof text !== "string" || text === "") return null;
+  if (text.startsWith("0x")) {
+    return /^0x([0-9a-fA-F]{2})+$/.test(text) ? new Uint8Array(Buffer.from(text.slice(2), "hex")) : null;
+  }
+  if (/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return new Uint8Array(Buffer.from(text, "base64"));
+  return null;
+}

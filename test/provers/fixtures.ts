@@ -1,0 +1,102 @@
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { type EncodedBlock, payloadOf } from "../../src/protocol/ethereum.ts";
+import { artefactHash, blockId, type Hash, ZERO_HASH } from "../../src/protocol/ids.ts";
+import type { Clock, Done, PrepareJob, ProveEvent, ProveJob, Prover, Result } from "../../src/ports.ts";
+
+export const KEYS_DIR: string = join(import.meta.dirname, "../../config/keys");
+const BLOCKS = join(import.meta.dirname, "../vectors/blocks");
+
+export const VKEY: Uint8Array = new Uint8Array(readFileSync(join(KEYS_DIR, "shard.vkey.json")));
+export const VKEY_HASH: Hash = artefactHash(VKEY);
+
+export function rpcBlock(name: string): Record<string, unknown> {
+  return JSON.parse(readFileSync(join(BLOCKS, `${name}.json`), "utf8")) as Record<string, unknown>;
+}
+
+export function block(name: string): EncodedBlock {
+  const result = payloadOf(rpcBlock(name));
+  if (!result.ok) throw new Error(result.fault.message);
+  return result.value;
+}
+
+/** Four legacy transactions: small enough to prove in a test. */
+export const SMALL: EncodedBlock = block("mainnet-2000004");
+export const SMALL_SHARDS = 2;
+
+export function prepareJob(of: EncodedBlock, shards: number, changes: Partial<PrepareJob> = {}): PrepareJob {
+  const { height, hash, parent, items, payload } = of;
+  const id = blockId(ZERO_HASH, 1, hash);
+  return { chain: 1, height, block: id, hash, parent, items, payload, before: null, shards, ...changes };
+}
+
+export function proveJob(of: EncodedBlock, before: Uint8Array, changes: Partial<ProveJob> = {}): ProveJob {
+  const { height, hash, payload } = of;
+  const id = { chain: 1, height, block: blockId(ZERO_HASH, 1, hash), hash, stage: "shard", index: 0 };
+  const rest = { payload, before, shards: SMALL_SHARDS, inputs: [] };
+  return { id, attempt: 0, system: "groth16-shard", key: VKEY_HASH, ...rest, ...changes };
+}
+
+export function outcome<T>(start: (done: Done<T>) => unknown): Promise<Result<T>> {
+  return new Promise((resolve) => {
+    start(resolve);
+  });
+}
+
+export async function value<T>(start: (done: Done<T>) => unknown): Promise<T> {
+  const result = await outcome(start);
+  if (!result.ok) throw new Error(`${result.fault.code}: ${result.fault.message}`);
+  return result.value;
+}
+
+/** All events of a job, up to its last. */
+export function run(prover: Prover, job: ProveJob): Promise<readonly ProveEvent[]> {
+  return new Promise((resolve) => {
+    const events: ProveEvent[] = [];
+    prover.prove(job, (event) => {
+      events.push(event);
+      if (event.kind !== "progress") resolve(events);
+    });
+  });
+}
+
+export async function last(prover: Prover, job: ProveJob): Promise<ProveEvent> {
+  const event = (await run(prover, job)).at(-1);
+  if (event === undefined) throw new Error("no event");
+  return event;
+}
+
+export const CLOCK: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  after(delayMs, later) {
+    const timer = setTimeout(later, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Processes that this one started, and what they started, by proc(5). */
+export function descendants(): readonly number[] {
+  const parents = new Map<number, number>();
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const text = readFileSync(`/proc/${name}/stat`, "latin1");
+      const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+      if (fields[0] !== "Z") parents.set(Number(name), Number(fields[1]));
+    } catch {
+      // It ended between the two reads.
+    }
+  }
+  const found = new Set([process.pid]);
+  for (let grew = true; grew; ) {
+    grew = false;
+    for (const [child, parent] of parents) {
+      if (!found.has(parent) || found.has(child)) continue;
+      found.add(child);
+      grew = true;
+    }
+  }
+  found.delete(process.pid);
+  return [...found];
+}

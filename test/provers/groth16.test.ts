@@ -1,0 +1,236 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bn254 } from "@noble/curves/bn254.js";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { ProveJob, Verifier, VerifyJob } from "../../src/ports.ts";
+import { createBatchProver } from "../../src/provers/groth16/batch.ts";
+import { createGroth16Prover } from "../../src/provers/groth16/prover.ts";
+import { PROOF_BYTES, readVerifyingKey, verifyBatch, verifyOne } from "../../src/provers/groth16/verify.ts";
+import { FIELD_ORDER } from "../../src/provers/poseidon.ts";
+import { decodeValues, encodeElement, encodeValues, fold } from "../../src/provers/statement.ts";
+import { createVerifier } from "../../src/provers/verifier.ts";
+import type { Prepared } from "../../src/provers/worker.ts";
+import { proverSuite } from "../compliance/prover.ts";
+import * as fixtures from "./fixtures.ts";
+
+const { KEYS_DIR, SMALL, SMALL_SHARDS, VKEY, VKEY_HASH } = fixtures;
+
+const STAGES = [
+  { name: "shard", system: "groth16-shard" },
+  { name: "block", system: "groth16-batch", aggregates: "shard" },
+];
+const key = readVerifyingKey(VKEY);
+const make = () => createGroth16Prover({ slots: 1, keysDir: KEYS_DIR, timeoutMs: 30_000 });
+const makeBatch = () => createBatchProver({ slots: 1, timeoutMs: 30_000 });
+
+let verifier: Verifier;
+let before: Uint8Array;
+let parts: readonly Uint8Array[] = [];
+let whole: Uint8Array;
+const proofs: Uint8Array[] = [];
+
+const shardJob = (index: number): ProveJob => {
+  const job = fixtures.proveJob(SMALL, before);
+  return { ...job, id: { ...job.id, index } };
+};
+const batchJob = (): ProveJob => {
+  const job = fixtures.proveJob(SMALL, before, { system: "groth16-batch", inputs: proofs });
+  return { ...job, id: { ...job.id, stage: "block" } };
+};
+
+beforeAll(async () => {
+  verifier = createVerifier({ stages: STAGES, keys: new Map([[VKEY_HASH, VKEY]]) });
+  const prepared = await fixtures.value<Prepared>((done) =>
+    verifier.prepare(fixtures.prepareJob(SMALL, SMALL_SHARDS), done),
+  );
+  before = prepared.before;
+  parts = prepared.values["shard"] ?? [];
+  whole = prepared.values["block"]?.[0] ?? new Uint8Array(0);
+  const prover = make();
+  for (let index = 0; index < SMALL_SHARDS; index++) {
+    const event = await fixtures.last(prover, shardJob(index));
+    if (event.kind !== "proved") throw new Error(JSON.stringify(event));
+    expect(event.values).toEqual(parts[index]);
+    proofs.push(event.proof);
+  }
+  await prover.close();
+}, 30_000);
+
+afterAll(() => verifier.close());
+
+const part = (index: number): Uint8Array => parts[index] ?? new Uint8Array(0);
+const proof = (index: number): Uint8Array => proofs[index] ?? new Uint8Array(0);
+const joined = (...some: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(some));
+const flipped = (bytes: Uint8Array, at: number, mask = 1): Uint8Array =>
+  bytes.map((byte, i) => (i === at ? byte ^ mask : byte));
+
+proverSuite("groth16-shard", {
+  make,
+  makeSlow: make,
+  job: () => shardJob(0),
+  verifier: () => verifier,
+  verifyJob: (job, bytes): VerifyJob => {
+    return { system: job.system, key: VKEY_HASH, values: part(job.id.index), parts: [], proof: bytes };
+  },
+  processes: fixtures.descendants,
+});
+
+proverSuite("groth16-batch", {
+  make: makeBatch,
+  makeSlow: makeBatch,
+  job: batchJob,
+  verifier: () => verifier,
+  verifyJob: (job, bytes): VerifyJob => {
+    return { system: job.system, key: VKEY_HASH, values: whole, parts, proof: bytes };
+  },
+  processes: fixtures.descendants,
+  instant: true,
+});
+
+/** A point of the twist outside the subgroup: nearly every point is, for the cofactor has 254 bits. */
+function strayPoint(): Uint8Array {
+  const { Fp2 } = bn254.fields;
+  const b = Fp2.div(Fp2.fromBigTuple([3n, 0n]), Fp2.fromBigTuple([9n, 1n]));
+  for (let i = 1n; ; i++) {
+    const x = Fp2.fromBigTuple([i, 0n]);
+    const square = Fp2.add(Fp2.mul(Fp2.sqr(x), x), b);
+    if (Fp2.eql(Fp2.pow(square, (Fp2.ORDER - 1n) / 2n), Fp2.ONE)) {
+      const y = Fp2.sqrt(square);
+      // On the curve: only the subgroup is wrong with it.
+      expect(Fp2.eql(Fp2.sqr(y), square)).toBe(true);
+      return joined(...[x.c1, x.c0, y.c1, y.c0].map(encodeElement));
+    }
+  }
+}
+
+describe("a Groth16 proof", () => {
+  it("holds for its own values", () => {
+    expect(verifyOne(key, part(0), proof(0))).toEqual({ valid: true });
+    expect(verifyOne(key, part(1), proof(1))).toEqual({ valid: true });
+  });
+
+  it("does not hold with any byte changed", () => {
+    // One byte high, middle and low in each of the eight coordinates.
+    for (let coordinate = 0; coordinate < 8; coordinate++) {
+      for (const at of [0, 13, 31]) {
+        const verdict = verifyOne(key, part(0), flipped(proof(0), coordinate * 32 + at));
+        expect(verdict.valid, `byte ${at} of coordinate ${coordinate}`).toBe(false);
+      }
+    }
+  });
+
+  it("does not hold for another shard, another block's context or any value changed", () => {
+    expect(verifyOne(key, part(1), proof(0))).toEqual({ valid: false, code: "proof.equation" });
+    for (let value = 0; value < 5; value++) {
+      const verdict = verifyOne(key, flipped(part(0), value * 32 + 31), proof(0));
+      expect(verdict, `value ${value}`).toEqual({ valid: false, code: "proof.equation" });
+    }
+  });
+
+  it("proof.length: has exactly its bytes", () => {
+    for (const bytes of [new Uint8Array(0), proof(0).subarray(1), joined(proof(0), new Uint8Array(1))]) {
+      expect(verifyOne(key, part(0), bytes)).toEqual({ valid: false, code: "proof.length" });
+    }
+    expect(verifyOne(key, part(0).subarray(32), proof(0))).toEqual({ valid: false, code: "proof.length" });
+  });
+
+  it("proof.not-canonical: has one encoding only", () => {
+    const values = decodeValues(part(0));
+    if (values === null) throw new Error("values");
+    const aliased = joined(part(0).subarray(0, 96), encodeElement(values.count + FIELD_ORDER), part(0).subarray(128));
+    expect(verifyOne(key, aliased, proof(0))).toEqual({ valid: false, code: "proof.not-canonical" });
+    const huge = joined(new Uint8Array(32).fill(0xff), proof(0).subarray(32));
+    expect(verifyOne(key, part(0), huge)).toEqual({ valid: false, code: "proof.not-canonical" });
+  });
+
+  it("proof.not-on-curve: has no point at infinity, none off the curve and none outside the subgroup", () => {
+    const bad = { valid: false, code: "proof.not-on-curve" };
+    const points = [
+      [0, 64],
+      [64, 192],
+      [192, 256],
+    ] as const;
+    for (const [from, to] of points) {
+      expect(verifyOne(key, part(0), proof(0).slice().fill(0, from, to))).toEqual(bad);
+      expect(verifyOne(key, part(0), flipped(proof(0), to - 1))).toEqual(bad);
+    }
+    expect(verifyOne(key, part(0), joined(proof(0).subarray(0, 64), strayPoint(), proof(0).subarray(192)))).toEqual(
+      bad,
+    );
+  });
+
+  it("is found equal in value whoever computes the fold", () => {
+    const values = decodeValues(part(1));
+    expect(values === null ? null : encodeValues(values)).toEqual(part(1));
+    expect(decodeValues(part(0))?.after).toBe(values?.before);
+    expect(fold(5n, []).after).toBe(5n);
+  });
+});
+
+describe("an aggregation", () => {
+  it("holds when every part does", () => {
+    expect(verifyBatch(key, whole, parts, joined(...proofs))).toEqual({ valid: true });
+  });
+
+  it("proof.equation: does not hold with one bad part, or with parts in another order", () => {
+    const bad = { valid: false, code: "proof.equation" };
+    expect(verifyBatch(key, whole, parts, joined(proof(0), proof(0)))).toEqual(bad);
+    expect(verifyBatch(key, whole, parts, joined(proof(1), proof(0)))).toEqual(bad);
+  });
+
+  it("proof.chain: does not hold with a gap, other ends or other sums", () => {
+    const bad = { valid: false, code: "proof.chain" };
+    const both = joined(...proofs);
+    expect(verifyBatch(key, whole, [part(1), part(0)], both)).toEqual(bad);
+    expect(verifyBatch(key, whole, [part(0), part(0)], both)).toEqual(bad);
+    for (let value = 0; value < 4; value++) {
+      expect(verifyBatch(key, flipped(whole, value * 32 + 31), parts, both), `value ${value}`).toEqual(bad);
+    }
+  });
+
+  it("proof.length: has a proof for every part", () => {
+    const bad = { valid: false, code: "proof.length" };
+    expect(verifyBatch(key, whole, parts, proof(0))).toEqual(bad);
+    expect(verifyBatch(key, whole, [], new Uint8Array(0))).toEqual(bad);
+    expect(joined(...proofs).length).toBe(SMALL_SHARDS * PROOF_BYTES);
+  });
+
+  it("batch.inputs: is not made of anything but the shards' proofs", async () => {
+    const prover = makeBatch();
+    const event = await fixtures.last(prover, { ...batchJob(), inputs: [proof(0)] });
+    expect(event).toMatchObject({ kind: "failed", logical: true, fault: { code: "batch.inputs" } });
+    await prover.close();
+  });
+});
+
+describe("the Groth16 prover", () => {
+  it("groth16.killed: reports a killed program as the machine's failure, and a bad input as logical", async () => {
+    const known = fixtures.descendants();
+    const prover = make();
+    const first = fixtures.last(prover, shardJob(0));
+    const [child] = fixtures.descendants().filter((id) => !known.includes(id));
+    if (child === undefined) throw new Error("no program");
+    process.kill(child, "SIGKILL");
+    expect(await first).toMatchObject({ kind: "failed", logical: false, fault: { code: "groth16.killed" } });
+    // The next program answers; a fault is the quickest answer there is.
+    const job = { ...shardJob(0), payload: Uint8Array.of(1, 2, 3) };
+    expect(await fixtures.last(prover, job)).toMatchObject({ logical: true, fault: { code: "payload.malformed" } });
+    await prover.close();
+  }, 20_000);
+
+  it("groth16.timeout: gives a proof up that takes too long", async () => {
+    const known = fixtures.descendants();
+    const prover = createGroth16Prover({ slots: 1, keysDir: KEYS_DIR, timeoutMs: 50 });
+    const event = await fixtures.last(prover, shardJob(0));
+    expect(event).toMatchObject({ kind: "failed", logical: false, fault: { code: "groth16.timeout" } });
+    await vi.waitFor(() => expect(fixtures.descendants().filter((id) => !known.includes(id))).toEqual([]));
+    await prover.close();
+  });
+
+  it("does not start without its keys", () => {
+    const empty = mkdtempSync(join(tmpdir(), "proofmesh-test-"));
+    expect(() => createGroth16Prover({ slots: 1, keysDir: empty, timeoutMs: 1 })).toThrow("shard.wasm");
+    rmSync(empty, { recursive: true });
+  });
+});

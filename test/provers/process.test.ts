@@ -1,0 +1,178 @@
+import { spawn } from "node:child_process";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { ProveEvent, ProveJob, Prover } from "../../src/ports.ts";
+import { createMockVerifier, mockProof } from "../../src/provers/mock.ts";
+import { createProcessProver, type ProcessOptions } from "../../src/provers/process.ts";
+import { encodeElement, jobValues } from "../../src/provers/statement.ts";
+import { proverSuite } from "../compliance/prover.ts";
+import * as fixtures from "./fixtures.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "proofmesh-test-"));
+const verifier = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0, stages: [] });
+
+const job = (changes: Partial<ProveJob> = {}): ProveJob =>
+  fixtures.proveJob(fixtures.SMALL, encodeElement(5n), { system: "mock", ...changes });
+const values = ((): Uint8Array => {
+  const result = jobValues(job());
+  if (!result.ok) throw new Error(result.fault.message);
+  return result.value;
+})();
+const hex = (bytes: Uint8Array): string => `0x${Buffer.from(bytes).toString("hex")}`;
+const OUTPUT = JSON.stringify({ block: fixtures.SMALL.height, proof: hex(mockProof(values)), prover: "test" });
+
+/** A prover in a shell: $2 is the input, $4 the output. */
+function script(name: string, text: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, `#!/bin/sh\n${text}\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+function make(text: string, changes: Partial<ProcessOptions> = {}): Prover {
+  const command = script(`prover-${Math.abs(Buffer.from(text).reduce((sum, byte) => (sum * 31 + byte) | 0, 7))}`, text);
+  return createProcessProver({ system: "mock", slots: 1, command, timeoutMs: 5000, probeMs: 20, ...changes });
+}
+
+async function failure(prover: Prover): Promise<Extract<ProveEvent, { kind: "failed" }>> {
+  const event = await fixtures.last(prover, job());
+  await prover.close();
+  if (event.kind !== "failed") throw new Error(event.kind);
+  return event;
+}
+
+const leftovers = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("proofmesh-prover-"));
+
+let before: string[] = [];
+beforeAll(() => {
+  before = leftovers();
+});
+afterAll(async () => {
+  await verifier.close();
+  rmSync(directory, { recursive: true });
+});
+
+proverSuite("process", {
+  make: () => make(`printf '%s' '${OUTPUT}' > "$4"`),
+  // Its work is a child of its own, and a child of that.
+  makeSlow: () => make(`(while :; do :; done) & sh -c 'sleep 60; true'`),
+  job,
+  verifier: () => verifier,
+  verifyJob: ({ system, key }, proof) => ({ system, key, values, parts: [], proof }),
+  processes: fixtures.descendants,
+});
+
+describe("a prover that is a program", () => {
+  it("gets the whole job as JSON, and its own arguments, directory and environment", async () => {
+    const kept = join(directory, "kept.json");
+    const prover = make(`[ "$1" = "-x" ] && shift; pwd >&2; cp "$2" "$KEPT"; printf '%s' '${OUTPUT}' > "$4"`, {
+      args: ["-x"],
+      directory,
+      environment: { KEPT: kept },
+    });
+    const task = job({ inputs: [] });
+    expect(await fixtures.last(prover, task)).toMatchObject({ kind: "proved" });
+    await prover.close();
+    const input = JSON.parse(readFileSync(kept, "utf8")) as Record<string, unknown>;
+    expect(input).toMatchObject({
+      block: task.id.height,
+      task: { ...task.id },
+      attempt: 0,
+      system: "mock",
+      payload: hex(task.payload),
+      before: hex(task.before),
+      shards: task.shards,
+      inputs: [],
+    });
+  });
+
+  it("may name values of its own, in base64 as well", async () => {
+    const named = { block: fixtures.SMALL.height, proof: "AQID", prover: "test", values: "BAUG" };
+    const prover = make(`printf '%s' '${JSON.stringify(named)}' > "$4"`);
+    const event = await fixtures.last(prover, job());
+    expect(event).toMatchObject({ proof: Uint8Array.of(1, 2, 3), values: Uint8Array.of(4, 5, 6) });
+    await prover.close();
+  });
+
+  it("shows progress while it uses its processor", async () => {
+    const prover = make(`i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; printf '%s' '${OUTPUT}' > "$4"`);
+    const events = await fixtures.run(prover, job());
+    expect(events.filter(({ kind }) => kind === "progress").length).toBeGreaterThan(1);
+    await prover.close();
+  });
+
+  it("shows no progress while it sleeps", async () => {
+    const prover = make(`sleep 0.5; printf '%s' '${OUTPUT}' > "$4"`);
+    const events = await fixtures.run(prover, job());
+    expect(events.filter(({ kind }) => kind === "progress").length).toBeLessThan(3);
+    await prover.close();
+  });
+
+  it("process.failed: its status is a verdict on the input, told with its last words", async () => {
+    const event = await failure(make(`echo "no such opcode" >&2; exit 3`));
+    expect(event).toMatchObject({ logical: true, fault: { code: "process.failed" } });
+    expect(event.fault.message).toContain("no such opcode");
+  });
+
+  it("process.start: a program that is not there is the machine's failure", async () => {
+    const options = { system: "mock", slots: 1, timeoutMs: 5000 };
+    const missing = await failure(createProcessProver({ ...options, command: join(directory, "missing") }));
+    expect(missing).toMatchObject({ logical: false, fault: { code: "process.start" } });
+    const nowhere = await failure(createProcessProver({ ...options, command: "true", directory: "/no/such/place" }));
+    expect(nowhere).toMatchObject({ logical: false, fault: { code: "process.start" } });
+  });
+
+  it("process.killed: a killed program is the machine's failure", async () => {
+    const event = await failure(make("kill -9 $$"));
+    expect(event).toMatchObject({ logical: false, fault: { code: "process.killed" } });
+  });
+
+  it("process.timeout: is not waited for without end", async () => {
+    const event = await failure(make("sleep 60", { timeoutMs: 100 }));
+    expect(event).toMatchObject({ logical: false, fault: { code: "process.timeout" } });
+  });
+
+  it("process.output: what it writes has a form and a size", async () => {
+    const outputs = [
+      "true",
+      `echo '{' > "$4"`,
+      `echo 'null' > "$4"`,
+      `echo '{"block":1,"proof":"0x00"}' > "$4"`,
+      `echo '{"block":${fixtures.SMALL.height},"proof":"0x0"}' > "$4"`,
+      `echo '{"block":${fixtures.SMALL.height},"proof":7}' > "$4"`,
+      `head -c 3000 /dev/zero > "$4"`,
+      `while :; do head -c 3000 /dev/zero >> "$4"; sleep 0.01; done`,
+    ];
+    for (const text of outputs) {
+      const event = await failure(make(text, { outputBytesMax: 2000 }));
+      expect(event, text).toMatchObject({ logical: false, fault: { code: "process.output" } });
+    }
+  });
+
+  it("dies with the node, even where the node is killed, and leaves no file", async () => {
+    const pids = join(directory, "pids");
+    const command = script("orphan", `echo $$ > ${pids}; sleep 60 & wait`);
+    const root = pathToFileURL(join(import.meta.dirname, "../../src/provers/process.ts")).href;
+    const task = { ...job(), payload: [], before: [] };
+    const parent = join(directory, "parent.ts");
+    writeFileSync(
+      parent,
+      `import { createProcessProver } from "${root}";
+       const prover = createProcessProver({ system: "mock", slots: 1, command: "${command}", timeoutMs: 60000 });
+       prover.prove({ ...${JSON.stringify(task)}, payload: new Uint8Array(0), before: new Uint8Array(0) }, () => {});`,
+    );
+    const node = spawn(process.execPath, [parent], { stdio: "inherit" });
+    await vi.waitFor(() => expect(existsSync(pids) && readFileSync(pids, "utf8").trim() !== "").toBe(true), 10_000);
+    const pid = Number(readFileSync(pids, "utf8"));
+    expect(existsSync(`/proc/${pid}`)).toBe(true);
+    node.kill("SIGKILL");
+    await vi.waitFor(() => expect(existsSync(`/proc/${pid}`)).toBe(false), 5000);
+  }, 20_000);
+
+  it("leaves no file behind, however it ended", async () => {
+    await vi.waitFor(() => expect(leftovers().filter((name) => !before.includes(name))).toEqual([]), 2000);
+  });
+});

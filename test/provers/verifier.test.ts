@@ -1,0 +1,155 @@
+import { poseidon as noblePoseidon } from "@noble/curves/abstract/poseidon.js";
+import { bn254 } from "@noble/curves/bn254.js";
+import { afterAll, describe, expect, it } from "vitest";
+import { ZERO_HASH } from "../../src/protocol/ids.ts";
+import type { PrepareJob, VerifyJob } from "../../src/ports.ts";
+import { createPool } from "../../src/provers/pool.ts";
+import { FIELD_ORDER, POSEIDON, poseidon } from "../../src/provers/poseidon.ts";
+import { beginning, decodeValues, elementOf } from "../../src/provers/statement.ts";
+import { createVerifier } from "../../src/provers/verifier.ts";
+import type { Check, Prepared } from "../../src/provers/worker.ts";
+import { block, outcome, prepareJob, SMALL, value, VKEY, VKEY_HASH } from "./fixtures.ts";
+
+const STAGES = [
+  { name: "shard", system: "groth16-shard" },
+  { name: "block", system: "groth16-batch", aggregates: "shard" },
+  { name: "trial", system: "mock" },
+];
+const KEYS = new Map([[VKEY_HASH, VKEY]]);
+const GOERLI = block("goerli-10536893");
+const verifier = createVerifier({ stages: STAGES, keys: KEYS });
+afterAll(() => verifier.close());
+
+const prepare = (job: PrepareJob): Promise<Prepared> => value<Prepared>((done) => verifier.prepare(job, done));
+const faultOf = async (job: PrepareJob): Promise<string> => {
+  const result = await outcome<Prepared>((done) => verifier.prepare(job, done));
+  return result.ok ? "" : result.fault.code;
+};
+const verifyJob = (changes: Partial<VerifyJob>): VerifyJob => {
+  const empty = { values: new Uint8Array(160), parts: [], proof: new Uint8Array(256) };
+  return { system: "groth16-shard", key: VKEY_HASH, ...empty, ...changes };
+};
+
+describe("Poseidon", () => {
+  it("is the one the circom world uses", () => {
+    const expected = 18821383157269793795438455681495246036402687001665670618754263018637548127333n;
+    expect(poseidon(1n, 2n, 3n, 4n)).toBe(expected);
+  });
+
+  it("agrees with the library's", () => {
+    const library = noblePoseidon({
+      ...POSEIDON,
+      Fp: bn254.fields.Fr,
+      t: 5,
+      roundsFull: 8,
+      roundsPartial: 60,
+      sboxPower: 5,
+    });
+    const inputs = [FIELD_ORDER - 1n, 0n, 1n << 253n, 77n] as const;
+    expect(poseidon(...inputs)).toBe(library([0n, ...inputs])[0]);
+  });
+});
+
+describe("preparing a block", () => {
+  it("derives one chain of values over all shards, from the parent's hash on", async () => {
+    const prepared = await prepare(prepareJob(GOERLI, 9));
+    const shards = (prepared.values["shard"] ?? []).map(decodeValues);
+    const [whole] = (prepared.values["block"] ?? []).map(decodeValues);
+    expect(elementOf(prepared.before)).toBe(beginning(1, GOERLI.parent));
+    expect(shards).toHaveLength(9);
+    expect(prepared.values["trial"]).toHaveLength(9);
+    let at = elementOf(prepared.before);
+    for (const shard of shards) {
+      expect(shard?.before).toBe(at);
+      at = shard?.after ?? null;
+    }
+    expect(at).toBe(elementOf(prepared.after));
+    expect(whole?.after).toBe(at);
+    expect(whole?.count).toBe(72n);
+    expect(shards.reduce((sum, shard) => sum + (shard?.fees ?? 0n), 0n)).toBe(whole?.fees);
+    expect(new Set(shards.map((shard) => shard?.context)).size).toBe(9);
+  });
+
+  it("continues from the block before and leaves empty shards where they are", async () => {
+    const first = await prepare(prepareJob(SMALL, 1));
+    const second = await prepare(prepareJob(SMALL, 6, { before: first.after }));
+    expect(second.before).toEqual(first.after);
+    const shards = (second.values["shard"] ?? []).map(decodeValues);
+    const empty = shards.filter((shard) => shard?.count === 0n);
+    expect(empty).toHaveLength(2);
+    for (const shard of empty) expect(shard?.after).toBe(shard?.before);
+  });
+
+  it("tells what does not fit the announcement", async () => {
+    const job = prepareJob(SMALL, 2);
+    expect(await faultOf({ ...job, hash: GOERLI.hash })).toBe("payload.header-mismatch");
+    expect(await faultOf({ ...job, parent: GOERLI.hash })).toBe("payload.parent-mismatch");
+    expect(await faultOf({ ...job, height: 7 })).toBe("payload.height-mismatch");
+    expect(await faultOf({ ...job, items: 5 })).toBe("payload.items-mismatch");
+    expect(await faultOf({ ...job, payload: new Uint8Array(9) })).toBe("payload.malformed");
+    expect(await faultOf({ ...job, before: new Uint8Array(32).fill(255) })).toBe("prepare.before");
+    expect(await faultOf(prepareJob(GOERLI, 8))).toBe("prepare.shards");
+  });
+});
+
+describe("the verifier", () => {
+  it("verifier.unknown-key and verifier.unknown-system: has no opinion on what it does not know", async () => {
+    const key = await outcome<Check>((done) => verifier.verify(verifyJob({ key: ZERO_HASH }), done));
+    expect(key).toMatchObject({ ok: false, fault: { code: "verifier.unknown-key" } });
+    const system = await outcome<Check>((done) => verifier.verify(verifyJob({ system: "sp1" }), done));
+    expect(system).toMatchObject({ ok: false, fault: { code: "verifier.unknown-system" } });
+  });
+
+  it("finds zeros no proof", async () => {
+    const result = await value<Check>((done) => verifier.verify(verifyJob({}), done));
+    expect(result).toEqual({ valid: false, code: "proof.not-on-curve" });
+  });
+
+  it("does not start with a key that is not what its hash says", () => {
+    expect(() => createVerifier({ stages: [], keys: new Map([[ZERO_HASH, VKEY]]) })).toThrow("another hash");
+  });
+});
+
+describe("the pool of verifiers", () => {
+  const data = { stages: STAGES, keys: KEYS };
+  const heavy = { kind: "prepare", job: prepareJob(GOERLI, 9) } as const;
+  const light = { kind: "verify", job: verifyJob({}) } as const;
+
+  it("verifier.timeout: replaces a worker that overruns and goes on", async () => {
+    const pool = createPool({ size: 1, queueMax: 8, deadlineMs: 1, data });
+    const late = await outcome((done) => pool.run(heavy, done));
+    expect(late).toMatchObject({ ok: false, fault: { code: "verifier.timeout" } });
+    await pool.close();
+  });
+
+  it("verifier.crashed: gives a job up that two workers died of, and serves the next", async () => {
+    const pool = createPool({ size: 1, queueMax: 8, deadlineMs: 8000, data });
+    // No such request: the worker throws.
+    const broken = { kind: "prepare", job: null } as unknown as typeof heavy;
+    const [crashed, next] = await Promise.all([
+      outcome((done) => pool.run(broken, done)),
+      outcome((done) => pool.run(light, done)),
+    ]);
+    expect(crashed).toMatchObject({ ok: false, fault: { code: "verifier.crashed" } });
+    expect(next).toMatchObject({ ok: true });
+    await pool.close();
+  });
+
+  it("verifier.busy: takes no more than it can hold", async () => {
+    const pool = createPool({ size: 1, queueMax: 2, deadlineMs: 8000, data });
+    const results = await Promise.all([1, 2, 3, 4].map(() => outcome((done) => pool.run(light, done))));
+    expect(results.map((result) => (result.ok ? "" : result.fault.code))).toEqual(["", "", "", "verifier.busy"]);
+    await pool.close();
+  });
+
+  it("does not answer a job that was cancelled, nor after close", async () => {
+    const pool = createPool({ size: 1, queueMax: 8, deadlineMs: 8000, data });
+    const answers: string[] = [];
+    pool.run(light, () => answers.push("running"))();
+    pool.run(light, () => answers.push("waiting"))();
+    await outcome((done) => pool.run(light, done));
+    pool.run(light, () => answers.push("after close"));
+    await pool.close();
+    expect(answers).toEqual([]);
+  });
+});
