@@ -81,7 +81,9 @@ export interface StoredCertificate {
 
 /** What can be rebuilt from peers: batches of all feeds, and certificates. Every value is checksummed. */
 export interface Store {
-  load(done: Done<{ readonly batches: readonly StoredBatch[]; readonly certificates: readonly StoredCertificate[] }>): void;
+  load(
+    done: Done<{ readonly batches: readonly StoredBatch[]; readonly certificates: readonly StoredCertificate[] }>,
+  ): void;
   write(change: StoreChange, done: Done<void>): void;
   /** Certificates of a chain from a height on, in order of height. */
   certificates(chain: number, fromHeight: number, countMax: number, done: Done<readonly StoredCertificate[]>): void;
@@ -113,7 +115,14 @@ export interface Transport {
   publish(bytes: Uint8Array): void;
   peers(): readonly Key[];
   /** Answers with whole frames; at most `bytesMax` of them together. Cut off after `timeoutMs`. */
-  request(peer: Key, request: Request, body: Uint8Array, bytesMax: number, timeoutMs: number, done: Done<readonly Uint8Array[]>): Cancel;
+  request(
+    peer: Key,
+    request: Request,
+    body: Uint8Array,
+    bytesMax: number,
+    timeoutMs: number,
+    done: Done<readonly Uint8Array[]>,
+  ): Cancel;
   /** Fetches an artefact from a peer into the artefact store, checking its hash while it arrives. */
   fetch(peer: Key, hash: Hash, bytesMax: number, timeoutMs: number, done: Done<void>): Cancel;
 }
@@ -237,7 +246,10 @@ export interface Verifier {
   /** The payload must be the block's: a payload that does not hash to the block is the fault `payload.*`. */
   prepare(job: PrepareJob, done: Done<Preparation & { readonly before: Uint8Array }>): Cancel;
   /** `{ valid: false }` is objective: anyone else would find the same. `code` says why. */
-  verify(job: VerifyJob, done: Done<{ readonly valid: true } | { readonly valid: false; readonly code: string }>): Cancel;
+  verify(
+    job: VerifyJob,
+    done: Done<{ readonly valid: true } | { readonly valid: false; readonly code: string }>,
+  ): Cancel;
   close(): Promise<void>;
 }
 

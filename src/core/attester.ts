@@ -9,13 +9,13 @@
  * timeout: never after our own attest for it, never when we know a valid proof.
  * complete, reject: objective, no lock.
  */
-import type { Hash } from "../protocol/ids.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
 import { equalBytes } from "../protocol/messages.ts";
 import { contradictsSource } from "./blocks.ts";
 import { assignedTo, contentOf, creditOf, openAttempt, where } from "./collector.ts";
 import { contentHash } from "../protocol/certificate.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
-import { overdue } from "./reclaim.ts";
+import { claimWindowMs, overdue } from "./reclaim.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import { type Attempt, attemptOf, type Block, type Proof, report, type State, say, type Task } from "./state.ts";
 
@@ -43,7 +43,7 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     attempt.progressMs = state.nowMs;
   }
   if (!maySign(state) || attempt.own.granted !== null || attempt.own.timedOut || owner !== claimant) return;
-  if (openClaimsOf(state, owner) >= capacityOf(state, owner)) {
+  if (isFull(state, openClaims(state), owner)) {
     refuse(state, task, owner, "claim.capacity");
     return;
   }
@@ -51,21 +51,30 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
   say(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: owner });
 }
 
-/** Claims of a prover that this node granted and that are still open. */
-function openClaimsOf(state: State, prover: string): number {
-  let open = 0;
+/** Claims that this node granted and whose tasks are not complete, by prover. */
+function openClaims(state: State): ReadonlyMap<Key, number> {
+  const open = new Map<Key, number>();
   for (const block of state.blocks.values()) {
     if (block.state !== "open") continue;
     for (const task of block.tasks) {
-      if (task.completeMs === null && task.attempts.length > 0 && openAttempt(state, task).own.granted === prover)
-        open++;
+      if (task.completeMs !== null || task.attempts.length === 0) continue;
+      const { granted } = openAttempt(state, task).own;
+      if (granted !== null) open.set(granted, (open.get(granted) ?? 0) + 1);
     }
   }
   return open;
 }
 
-function capacityOf(state: State, prover: string): number {
-  return (state.roster.get(prover)?.slots ?? 1) * state.manifest.json.limits.claimsPerSlotMax;
+function isFull(state: State, open: ReadonlyMap<Key, number>, prover: Key): boolean {
+  const slots = state.roster.get(prover)?.slots ?? 1;
+  return (open.get(prover) ?? 0) >= slots * state.manifest.json.limits.claimsPerSlotMax;
+}
+
+/** An owner that has its hands full is not late while nobody else stands idle: another attempt would gain nothing. */
+function isSaturated(state: State, owner: Key): boolean {
+  const open = openClaims(state);
+  if (!isFull(state, open, owner)) return false;
+  return [...state.roster.values()].every(({ key, benched }) => benched || (open.get(key) ?? 0) > 0);
 }
 
 function considerTimeout(state: State, task: Task, attempt: Attempt): void {
@@ -77,6 +86,11 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
     return;
   }
   if (!maySign(state) || attempt.own.attested !== null || knowsValid(task)) return;
+  if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner)) {
+    attempt.openedMs = state.nowMs;
+    wake(task, state.nowMs + claimWindowMs(state, attempt.number));
+    return;
+  }
   attempt.own.timedOut = true;
   say(state, { ...ref(task), kind: "timeout", attempt: attempt.number, code: over.code });
 }

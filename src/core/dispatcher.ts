@@ -24,7 +24,7 @@ export function settleWork(state: State): void {
   for (const task of state.working) dropIfOver(state, task);
   if (!maySign(state)) return;
   for (const task of claimable(state)) {
-    if (claimsOpen(state) >= state.options.slots * state.manifest.json.limits.claimsPerSlotMax) break;
+    if (state.working.size >= state.options.slots * state.manifest.json.limits.claimsPerSlotMax) break;
     claim(state, task);
   }
   startQueued(state);
@@ -65,12 +65,6 @@ function byPriority(state: State): (a: Task, b: Task) => number {
     openAttempt(state, b).number - openAttempt(state, a).number ||
     b.stage.pathLength - a.stage.pathLength ||
     a.index - b.index;
-}
-
-function claimsOpen(state: State): number {
-  let open = 0;
-  for (const task of state.working) if (task.work !== null && task.work.state !== "done") open++;
-  return open;
 }
 
 function claim(state: State, task: Task): void {

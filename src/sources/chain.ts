@@ -62,6 +62,19 @@ export async function checkChain(options: ChainSourceOptions): Promise<Result<nu
   }
 }
 
+/** The id of the chain that a node serves, for a user who gave only its address. */
+export async function chainIdOf(url: string): Promise<Result<number>> {
+  const rpc = openRpc({ url, timeoutMs: TIMEOUT_MS });
+  try {
+    const answer = await rpc.request("eth_chainId", []);
+    if (!answer.ok) return answer;
+    const found = quantity(answer.value);
+    return found === null ? malformed(url, "its chain id is no number") : { ok: true, value: found };
+  } finally {
+    rpc.close();
+  }
+}
+
 class ChainSource implements Source {
   readonly #options: ChainSourceOptions;
   readonly #closing = new AbortController();
