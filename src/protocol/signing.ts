@@ -3,8 +3,9 @@
  *
  * Ed25519 verifiers disagree on crafted signatures, Node's own even between its versions; a mixed fleet could be split
  * by one message. So: exact lengths, S < L, A and R canonical and not of small order, then the equation, which the
- * native verifier computes (86 us against 1,170 us). What the checks here let through has one answer in every verifier
- * (RFC 8032 §5.1.7; the cases are those of "Taming the many EdDSAs", eprint 2020/1244).
+ * native verifier computes (86 us against 1,170 us). The equation is the one without the cofactor (RFC 8032 §5.1.7): what
+ * the checks let through has one answer in every such verifier, and a verifier that multiplies by the cofactor would
+ * accept more (cases 4 and 5 of "Taming the many EdDSAs", eprint 2020/1244), so none may stand in for it.
  */
 import { concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Hash } from "./ids.ts";
