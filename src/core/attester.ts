@@ -10,7 +10,7 @@
  * complete, reject: objective, no lock.
  */
 import type { Hash, Key } from "../protocol/ids.ts";
-import { equalBytes } from "../protocol/messages.ts";
+import { asCode, equalBytes } from "../protocol/messages.ts";
 import { contradictsSource } from "./blocks.ts";
 import { assignedTo, contentOf, creditOf, openAttempt, where } from "./collector.ts";
 import { contentHash } from "../protocol/certificate.ts";
@@ -149,7 +149,7 @@ export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: 
       proof.validMs = state.nowMs;
       return;
     case "invalid":
-      decideInvalid(state, task, proof, verdict.code);
+      decideInvalid(state, task, proof, asCode(verdict.code));
       return;
     case "unavailable":
       proof.verdict = "unknown";

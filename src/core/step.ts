@@ -8,7 +8,7 @@
 import { type Batch, openVote } from "../protocol/batch.ts";
 import { blockId, type Hash } from "../protocol/ids.ts";
 import { BATCH_ENTRIES_MAX } from "../protocol/limits.ts";
-import { type Entry, MESSAGES } from "../protocol/messages.ts";
+import { asCode, type Entry, MESSAGES } from "../protocol/messages.ts";
 import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { applyVerdict, maySign, settleBarrierVote, settleVotes } from "./attester.ts";
@@ -108,7 +108,7 @@ function apply(state: State, event: Event, equation: Equation): void {
       return withTask(state, event.task, (task) => dispatcher.applyProved(state, task, event.attempt, event.proof));
     case "prove-failed":
       return withTask(state, event.task, (task) =>
-        dispatcher.applyProveFailed(state, task, event.attempt, event.code, event.logical),
+        dispatcher.applyProveFailed(state, task, event.attempt, asCode(event.code), event.logical),
       );
     case "drain":
       dispatcher.releaseAll(state);

@@ -120,6 +120,8 @@ export type Vote = ValueOf<typeof vote>;
 export function encodeEntry(entry: Entry): Uint8Array {
   const fields = MESSAGES[entry.kind].fields;
   const value = encodeShape(fields, entry as unknown as Record<string, unknown>);
+  // Signed, it would be a batch that everybody refuses, our own recovery included: a number lost for good.
+  if (decodeShape(fields, value) === null) throw new RangeError(`a ${entry.kind} that breaks its row`);
   // The table's keys are the schema's; a test compares them, since the compiler cannot.
   const message = create(EntrySchema, { kind: { case: entry.kind, value } } as never);
   return toBinary(EntrySchema, message);
@@ -203,6 +205,12 @@ function decodeField(field: Field, value: unknown): unknown {
 
 /** Names and codes: what a person may meet in a log, so nothing that could hide or break a line. */
 const TEXT = /^[a-z0-9][a-z0-9._-]*$/;
+
+/** A code from outside (an adapter, the operating system) as a message may carry it. */
+export function asCode(text: string): string {
+  const legal = text.toLowerCase().replace(/[^a-z0-9._-]/g, "-").replace(/^[^a-z0-9]+/, "").slice(0, code.charsMax);
+  return legal === "" ? "unnamed" : legal;
+}
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
