@@ -2,8 +2,8 @@
  * A child process in a process group of its own, killed whole.
  *
  * Killing a process alone leaves what it started: a prover's worker would go on computing with nobody to hear of it.
- * The child leads a group, and the group dies on cancel, on timeout, when this process exits, and, by the child's own
- * watch over its standard input, when this process is killed.
+ * The whole group dies on cancel, on timeout and when this process exits. A shell leads it and keeps a guard, which
+ * reads a pipe that ends when this process dies by whatever death: nothing started here outlives the node.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 
@@ -12,6 +12,8 @@ export interface GroupOptions {
   readonly args: readonly string[];
   readonly directory?: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** A directory for the guard to remove when this process dies. */
+  readonly remove?: string;
 }
 
 export interface Group {
@@ -21,6 +23,24 @@ export interface Group {
   /** Kills every process of the group at once. Harmless when none is left. */
   kill(): void;
 }
+
+/**
+ * "$1" is a directory to remove, the rest is the program; its status is passed on. Descriptor 3 is the guard's pipe.
+ * Signals reach the group, whose number is the shell's own. At an orderly end the guard goes first, or it would take
+ * the program's output with it.
+ */
+const GUARD = `exec 4<&0
+directory=$1
+shift
+"$@" <&4 4<&- 3<&- &
+program=$!
+( cat <&3 >/dev/null; [ -z "$directory" ] || rm -rf "$directory"; kill -s KILL -- -$$ ) >/dev/null 2>&1 4<&- &
+guard=$!
+exec 3<&- 4<&-
+wait $program
+status=$?
+kill -s KILL $guard
+exit $status`;
 
 /** Enough for a stack trace and what came before it. */
 const COMPLAINT_BYTES_MAX = 4096;
@@ -35,12 +55,11 @@ function onExit(): void {
   for (const kill of living) kill();
 }
 
-/** Starts a group. Standard input and output are pipes; a command that does not exist is an `error` event. */
+/** Starts a group. Standard input and output are pipes; a command that cannot be started ends with status 126 or 127. */
 export function startGroup(options: GroupOptions): Group {
-  const child = spawn(options.command, options.args, {
+  const child = spawn("/bin/sh", ["-c", GUARD, "sh", options.remove ?? "", options.command, ...options.args], {
     detached: true,
-    stdio: ["pipe", "pipe", "pipe"],
-    windowsHide: true,
+    stdio: ["pipe", "pipe", "pipe", "pipe"],
     ...(options.directory === undefined ? {} : { cwd: options.directory }),
     ...(options.environment === undefined ? {} : { env: { ...process.env, ...options.environment } }),
   });
@@ -57,11 +76,11 @@ export function startGroup(options: GroupOptions): Group {
   if (living.size === 0) process.on("exit", onExit);
   living.add(kill);
   let tail = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     tail = (tail + text).slice(-COMPLAINT_BYTES_MAX);
   });
   // Writing to a child that has died is reported by its exit.
-  child.stdin.on("error", () => {});
+  child.stdin?.on("error", () => {});
   // The group outlives its leader when the leader left children behind.
   child.on("exit", kill);
   child.on("error", kill);

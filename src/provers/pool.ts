@@ -17,13 +17,15 @@ export interface PoolOptions {
 }
 
 export interface Pool {
-  run<T>(request: WorkerRequest, done: Done<T>): Cancel;
+  /** The deadline is the pool's unless the job has one of its own. */
+  run<T>(request: WorkerRequest, done: Done<T>, deadlineMs?: number): Cancel;
   close(): Promise<void>;
 }
 
 interface Job {
   readonly request: WorkerRequest;
   readonly done: Done<unknown>;
+  readonly deadlineMs: number;
   deaths: number;
   cancelled: boolean;
 }
@@ -95,8 +97,8 @@ export function createPool(options: PoolOptions): Pool {
       seat.job = job;
       seat.timer = setTimeout(() => {
         replace(seat);
-        settle(seat, { ok: false, fault: fault("verifier.timeout", `no answer within ${options.deadlineMs} ms`) });
-      }, options.deadlineMs);
+        settle(seat, { ok: false, fault: fault("verifier.timeout", `no answer within ${job.deadlineMs} ms`) });
+      }, job.deadlineMs);
       seat.worker ??= start(seat);
       seat.worker.postMessage(job.request, []);
     }
@@ -108,8 +110,8 @@ export function createPool(options: PoolOptions): Pool {
     seats.push(seat);
   }
   return {
-    run<T>(request: WorkerRequest, done: Done<T>): Cancel {
-      const job: Job = { request, done: done as Done<unknown>, deaths: 0, cancelled: false };
+    run<T>(request: WorkerRequest, done: Done<T>, deadlineMs: number = options.deadlineMs): Cancel {
+      const job: Job = { request, done: done as Done<unknown>, deadlineMs, deaths: 0, cancelled: false };
       if (closed || queue.length >= options.queueMax) {
         const code = closed ? "verifier.closed" : "verifier.busy";
         setImmediate(() => {

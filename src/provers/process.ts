@@ -10,8 +10,7 @@
  * Output: `{ "block": height, "proof": hex with 0x or base64, "prover": name, "values"?: the same }`. A program that
  * names no values proves the shard's own (`statement.ts`).
  *
- * A shell leads the program's process group. It watches its standard input, which ends when this node dies by whatever
- * death, and then kills the group and removes its files: no program of ours outlives the node.
+ * The program gets no standard input. Its files lie in a directory of their own, which goes when the job ends.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { open, readdir, readFile, stat } from "node:fs/promises";
@@ -37,22 +36,6 @@ export interface ProcessOptions {
 /** The largest proofs we know are transparent ones of some 150 KB; in hex they are twice that. */
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 const PROBE_MS = 500;
-
-/**
- * "$1" is the directory to remove, the rest is the program. Its status is passed on. Signals reach the group, whose
- * number is the shell's own. The guard goes first at an orderly end, or it would take the output with it.
- */
-const GUARD = `exec 3<&0
-dir=$1
-shift
-"$@" </dev/null 3<&- &
-program=$!
-( cat <&3 >/dev/null; rm -rf "$dir"; kill -s KILL -- -$$ ) >/dev/null 2>&1 &
-guard=$!
-wait $program
-status=$?
-kill -s KILL $guard
-exit $status`;
 
 interface Run {
   readonly group: Group;
@@ -156,13 +139,14 @@ function startRun(options: ProcessOptions, job: ProveJob): Run {
   const task = { chain: id.chain, height: id.height, block: id.block, hash: id.hash, stage: id.stage, index: id.index };
   const bytes = { payload: hex(job.payload), before: hex(job.before), inputs: job.inputs.map(hex) };
   writeFileSync(input, JSON.stringify({ block: id.height, task, attempt, system, key, shards, ...bytes }));
-  const program = [options.command, ...(options.args ?? []), "--input-path", input, "--output-path", output];
   const group = startGroup({
-    command: "/bin/sh",
-    args: ["-c", GUARD, "sh", directory, ...program],
+    command: options.command,
+    args: [...(options.args ?? []), "--input-path", input, "--output-path", output],
+    remove: directory,
     ...(options.directory === undefined ? {} : { directory: options.directory }),
     ...(options.environment === undefined ? {} : { environment: options.environment }),
   });
+  group.child.stdin?.end();
   // What it prints is its own affair, but a full pipe would stop it.
   group.child.stdout?.resume();
   return { group, directory, output, ended: false, units: 0 };

@@ -1,4 +1,5 @@
 /** The port Verifier: a pool of worker threads, so that no proof and no block holds the network up. */
+import { TRANSACTIONS_MAX } from "../protocol/ethereum.ts";
 import type { Hash } from "../protocol/ids.ts";
 import { artefactHash } from "../protocol/ids.ts";
 import type { Cancel, Done, PrepareJob, Verifier, VerifyJob } from "../ports.ts";
@@ -16,8 +17,10 @@ export interface VerifierOptions {
   readonly queueMax?: number;
 }
 
-/** The largest block takes seconds to read; a proof takes a twentieth of one. */
+/** A proof takes a twentieth of a second, one of the largest aggregation ten. */
 const DEADLINE_MS = 10_000;
+/** Reading a block takes up to 5 ms an item on a busy machine, so blocks have more time the more they hold. */
+const ITEM_MS = 10;
 /** A verifier that is this far behind is better told so than fed. */
 const QUEUE_MAX = 256;
 
@@ -27,14 +30,18 @@ export function createVerifier(options: VerifierOptions): Verifier {
     if (artefactHash(bytes) !== hash) throw new Error(`the verifying key ${hash} has another hash`);
     readVerifyingKey(bytes);
   }
+  const deadlineMs = options.deadlineMs ?? DEADLINE_MS;
   const pool = createPool({
     size: options.size ?? 1,
     queueMax: options.queueMax ?? QUEUE_MAX,
-    deadlineMs: options.deadlineMs ?? DEADLINE_MS,
+    deadlineMs,
     data: { stages: options.stages, keys: options.keys },
   });
   return {
-    prepare: (job: PrepareJob, done: Done<Prepared>): Cancel => pool.run({ kind: "prepare", job }, done),
+    prepare(job: PrepareJob, done: Done<Prepared>): Cancel {
+      const items = Math.min(job.items, TRANSACTIONS_MAX);
+      return pool.run({ kind: "prepare", job }, done, deadlineMs + items * ITEM_MS);
+    },
     verify: (job: VerifyJob, done: Done<Check>): Cancel => pool.run({ kind: "verify", job }, done),
     close: () => pool.close(),
   };

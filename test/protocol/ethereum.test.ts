@@ -15,7 +15,7 @@ import {
 import { listOf, orderedRoot } from "../../src/protocol/rlp.ts";
 import { block, rpcBlock } from "../provers/fixtures.ts";
 
-const NAMES = ["mainnet-2000004", "mainnet-15571241", "goerli-10536893"];
+const NAMES = ["mainnet-2000004", "mainnet-15571241", "goerli-10536893", "anvil-1"];
 
 type Rpc = Record<string, unknown> & { readonly hash: string; readonly parentHash: string; readonly number: string };
 type RpcTransaction = Readonly<Record<string, string | null>>;

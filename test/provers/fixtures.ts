@@ -75,18 +75,28 @@ export const CLOCK: Clock = {
   },
 };
 
-/** Processes that this one started, and what they started, by proc(5). */
+/** Fields of proc(5) after the command: state, parent, ... A dead process waits as a zombie for whoever reaps it. */
+function stat(pid: number | string): readonly string[] | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" ? null : fields;
+  } catch {
+    return null;
+  }
+}
+
+export function alive(pid: number): boolean {
+  return stat(pid) !== null;
+}
+
+/** Processes that this one started, and what they started. */
 export function descendants(): readonly number[] {
   const parents = new Map<number, number>();
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
-    try {
-      const text = readFileSync(`/proc/${name}/stat`, "latin1");
-      const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-      if (fields[0] !== "Z") parents.set(Number(name), Number(fields[1]));
-    } catch {
-      // It ended between the two reads.
-    }
+    const fields = stat(name);
+    if (fields !== null) parents.set(Number(name), Number(fields[1]));
   }
   const found = new Set([process.pid]);
   for (let grew = true; grew; ) {

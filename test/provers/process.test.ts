@@ -167,9 +167,9 @@ describe("a prover that is a program", () => {
     const node = spawn(process.execPath, [parent], { stdio: "inherit" });
     await vi.waitFor(() => expect(existsSync(pids) && readFileSync(pids, "utf8").trim() !== "").toBe(true), 10_000);
     const pid = Number(readFileSync(pids, "utf8"));
-    expect(existsSync(`/proc/${pid}`)).toBe(true);
+    expect(fixtures.alive(pid)).toBe(true);
     node.kill("SIGKILL");
-    await vi.waitFor(() => expect(existsSync(`/proc/${pid}`)).toBe(false), 5000);
+    await vi.waitFor(() => expect(fixtures.alive(pid)).toBe(false), 5000);
   }, 20_000);
 
   it("leaves no file behind, however it ended", async () => {
