@@ -18,7 +18,7 @@ import type {
   Verifier,
   VerifyJob,
 } from "../ports.ts";
-import type { Check, Prepared, StageRow } from "./worker.ts";
+import type { Check, Prepared, StageRow } from "./statement.ts";
 
 export interface MockOptions {
   readonly clock: Clock;

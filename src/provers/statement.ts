@@ -12,7 +12,7 @@
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Item, type PayloadBlock, readPayload, SHARD_ITEMS_MAX, shardRange } from "../protocol/ethereum.ts";
 import { domainDigest, type Hash, u64 } from "../protocol/ids.ts";
-import type { Fault, ProveJob, Result } from "../ports.ts";
+import type { Fault, Preparation, ProveJob, Result } from "../ports.ts";
 import { FIELD_ORDER, poseidon } from "./poseidon.ts";
 
 export const ELEMENT_BYTES = 32;
@@ -43,6 +43,18 @@ export interface Folded {
   readonly whole: Run;
   readonly shards: readonly Run[];
 }
+
+/** A stage of a workflow, as far as its public values go. */
+export interface StageRow {
+  readonly name: string;
+  readonly system: string;
+  /** The stage whose proofs it takes: then it is one task about the whole block. */
+  readonly aggregates?: string;
+}
+
+export type Prepared = Preparation & { readonly before: Uint8Array };
+
+export type Check = { readonly valid: true } | { readonly valid: false; readonly code: string };
 
 /** The four numbers of an item as the circuit takes them. */
 export function itemFields(item: Item): readonly [sender: bigint, recipient: bigint, value: bigint, feeLimit: bigint] {

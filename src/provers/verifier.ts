@@ -5,7 +5,7 @@ import { artefactHash } from "../protocol/ids.ts";
 import type { Cancel, Done, PrepareJob, Verifier, VerifyJob } from "../ports.ts";
 import { readVerifyingKey } from "./groth16/verify.ts";
 import { createPool } from "./pool.ts";
-import type { Check, Prepared, StageRow } from "./worker.ts";
+import type { Check, Prepared, StageRow } from "./statement.ts";
 
 export interface VerifierOptions {
   readonly stages: readonly StageRow[];

@@ -1,18 +1,19 @@
 /** What runs in a worker thread of the pool: reading blocks, folding them, checking proofs. */
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import type { Hash } from "../protocol/ids.ts";
-import type { PrepareJob, Preparation, ProveJob, Result, VerifyJob } from "../ports.ts";
+import type { PrepareJob, ProveJob, Result, VerifyJob } from "../ports.ts";
 import { readVerifyingKey, type Verdict, verifyBatch, type VerifyingKey, verifyOne } from "./groth16/verify.ts";
 import { mockValues, mockVerify } from "./mock.ts";
-import { elementOf, encodeElement, foldBlock, jobValues, valuesOf } from "./statement.ts";
-
-/** A stage of a workflow, as far as its public values go. */
-export interface StageRow {
-  readonly name: string;
-  readonly system: string;
-  /** The stage whose proofs it takes: then it is one task about the whole block. */
-  readonly aggregates?: string;
-}
+import {
+  type Check,
+  elementOf,
+  encodeElement,
+  foldBlock,
+  jobValues,
+  type Prepared,
+  type StageRow,
+  valuesOf,
+} from "./statement.ts";
 
 export interface WorkerData {
   readonly stages: readonly StageRow[];
@@ -26,10 +27,6 @@ export type WorkerRequest =
   | { readonly kind: "values"; readonly job: ProveJob };
 
 export type Answer = Result<unknown>;
-
-export type Prepared = Preparation & { readonly before: Uint8Array };
-
-export type Check = { readonly valid: true } | { readonly valid: false; readonly code: string };
 
 function refuse(
   code: string,

@@ -10,7 +10,7 @@ import { PROOF_BYTES, readVerifyingKey, verifyBatch, verifyOne } from "../../src
 import { FIELD_ORDER } from "../../src/provers/poseidon.ts";
 import { decodeValues, encodeElement, encodeValues, fold } from "../../src/provers/statement.ts";
 import { createVerifier } from "../../src/provers/verifier.ts";
-import type { Prepared } from "../../src/provers/worker.ts";
+import type { Prepared } from "../../src/provers/statement.ts";
 import { proverSuite } from "../compliance/prover.ts";
 import * as fixtures from "./fixtures.ts";
 

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import type { Cancel, Clock, ProveEvent, ProveJob } from "../../src/ports.ts";
 import { createMockProver, createMockVerifier, mockProof, mockValues, mockVerify } from "../../src/provers/mock.ts";
-import type { Prepared } from "../../src/provers/worker.ts";
+import type { Prepared } from "../../src/provers/statement.ts";
 import { proverSuite } from "../compliance/prover.ts";
 import * as fixtures from "./fixtures.ts";
 

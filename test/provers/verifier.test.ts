@@ -7,7 +7,7 @@ import { createPool } from "../../src/provers/pool.ts";
 import { FIELD_ORDER, POSEIDON, poseidon } from "../../src/provers/poseidon.ts";
 import { beginning, decodeValues, elementOf } from "../../src/provers/statement.ts";
 import { createVerifier } from "../../src/provers/verifier.ts";
-import type { Check, Prepared } from "../../src/provers/worker.ts";
+import type { Check, Prepared } from "../../src/provers/statement.ts";
 import { block, outcome, prepareJob, SMALL, value, VKEY, VKEY_HASH } from "./fixtures.ts";
 
 const STAGES = [
