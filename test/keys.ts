@@ -6,7 +6,7 @@ const PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
 
 export function createKeyFrom(seed: Uint8Array): {
   readonly key: string;
-  sign(message: Uint8Array): Uint8Array;
+  readonly sign: (message: Uint8Array) => Uint8Array;
 } {
   const secret = createPrivateKey({ key: Buffer.concat([PREFIX, seed]), format: "der", type: "pkcs8" });
   const key = createPublicKey(secret).export({ format: "der", type: "spki" }).subarray(-32).toString("hex");

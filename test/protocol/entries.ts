@@ -1,6 +1,6 @@
 /** Arbitrary legal entries, made from the message table itself: a new kind or field is covered from its first day. */
 import { bytesToHex } from "@noble/hashes/utils.js";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { type Entry, type Kind, MESSAGES } from "../../src/protocol/messages.ts";
 
 export interface FieldRow {

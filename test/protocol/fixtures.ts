@@ -9,7 +9,7 @@ import { createKeyFrom } from "../keys.ts";
 
 export interface Signer {
   readonly key: Key;
-  sign(message: Uint8Array): Uint8Array;
+  readonly sign: (message: Uint8Array) => Uint8Array;
 }
 
 /** The same keys in every run: a failure has to replay. */

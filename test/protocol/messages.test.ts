@@ -1,5 +1,5 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { asCode, decodeEntry, encodeEntry, type Entry, equalBytes } from "../../src/protocol/messages.ts";
 import { EntrySchema } from "../../src/protocol/wire_pb.js";

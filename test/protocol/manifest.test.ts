@@ -1,0 +1,130 @@
+import { describe, expect, it } from "vitest";
+import { type ManifestJson, manifestSchema, readManifest } from "../../src/protocol/manifest.ts";
+import { describeShapeError } from "../../src/protocol/shape.ts";
+import { hashOf, manifestJson, manifestOf, signerNamed } from "./fixtures.ts";
+
+const keys = ["a", "b", "c", "d"].map((name) => signerNamed(name).key);
+const SMALL_ORDER = "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a";
+
+function linesOf(input: unknown): string[] {
+  const read = readManifest(input);
+  return read.ok ? [] : read.errors.map((error) => describeShapeError(error, "manifest"));
+}
+
+function changed(change: (json: Record<string, never>) => void): unknown {
+  const json = structuredClone(manifestJson(keys)) as unknown as Record<string, never>;
+  change(json);
+  return json;
+}
+
+describe("a manifest", () => {
+  it("reports five mistakes at once, each with its place, what stands there and what is allowed", () => {
+    const json = structuredClone(manifestJson(keys)) as unknown as Record<string, never> & {
+      attesters: { key: string; weight: unknown }[];
+      timing: { heartbeatMs: unknown };
+      chains: { confirmations?: unknown }[];
+    };
+    json.attesters[1] = { key: "ABC", weight: 1.5 };
+    json.timing.heartbeatMs = "500 ms";
+    delete json.chains[0]?.confirmations;
+    Object.assign(json, { atesters: [] });
+    const key = "a public key of 64 lower-case hex digits (canonical, not of small order)";
+    expect(linesOf(json).sort()).toEqual(
+      [
+        `manifest: attesters[1].key is "ABC"; allowed: ${key}`,
+        "manifest: attesters[1].weight is 1.5; allowed: a whole number from 1 to 1000",
+        "manifest: chains[0].confirmations is missing; allowed: a whole number from 0 to 10000",
+        'manifest: timing.heartbeatMs is "500 ms"; allowed: a whole number from 50 to 60000 ms',
+        "manifest: atesters is []; allowed: nothing (the key is unknown)",
+      ].sort(),
+    );
+  });
+
+  it("reports names that lead nowhere, duplicates and times that contradict each other together", () => {
+    const json = manifestJson(keys);
+    const [first, second] = json.workflows["block"]?.stages ?? [];
+    const [attester] = json.attesters;
+    if (first === undefined || second === undefined || attester === undefined) throw new Error("no stages");
+    const wrong: ManifestJson = {
+      ...json,
+      attesters: [...json.attesters, attester],
+      chains: [{ id: 1, start: 1, confirmations: 0, workflow: "blok" }],
+      workflows: {
+        block: {
+          window: 2,
+          stages: [
+            { ...first, tasks: { takes: "aggregate" } },
+            { ...second, key: "other" },
+          ],
+        },
+      },
+      timing: { ...json.timing, claimWindowMsMax: 100, leaseMs: 1999 },
+    };
+    expect(linesOf(wrong)).toEqual([
+      `manifest: attesters[4].key is "${attester.key}"; allowed: a key that is not listed before`,
+      'manifest: chains[0].workflow is "blok"; allowed: one of the workflows block',
+      'manifest: workflows.block.stages[0].tasks.takes is "aggregate"; allowed: nothing: the first stage has no earlier one',
+      'manifest: workflows.block.stages[1].key is "other"; allowed: one of the keys mock',
+      "manifest: timing.claimWindowMsMax is 100; allowed: at least claimWindowMs (500)",
+      "manifest: timing.leaseMs is 1999; allowed: at least four heartbeats (2000)",
+    ]);
+  });
+
+  it("is refused, not thrown at, whatever it is", () => {
+    const absurd: unknown[] = [
+      null,
+      1,
+      "x",
+      [],
+      {},
+      { format: 2 },
+      changed((json) => Object.assign(json, { keys: [] })),
+    ];
+    for (const input of absurd) expect(linesOf(input).length, JSON.stringify(input)).toBeGreaterThan(0);
+    const polluted = JSON.parse(
+      JSON.stringify(manifestJson(keys)).replace('"mock":{"system"', '"__proto__":{},"mock":{"system"'),
+    ) as unknown;
+    const read = readManifest(polluted);
+    expect(read.ok && read.value.network).toBe(manifestOf(keys).network);
+  });
+
+  it("takes no key of small order, whose signatures verifiers disagree about", () => {
+    expect(linesOf(manifestJson([...keys.slice(0, 3), SMALL_ORDER])).length).toBeGreaterThan(0);
+  });
+
+  it("has one id, however the file is laid out", () => {
+    const json = manifestJson(keys);
+    const reversed = Object.fromEntries(Object.entries(json).reverse());
+    const spaced = JSON.parse(JSON.stringify(reversed, null, 4)) as unknown;
+    const read = readManifest(spaced);
+    expect(read.ok && read.value.network).toBe(manifestOf(keys).network);
+    expect(manifestOf(keys, { name: "other" }).network).not.toBe(manifestOf(keys).network);
+    expect(manifestOf([...keys].reverse()).network).not.toBe(manifestOf(keys).network);
+  });
+
+  it("may be read again from the bytes that are served to nodes that join", () => {
+    const manifest = manifestOf(keys);
+    const again = readManifest(JSON.parse(new TextDecoder().decode(manifest.bytes)) as unknown);
+    expect(again).toEqual({ ok: true, value: manifest });
+  });
+
+  it("asks for floor(2n/3)+1 of the weight, so that two quorums share an honest attester", () => {
+    const many = Array.from({ length: 100 }, (_, at) => signerNamed(`q${at}`).key);
+    for (let count = 1; count <= 100; count++) {
+      const { quorum, oneHonest, weight } = manifestOf(many.slice(0, count));
+      const faulty = Math.ceil(weight / 3) - 1;
+      expect(2 * quorum - weight).toBeGreaterThan(faulty);
+      expect(oneHonest).toBe(faulty + 1);
+      // Honest attesters alone must reach a quorum, or one silent attester would stop the network.
+      expect(weight - faulty).toBeGreaterThanOrEqual(quorum);
+    }
+  });
+
+  it("names verifying keys by the hash of their bytes", () => {
+    expect(manifestOf(keys).keyHashes).toEqual(new Map([["mock", hashOf("mock")]]));
+  });
+
+  it("has a schema that editors can use", () => {
+    expect(JSON.parse(JSON.stringify(manifestSchema()))).toMatchObject({ type: "object" });
+  });
+});
