@@ -36,19 +36,20 @@ export function settleVotes(state: State, task: Task): void {
 function considerGrant(state: State, task: Task, attempt: Attempt): void {
   const owner = ownerOfAttempt(state, task, attempt.number);
   // Where our view of the roster is behind, the prover that a quorum granted it to counts as the owner.
-  const claimant = assignedTo(state, attempt) ?? owner;
+  const claimant = attempt.claimant ?? assignedTo(state, attempt) ?? owner;
   if (claimant === null || !attempt.claims.has(claimant)) return;
-  if (attempt.claimedMs === null) {
+  if (attempt.claimant === null) {
+    attempt.claimant = claimant;
     attempt.claimedMs = state.nowMs;
     attempt.progressMs = state.nowMs;
   }
   if (!maySign(state) || attempt.own.granted !== null || attempt.own.timedOut || owner !== claimant) return;
-  if (isFull(state, openClaims(state), owner)) {
-    refuse(state, task, owner, "claim.capacity");
+  if (isFull(state, openClaims(state), claimant)) {
+    refuse(state, task, claimant, "claim.capacity");
     return;
   }
-  attempt.own.granted = owner;
-  say(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: owner });
+  attempt.own.granted = claimant;
+  say(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: claimant });
 }
 
 /** Claims that this node granted and whose tasks are not complete, by prover. */
@@ -79,7 +80,7 @@ function isSaturated(state: State, owner: Key): boolean {
 
 function considerTimeout(state: State, task: Task, attempt: Attempt): void {
   if (attempt.own.timedOut) return;
-  const owner = assignedTo(state, attempt) ?? ownerOfAttempt(state, task, attempt.number);
+  const owner = attempt.claimant ?? ownerOfAttempt(state, task, attempt.number);
   const over = overdue(state, task, attempt, owner);
   if ("wakeMs" in over) {
     wake(task, over.wakeMs);

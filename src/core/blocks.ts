@@ -43,7 +43,7 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
   const known = state.blocks.get(id);
   if (known !== undefined) return announceAgain(state, known, signed.author, entry);
   const block = createBlock(state, id, signed.author, entry);
-  if (block === null) return "block.workflow-unknown";
+  if (block === null) return "block.too-large";
   state.blocks.set(id, block);
   state.dirtyBlocks.add(block);
   report(state, "block.announced", { chain: block.chain, height: block.height, hash: block.hash, items: block.items });

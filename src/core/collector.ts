@@ -74,6 +74,7 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   if (typeof found === "string") return found;
   if (found.attempt.timeouts.has(signed.author)) return "vote.duplicate";
   found.attempt.timeouts.set(signed.author, signed);
+  found.attempt.overCode ??= entry.code;
   if (signed.author === state.options.self) found.attempt.own.timedOut = true;
   state.dirtyTasks.add(found.task);
   return null;
@@ -249,8 +250,13 @@ function noteLosses(state: State, task: Task): void {
   for (const attempt of task.attempts) {
     if (attempt.lossNoted || !isQuorum(state, attempt.timeouts.keys())) continue;
     attempt.lossNoted = true;
-    const owner = assignedTo(state, attempt) ?? ownerOfAttempt(state, task, attempt.number);
-    report(state, "attempt.over", { ...where(task), attempt: attempt.number, owner, code: attempt.ended ?? "silent" });
+    const owner = attempt.claimant ?? assignedTo(state, attempt) ?? ownerOfAttempt(state, task, attempt.number);
+    report(state, "attempt.over", {
+      ...where(task),
+      attempt: attempt.number,
+      owner,
+      code: attempt.ended ?? attempt.overCode,
+    });
     if (owner !== null && attempt.ended !== "released" && task.completeMs === null) lost(state, owner);
   }
 }

@@ -106,7 +106,8 @@ function start(state: State, task: Task): boolean {
   report(state, "task.started", {
     ...where(task),
     attempt: work.attempt,
-    waitedMs: task.readyMs === null ? 0 : state.nowMs - task.readyMs,
+    // What the network cost, without what the task waited for a slot of ours.
+    idleMs: state.nowMs - Math.max(task.readyMs ?? state.nowMs, state.slotFreeMs),
   });
   state.effects.push({
     kind: "prove",
@@ -143,6 +144,7 @@ function dropIfOver(state: State, task: Task): void {
 }
 
 function forgetWork(state: State, task: Task): void {
+  if (task.work?.state === "running") state.slotFreeMs = state.nowMs;
   task.work = null;
   state.working.delete(task);
 }
@@ -156,6 +158,7 @@ export function applyProgress(state: State, task: Task, attempt: number, units: 
 export function applyProved(state: State, task: Task, attempt: number, made: MadeProof): void {
   if (task.work?.attempt !== attempt || task.work.state !== "running") return;
   task.work.state = "done";
+  state.slotFreeMs = state.nowMs;
   report(state, "task.proved", { ...where(task), attempt, provingMs: made.provingMs, bytes: made.bytes });
   if (!maySign(state)) return;
   say(state, {

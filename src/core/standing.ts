@@ -1,8 +1,8 @@
 /**
  * The roster: who may prove, how much, and who is out of favour.
  *
- * A prover that lost three attempts in a row without a word goes to the end of every task's order, so that a dead node
- * costs its blocks three claim windows and not one a task for ever. Any message of its own brings it back. The order
+ * A prover that lost three attempts in a row and was silent for a lease goes to the end of every task's order, so that a
+ * dead node costs a few claim windows and not one a task for ever. Any message of its own brings it back. The order
  * itself always holds everybody, so two nodes that disagree about somebody's standing for a moment agree again after
  * a few attempts at the latest.
  */
@@ -25,7 +25,10 @@ export function ownerOfAttempt(state: State, task: Task, attempt: number): Key |
   return ownerOf(orderOf(state, task), attempt);
 }
 
-/** The provers of a task in the order of their attempts. */
+/**
+ * The provers of a task in the order of their attempts. Everybody able is dealt to; whoever is out of favour then goes
+ * to the end of each order, so that its silence moves its own tasks and nobody else's.
+ */
 export function orderOf(state: State, task: Task): readonly Key[] {
   const { block, stage } = task;
   if (block.ownersVersion !== state.rosterVersion) {
@@ -35,33 +38,15 @@ export function orderOf(state: State, task: Task): readonly Key[] {
   let owners = block.owners.get(stage.name);
   if (owners === undefined) {
     const able = [...state.roster.values()].filter((member) => mayOwn(member, block));
-    const fit = able.filter((member) => !member.benched);
-    const first = dealt(state, block, stage.name, stage.count, fit.length === 0 ? able : fit);
-    const last =
-      fit.length === 0 || fit.length === able.length
-        ? null
-        : dealt(
-            state,
-            block,
-            stage.name,
-            stage.count,
-            able.filter((member) => member.benched),
-          );
-    owners = first.map((order, index) => [...order, ...(last?.[index] ?? [])]);
+    const candidates: Candidate[] = able.map(({ key, weight }) => ({ key, weight }));
+    const benched = new Set(able.filter((member) => member.benched).map(({ key }) => key));
+    owners = ownersOf(state.manifest.network, block.id, stage.name, stage.count, candidates).map((order) => [
+      ...order.filter((key) => !benched.has(key)),
+      ...order.filter((key) => benched.has(key)),
+    ]);
     block.owners.set(stage.name, owners);
   }
   return owners[task.index] ?? [];
-}
-
-function dealt(
-  state: State,
-  block: Block,
-  stage: string,
-  count: number,
-  members: readonly Member[],
-): readonly (readonly Key[])[] {
-  const candidates: Candidate[] = members.map(({ key, weight }) => ({ key, weight }));
-  return ownersOf(state.manifest.network, block.id, stage, count, candidates);
 }
 
 function mayOwn(member: Member, block: Block): boolean {
@@ -75,21 +60,24 @@ export function alive(state: State, key: Key): void {
   const member = state.roster.get(key);
   if (member === undefined) return;
   member.lost = 0;
+  member.heardMs = state.nowMs;
   if (!member.benched) return;
   member.benched = false;
   rosterChanged(state);
   report(state, "prover.back", { prover: key });
 }
 
-/** An attempt of its was taken from a prover, and not because it gave it back. */
+/** An attempt of its was taken from a prover that did not give it back. One that still speaks is slow, not gone. */
 export function lost(state: State, key: Key): void {
   const member = state.roster.get(key);
   if (member === undefined) return;
   member.lost++;
-  if (member.benched || member.lost < LOST_MAX) return;
+  const silentMs = state.nowMs - member.heardMs;
+  // An idle prover says that it is alive once a lease, so one silent for longer than that has missed its turn.
+  if (member.benched || member.lost < LOST_MAX || silentMs < state.manifest.json.timing.leaseMs) return;
   member.benched = true;
   rosterChanged(state);
-  report(state, "prover.benched", { prover: key, lost: member.lost });
+  report(state, "prover.benched", { prover: key, lost: member.lost, silentMs: Math.round(silentMs) });
 }
 
 function rosterChanged(state: State): void {
@@ -169,6 +157,7 @@ export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">
     slots: entry.slots,
     from: new Map(),
     lost: 0,
+    heardMs: state.nowMs,
     benched: false,
   };
   if (mayOwnOn(member, entry.chain)) return null;

@@ -33,6 +33,8 @@ export interface Attempt {
   readonly timeouts: Map<Key, Signed>;
   /** Attesters that attested, by the prover. */
   readonly attests: Map<Key, Map<Key, Signed>>;
+  /** Whose claim counts: the owner's when it claimed. A change of the roster later takes nothing from it. */
+  claimant: Key | null;
   /** When the claim that counts was first seen, and when its progress last moved. */
   claimedMs: number | null;
   progressMs: number;
@@ -40,6 +42,8 @@ export interface Attempt {
   /** The owner said that it stops, or its proof was rejected or cannot be had: the code. */
   ended: string | null;
   /** What this node has signed. Each is a lock: set when decided, never unset. */
+  /** Why the first attester that said so held it to be over. */
+  overCode: string | null;
   /** A timeout certificate of it was held against its owner. */
   lossNoted: boolean;
   readonly own: { granted: Key | null; timedOut: boolean; attested: Hash | null };
@@ -160,6 +164,8 @@ export interface Member {
   readonly from: Map<number, number>;
   /** Attempts lost in a row since its last sign of life. */
   lost: number;
+  /** When it last said anything, by this node's clock. */
+  heardMs: number;
   benched: boolean;
 }
 
@@ -191,6 +197,8 @@ export interface State {
   /** Tasks this node works on or has claimed. */
   readonly working: Set<Task>;
   workUnits: number;
+  /** When one of this node's provers last became free. */
+  slotFreeMs: number;
   beatMs: number;
   joinMs: number | null;
   syncMs: number;
@@ -216,7 +224,15 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
   const roster = new Map<Key, Member>(
     manifest.json.provers.list.map((prover) => [
       prover.key,
-      { key: prover.key, weight: prover.weight, slots: prover.slots, from: new Map(), lost: 0, benched: false },
+      {
+        key: prover.key,
+        weight: prover.weight,
+        slots: prover.slots,
+        from: new Map(),
+        lost: 0,
+        heardMs: 0,
+        benched: false,
+      },
     ]),
   );
   const chains = new Map<number, Chain>(
@@ -245,6 +261,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     dirtyBlocks: new Set(),
     working: new Set(),
     workUnits: 0,
+    slotFreeMs: 0,
     beatMs: 0,
     joinMs: null,
     syncMs: 0,
@@ -265,10 +282,12 @@ export function attemptOf(task: Task, number: number): Attempt {
       grants: new Map(),
       timeouts: new Map(),
       attests: new Map(),
+      claimant: null,
       claimedMs: null,
       progressMs: 0,
       units: -1,
       ended: null,
+      overCode: null,
       lossNoted: false,
       own: { granted: null, timedOut: false, attested: null },
     });
