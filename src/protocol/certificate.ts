@@ -174,7 +174,7 @@ function checkVotes(
 /** Whether the content names exactly the tasks that the manifest's workflow asks for; a sentence if not. */
 function checkTasks(manifest: Manifest, content: BarrierContent): string | null {
   const stages: readonly Stage[] | null = stagesOf(manifest, content.workflow, content.items);
-  if (stages === null) return `the manifest has no workflow "${content.workflow}"`;
+  if (stages === null) return `the manifest has no workflow "${content.workflow}" for ${content.items} items`;
   const wanted = stages.flatMap((stage) => Array.from({ length: stage.count }, (_, index) => ({ stage, index })));
   if (wanted.length !== content.tasks.length) {
     return `it names ${content.tasks.length} tasks; the workflow asks for ${wanted.length}`;

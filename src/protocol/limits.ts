@@ -14,6 +14,8 @@ export const PROOF_BYTES_MAX: number = 16 * 1024 * 1024;
 export const PAYLOAD_BYTES_MAX: number = 16 * 1024 * 1024;
 /** Votes that a claim carries, and attesters that a manifest may name: a quorum of them must fit a message. */
 export const ATTESTERS_MAX = 100;
+/** Tasks of one block: its certificate names each of them and must stay a file of at most CERTIFICATE_BYTES_MAX. */
+export const BLOCK_TASKS_MAX = 2048;
 /** Tasks that one beat covers. */
 export const BEAT_TASKS_MAX = 64;
 /** Feeds and chains that one frontier names. */

@@ -8,9 +8,10 @@ import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { z } from "zod";
 import { domainHash, type Hash, type Key } from "./ids.ts";
-import { ATTESTERS_MAX, MANIFEST_BYTES_MAX } from "./limits.ts";
+import { ATTESTERS_MAX, BLOCK_TASKS_MAX, MANIFEST_BYTES_MAX } from "./limits.ts";
 import { canonicalJson, checkShape, type Shaped, type ShapeError } from "./shape.ts";
 import { isStrictKey } from "./signing.ts";
+import { taskCount } from "./workflow.ts";
 
 const key = z
   .string("a public key of 64 lower-case hex digits")
@@ -237,6 +238,10 @@ function crossCheck(json: ManifestJson): ShapeError[] {
   });
   for (const [name, workflow] of Object.entries(json.workflows)) {
     errors.push(...checkStages(`workflows.${name}.stages`, workflow.stages, json));
+    const tasks = taskCount(workflow.stages, 0);
+    if (tasks > BLOCK_TASKS_MAX) {
+      wrong(`workflows.${name}.stages`, `${tasks} tasks`, `stages of at most ${BLOCK_TASKS_MAX} tasks together`);
+    }
   }
   const { timing } = json;
   if (timing.claimWindowMsMax < timing.claimWindowMs) {

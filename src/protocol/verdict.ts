@@ -46,6 +46,7 @@ export type Refusal =
   | "block.retired"
   | "block.contradicts"
   | "block.too-far"
+  | "block.too-large"
   | "block.cancelled"
   | "task.unknown"
   | "task.complete"

@@ -3,6 +3,7 @@
  * to publish them.
  */
 import type { Hash } from "./ids.ts";
+import { BLOCK_TASKS_MAX } from "./limits.ts";
 import type { Manifest, StageJson } from "./manifest.ts";
 
 /** A task's place, in the order of the workflow. */
@@ -25,10 +26,10 @@ export interface Stage {
   readonly pathLength: number;
 }
 
-/** The stages of a block with `items` transactions, in the order of the manifest. */
+/** The stages of a block with `items` transactions, in the order of the manifest; `null` for more than a block may have. */
 export function stagesOf(manifest: Manifest, workflow: string, items: number): readonly Stage[] | null {
   const json = manifest.json.workflows[workflow];
-  if (json === undefined) return null;
+  if (json === undefined || taskCount(json.stages, items) > BLOCK_TASKS_MAX) return null;
   return json.stages.map((stage) => ({
     name: stage.name,
     system: stage.system,
@@ -39,6 +40,11 @@ export function stagesOf(manifest: Manifest, workflow: string, items: number): r
     limitMs: stage.limitMs,
     pathLength: pathLength(json.stages, stage.name),
   }));
+}
+
+/** Tasks of a block with so many items. */
+export function taskCount(stages: readonly StageJson[], items: number): number {
+  return stages.reduce((sum, stage) => sum + countTasks(stage, items), 0);
 }
 
 function countTasks(stage: StageJson, items: number): number {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type ManifestJson, manifestSchema, readManifest } from "../../src/protocol/manifest.ts";
 import { describeShapeError } from "../../src/protocol/shape.ts";
+import { stagesOf } from "../../src/protocol/workflow.ts";
 import { hashOf, manifestJson, manifestOf, signerNamed } from "./fixtures.ts";
 
 const keys = ["a", "b", "c", "d"].map((name) => signerNamed(name).key);
@@ -68,6 +69,24 @@ describe("a manifest", () => {
       "manifest: timing.claimWindowMsMax is 100; allowed: at least claimWindowMs (500)",
       "manifest: timing.leaseMs is 1999; allowed: at least four heartbeats (2000)",
     ]);
+  });
+
+  it("bounds what one announcement can cost: the tasks of a block", () => {
+    const json = manifestJson(keys);
+    const [first] = json.workflows["block"]?.stages ?? [];
+    if (first === undefined) throw new Error("no stage");
+    const stages = Array.from({ length: 9 }, (_, at) => ({
+      ...first,
+      name: `s${at}`,
+      tasks: { shards: 256, itemsMax: 1 },
+    }));
+    expect(linesOf({ ...json, workflows: { block: { window: 1, stages } } })).toEqual([
+      'manifest: workflows.block.stages is "2304 tasks"; allowed: stages of at most 2048 tasks together',
+    ]);
+    const manifest = manifestOf(keys);
+    expect(stagesOf(manifest, "block", 2047 * 8)?.map(({ count }) => count)).toEqual([2047, 1]);
+    expect(stagesOf(manifest, "block", 2047 * 8 + 1)).toBe(null);
+    expect(stagesOf(manifest, "block", 2 ** 32 - 1)).toBe(null);
   });
 
   it("is refused, not thrown at, whatever it is", () => {
