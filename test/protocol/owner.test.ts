@@ -1,0 +1,145 @@
+import * as fc from "fast-check";
+import fs from "node:fs";
+import { describe, expect, it } from "vitest";
+import { type Candidate, ownerOf, ownersOf } from "../../src/protocol/owner.ts";
+import { hashOf } from "./fixtures.ts";
+
+const network = hashOf("network");
+const VECTORS = new URL("../vectors/owners.json", import.meta.url);
+
+function candidates(count: number, weightOf: (at: number) => number = () => 1): Candidate[] {
+  return Array.from({ length: count }, (_, at) => ({ key: hashOf(`prover ${at}`), weight: weightOf(at) }));
+}
+
+function firsts(owners: readonly (readonly string[])[]): string[] {
+  return owners.map((order) => order[0] ?? "");
+}
+
+const stages = fc.record({
+  block: fc.nat(1_000_000).map((at) => hashOf(`block ${at}`)),
+  count: fc.integer({ min: 1, max: 24 }),
+  weights: fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 8 }),
+});
+
+describe("the owners of a stage", () => {
+  it("never have more first attempts than their share of the weight rounded up", () => {
+    fc.assert(
+      fc.property(stages, ({ block, count, weights }) => {
+        const all = candidates(weights.length, (at) => weights[at] ?? 1);
+        const total = weights.reduce((sum, weight) => sum + weight, 0);
+        const first = firsts(ownersOf(network, block, "shard", count, all));
+        for (const { key, weight } of all) {
+          expect(first.filter((owner) => owner === key).length).toBeLessThanOrEqual(
+            Math.ceil((count * weight) / total),
+          );
+        }
+      }),
+    );
+  });
+
+  it("are all candidates, each once, in every task's order", () => {
+    fc.assert(
+      fc.property(stages, ({ block, count, weights }) => {
+        const all = candidates(weights.length, (at) => weights[at] ?? 1);
+        const owners = ownersOf(network, block, "shard", count, all);
+        expect(owners).toHaveLength(count);
+        for (const order of owners) expect([...order].sort()).toEqual(all.map(({ key }) => key).sort());
+      }),
+    );
+  });
+
+  it("do not depend on the order in which the roster is written", () => {
+    fc.assert(
+      fc.property(stages, ({ block, count, weights }) => {
+        const all = candidates(weights.length, (at) => weights[at] ?? 1);
+        expect(ownersOf(network, block, "shard", count, [...all].reverse())).toEqual(
+          ownersOf(network, block, "shard", count, all),
+        );
+      }),
+    );
+  });
+
+  it("are others for another network, block and stage", () => {
+    const all = candidates(16);
+    const orders = [
+      ownersOf(network, hashOf("block"), "shard", 4, all),
+      ownersOf(hashOf("other"), hashOf("block"), "shard", 4, all),
+      ownersOf(network, hashOf("other"), "shard", 4, all),
+      ownersOf(network, hashOf("block"), "other", 4, all),
+    ];
+    expect(new Set(orders.map((each) => JSON.stringify(each))).size).toBe(4);
+  });
+
+  it("go round again past the last, and are nobody where nobody can prove", () => {
+    const [order = []] = ownersOf(network, hashOf("block"), "shard", 1, candidates(3));
+    expect([0, 1, 2, 3, 4].map((attempt) => ownerOf(order, attempt))).toEqual([...order, order[0], order[1]]);
+    expect(ownersOf(network, hashOf("block"), "shard", 2, [])).toEqual([[], []]);
+    expect(ownerOf([], 0)).toBe(null);
+  });
+});
+
+describe("a prover that leaves", () => {
+  /** Of a thousand first attempts: those of the prover that left, and what happened to the others'. */
+  function departure(provers: number, tasks: number): { own: number; kept: number; moved: number } {
+    const all = candidates(provers);
+    const count = { own: 0, kept: 0, moved: 0 };
+    for (let at = 0; at < 1000 / tasks; at++) {
+      const block = hashOf(`block ${at}`);
+      const before = firsts(ownersOf(network, block, "shard", tasks, all));
+      const after = firsts(ownersOf(network, block, "shard", tasks, all.slice(1)));
+      before.forEach((owner, index) => {
+        if (owner === all[0]?.key) count.own++;
+        else if (owner === after[index]) count.kept++;
+        else count.moved++;
+      });
+    }
+    return count;
+  }
+
+  it("moves its own tasks, and of the others' as many as the bounded load has to move: most where every prover is full", () => {
+    expect(departure(8, 1).moved).toBe(0);
+    expect(departure(8, 4)).toEqual({ own: 135, kept: 837, moved: 28 });
+    // As many tasks as provers: each has exactly one, and the departure gives everybody room for two.
+    expect(departure(8, 8)).toEqual({ own: 125, kept: 549, moved: 326 });
+    expect(departure(4, 20)).toEqual({ own: 250, kept: 690, moved: 60 });
+  });
+
+  it("leaves the rest of every order as it was, where no load bound the first", () => {
+    const all = candidates(6);
+    for (let at = 0; at < 50; at++) {
+      const block = hashOf(`block ${at}`);
+      const [before = []] = ownersOf(network, block, "shard", 1, all);
+      const [after = []] = ownersOf(network, block, "shard", 1, all.slice(1));
+      expect(after).toEqual(before.filter((key) => key !== all[0]?.key));
+    }
+  });
+});
+
+describe("weights", () => {
+  it("decide how often a prover is first, in proportion", () => {
+    const weights = [1, 2, 4, 1];
+    const all = candidates(4, (at) => weights[at] ?? 1);
+    const first = Array.from(
+      { length: 1600 },
+      (_, at) => ownersOf(network, hashOf(`w ${at}`), "shard", 1, all)[0]?.[0],
+    );
+    const shares = all.map(({ key }) => first.filter((owner) => owner === key).length / 200);
+    shares.forEach((share, at) => expect(Math.abs(share - (weights[at] ?? 1))).toBeLessThan(0.35));
+  });
+});
+
+describe("the frozen vectors", () => {
+  it("are what this code computes: a node that computes others cannot take part", () => {
+    const frozen = JSON.parse(fs.readFileSync(VECTORS, "utf8")) as {
+      block: string;
+      stage: string;
+      count: number;
+      candidates: Candidate[];
+      owners: string[][];
+    }[];
+    expect(frozen.length).toBeGreaterThan(3);
+    for (const each of frozen) {
+      expect(ownersOf(network, each.block, each.stage, each.count, each.candidates)).toEqual(each.owners);
+    }
+  });
+});
