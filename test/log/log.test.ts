@@ -1,0 +1,196 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Feed } from "../../src/log/feed.ts";
+import { Log } from "../../src/log/log.ts";
+import { type Batch, openBatch, sealBatch } from "../../src/protocol/batch.ts";
+import { type Hash, type Key, ZERO_HASH } from "../../src/protocol/ids.ts";
+import type { SyncFrame } from "../../src/protocol/sync.ts";
+import { hashOf } from "../protocol/fixtures.ts";
+
+const network = hashOf("network");
+const [alice, bob] = [hashOf("alice"), hashOf("bob")];
+
+function batch(author: Key, number: number, previous: Hash, round = 0): Batch {
+  const entry = { kind: "retract", block: hashOf("block"), round } as const;
+  return sealBatch(network, { author, number, previous }, [entry], () => new Uint8Array(64));
+}
+
+/** The first batches of a feed. */
+function chain(author: Key, count: number): Batch[] {
+  const batches: Batch[] = [];
+  for (let number = 0; number < count; number++) {
+    batches.push(batch(author, number, batches.at(-1)?.hash ?? ZERO_HASH));
+  }
+  return batches;
+}
+
+function at(batches: readonly Batch[], number: number): Batch {
+  const found = batches[number];
+  if (found === undefined) throw new RangeError(`no batch ${number}`);
+  return found;
+}
+
+function logOf(...batches: readonly Batch[]): Log {
+  const log = new Log();
+  for (const each of batches) log.add(each);
+  return log;
+}
+
+/** What the frames would add, in words. */
+function summary(frames: readonly SyncFrame[]): string[] {
+  return frames.map((frame) => {
+    if (frame.kind === "forgotten") return `forgotten below ${frame.next}`;
+    if (frame.kind !== "batch") return frame.kind;
+    const opened = openBatch(frame.bytes);
+    return opened.ok ? `batch ${opened.value.head.number}` : opened.code;
+  });
+}
+
+describe("a feed", () => {
+  it("counts on over what has come, and stops at a gap", () => {
+    const batches = chain(alice, 4);
+    const feed = new Feed(alice);
+    expect([feed.next, feed.highest, feed.last]).toEqual([0, -1, undefined]);
+    expect(feed.add(at(batches, 0))).toBe("new");
+    expect(feed.add(at(batches, 3))).toBe("new");
+    expect([feed.next, feed.highest, feed.last]).toEqual([1, 3, batches[0]]);
+    expect(feed.add(at(batches, 2))).toBe("new");
+    expect(feed.add(at(batches, 1))).toBe("new");
+    expect([feed.next, feed.highest, feed.last]).toEqual([4, 3, batches[3]]);
+    expect(feed.add(at(batches, 2))).toBe("known");
+  });
+
+  it("refuses what is too far ahead to be worth a gap", () => {
+    const feed = new Feed(alice);
+    expect(feed.add(batch(alice, 4097, ZERO_HASH))).toBe("too-far");
+    expect(feed.add(batch(alice, Number.MAX_SAFE_INTEGER, ZERO_HASH))).toBe("too-far");
+    expect(feed.add(batch(alice, 4096, ZERO_HASH))).toBe("new");
+  });
+
+  it("refuses what does not name the one before, from either side", () => {
+    const batches = chain(alice, 3);
+    const forward = new Feed(alice);
+    forward.add(at(batches, 0));
+    expect(forward.add(batch(alice, 1, hashOf("another")))).toBe("chain-broken");
+    const backward = new Feed(alice);
+    backward.add(at(batches, 2));
+    expect(backward.add(batch(alice, 1, at(batches, 0).hash, 9))).toBe("chain-broken");
+    expect(backward.add(at(batches, 1))).toBe("new");
+  });
+
+  it("keeps two heads of one number as evidence, and takes nothing more", () => {
+    const feed = new Feed(alice);
+    const [one, other] = [batch(alice, 0, ZERO_HASH, 1), batch(alice, 0, ZERO_HASH, 2)];
+    feed.add(one);
+    expect(feed.add(other)).toBe("equivocation");
+    expect(feed.evidence).toEqual([one, other]);
+    expect(feed.add(batch(alice, 1, one.hash))).toBe("out");
+    expect(feed.get(0)).toBe(one);
+  });
+
+  it("skips what others have compacted away, and still takes it where it comes all the same", () => {
+    const batches = chain(alice, 5);
+    const feed = new Feed(alice);
+    feed.add(at(batches, 3));
+    feed.skipTo(3);
+    expect([feed.next, feed.highest]).toEqual([4, 3]);
+    feed.skipTo(2);
+    expect(feed.next).toBe(4);
+    expect(feed.add(at(batches, 1))).toBe("new");
+    expect(feed.kept().map(({ head }) => head.number)).toEqual([1, 3]);
+  });
+
+  it("forgets without going back", () => {
+    const batches = chain(alice, 3);
+    const feed = new Feed(alice);
+    for (const each of batches) feed.add(each);
+    feed.forget(0);
+    feed.forget(1);
+    expect([feed.next, feed.highest, feed.kept().length]).toEqual([3, 2, 1]);
+    expect(feed.last).toBe(batches[2]);
+  });
+});
+
+describe("a log", () => {
+  it("has one frontier, in whatever order the batches came", () => {
+    const batches = [...chain(alice, 6), ...chain(bob, 4)];
+    const indices = fc.shuffledSubarray(batches, { minLength: batches.length });
+    fc.assert(
+      fc.property(indices, (order) => {
+        const log = logOf(...order);
+        expect(log.frontier()).toEqual(
+          new Map([
+            [alice, 6],
+            [bob, 4],
+          ]),
+        );
+        expect(log.gaps).toBe(0);
+      }),
+    );
+  });
+
+  it("knows a batch again, whoever it came from", () => {
+    const [first] = chain(alice, 1);
+    if (first === undefined) throw new Error("no batch");
+    const log = logOf(first);
+    expect(log.has(first)).toBe(true);
+    expect(log.has(batch(alice, 0, ZERO_HASH, 5))).toBe(false);
+    expect(log.has(batch(bob, 0, ZERO_HASH))).toBe(false);
+    expect(log.add(first)).toBe("known");
+  });
+
+  it("counts its gaps, and knows when a peer is further", () => {
+    const batches = chain(alice, 3);
+    const log = logOf(at(batches, 0), at(batches, 2));
+    expect(log.gaps).toBe(1);
+    expect(log.lacks(new Map([[alice, 1]]))).toBe(false);
+    expect(log.lacks(new Map([[alice, 2]]))).toBe(true);
+    expect(log.lacks(new Map([[bob, 1]]))).toBe(true);
+  });
+
+  it("gives a peer what it lacks, lower numbers first, and never more than was asked for", () => {
+    const batches = chain(alice, 10);
+    const log = logOf(...batches);
+    expect(summary(log.missing(new Map([[alice, 7]]), 1 << 20))).toEqual(["batch 7", "batch 8", "batch 9"]);
+    expect(log.missing(new Map([[alice, 10]]), 1 << 20)).toEqual([]);
+    const size = at(batches, 1).bytes.length;
+    expect(summary(log.missing(new Map(), 3 * size))).toEqual(["batch 0", "batch 1", "batch 2"]);
+    expect(log.missing(new Map([[alice, 1]]), size - 1)).toEqual([]);
+  });
+
+  it("says what it has forgotten, after what it still has", () => {
+    const log = logOf(...chain(alice, 4));
+    log.forget(alice, 0);
+    log.forget(alice, 2);
+    expect(summary(log.missing(new Map(), 1 << 20))).toEqual(["batch 1", "batch 3", "forgotten below 4"]);
+    expect(summary(log.missing(new Map([[alice, 3]]), 1 << 20))).toEqual(["batch 3"]);
+  });
+
+  it("moves the other's frontier by everything it gives, until both are the same", () => {
+    const steps = fc.array(fc.integer({ min: 0, max: 11 }), { maxLength: 12 });
+    fc.assert(
+      fc.property(steps, steps, fc.integer({ min: 300, max: 2000 }), (mine, theirs, bytesMax) => {
+        const batches = chain(alice, 12);
+        const [full, other] = [logOf(...batches), logOf(...theirs.map((number) => at(batches, number)))];
+        for (const number of mine) full.forget(alice, number);
+        for (let round = 0; other.lacks(full.frontier()); round++) {
+          expect(round).toBeLessThan(20);
+          for (const frame of full.missing(other.frontier(), bytesMax)) {
+            if (frame.kind === "forgotten")
+              other.skipTo(frame.author, Math.min(frame.next, (other.feed(frame.author)?.highest ?? -1) + 1));
+            const opened = frame.kind === "batch" ? openBatch(frame.bytes) : null;
+            if (opened?.ok === true) other.add(opened.value);
+          }
+        }
+        expect(other.frontier().get(alice)).toBe(12);
+      }),
+    );
+  });
+
+  it("opens no more feeds than it has room for", () => {
+    const log = new Log();
+    for (let author = 0; author < 4096; author++) log.add(batch(hashOf(`author ${author}`), 0, ZERO_HASH));
+    expect(log.add(batch(hashOf("one more"), 0, ZERO_HASH))).toBe("too-far");
+    expect(log.add(batch(hashOf("author 1"), 0, ZERO_HASH))).toBe("known");
+  });
+});
