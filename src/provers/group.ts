@@ -4,6 +4,11 @@
  * Killing a process alone leaves what it started: a prover's worker would go on computing with nobody to hear of it.
  * The whole group dies on cancel, on timeout and when this process exits. A shell leads it and keeps a guard, which
  * reads a pipe that ends when this process dies by whatever death: nothing started here outlives the node.
+ *
+ * It runs at a lower priority than the node: a proof that is late costs a little, but a node whose beats, votes and
+ * verdicts are late loses its leases and holds up everybody. The shell sets it before it starts the program, for later
+ * it would miss what has been started already, and a group of its own is a scheduling group of its own where Linux
+ * groups tasks by session.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 
@@ -24,6 +29,9 @@ export interface Group {
   kill(): void;
 }
 
+/** A tenth of the weight that the node has; a machine with nothing else to do gives it everything all the same. */
+const NICENESS = 10;
+
 /**
  * "$1" is a directory to remove, the rest is the program; its status is passed on. Descriptor 3 is the guard's pipe.
  * Signals reach the group, whose number is the shell's own. At an orderly end the guard goes first, or it would take
@@ -32,9 +40,16 @@ export interface Group {
 const GUARD = `exec 4<&0
 directory=$1
 shift
-"$@" <&4 4<&- 3<&- &
+nice -n ${NICENESS} "$@" <&4 4<&- 3<&- &
 program=$!
-( cat <&3 >/dev/null; [ -z "$directory" ] || rm -rf "$directory"; kill -s KILL -- -$$ ) >/dev/null 2>&1 4<&- &
+(
+  # Linux takes one such write in a tenth of a second from those without privileges.
+  for try in 1 2 3 4 5; do
+    [ ! -w /proc/$$/autogroup ] || echo ${NICENESS} >/proc/$$/autogroup && break
+    sleep 0.2
+  done
+  cat <&3 >/dev/null; [ -z "$directory" ] || rm -rf "$directory"; kill -s KILL -- -$$
+) >/dev/null 2>&1 4<&- &
 guard=$!
 exec 3<&- 4<&-
 wait $program

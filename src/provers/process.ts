@@ -13,10 +13,11 @@
  * The program gets no standard input. Its files lie in a directory of their own, which goes when the job ends.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { open, readdir, readFile, stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Cancel, Fault, ProveEvent, ProveJob, Prover, Result } from "../ports.ts";
+import { CPU_TIME_KNOWN, createCpuMeter } from "./cpu.ts";
 import { type Group, startGroup } from "./group.ts";
 import { createPool, type Pool } from "./pool.ts";
 
@@ -41,6 +42,7 @@ interface Run {
   readonly group: Group;
   readonly directory: string;
   readonly output: string;
+  readonly moved: () => Promise<boolean>;
   ended: boolean;
   units: number;
 }
@@ -149,7 +151,7 @@ function startRun(options: ProcessOptions, job: ProveJob): Run {
   group.child.stdin?.end();
   // What it prints is its own affair, but a full pipe would stop it.
   group.child.stdout?.resume();
-  return { group, directory, output, ended: false, units: 0 };
+  return { group, directory, output, moved: createCpuMeter(group.child.pid ?? 0), ended: false, units: 0 };
 }
 
 async function watch(
@@ -165,27 +167,10 @@ async function watch(
   const bytesMax = options.outputBytesMax ?? OUTPUT_BYTES_MAX;
   if (written > bytesMax) return end(failure("process.output", `over ${bytesMax} bytes of output`, false));
   // Elsewhere than on Linux a program that still runs is all the sign there is.
-  const units = process.platform === "linux" ? await cpuTicks(run.group.child.pid ?? 0) : run.units + 1;
-  if (run.ended || units <= run.units) return;
-  run.units = units;
-  emit({ kind: "progress", units });
-}
-
-/** Clock ticks of CPU that a process group has used, by proc(5). */
-async function cpuTicks(group: number): Promise<number> {
-  const entries = await readdir("/proc").catch(() => []);
-  const ticks = await Promise.all(
-    entries
-      .filter((name) => /^\d+$/.test(name))
-      .map(async (name) => {
-        const text = await readFile(`/proc/${name}/stat`, "latin1").catch(() => "");
-        // The command in parentheses may hold anything; the fields after it are state, parent, group, ...
-        const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-        if (fields[2] !== String(group)) return 0;
-        return [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field] ?? 0), 0);
-      }),
-  );
-  return ticks.reduce((sum, some) => sum + some, 0);
+  const moved = CPU_TIME_KNOWN ? await run.moved() : true;
+  if (run.ended || !moved) return;
+  run.units++;
+  emit({ kind: "progress", units: run.units });
 }
 
 interface Output {

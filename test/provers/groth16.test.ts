@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { bn254 } from "@noble/curves/bn254.js";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { ProveJob, Verifier, VerifyJob } from "../../src/ports.ts";
+import type { ProveEvent, ProveJob, Verifier, VerifyJob } from "../../src/ports.ts";
 import { createBatchProver } from "../../src/provers/groth16/batch.ts";
 import { createGroth16Prover } from "../../src/provers/groth16/prover.ts";
 import { PROOF_BYTES, readVerifyingKey, verifyBatch, verifyOne } from "../../src/provers/groth16/verify.ts";
@@ -216,6 +217,22 @@ describe("the Groth16 prover", () => {
     // The next program answers; a fault is the quickest answer there is.
     const job = { ...shardJob(0), payload: Uint8Array.of(1, 2, 3) };
     expect(await fixtures.last(prover, job)).toMatchObject({ logical: true, fault: { code: "payload.malformed" } });
+    await prover.close();
+  }, 20_000);
+
+  it("shows no progress while its program hangs", async () => {
+    const known = fixtures.descendants();
+    const prover = make();
+    const events: ProveEvent[] = [];
+    prover.prove(shardJob(0), (event) => events.push(event));
+    await vi.waitFor(() => expect(events.length).toBeGreaterThan(0), 10_000);
+    const children = fixtures.descendants().filter((id) => !known.includes(id));
+    for (const child of children) process.kill(child, "SIGSTOP");
+    // What was under way when it stopped may still arrive.
+    await delay(600);
+    const seen = events.length;
+    await delay(1000);
+    expect(events.length).toBe(seen);
     await prover.close();
   }, 20_000);
 

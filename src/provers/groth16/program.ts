@@ -14,6 +14,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
+import { CPU_TIME_KNOWN } from "../cpu.ts";
 import { elementOf, type Folded, foldBlock, itemFields, type Run, valuesOf } from "../statement.ts";
 import { loadSnarkjs, type Snarkjs, type SnarkjsFile } from "./snarkjs.ts";
 import { encodeProof } from "./verify.ts";
@@ -54,6 +55,10 @@ interface Keys {
   readonly zkey: Uint8Array;
 }
 
+/** CPU time, and how often it is looked at, that counts as progress where the node cannot see it (`cpu.ts`). */
+const STEP_US = 20_000;
+const PROBE_MS = 250;
+
 function say(event: ProgramEvent): void {
   process.stdout.write(`${JSON.stringify(event)}\n`);
 }
@@ -74,6 +79,19 @@ function witnessInput(run: Run, context: bigint): Record<string, bigint | bigint
     value: column(2),
     feeLimit: column(3),
   };
+}
+
+/** Says progress while this process computes, until it is stopped. */
+function speakFor(job: number): () => void {
+  if (CPU_TIME_KNOWN) return () => {};
+  let last = process.cpuUsage();
+  const timer = setInterval(() => {
+    const { user, system } = process.cpuUsage(last);
+    if (user + system < STEP_US) return;
+    last = process.cpuUsage();
+    say({ job, kind: "progress" });
+  }, PROBE_MS);
+  return () => clearInterval(timer);
 }
 
 /** Reading a block costs more than folding it, and its shards come one after the other: the last one is kept. */
@@ -134,12 +152,14 @@ async function main(directory: string): Promise<void> {
   let queue = Promise.resolve();
   lines.on("line", (line) => {
     const job = JSON.parse(line) as ProgramJob;
-    queue = queue
-      .then(() => prove(snarkjs, keys, read, job))
-      .catch((error: unknown) => {
+    queue = queue.then(async () => {
+      const stop = speakFor(job.job);
+      await prove(snarkjs, keys, read, job).catch((error: unknown) => {
         const message = error instanceof Error ? error.message : String(error);
         say({ job: job.job, kind: "failed", logical: false, code: "groth16.failed", message });
       });
+      stop();
+    });
   });
 }
 

@@ -7,6 +7,7 @@ import { extname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Cancel, Fault, ProveEvent, ProveJob, Prover } from "../../ports.ts";
+import { CPU_TIME_KNOWN, createCpuMeter } from "../cpu.ts";
 import { type Group, startGroup } from "../group.ts";
 import type { ProgramEvent, ProgramJob } from "./program.ts";
 
@@ -27,6 +28,8 @@ export const ONE_PARTY_SETUP =
   "of their own: node scripts/circuit.ts --help";
 
 const HEAP_MIB_MAX = 1024;
+/** How often the program is asked for a sign of life. */
+const PROBE_MS = 250;
 
 const PROGRAM = fileURLToPath(new URL(`program${extname(import.meta.url)}`, import.meta.url));
 
@@ -34,13 +37,19 @@ interface Slot {
   group: Group | null;
   job: { readonly number: number; readonly emit: (event: ProveEvent) => void; units: number } | null;
   timer: NodeJS.Timeout | null;
+  probe: NodeJS.Timeout | null;
 }
 
 export function createGroth16Prover(options: Groth16Options): Prover {
   for (const name of ["shard.wasm", "shard.zkey"]) {
     if (!existsSync(join(options.keysDir, name))) throw new Error(`no ${name} in ${options.keysDir}`);
   }
-  const slots: Slot[] = Array.from({ length: options.slots }, () => ({ group: null, job: null, timer: null }));
+  const slots: Slot[] = Array.from({ length: options.slots }, () => ({
+    group: null,
+    job: null,
+    timer: null,
+    probe: null,
+  }));
   let numbers = 0;
   let closed = false;
 
@@ -65,6 +74,7 @@ export function createGroth16Prover(options: Groth16Options): Prover {
         finish(slot, failure({ code: "groth16.timeout", message }, false));
       }, options.timeoutMs);
       slot.group ??= startProgram(slot, options, finish);
+      if (CPU_TIME_KNOWN) slot.probe = watch(slot, number, slot.group.child.pid ?? 0);
       slot.group.child.stdin?.write(`${JSON.stringify(request(number, job))}\n`);
       return () => {
         if (slot.job?.number !== number) return;
@@ -89,8 +99,26 @@ function stop(slot: Slot): void {
 
 function release(slot: Slot): void {
   if (slot.timer !== null) clearTimeout(slot.timer);
+  if (slot.probe !== null) clearInterval(slot.probe);
   slot.timer = null;
+  slot.probe = null;
   slot.job = null;
+}
+
+/** From out here, because reading a block and making a witness block the program's one thread for long. */
+function watch(slot: Slot, number: number, group: number): NodeJS.Timeout {
+  const moved = createCpuMeter(group);
+  void moved();
+  return setInterval(() => {
+    void moved().then((some) => {
+      if (some && slot.job?.number === number) advance(slot.job);
+    });
+  }, PROBE_MS);
+}
+
+function advance(job: NonNullable<Slot["job"]>): void {
+  job.units++;
+  job.emit({ kind: "progress", units: job.units });
 }
 
 function failure(fault: Fault, logical: boolean): ProveEvent {
@@ -149,8 +177,7 @@ function answer(
   if (job === null || job.number !== event.job) return;
   switch (event.kind) {
     case "progress":
-      job.units++;
-      return job.emit({ kind: "progress", units: job.units });
+      return advance(job);
     case "proved": {
       const [proof, values] = [event.proof, event.values].map((text) => new Uint8Array(Buffer.from(text, "base64")));
       if (proof === undefined || values === undefined) throw new Error("two of two");
