@@ -51,13 +51,20 @@ export class Log {
     for (const feed of this.#feeds.values()) {
       const next = theirs.get(feed.author) ?? 0;
       if (next >= feed.next && next > feed.highest) continue;
-      const kept = feed.kept().filter((batch) => batch.head.number >= next);
-      for (const batch of kept) {
+      // What is compacted away here is said right behind the batch that follows it: an answer that is cut off between
+      // the two would be the same answer for ever.
+      let expected = next;
+      for (const batch of feed.kept()) {
+        const { number } = batch.head;
+        if (number < next) continue;
         bytes += batch.bytes.length;
         if (bytes > bytesMax) return frames;
         frames.push({ kind: "batch", bytes: batch.bytes });
+        const gone = Math.min(number, feed.next);
+        if (gone > expected) frames.push({ kind: "forgotten", author: feed.author, next: gone });
+        expected = number + 1;
       }
-      if (hasHoles(kept, next, feed.next)) frames.push({ kind: "forgotten", author: feed.author, next: feed.next });
+      if (expected < feed.next) frames.push({ kind: "forgotten", author: feed.author, next: feed.next });
     }
     return frames;
   }
@@ -82,9 +89,4 @@ export class Log {
     this.#feeds.set(author, feed);
     return feed;
   }
-}
-
-/** Whether some number from `from` up to `to` is not among the kept batches. */
-function hasHoles(kept: readonly Batch[], from: number, to: number): boolean {
-  return kept.filter((batch) => batch.head.number < to).length < to - from;
 }

@@ -158,11 +158,16 @@ describe("a log", () => {
     expect(log.missing(new Map([[alice, 1]]), size - 1)).toEqual([]);
   });
 
-  it("says what it has forgotten, after what it still has", () => {
+  it("says what it has forgotten, right after the batch behind it", () => {
     const log = logOf(...chain(alice, 4));
     log.forget(alice, 0);
     log.forget(alice, 2);
-    expect(summary(log.missing(new Map(), 1 << 20))).toEqual(["batch 1", "batch 3", "forgotten below 4"]);
+    expect(summary(log.missing(new Map(), 1 << 20))).toEqual([
+      "batch 1",
+      "forgotten below 1",
+      "batch 3",
+      "forgotten below 3",
+    ]);
     expect(summary(log.missing(new Map([[alice, 3]]), 1 << 20))).toEqual(["batch 3"]);
   });
 
