@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { type ApiServer, openApi } from "./api/http.ts";
 import type { NodeConfig } from "./config.ts";
 import { type BlockStatus, blockStatus } from "./core/lifecycle.ts";
+import { headOf, isIn } from "./core/standing.ts";
 import type { Closed, CoreOptions } from "./core/state.ts";
 import { openManifest } from "./manifests.ts";
 import { createNetwork, type Network } from "./network/node.ts";
@@ -404,7 +405,11 @@ function statusOf(
       certified,
       source: sourceFault,
     })),
-    provers: [...state.roster.values()].map(({ key, slots, benched }) => ({ key, slots, benched })),
+    provers: [...state.roster.values()].map((member) => ({
+      key: member.key,
+      slots: member.slots,
+      benched: ![...state.chains.keys()].some((chain) => isIn(state, member, chain, headOf(state, chain))),
+    })),
     blocks: blocks.map((block) => blockStatus(state, block)),
     log: { feeds: state.log.frontier().size, gaps: state.log.gaps },
     counters: telemetry.counters(),

@@ -16,7 +16,7 @@ import { assignedTo, contentOf, creditOf, openAttempt, where } from "./collector
 import { contentHash } from "../protocol/certificate.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { claimWindowMs, overdue } from "./reclaim.ts";
-import { ownerOfAttempt } from "./standing.ts";
+import { isIn, ownerOfAttempt } from "./standing.ts";
 import { type Attempt, attemptOf, type Block, type Proof, report, type State, say, type Task } from "./state.ts";
 
 /** A proof that cannot be had is asked for this often, first after 100 ms and then doubling. */
@@ -72,10 +72,12 @@ function isFull(state: State, open: ReadonlyMap<Key, number>, prover: Key): bool
 }
 
 /** An owner that has its hands full is not late while nobody else stands idle: another attempt would gain nothing. */
-function isSaturated(state: State, owner: Key): boolean {
+function isSaturated(state: State, owner: Key, { chain, height }: Block): boolean {
   const open = openClaims(state);
   if (!isFull(state, open, owner)) return false;
-  return [...state.roster.values()].every(({ key, benched }) => benched || (open.get(key) ?? 0) > 0);
+  return [...state.roster.values()].every(
+    (member) => !isIn(state, member, chain, height) || (open.get(member.key) ?? 0) > 0,
+  );
 }
 
 function considerTimeout(state: State, task: Task, attempt: Attempt): void {
@@ -87,7 +89,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
     return;
   }
   if (!maySign(state) || attempt.own.attested !== null || knowsValid(task)) return;
-  if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner)) {
+  if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner, task.block)) {
     attempt.openedMs = state.nowMs;
     wake(task, state.nowMs + claimWindowMs(state, attempt.number));
     return;

@@ -257,7 +257,7 @@ function noteLosses(state: State, task: Task): void {
       owner,
       code: attempt.ended ?? attempt.overCode,
     });
-    if (owner !== null && attempt.ended !== "released" && task.completeMs === null) lost(state, owner);
+    if (owner !== null && attempt.ended !== "released" && task.completeMs === null) lost(state, owner, task.block);
   }
 }
 

@@ -136,8 +136,10 @@ function isOver(state: State, batch: Batch): boolean {
   return batch.entries.every((entry) => {
     switch (entry.kind) {
       case "join":
+        return true;
       case "admit":
-        return false;
+      case "bench":
+        return isSuperseded(state, entry.prover, entry.chain, entry.height);
       case "beat":
         return entry.tasks.every((task) => isGone(state, task.block));
       case "announce":
@@ -146,6 +148,13 @@ function isOver(state: State, batch: Batch): boolean {
         return isGone(state, entry.block);
     }
   });
+}
+
+/** Whether the roster has gone on so far beyond this fact that no kept block can need it. */
+function isSuperseded(state: State, prover: string, chain: number, height: number): boolean {
+  const turns = state.roster.get(prover)?.turns.get(chain) ?? [];
+  const last = turns.at(-1);
+  return last !== undefined && height < last && last <= (state.chains.get(chain)?.retired ?? -1);
 }
 
 function isGone(state: State, block: Hash): boolean {

@@ -1,10 +1,10 @@
 /**
- * The roster: who may prove, how much, and who is out of favour.
+ * The roster: who may prove, and from which height to which.
  *
- * A prover that lost three attempts in a row and was silent for a lease goes to the end of every task's order, so that a
- * dead node costs a few claim windows and not one a task for ever. Any message of its own brings it back. The order
- * itself always holds everybody, so two nodes that disagree about somebody's standing for a moment agree again after
- * a few attempts at the latest.
+ * A prover that lost three attempts in a row and was silent for a lease is benched by a quorum of attesters: it goes to
+ * the end of every task's order, so that a dead node costs a few claim windows and not one a task for ever. Back at
+ * work it announces itself like a newcomer. All of it is signed facts with heights, so nodes with the same log name the
+ * same owners, over restarts too.
  */
 import type { Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
@@ -26,8 +26,8 @@ export function ownerOfAttempt(state: State, task: Task, attempt: number): Key |
 }
 
 /**
- * The provers of a task in the order of their attempts. Everybody able is dealt to; whoever is out of favour then goes
- * to the end of each order, so that its silence moves its own tasks and nobody else's.
+ * The provers of a task in the order of their attempts. Everybody on the roster is dealt to; whoever is benched then
+ * goes to the end of each order, so that its silence moves its own tasks and nobody else's.
  */
 export function orderOf(state: State, task: Task): readonly Key[] {
   const { block, stage } = task;
@@ -37,22 +37,41 @@ export function orderOf(state: State, task: Task): readonly Key[] {
   }
   let owners = block.owners.get(stage.name);
   if (owners === undefined) {
-    const able = [...state.roster.values()].filter((member) => mayOwn(member, block));
+    const able = [...state.roster.values()].filter((member) => firstHeight(member, block.chain) <= block.height);
     const candidates: Candidate[] = able.map(({ key, weight }) => ({ key, weight }));
-    const benched = new Set(able.filter((member) => member.benched).map(({ key }) => key));
+    const out = new Set(able.filter((member) => !isIn(state, member, block.chain, block.height)).map(({ key }) => key));
     owners = ownersOf(state.manifest.network, block.id, stage.name, stage.count, candidates).map((order) => [
-      ...order.filter((key) => !benched.has(key)),
-      ...order.filter((key) => benched.has(key)),
+      ...order.filter((key) => !out.has(key)),
+      ...order.filter((key) => out.has(key)),
     ]);
     block.owners.set(stage.name, owners);
   }
   return owners[task.index] ?? [];
 }
 
-function mayOwn(member: Member, block: Block): boolean {
-  if (member.from.size === 0) return true;
-  const from = member.from.get(block.chain);
-  return from !== undefined && block.height >= from;
+function firstHeight(member: Member, chain: number): number {
+  return member.turns.get(chain)?.[0] ?? Number.POSITIVE_INFINITY;
+}
+
+/** Whether the prover has a turn at this height. */
+export function isIn(state: State, member: Member, chain: number, height: number): boolean {
+  const turns = member.turns.get(chain) ?? [];
+  return turns.some((from, at) => from <= height && height < endOf(state, turnName(member.key, chain, at + 1)));
+}
+
+/** The lowest height from which on a quorum holds the turn to be over. More votes can only lower it, so nodes agree in the end. */
+function endOf(state: State, turn: string): number {
+  const votes = state.benches.get(turn);
+  let weight = 0;
+  for (const [key, height] of [...(votes ?? [])].sort(([, a], [, b]) => a - b)) {
+    weight += state.manifest.weights.get(key) ?? 0;
+    if (weight >= state.manifest.quorum) return height;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+function turnName(prover: Key, chain: number, turn: number): string {
+  return `${prover}/${chain}/${turn}`;
 }
 
 /** A word from a prover: it is alive. */
@@ -61,23 +80,37 @@ export function alive(state: State, key: Key): void {
   if (member === undefined) return;
   member.lost = 0;
   member.heardMs = state.nowMs;
-  if (!member.benched) return;
-  member.benched = false;
-  rosterChanged(state);
-  report(state, "prover.back", { prover: key });
 }
 
-/** An attempt of its was taken from a prover that did not give it back. One that still speaks is slow, not gone. */
-export function lost(state: State, key: Key): void {
+/** An attempt was taken from a prover that did not give it back. One that still speaks is slow, not gone. */
+export function lost(state: State, key: Key, block: Block): void {
   const member = state.roster.get(key);
   if (member === undefined) return;
   member.lost++;
-  const silentMs = state.nowMs - member.heardMs;
   // An idle prover says that it is alive once a lease, so one silent for longer than that has missed its turn.
-  if (member.benched || member.lost < LOST_MAX || silentMs < state.manifest.json.timing.leaseMs) return;
-  member.benched = true;
+  if (member.lost < LOST_MAX || state.nowMs - member.heardMs < state.manifest.json.timing.leaseMs) return;
+  if (!state.options.roles.attester || state.mute !== null) return;
+  const turn = member.turns.get(block.chain)?.length ?? 0;
+  const name = turnName(key, block.chain, turn);
+  if (turn === 0 || state.ownBenches.has(name)) return;
+  state.ownBenches.add(name);
+  say(state, { kind: "bench", prover: key, chain: block.chain, height: block.height, turn });
+}
+
+export function applyBench(state: State, signed: Signed, entry: EntryOf<"bench">): Refusal | null {
+  const name = turnName(entry.prover, entry.chain, entry.turn);
+  if (signed.author === state.options.self) state.ownBenches.add(name);
+  const votes = state.benches.get(name) ?? new Map<Key, number>();
+  if (votes.has(signed.author)) return "vote.duplicate";
+  if (votes.size === 0 && state.benches.size >= ROSTER_MAX) return "hold.full";
+  const before = endOf(state, name);
+  state.benches.set(name, votes.set(signed.author, entry.height));
+  const after = endOf(state, name);
+  if (after === before) return null;
   rosterChanged(state);
-  report(state, "prover.benched", { prover: key, lost: member.lost, silentMs: Math.round(silentMs) });
+  if (before === Number.POSITIVE_INFINITY)
+    report(state, "prover.benched", { prover: entry.prover, chain: entry.chain, height: after });
+  return null;
 }
 
 function rosterChanged(state: State): void {
@@ -85,13 +118,16 @@ function rosterChanged(state: State): void {
   for (const block of state.blocks.values()) if (block.state === "open") touch(state, block);
 }
 
-/** Says that this node wants to prove, where it is not on the roster yet; said again until it is heard. */
+/** Says that this node wants to prove, where it has no turn; said again until it is heard. */
 export function announceSelf(state: State): void {
   const { self, roles, slots } = state.options;
-  if (!roles.prover || state.mute !== null || state.replaying) return;
+  if (!roles.prover || slots === 0 || state.mute !== null || state.replaying) return;
   const member = state.roster.get(self);
-  const missing = state.manifest.json.chains.filter(({ id }) => !mayOwnOn(member, id));
-  if (missing.length === 0 || state.manifest.json.provers.admission !== "open") {
+  if (member === undefined && state.manifest.json.provers.admission !== "open") return;
+  const missing = state.manifest.json.chains.filter(
+    ({ id }) => member === undefined || !isIn(state, member, id, headOf(state, id) + ADMIT_AHEAD),
+  );
+  if (missing.length === 0) {
     state.joinMs = null;
     return;
   }
@@ -107,10 +143,6 @@ export function announceSelf(state: State): void {
   }
 }
 
-function mayOwnOn(member: Member | undefined, chain: number): boolean {
-  return member !== undefined && (member.from.size === 0 || member.from.has(chain));
-}
-
 /** The highest height of a chain that this node has heard of. */
 export function headOf(state: State, chain: number): number {
   let head = state.chains.get(chain)?.certified ?? -1;
@@ -119,26 +151,22 @@ export function headOf(state: State, chain: number): number {
 }
 
 export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">): Refusal | null {
-  const { admission } = state.manifest.json.provers;
-  if (admission !== "open") return "author.unknown";
+  const member = state.roster.get(signed.author);
+  if (member === undefined && state.manifest.json.provers.admission !== "open") return "author.unknown";
   if (!state.chains.has(entry.chain)) return "block.chain-unknown";
-  if (mayOwnOn(state.roster.get(signed.author), entry.chain)) return null;
-  if (state.roster.size >= ROSTER_MAX) return "hold.full";
+  if (member === undefined && state.roster.size >= ROSTER_MAX) return "hold.full";
   if (!state.options.roles.attester || state.mute !== null || state.replaying) return null;
-  const slots = Math.min(Math.max(entry.slots, 1), NEWCOMER_SLOTS_MAX);
-  // One height for all: the newcomer's, unless it would let it own blocks that are already dealt.
-  const start = state.manifest.json.chains.find(({ id }) => id === entry.chain)?.start;
-  if (start !== "any" && entry.height <= headOf(state, entry.chain)) return "block.retired";
-  const name = admissionName(signed.author, entry.chain, entry.height, slots);
+  // Heights mean nothing where runs of blocks come in any order.
+  const anyHeight = state.manifest.json.chains.find(({ id }) => id === entry.chain)?.start === "any";
+  const height = anyHeight ? 0 : entry.height;
+  if (member !== undefined && isIn(state, member, entry.chain, entry.height)) return null;
+  // Blocks that are dealt already stay as they are.
+  if (!anyHeight && height <= headOf(state, entry.chain)) return "block.retired";
+  const slots = member?.slots ?? Math.min(Math.max(entry.slots, 1), NEWCOMER_SLOTS_MAX);
+  const name = admissionName(signed.author, entry.chain, height, slots);
   if (state.ownAdmissions.has(name)) return null;
   state.ownAdmissions.add(name);
-  say(state, {
-    kind: "admit",
-    prover: signed.author,
-    chain: entry.chain,
-    height: start === "any" ? 0 : entry.height,
-    slots,
-  });
+  say(state, { kind: "admit", prover: signed.author, chain: entry.chain, height, slots });
   return null;
 }
 
@@ -150,26 +178,23 @@ export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">
   state.admissions.set(name, voters);
   if (signed.author === state.options.self) state.ownAdmissions.add(name);
   if (!isQuorum(state, voters)) return null;
-  state.admissions.delete(name);
-  const member: Member = state.roster.get(entry.prover) ?? {
-    key: entry.prover,
+  const { prover, slots } = entry;
+  const member: Member = state.roster.get(prover) ?? {
+    key: prover,
     weight: 1,
-    slots: entry.slots,
-    from: new Map(),
+    slots,
+    turns: new Map(),
     lost: 0,
     heardMs: state.nowMs,
-    benched: false,
   };
-  if (mayOwnOn(member, entry.chain)) return null;
-  member.from.set(entry.chain, entry.height);
-  state.roster.set(entry.prover, member);
+  const turns = member.turns.get(entry.chain) ?? [];
+  if (turns.includes(entry.height)) return null;
+  turns.push(entry.height);
+  turns.sort((a, b) => a - b);
+  member.turns.set(entry.chain, turns);
+  state.roster.set(prover, member);
   rosterChanged(state);
-  report(state, "prover.admitted", {
-    prover: entry.prover,
-    chain: entry.chain,
-    height: entry.height,
-    slots: entry.slots,
-  });
+  report(state, "prover.admitted", { prover, chain: entry.chain, height: entry.height, slots });
   return null;
 }
 

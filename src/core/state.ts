@@ -160,13 +160,11 @@ export interface Member {
   readonly key: Key;
   readonly weight: number;
   readonly slots: number;
-  /** By chain: the height from which it may own tasks. Empty for those in the manifest. */
-  readonly from: Map<number, number>;
-  /** Attempts lost in a row since its last sign of life. */
+  /** By chain: the heights from which on it owns tasks, one for each admission. A turn ends with a bench. */
+  readonly turns: Map<number, number[]>;
+  /** Attempts lost in a row since its last sign of life, and when that was, by this node's clock. */
   lost: number;
-  /** When it last said anything, by this node's clock. */
   heardMs: number;
-  benched: boolean;
 }
 
 export interface State {
@@ -183,6 +181,10 @@ export interface State {
   /** Votes to admit a prover: `prover/chain/height/slots` -> attesters. */
   readonly admissions: Map<string, Set<Key>>;
   readonly ownAdmissions: Set<string>;
+  /** Votes that a prover's turn is over, by `prover/chain/turn`: attesters, with the height from which on they hold it to be. */
+  readonly benches: Map<string, Map<Key, number>>;
+  /** Turns that this node has voted to end. */
+  readonly ownBenches: Set<string>;
   /** Facts about blocks that nobody has announced yet; bounded, and forgotten after a minute. */
   readonly held: Map<
     Hash,
@@ -222,18 +224,10 @@ export interface CoreOptions {
 
 export function createState(manifest: Manifest, options: CoreOptions): State {
   const roster = new Map<Key, Member>(
-    manifest.json.provers.list.map((prover) => [
-      prover.key,
-      {
-        key: prover.key,
-        weight: prover.weight,
-        slots: prover.slots,
-        from: new Map(),
-        lost: 0,
-        heardMs: 0,
-        benched: false,
-      },
-    ]),
+    manifest.json.provers.list.map(({ key, weight, slots }) => {
+      const turns = new Map(manifest.json.chains.map(({ id }) => [id, [0]]));
+      return [key, { key, weight, slots, turns, lost: 0, heardMs: 0 }];
+    }),
   );
   const chains = new Map<number, Chain>(
     manifest.json.chains.map(({ id }) => [
@@ -253,6 +247,8 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     rosterVersion: 0,
     admissions: new Map(),
     ownAdmissions: new Set(),
+    benches: new Map(),
+    ownBenches: new Set(),
     held: new Map(),
     heldCount: 0,
     outbox: [],

@@ -40,6 +40,8 @@ export function replay(state: State, event: Event, equation: Equation): void {
 export function resume(state: State, nowMs: number, equation: Equation): Effect[] {
   state.nowMs = nowMs;
   state.beatMs = nowMs;
+  // Nobody can have been heard while this node was away.
+  for (const member of state.roster.values()) member.heardMs = nowMs;
   for (const block of state.blocks.values()) blocks.touch(state, block);
   return step(state, { kind: "tick" }, nowMs, equation);
 }
@@ -191,6 +193,8 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
       return standing.applyJoin(state, signed, entry);
     case "admit":
       return standing.applyAdmit(state, signed, entry);
+    case "bench":
+      return standing.applyBench(state, signed, entry);
     case "claim":
       applyShown(state, entry.timeouts, equation);
       return collector.applyClaim(state, signed, entry);

@@ -83,6 +83,7 @@ export const MESSAGES = {
   cancel: { by: "attester", fields: { block: id, round: u32 } },
   join: { by: "anyone", fields: { slots: u32, height: u53, chain: u53 } },
   admit: { by: "attester", fields: { prover: id, slots: u32, height: u53, chain: u53 } },
+  bench: { by: "attester", fields: { prover: id, chain: u53, height: u53, turn: u32 } },
   claim: { by: "prover", fields: { ...attempt, timeouts: { type: "list", of: vote, countMax: ATTESTERS_MAX } } },
   grant: { by: "attester", fields: { ...attempt, prover: id } },
   beat: { by: "prover", fields: { tasks: { type: "list", of: { ...attempt, units: u53 }, countMax: BEAT_TASKS_MAX } } },
@@ -208,7 +209,11 @@ const TEXT = /^[a-z0-9][a-z0-9._-]*$/;
 
 /** A code from outside (an adapter, the operating system) as a message may carry it. */
 export function asCode(text: string): string {
-  const legal = text.toLowerCase().replace(/[^a-z0-9._-]/g, "-").replace(/^[^a-z0-9]+/, "").slice(0, code.charsMax);
+  const legal = text
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]/g, "-")
+    .replace(/^[^a-z0-9]+/, "")
+    .slice(0, code.charsMax);
   return legal === "" ? "unnamed" : legal;
 }
 

@@ -235,6 +235,12 @@ export declare type Entry = Message<"proofmesh.v1.Entry"> & {
      */
     value: Barrier;
     case: "barrier";
+  } | {
+    /**
+     * @generated from field: proofmesh.v1.Bench bench = 17;
+     */
+    value: Bench;
+    case: "bench";
   } | { case: undefined; value?: undefined };
 };
 
@@ -413,6 +419,39 @@ export declare type Admit = Message<"proofmesh.v1.Admit"> & {
  * Use `create(AdmitSchema)` to create a new message.
  */
 export declare const AdmitSchema: GenMessage<Admit>;
+
+/**
+ * The prover's turn (how often it was admitted so far) ends for blocks from this height on: it has gone silent.
+ *
+ * @generated from message proofmesh.v1.Bench
+ */
+export declare type Bench = Message<"proofmesh.v1.Bench"> & {
+  /**
+   * @generated from field: bytes prover = 1;
+   */
+  prover: Uint8Array;
+
+  /**
+   * @generated from field: uint64 chain = 2;
+   */
+  chain: bigint;
+
+  /**
+   * @generated from field: uint64 height = 3;
+   */
+  height: bigint;
+
+  /**
+   * @generated from field: uint32 turn = 4;
+   */
+  turn: number;
+};
+
+/**
+ * Describes the message proofmesh.v1.Bench.
+ * Use `create(BenchSchema)` to create a new message.
+ */
+export declare const BenchSchema: GenMessage<Bench>;
 
 /**
  * @generated from message proofmesh.v1.Claim

@@ -12,7 +12,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file wire.proto.
  */
 export const file_wire = /*@__PURE__*/
-  fileDesc("Cgp3aXJlLnByb3RvEgxwcm9vZm1lc2gudjEiOQoFQmF0Y2gSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDwoHZW50cmllcxgDIAMoDCJaCglCYXRjaEhlYWQSDgoGYXV0aG9yGAEgASgMEg4KBm51bWJlchgCIAEoBBIQCghwcmV2aW91cxgDIAEoDBIMCgRyb290GAQgASgMEg0KBWNvdW50GAUgASgNIlMKBFZvdGUSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDQoFaW5kZXgYAyABKA0SDAoEcGF0aBgEIAMoDBINCgVlbnRyeRgFIAEoDCKPBQoFRW50cnkSKgoIYW5ub3VuY2UYASABKAsyFi5wcm9vZm1lc2gudjEuQW5ub3VuY2VIABIoCgdyZXRyYWN0GAIgASgLMhUucHJvb2ZtZXNoLnYxLlJldHJhY3RIABImCgZjYW5jZWwYAyABKAsyFC5wcm9vZm1lc2gudjEuQ2FuY2VsSAASIgoEam9pbhgEIAEoCzISLnByb29mbWVzaC52MS5Kb2luSAASJAoFYWRtaXQYBSABKAsyEy5wcm9vZm1lc2gudjEuQWRtaXRIABIkCgVjbGFpbRgGIAEoCzITLnByb29mbWVzaC52MS5DbGFpbUgAEiQKBWdyYW50GAcgASgLMhMucHJvb2ZtZXNoLnYxLkdyYW50SAASIgoEYmVhdBgIIAEoCzISLnByb29mbWVzaC52MS5CZWF0SAASKAoHcmVsZWFzZRgJIAEoCzIVLnByb29mbWVzaC52MS5SZWxlYXNlSAASIgoEZmFpbBgKIAEoCzISLnByb29mbWVzaC52MS5GYWlsSAASKAoHcmVjZWlwdBgLIAEoCzIVLnByb29mbWVzaC52MS5SZWNlaXB0SAASJgoGYXR0ZXN0GAwgASgLMhQucHJvb2ZtZXNoLnYxLkF0dGVzdEgAEioKCGNvbXBsZXRlGA0gASgLMhYucHJvb2ZtZXNoLnYxLkNvbXBsZXRlSAASJgoGcmVqZWN0GA4gASgLMhQucHJvb2ZtZXNoLnYxLlJlamVjdEgAEigKB3RpbWVvdXQYDyABKAsyFS5wcm9vZm1lc2gudjEuVGltZW91dEgAEigKB2JhcnJpZXIYECABKAsyFS5wcm9vZm1lc2gudjEuQmFycmllckgAQgYKBGtpbmQirgEKCEFubm91bmNlEg0KBWNoYWluGAEgASgEEg4KBmhlaWdodBgCIAEoBBIMCgRoYXNoGAMgASgMEg4KBnBhcmVudBgEIAEoDBIQCgh3b3JrZmxvdxgFIAEoCRIPCgdwYXlsb2FkGAYgASgMEhUKDXBheWxvYWRfYnl0ZXMYByABKA0SDQoFaXRlbXMYCCABKA0SDQoFc3RhcnQYCSABKAgSDQoFcm91bmQYCiABKA0iJwoHUmV0cmFjdBINCgVibG9jaxgBIAEoDBINCgVyb3VuZBgCIAEoDSImCgZDYW5jZWwSDQoFYmxvY2sYASABKAwSDQoFcm91bmQYAiABKA0iNAoESm9pbhINCgVzbG90cxgBIAEoDRIOCgZoZWlnaHQYAiABKAQSDQoFY2hhaW4YAyABKAQiRQoFQWRtaXQSDgoGcHJvdmVyGAEgASgMEg0KBXNsb3RzGAIgASgNEg4KBmhlaWdodBgDIAEoBBINCgVjaGFpbhgEIAEoBCJrCgVDbGFpbRINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEiQKCHRpbWVvdXRzGAUgAygLMhIucHJvb2ZtZXNoLnYxLlZvdGUiVQoFR3JhbnQSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRIOCgZwcm92ZXIYBSABKAwiLQoEQmVhdBIlCgV0YXNrcxgBIAMoCzIWLnByb29mbWVzaC52MS5Qcm9ncmVzcyJXCghQcm9ncmVzcxINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEg0KBXVuaXRzGAUgASgEIkcKB1JlbGVhc2USDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDSJjCgRGYWlsEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDAoEY29kZRgFIAEoCRIPCgdsb2dpY2FsGAYgASgIIrkBCgdSZWNlaXB0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDgoGc3lzdGVtGAUgASgJEgsKA2tleRgGIAEoDBIQCghhcnRlZmFjdBgHIAEoDBINCgVieXRlcxgIIAEoDRIOCgZ2YWx1ZXMYCSABKAwSEgoKcHJvdmluZ19tcxgKIAEoDRIOCgZpbmxpbmUYCyABKAwiaAoGQXR0ZXN0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDgoGcHJvdmVyGAUgASgMEhAKCGFydGVmYWN0GAYgASgMIkkKCENvbXBsZXRlEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEhAKCGFydGVmYWN0GAQgASgMImUKBlJlamVjdBINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIOCgZwcm92ZXIYBCABKAwSEAoIYXJ0ZWZhY3QYBSABKAwSDAoEY29kZRgGIAEoCSJVCgdUaW1lb3V0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDAoEY29kZRgFIAEoCSIpCgdCYXJyaWVyEg0KBWJsb2NrGAEgASgMEg8KB2NvbnRlbnQYAiABKAwiYgoIRnJvbnRpZXISKQoFZmVlZHMYASADKAsyGi5wcm9vZm1lc2gudjEuRnJvbnRpZXJGZWVkEisKBmNoYWlucxgCIAMoCzIbLnByb29mbWVzaC52MS5Gcm9udGllckNoYWluIiwKDEZyb250aWVyRmVlZBIOCgZhdXRob3IYASABKAwSDAoEbmV4dBgCIAEoBCIuCg1Gcm9udGllckNoYWluEg0KBWNoYWluGAEgASgEEg4KBmhlaWdodBgCIAEoBCKYAQoJU3luY0ZyYW1lEioKCGZyb250aWVyGAEgASgLMhYucHJvb2ZtZXNoLnYxLkZyb250aWVySAASDwoFYmF0Y2gYAiABKAxIABIVCgtjZXJ0aWZpY2F0ZRgDIAEoDEgAEi8KCWZvcmdvdHRlbhgEIAEoCzIaLnByb29mbWVzaC52MS5Gcm9udGllckZlZWRIAEIGCgRraW5kYgZwcm90bzM");
+  fileDesc("Cgp3aXJlLnByb3RvEgxwcm9vZm1lc2gudjEiOQoFQmF0Y2gSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDwoHZW50cmllcxgDIAMoDCJaCglCYXRjaEhlYWQSDgoGYXV0aG9yGAEgASgMEg4KBm51bWJlchgCIAEoBBIQCghwcmV2aW91cxgDIAEoDBIMCgRyb290GAQgASgMEg0KBWNvdW50GAUgASgNIlMKBFZvdGUSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDQoFaW5kZXgYAyABKA0SDAoEcGF0aBgEIAMoDBINCgVlbnRyeRgFIAEoDCK1BQoFRW50cnkSKgoIYW5ub3VuY2UYASABKAsyFi5wcm9vZm1lc2gudjEuQW5ub3VuY2VIABIoCgdyZXRyYWN0GAIgASgLMhUucHJvb2ZtZXNoLnYxLlJldHJhY3RIABImCgZjYW5jZWwYAyABKAsyFC5wcm9vZm1lc2gudjEuQ2FuY2VsSAASIgoEam9pbhgEIAEoCzISLnByb29mbWVzaC52MS5Kb2luSAASJAoFYWRtaXQYBSABKAsyEy5wcm9vZm1lc2gudjEuQWRtaXRIABIkCgVjbGFpbRgGIAEoCzITLnByb29mbWVzaC52MS5DbGFpbUgAEiQKBWdyYW50GAcgASgLMhMucHJvb2ZtZXNoLnYxLkdyYW50SAASIgoEYmVhdBgIIAEoCzISLnByb29mbWVzaC52MS5CZWF0SAASKAoHcmVsZWFzZRgJIAEoCzIVLnByb29mbWVzaC52MS5SZWxlYXNlSAASIgoEZmFpbBgKIAEoCzISLnByb29mbWVzaC52MS5GYWlsSAASKAoHcmVjZWlwdBgLIAEoCzIVLnByb29mbWVzaC52MS5SZWNlaXB0SAASJgoGYXR0ZXN0GAwgASgLMhQucHJvb2ZtZXNoLnYxLkF0dGVzdEgAEioKCGNvbXBsZXRlGA0gASgLMhYucHJvb2ZtZXNoLnYxLkNvbXBsZXRlSAASJgoGcmVqZWN0GA4gASgLMhQucHJvb2ZtZXNoLnYxLlJlamVjdEgAEigKB3RpbWVvdXQYDyABKAsyFS5wcm9vZm1lc2gudjEuVGltZW91dEgAEigKB2JhcnJpZXIYECABKAsyFS5wcm9vZm1lc2gudjEuQmFycmllckgAEiQKBWJlbmNoGBEgASgLMhMucHJvb2ZtZXNoLnYxLkJlbmNoSABCBgoEa2luZCKuAQoIQW5ub3VuY2USDQoFY2hhaW4YASABKAQSDgoGaGVpZ2h0GAIgASgEEgwKBGhhc2gYAyABKAwSDgoGcGFyZW50GAQgASgMEhAKCHdvcmtmbG93GAUgASgJEg8KB3BheWxvYWQYBiABKAwSFQoNcGF5bG9hZF9ieXRlcxgHIAEoDRINCgVpdGVtcxgIIAEoDRINCgVzdGFydBgJIAEoCBINCgVyb3VuZBgKIAEoDSInCgdSZXRyYWN0Eg0KBWJsb2NrGAEgASgMEg0KBXJvdW5kGAIgASgNIiYKBkNhbmNlbBINCgVibG9jaxgBIAEoDBINCgVyb3VuZBgCIAEoDSI0CgRKb2luEg0KBXNsb3RzGAEgASgNEg4KBmhlaWdodBgCIAEoBBINCgVjaGFpbhgDIAEoBCJFCgVBZG1pdBIOCgZwcm92ZXIYASABKAwSDQoFc2xvdHMYAiABKA0SDgoGaGVpZ2h0GAMgASgEEg0KBWNoYWluGAQgASgEIkQKBUJlbmNoEg4KBnByb3ZlchgBIAEoDBINCgVjaGFpbhgCIAEoBBIOCgZoZWlnaHQYAyABKAQSDAoEdHVybhgEIAEoDSJrCgVDbGFpbRINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEiQKCHRpbWVvdXRzGAUgAygLMhIucHJvb2ZtZXNoLnYxLlZvdGUiVQoFR3JhbnQSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRIOCgZwcm92ZXIYBSABKAwiLQoEQmVhdBIlCgV0YXNrcxgBIAMoCzIWLnByb29mbWVzaC52MS5Qcm9ncmVzcyJXCghQcm9ncmVzcxINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEg0KBXVuaXRzGAUgASgEIkcKB1JlbGVhc2USDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDSJjCgRGYWlsEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDAoEY29kZRgFIAEoCRIPCgdsb2dpY2FsGAYgASgIIrkBCgdSZWNlaXB0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDgoGc3lzdGVtGAUgASgJEgsKA2tleRgGIAEoDBIQCghhcnRlZmFjdBgHIAEoDBINCgVieXRlcxgIIAEoDRIOCgZ2YWx1ZXMYCSABKAwSEgoKcHJvdmluZ19tcxgKIAEoDRIOCgZpbmxpbmUYCyABKAwiaAoGQXR0ZXN0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDgoGcHJvdmVyGAUgASgMEhAKCGFydGVmYWN0GAYgASgMIkkKCENvbXBsZXRlEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEhAKCGFydGVmYWN0GAQgASgMImUKBlJlamVjdBINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIOCgZwcm92ZXIYBCABKAwSEAoIYXJ0ZWZhY3QYBSABKAwSDAoEY29kZRgGIAEoCSJVCgdUaW1lb3V0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDAoEY29kZRgFIAEoCSIpCgdCYXJyaWVyEg0KBWJsb2NrGAEgASgMEg8KB2NvbnRlbnQYAiABKAwiYgoIRnJvbnRpZXISKQoFZmVlZHMYASADKAsyGi5wcm9vZm1lc2gudjEuRnJvbnRpZXJGZWVkEisKBmNoYWlucxgCIAMoCzIbLnByb29mbWVzaC52MS5Gcm9udGllckNoYWluIiwKDEZyb250aWVyRmVlZBIOCgZhdXRob3IYASABKAwSDAoEbmV4dBgCIAEoBCIuCg1Gcm9udGllckNoYWluEg0KBWNoYWluGAEgASgEEg4KBmhlaWdodBgCIAEoBCKYAQoJU3luY0ZyYW1lEioKCGZyb250aWVyGAEgASgLMhYucHJvb2ZtZXNoLnYxLkZyb250aWVySAASDwoFYmF0Y2gYAiABKAxIABIVCgtjZXJ0aWZpY2F0ZRgDIAEoDEgAEi8KCWZvcmdvdHRlbhgEIAEoCzIaLnByb29mbWVzaC52MS5Gcm9udGllckZlZWRIAEIGCgRraW5kYgZwcm90bzM");
 
 /**
  * Describes the message proofmesh.v1.Batch.
@@ -78,114 +78,121 @@ export const AdmitSchema = /*@__PURE__*/
   messageDesc(file_wire, 8);
 
 /**
+ * Describes the message proofmesh.v1.Bench.
+ * Use `create(BenchSchema)` to create a new message.
+ */
+export const BenchSchema = /*@__PURE__*/
+  messageDesc(file_wire, 9);
+
+/**
  * Describes the message proofmesh.v1.Claim.
  * Use `create(ClaimSchema)` to create a new message.
  */
 export const ClaimSchema = /*@__PURE__*/
-  messageDesc(file_wire, 9);
+  messageDesc(file_wire, 10);
 
 /**
  * Describes the message proofmesh.v1.Grant.
  * Use `create(GrantSchema)` to create a new message.
  */
 export const GrantSchema = /*@__PURE__*/
-  messageDesc(file_wire, 10);
+  messageDesc(file_wire, 11);
 
 /**
  * Describes the message proofmesh.v1.Beat.
  * Use `create(BeatSchema)` to create a new message.
  */
 export const BeatSchema = /*@__PURE__*/
-  messageDesc(file_wire, 11);
+  messageDesc(file_wire, 12);
 
 /**
  * Describes the message proofmesh.v1.Progress.
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema = /*@__PURE__*/
-  messageDesc(file_wire, 12);
+  messageDesc(file_wire, 13);
 
 /**
  * Describes the message proofmesh.v1.Release.
  * Use `create(ReleaseSchema)` to create a new message.
  */
 export const ReleaseSchema = /*@__PURE__*/
-  messageDesc(file_wire, 13);
+  messageDesc(file_wire, 14);
 
 /**
  * Describes the message proofmesh.v1.Fail.
  * Use `create(FailSchema)` to create a new message.
  */
 export const FailSchema = /*@__PURE__*/
-  messageDesc(file_wire, 14);
+  messageDesc(file_wire, 15);
 
 /**
  * Describes the message proofmesh.v1.Receipt.
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema = /*@__PURE__*/
-  messageDesc(file_wire, 15);
+  messageDesc(file_wire, 16);
 
 /**
  * Describes the message proofmesh.v1.Attest.
  * Use `create(AttestSchema)` to create a new message.
  */
 export const AttestSchema = /*@__PURE__*/
-  messageDesc(file_wire, 16);
+  messageDesc(file_wire, 17);
 
 /**
  * Describes the message proofmesh.v1.Complete.
  * Use `create(CompleteSchema)` to create a new message.
  */
 export const CompleteSchema = /*@__PURE__*/
-  messageDesc(file_wire, 17);
+  messageDesc(file_wire, 18);
 
 /**
  * Describes the message proofmesh.v1.Reject.
  * Use `create(RejectSchema)` to create a new message.
  */
 export const RejectSchema = /*@__PURE__*/
-  messageDesc(file_wire, 18);
+  messageDesc(file_wire, 19);
 
 /**
  * Describes the message proofmesh.v1.Timeout.
  * Use `create(TimeoutSchema)` to create a new message.
  */
 export const TimeoutSchema = /*@__PURE__*/
-  messageDesc(file_wire, 19);
+  messageDesc(file_wire, 20);
 
 /**
  * Describes the message proofmesh.v1.Barrier.
  * Use `create(BarrierSchema)` to create a new message.
  */
 export const BarrierSchema = /*@__PURE__*/
-  messageDesc(file_wire, 20);
+  messageDesc(file_wire, 21);
 
 /**
  * Describes the message proofmesh.v1.Frontier.
  * Use `create(FrontierSchema)` to create a new message.
  */
 export const FrontierSchema = /*@__PURE__*/
-  messageDesc(file_wire, 21);
+  messageDesc(file_wire, 22);
 
 /**
  * Describes the message proofmesh.v1.FrontierFeed.
  * Use `create(FrontierFeedSchema)` to create a new message.
  */
 export const FrontierFeedSchema = /*@__PURE__*/
-  messageDesc(file_wire, 22);
+  messageDesc(file_wire, 23);
 
 /**
  * Describes the message proofmesh.v1.FrontierChain.
  * Use `create(FrontierChainSchema)` to create a new message.
  */
 export const FrontierChainSchema = /*@__PURE__*/
-  messageDesc(file_wire, 23);
+  messageDesc(file_wire, 24);
 
 /**
  * Describes the message proofmesh.v1.SyncFrame.
  * Use `create(SyncFrameSchema)` to create a new message.
  */
 export const SyncFrameSchema = /*@__PURE__*/
-  messageDesc(file_wire, 24);
+  messageDesc(file_wire, 25);
 
