@@ -172,7 +172,8 @@ describe("a log", () => {
   });
 
   it("moves the other's frontier by everything it gives, until both are the same", () => {
-    const steps = fc.array(fc.integer({ min: 0, max: 11 }), { maxLength: 12 });
+    // The last batch of a feed is never forgotten.
+    const steps = fc.array(fc.integer({ min: 0, max: 10 }), { maxLength: 12 });
     fc.assert(
       fc.property(steps, steps, fc.integer({ min: 300, max: 2000 }), (mine, theirs, bytesMax) => {
         const batches = chain(alice, 12);
