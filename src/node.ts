@@ -254,7 +254,7 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
       checkProvingKeys(manifest, keysDir);
       return [
         createGroth16Prover({ slots, keysDir, timeoutMs: prover.timeoutMs }),
-        createBatchProver({ slots, timeoutMs: prover.timeoutMs }),
+        createBatchProver({ slots }),
       ];
     }
     case "mock": {

@@ -188,6 +188,8 @@ export interface ProveJob {
   readonly payload: Uint8Array;
   /** The chain's running commitment before the block. */
   readonly before: Uint8Array;
+  /** Public values of the task, derived from the block: what the proof has to be for. */
+  readonly values: Uint8Array;
   /** How many tasks the first stage of the block has. */
   readonly shards: number;
   /** Accepted proofs of the stages that this one takes, by task index. */

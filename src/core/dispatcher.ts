@@ -89,7 +89,8 @@ function startQueued(state: State): void {
 
 function start(state: State, task: Task): boolean {
   const { block, stage, work } = task;
-  if (work === null || block.prepared === null) return false;
+  const values = block.prepared?.values[stage.name]?.[task.index];
+  if (work === null || block.prepared === null || values === undefined) return false;
   const inputs: { artefact: string; holders: Key[] }[] = [];
   if (stage.takes !== null) {
     for (const input of block.tasks.filter((other) => other.stage.name === stage.takes)) {
@@ -120,6 +121,7 @@ function start(state: State, task: Task): boolean {
     key: stage.key,
     payload: block.payload,
     before: block.prepared.before,
+    values,
     shards: block.stages[0]?.count ?? 0,
     inputs,
   });

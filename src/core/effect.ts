@@ -26,6 +26,8 @@ export type Effect =
       readonly key: Hash;
       readonly payload: Hash;
       readonly before: Uint8Array;
+      /** Public values that the block implies for the task. */
+      readonly values: Uint8Array;
       readonly shards: number;
       /** Artefacts of the proofs that this task takes, and who has them. */
       readonly inputs: readonly { readonly artefact: Hash; readonly holders: readonly Key[] }[];

@@ -5,10 +5,10 @@
  * Input, bytes as hex with 0x in front:
  *
  *     { "block": height, "task": { chain, height, block, hash, stage, index }, "attempt", "system", "key",
- *       "payload", "before", "shards", "inputs": [proof, ...] }
+ *       "payload", "before", "values", "shards", "inputs": [proof, ...] }
  *
  * Output: `{ "block": height, "proof": hex with 0x or base64, "prover": name, "values"?: the same }`. A program that
- * names no values proves the shard's own (`statement.ts`).
+ * names no values proves the job's own.
  *
  * The program gets no standard input. Its files lie in a directory of their own, which goes when the job ends.
  */
@@ -19,7 +19,6 @@ import { join } from "node:path";
 import type { Cancel, Fault, ProveEvent, ProveJob, Prover, Result } from "../ports.ts";
 import { CPU_TIME_KNOWN, createCpuMeter } from "./cpu.ts";
 import { type Group, startGroup } from "./group.ts";
-import { createPool, type Pool } from "./pool.ts";
 
 export interface ProcessOptions {
   readonly system: string;
@@ -49,17 +48,6 @@ interface Run {
 
 export function createProcessProver(options: ProcessOptions): Prover {
   const running = new Set<Cancel>();
-  // Only for programs that name no values: reading the block is no work for the network's thread.
-  let pool: Pool | null = null;
-  const threads = (): Pool => {
-    pool ??= createPool({
-      size: 1,
-      queueMax: options.slots,
-      deadlineMs: options.timeoutMs,
-      data: { stages: [], keys: new Map() },
-    });
-    return pool;
-  };
   const leave = (): void => {
     for (const cancel of running) cancel();
   };
@@ -94,14 +82,8 @@ export function createProcessProver(options: ProcessOptions): Prover {
         if (run.ended) return;
         if (status !== 0) return end(died(status, signal, run.group.complaint()));
         void readOutput(run.output, options, job).then((output) => {
-          if (!output.ok) return end({ kind: "failed", logical: false, fault: output.fault });
-          const { proof, values } = output.value;
-          const provingMs = performance.now() - started;
-          if (values !== null) return end({ kind: "proved", proof, values, provingMs });
-          threads().run<Uint8Array>({ kind: "values", job }, (computed) => {
-            if (computed.ok) end({ kind: "proved", proof, values: computed.value, provingMs });
-            else end({ kind: "failed", logical: !computed.fault.code.startsWith("verifier."), fault: computed.fault });
-          });
+          if (output.ok) end({ kind: "proved", ...output.value, provingMs: performance.now() - started });
+          else end({ kind: "failed", logical: false, fault: output.fault });
         });
       });
       return cancel;
@@ -109,7 +91,6 @@ export function createProcessProver(options: ProcessOptions): Prover {
     async close() {
       process.off("exit", leave);
       leave();
-      await pool?.close();
     },
   };
 }
@@ -139,7 +120,12 @@ function startRun(options: ProcessOptions, job: ProveJob): Run {
   const [input, output] = [join(directory, "input.json"), join(directory, "output.json")];
   const { id, attempt, system, key, shards } = job;
   const task = { chain: id.chain, height: id.height, block: id.block, hash: id.hash, stage: id.stage, index: id.index };
-  const bytes = { payload: hex(job.payload), before: hex(job.before), inputs: job.inputs.map(hex) };
+  const bytes = {
+    payload: hex(job.payload),
+    before: hex(job.before),
+    values: hex(job.values),
+    inputs: job.inputs.map(hex),
+  };
   writeFileSync(input, JSON.stringify({ block: id.height, task, attempt, system, key, shards, ...bytes }));
   const group = startGroup({
     command: options.command,
@@ -175,7 +161,7 @@ async function watch(
 
 interface Output {
   readonly proof: Uint8Array;
-  readonly values: Uint8Array | null;
+  readonly values: Uint8Array;
 }
 
 async function readOutput(path: string, options: ProcessOptions, job: ProveJob): Promise<Result<Output>> {
@@ -192,7 +178,7 @@ async function readOutput(path: string, options: ProcessOptions, job: ProveJob):
   if (block !== job.id.height) return malformed(`the output is about block ${String(block)}, not ${job.id.height}`);
   const proofBytes = bytesOf(proof);
   if (proofBytes === null) return malformed("the output's proof is neither hex nor base64");
-  if (values === undefined) return { ok: true, value: { proof: proofBytes, values: null } };
+  if (values === undefined) return { ok: true, value: { proof: proofBytes, values: job.values } };
   const valueBytes = bytesOf(values);
   if (valueBytes === null) return malformed("the output's values are neither hex nor base64");
   return { ok: true, value: { proof: proofBytes, values: valueBytes } };

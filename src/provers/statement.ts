@@ -12,7 +12,7 @@
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Item, type PayloadBlock, readPayload, SHARD_ITEMS_MAX, shardRange } from "../protocol/ethereum.ts";
 import { domainDigest, type Hash, u64 } from "../protocol/ids.ts";
-import type { Fault, Preparation, ProveJob, Result } from "../ports.ts";
+import type { Fault, Preparation, Result } from "../ports.ts";
 import { FIELD_ORDER, poseidon } from "./poseidon.ts";
 
 export const ELEMENT_BYTES = 32;
@@ -114,25 +114,6 @@ export function foldBlock(
   }
   const fees = runs.reduce((sum, run) => sum + run.fees, 0n);
   return { ok: true, value: { block, whole: { before: first, after: last, fees, items }, shards: runs } };
-}
-
-/**
- * The run that a job has to prove: a task with inputs takes the proofs of all shards, so it is about the whole block.
- * Provers whose program names no public values use this.
- */
-export function runOf(job: ProveJob): Result<Run> {
-  const before = elementOf(job.before);
-  if (before === null) return failed("job.before", "the commitment before the block is no field element");
-  const folded = foldBlock(job.payload, job.id.hash, before, job.id.chain, job.shards);
-  if (!folded.ok) return folded;
-  const run = job.inputs.length > 0 ? folded.value.whole : folded.value.shards[job.id.index];
-  if (run === undefined) return failed("job.index", `there is no shard ${job.id.index} of ${job.shards}`);
-  return { ok: true, value: run };
-}
-
-export function jobValues(job: ProveJob): Result<Uint8Array> {
-  const run = runOf(job);
-  return run.ok ? { ok: true, value: valuesOf(run.value, job.id.block, job.id.stage, job.id.index) } : run;
 }
 
 export function encodeElement(value: bigint): Uint8Array {

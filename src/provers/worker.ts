@@ -1,7 +1,7 @@
 /** What runs in a worker thread of the pool: reading blocks, folding them, checking proofs. */
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import type { Hash } from "../protocol/ids.ts";
-import type { PrepareJob, ProveJob, Result, VerifyJob } from "../ports.ts";
+import type { PrepareJob, Result, VerifyJob } from "../ports.ts";
 import { readVerifyingKey, type Verdict, verifyBatch, type VerifyingKey, verifyOne } from "./groth16/verify.ts";
 import { mockValues, mockVerify } from "./mock.ts";
 import {
@@ -9,7 +9,6 @@ import {
   elementOf,
   encodeElement,
   foldBlock,
-  jobValues,
   type Prepared,
   type StageRow,
   valuesOf,
@@ -23,8 +22,7 @@ export interface WorkerData {
 
 export type WorkerRequest =
   | { readonly kind: "prepare"; readonly job: PrepareJob }
-  | { readonly kind: "verify"; readonly job: VerifyJob }
-  | { readonly kind: "values"; readonly job: ProveJob };
+  | { readonly kind: "verify"; readonly job: VerifyJob };
 
 export type Answer = Result<unknown>;
 
@@ -80,8 +78,6 @@ function serve(data: WorkerData): void {
         return prepare(request.job, data.stages);
       case "verify":
         return check(request.job, keys);
-      case "values":
-        return jobValues(request.job);
     }
   };
   parentPort?.on("message", (request: WorkerRequest) => parentPort?.postMessage(answer(request), []));

@@ -49,7 +49,8 @@ export function proverSuite(name: string, options: ProverCase): void {
       expect(proved?.kind === "proved" && proved.values).toEqual(verifyJob(task, proof).values);
       const units = events.flatMap((event) => (event.kind === "progress" ? [event.units] : []));
       expect(units).toEqual([...new Set(units)].sort((a, b) => a - b));
-    });
+      // Provers give way to everything else that runs on the machine.
+    }, 60_000);
 
     it("is silent after a cancel, leaves no process and proves again", async () => {
       const known = processes();

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type EncodedBlock, payloadOf } from "../../src/protocol/ethereum.ts";
 import { artefactHash, blockId, type Hash, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Clock, Done, PrepareJob, ProveEvent, ProveJob, Prover, Result } from "../../src/ports.ts";
+import { elementOf, foldBlock, valuesOf } from "../../src/provers/statement.ts";
 
 export const KEYS_DIR: string = join(import.meta.dirname, "../../config/keys");
 const BLOCKS = join(import.meta.dirname, "../vectors/blocks");
@@ -33,7 +34,12 @@ export function prepareJob(of: EncodedBlock, shards: number, changes: Partial<Pr
 export function proveJob(of: EncodedBlock, before: Uint8Array, changes: Partial<ProveJob> = {}): ProveJob {
   const { height, hash, payload } = of;
   const id = { chain: 1, height, block: blockId(ZERO_HASH, 1, hash), hash, stage: "shard", index: 0 };
-  const rest = { payload, before, shards: SMALL_SHARDS, inputs: [] };
+  const { shards = SMALL_SHARDS } = changes;
+  const folded = foldBlock(payload, hash, elementOf(before), 1, shards);
+  const shard = folded.ok ? folded.value.shards[0] : undefined;
+  if (shard === undefined) throw new Error("no first shard");
+  const values = valuesOf(shard, id.block, id.stage, 0);
+  const rest = { payload, before, values, shards, inputs: [] };
   return { id, attempt: 0, system: "groth16-shard", key: VKEY_HASH, ...rest, ...changes };
 }
 

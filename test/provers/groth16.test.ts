@@ -22,8 +22,8 @@ const STAGES = [
   { name: "block", system: "groth16-batch", aggregates: "shard" },
 ];
 const key = readVerifyingKey(VKEY);
-const make = () => createGroth16Prover({ slots: 1, keysDir: KEYS_DIR, timeoutMs: 30_000 });
-const makeBatch = () => createBatchProver({ slots: 1, timeoutMs: 30_000 });
+const make = () => createGroth16Prover({ slots: 1, keysDir: KEYS_DIR, timeoutMs: 100_000 });
+const makeBatch = () => createBatchProver({ slots: 1 });
 
 let verifier: Verifier;
 let before: Uint8Array;
@@ -33,10 +33,10 @@ const proofs: Uint8Array[] = [];
 
 const shardJob = (index: number): ProveJob => {
   const job = fixtures.proveJob(SMALL, before);
-  return { ...job, id: { ...job.id, index } };
+  return { ...job, id: { ...job.id, index }, values: part(index) };
 };
 const batchJob = (): ProveJob => {
-  const job = fixtures.proveJob(SMALL, before, { system: "groth16-batch", inputs: proofs });
+  const job = fixtures.proveJob(SMALL, before, { system: "groth16-batch", values: whole, inputs: proofs });
   return { ...job, id: { ...job.id, stage: "block" } };
 };
 
@@ -56,7 +56,8 @@ beforeAll(async () => {
     proofs.push(event.proof);
   }
   await prover.close();
-}, 30_000);
+  // Provers give way to everything else that runs on the machine.
+}, 120_000);
 
 afterAll(() => verifier.close());
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ProveEvent, ProveJob, Prover } from "../../src/ports.ts";
 import { createMockVerifier, mockProof } from "../../src/provers/mock.ts";
 import { createProcessProver, type ProcessOptions } from "../../src/provers/process.ts";
-import { encodeElement, jobValues } from "../../src/provers/statement.ts";
+import { encodeElement } from "../../src/provers/statement.ts";
 import { proverSuite } from "../compliance/prover.ts";
 import * as fixtures from "./fixtures.ts";
 
@@ -16,11 +16,7 @@ const verifier = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0, stages:
 
 const job = (changes: Partial<ProveJob> = {}): ProveJob =>
   fixtures.proveJob(fixtures.SMALL, encodeElement(5n), { system: "mock", ...changes });
-const values = ((): Uint8Array => {
-  const result = jobValues(job());
-  if (!result.ok) throw new Error(result.fault.message);
-  return result.value;
-})();
+const { values } = job();
 const hex = (bytes: Uint8Array): string => `0x${Buffer.from(bytes).toString("hex")}`;
 const OUTPUT = JSON.stringify({ block: fixtures.SMALL.height, proof: hex(mockProof(values)), prover: "test" });
 
@@ -84,6 +80,7 @@ describe("a prover that is a program", () => {
       system: "mock",
       payload: hex(task.payload),
       before: hex(task.before),
+      values: hex(task.values),
       shards: task.shards,
       inputs: [],
     });
@@ -156,13 +153,14 @@ describe("a prover that is a program", () => {
     const pids = join(directory, "pids");
     const command = script("orphan", `echo $$ > ${pids}; sleep 60 & wait`);
     const root = pathToFileURL(join(import.meta.dirname, "../../src/provers/process.ts")).href;
-    const task = { ...job(), payload: [], before: [] };
+    const task = { ...job(), payload: [], before: [], values: [] };
     const parent = join(directory, "parent.ts");
     writeFileSync(
       parent,
       `import { createProcessProver } from "${root}";
+       const none = new Uint8Array(0);
        const prover = createProcessProver({ system: "mock", slots: 1, command: "${command}", timeoutMs: 60000 });
-       prover.prove({ ...${JSON.stringify(task)}, payload: new Uint8Array(0), before: new Uint8Array(0) }, () => {});`,
+       prover.prove({ ...${JSON.stringify(task)}, payload: none, before: none, values: none }, () => {});`,
     );
     const node = spawn(process.execPath, [parent], { stdio: "inherit" });
     await vi.waitFor(() => expect(existsSync(pids) && readFileSync(pids, "utf8").trim() !== "").toBe(true), 10_000);
