@@ -29,7 +29,7 @@ import { artefactHash, blockId, type Hash, type Key } from "./protocol/ids.ts";
 import { MESSAGE_BYTES_MAX } from "./protocol/limits.ts";
 import { decodeBase64, type Manifest } from "./protocol/manifest.ts";
 import { createBatchProver } from "./provers/groth16/batch.ts";
-import { createGroth16Prover } from "./provers/groth16/prover.ts";
+import { createGroth16Prover, ONE_PARTY_SETUP } from "./provers/groth16/prover.ts";
 import { createMockProver } from "./provers/mock.ts";
 import { createProcessProver } from "./provers/process.ts";
 import { createVerifier } from "./provers/verifier.ts";
@@ -120,6 +120,10 @@ async function open(
   const roles = rolesOf(config, manifest, nodeKey.key);
   const { verifier, provers } = openWorkers(config, manifest, roles.prover);
   closers.push(() => verifier.close());
+  // Embedded networks say how far their proofs may be believed.
+  const ownSetup = config.provers.some((prover) => prover.kind === "groth16" && prover.keys === undefined);
+  if (ownSetup && provers.some(({ system }) => system === "groth16-shard"))
+    telemetry.emit("prover.setup", { note: ONE_PARTY_SETUP });
   for (const prover of provers) closers.push(() => prover.close());
   let fail: (fault: Fault) => void = () => {};
   const failed = new Promise<Fault>((resolve) => {
@@ -252,10 +256,7 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
       if (!Object.values(manifest.json.keys).some(({ system }) => system === "groth16-shard")) return [];
       const keysDir = prover.keys ?? PACKAGE_KEYS;
       checkProvingKeys(manifest, keysDir);
-      return [
-        createGroth16Prover({ slots, keysDir, timeoutMs: prover.timeoutMs }),
-        createBatchProver({ slots }),
-      ];
+      return [createGroth16Prover({ slots, keysDir, timeoutMs: prover.timeoutMs }), createBatchProver({ slots })];
     }
     case "mock": {
       const { seed = "mock", provingMs, infrastructure = 0, logical = 0, wrong = 0 } = prover;

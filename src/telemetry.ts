@@ -100,7 +100,8 @@ function num(fields: Fields, key: string): number {
 }
 
 function text(fields: Fields, key: string): string {
-  return String(fields[key] ?? "?");
+  const value = fields[key];
+  return typeof value === "string" || typeof value === "number" ? String(value) : "?";
 }
 
 function seconds(ms: number): string {

@@ -132,7 +132,7 @@ async function sourcesOf(flags: Flags): Promise<SourceConfig[] | undefined> {
 /** What a newcomer wants to know next: how another node joins, and how anyone checks a certificate. */
 function greet(config: NodeConfig, node: ProofmeshNode): void {
   const address = node.addresses.find((text) => text.includes("/127.0.0.1/")) ?? node.addresses[0];
-  const join = address === undefined ? null : `${node.manifest.network}@${address}`;
+  const target = address === undefined ? null : `${node.manifest.network}@${address}`;
   node.telemetry.emit("node.started", {
     key: node.key,
     network: node.manifest.network,
@@ -142,7 +142,7 @@ function greet(config: NodeConfig, node: ProofmeshNode): void {
     ...(node.chainUrl === null ? {} : { chain: node.chainUrl }),
   });
   const pretty = config.log === "pretty" || (config.log === "auto" && process.stdout.isTTY);
-  if (!pretty) return node.telemetry.emit("node.hint", { join });
+  if (!pretty) return node.telemetry.emit("node.hint", { join: target });
   const lines = [
     "",
     `  network    ${node.manifest.json.name}  ${node.manifest.network.slice(0, 12)}   node ${node.key.slice(0, 12)}`,
@@ -150,9 +150,9 @@ function greet(config: NodeConfig, node: ProofmeshNode): void {
     ...(node.http === null
       ? []
       : [`  status     ${node.http}/status   (npm run proofmesh -- status --data ${config.data})`]),
-    ...(join === null
+    ...(target === null
       ? []
-      : ["  join       a second node proves with this one:", `             npm start -- --join ${join}`]),
+      : ["  join       a second node proves with this one:", `             npm start -- --join ${target}`]),
     "  check      a certificate, with nothing but the manifest and the proofs:",
     `             npm run proofmesh -- certificate latest --data ${config.data} --out proofs`,
     `             npm run proofmesh -- verify proofs/certificate.json --network ${manifestPath(config)} --proofs proofs`,

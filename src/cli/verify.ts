@@ -135,9 +135,9 @@ function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
 }
 
-function settled<T>(run: (done: Done<T>) => void): Promise<T> {
+function settled<T>(ask: (done: Done<T>) => void): Promise<T> {
   return new Promise((resolve, reject) => {
-    run((result) =>
+    ask((result) =>
       result.ok ? resolve(result.value) : reject(new CommandError(result.fault.code, result.fault.message)),
     );
   });

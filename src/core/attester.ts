@@ -10,9 +10,18 @@
  * complete, reject: objective, no lock.
  */
 import type { Hash, Key } from "../protocol/ids.ts";
-import { asCode, equalBytes } from "../protocol/messages.ts";
+import { asCode, type EntryOf, equalBytes } from "../protocol/messages.ts";
 import { contradictsSource } from "./blocks.ts";
-import { assignedTo, contentOf, creditOf, openAttempt, where } from "./collector.ts";
+import {
+  assignedTo,
+  claimantOf,
+  contentOf,
+  creditOf,
+  impliedValues,
+  openAttempt,
+  soundReceipts,
+  where,
+} from "./collector.ts";
 import { contentHash } from "../protocol/certificate.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { claimWindowMs, overdue } from "./reclaim.ts";
@@ -41,7 +50,6 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
   if (attempt.claimant === null) {
     attempt.claimant = claimant;
     attempt.claimedMs = state.nowMs;
-    attempt.progressMs = state.nowMs;
   }
   if (!maySign(state) || attempt.own.granted !== null || attempt.own.timedOut || owner !== claimant) return;
   if (isFull(state, openClaims(state), claimant)) {
@@ -82,7 +90,7 @@ function isSaturated(state: State, owner: Key, { chain, height }: Block): boolea
 
 function considerTimeout(state: State, task: Task, attempt: Attempt): void {
   if (attempt.own.timedOut) return;
-  const owner = attempt.claimant ?? ownerOfAttempt(state, task, attempt.number);
+  const owner = claimantOf(state, task, attempt);
   const over = overdue(state, task, attempt, owner);
   if ("wakeMs" in over) {
     wake(task, over.wakeMs);
@@ -104,8 +112,8 @@ function knowsValid(task: Task): boolean {
 }
 
 function considerProof(state: State, task: Task, proof: Proof): void {
-  const [receipt] = proof.receipts.values();
-  if (receipt === undefined || task.block.certificate !== null) return;
+  if (task.block.certificate !== null) return;
+  rejectUnsound(state, task, proof);
   if (proof.verdict === "unknown") {
     if (task.completeMs !== null && creditOf(state, task) !== null) return;
     askVerdict(state, task, proof);
@@ -113,20 +121,33 @@ function considerProof(state: State, task: Task, proof: Proof): void {
   if (proof.verdict === "valid") considerAttest(state, task, proof);
 }
 
-/** Public values are derived here from the block's own bytes; a receipt that claims others is about something else. */
+/**
+ * Public values are derived here from the block's own bytes: a receipt that claims others is about something else. Each
+ * receipt answers for itself, so that a true one of the same proof is none the worse for it.
+ */
+function rejectUnsound(state: State, task: Task, proof: Proof): void {
+  const values = impliedValues(task);
+  for (const [prover, receipt] of proof.receipts) {
+    const wrong = values !== null && !equalBytes(values, receipt.values) ? "receipt.wrong-values" : null;
+    const code = wrong ?? proof.fault;
+    if (code === null || proof.rejected.has(prover)) continue;
+    proof.rejected.add(prover);
+    endAttempt(task, prover, receipt, code);
+    report(state, "proof.invalid", { ...where(task), prover, artefact: proof.artefact, code });
+    if (maySign(state)) say(state, { ...ref(task), kind: "reject", prover, artefact: proof.artefact, code });
+  }
+}
+
 function askVerdict(state: State, task: Task, proof: Proof): void {
   if (proof.retryMs !== null && state.nowMs < proof.retryMs) {
     wake(task, proof.retryMs);
     return;
   }
   const { block, stage } = task;
-  const values = block.prepared?.values[stage.name]?.[task.index];
-  const [receipt] = proof.receipts.values();
-  if (values === undefined || receipt === undefined || state.replaying) return;
-  if (!equalBytes(values, receipt.values)) {
-    decideInvalid(state, task, proof, "receipt.wrong-values");
-    return;
-  }
+  const values = impliedValues(task);
+  const receipts = soundReceipts(task, proof);
+  const [, receipt] = receipts.find(([, { inline }]) => inline.length > 0) ?? receipts[0] ?? [];
+  if (values === null || receipt === undefined || state.replaying) return;
   proof.verdict = "asked";
   state.effects.push({
     kind: "verify",
@@ -152,7 +173,8 @@ export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: 
       proof.validMs = state.nowMs;
       return;
     case "invalid":
-      decideInvalid(state, task, proof, asCode(verdict.code));
+      proof.verdict = "invalid";
+      proof.fault = asCode(verdict.code);
       return;
     case "unavailable":
       proof.verdict = "unknown";
@@ -160,32 +182,22 @@ export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: 
       proof.retryMs = state.nowMs + RETRY_MS * 2 ** proof.tries;
       report(state, "proof.unavailable", { ...where(task), artefact, code: verdict.code, tries: proof.tries });
       // Neither valid nor invalid: past the limit it counts as a failure of the prover's machine.
-      if (proof.tries >= FETCHES_MAX) endAttempts(state, task, proof, "artefact.unavailable");
+      if (proof.tries >= FETCHES_MAX) {
+        for (const [prover, receipt] of proof.receipts) endAttempt(task, prover, receipt, "artefact.unavailable");
+      }
       return;
   }
 }
 
-function decideInvalid(state: State, task: Task, proof: Proof, code: string): void {
-  proof.verdict = "invalid";
-  endAttempts(state, task, proof, code);
-  for (const prover of proof.receipts.keys()) {
-    report(state, "proof.invalid", { ...where(task), prover, artefact: proof.artefact, code });
-    if (maySign(state)) say(state, { ...ref(task), kind: "reject", prover, artefact: proof.artefact, code });
-  }
-}
-
-function endAttempts(state: State, task: Task, proof: Proof, code: string): void {
-  for (const [prover, receipt] of proof.receipts) {
-    const attempt = attemptOf(task, receipt.attempt);
-    if (attempt.claims.has(prover)) attempt.ended ??= code;
-  }
-  state.dirtyTasks.add(task);
+function endAttempt(task: Task, prover: Key, receipt: EntryOf<"receipt">, code: string): void {
+  const { ends } = attemptOf(task, receipt.attempt);
+  if (!ends.has(prover)) ends.set(prover, code);
 }
 
 function considerAttest(state: State, task: Task, proof: Proof): void {
   if (!maySign(state)) return;
   let waitMs = Number.POSITIVE_INFINITY;
-  for (const [prover, receipt] of proof.receipts) {
+  for (const [prover, receipt] of soundReceipts(task, proof)) {
     const attempt = attemptOf(task, receipt.attempt);
     if (attempt.own.attested !== null || attempt.own.timedOut) continue;
     if (assignedTo(state, attempt) === prover) {

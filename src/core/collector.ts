@@ -6,9 +6,9 @@
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { type BarrierContent, type BarrierTask, contentHash, encodeCertificate } from "../protocol/certificate.ts";
-import type { Hash, Key } from "../protocol/ids.ts";
+import { artefactHash, type Hash, type Key } from "../protocol/ids.ts";
 import { ATTEMPTS_MAX, RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
-import type { EntryOf } from "../protocol/messages.ts";
+import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { afterOf, isParentCertified, isParentClosed, settleCertified, touch, childrenOf } from "./blocks.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
@@ -85,10 +85,10 @@ export function applyBeat(state: State, signed: Signed, entry: EntryOf<"beat">):
     const found = locate(state, beat);
     if (typeof found === "string") continue;
     const { attempt, task } = found;
-    // Only progress renews a lease, and only the claimant's.
-    if (!attempt.claims.has(signed.author) || beat.units <= attempt.units) continue;
-    attempt.units = beat.units;
-    attempt.progressMs = state.nowMs;
+    // Only progress renews a lease.
+    const { author } = signed;
+    if (!attempt.claims.has(author) || beat.units <= (attempt.progress.get(author)?.units ?? -1)) continue;
+    attempt.progress.set(author, { units: beat.units, atMs: state.nowMs });
     state.dirtyTasks.add(task);
   }
   return null;
@@ -100,7 +100,8 @@ export function applyEnd(state: State, signed: Signed, entry: EntryOf<"release">
   if (!found.attempt.claims.has(signed.author)) {
     if (ownerOfAttempt(state, found.task, entry.attempt) !== signed.author) return "claim.not-owner";
   }
-  found.attempt.ended ??= entry.kind === "release" ? "released" : entry.code;
+  if (!found.attempt.ends.has(signed.author))
+    found.attempt.ends.set(signed.author, entry.kind === "release" ? "released" : entry.code);
   state.dirtyTasks.add(found.task);
   return null;
 }
@@ -108,16 +109,43 @@ export function applyEnd(state: State, signed: Signed, entry: EntryOf<"release">
 export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"receipt">): Refusal | null {
   const found = locate(state, entry);
   if (typeof found === "string") return found;
-  const { task } = found;
+  const { task, attempt } = found;
   if (entry.system !== task.stage.system || entry.key !== task.stage.key) return "receipt.wrong-key";
   if (entry.bytes > state.manifest.json.limits.proofBytesMax) return "message.too-large";
+  state.dirtyTasks.add(task);
+  if (
+    entry.inline.length > 0 &&
+    (artefactHash(entry.inline) !== entry.artefact || entry.inline.length !== entry.bytes)
+  ) {
+    if (!attempt.ends.has(signed.author)) attempt.ends.set(signed.author, "receipt.inline-mismatch");
+    return "receipt.inline-mismatch";
+  }
+  const before = task.proofs.get(entry.artefact)?.receipts.get(signed.author);
   const earlier = [...task.proofs.values()].filter((proof) => proof.receipts.has(signed.author)).length;
-  if (earlier >= RECEIPTS_PER_PROVER_MAX) return "receipt.too-many";
-  const proof = proofOf(task, entry.artefact);
-  if (proof.receipts.has(signed.author)) return "vote.duplicate";
-  proof.receipts.set(signed.author, entry);
+  if (before === undefined && earlier >= RECEIPTS_PER_PROVER_MAX) return "receipt.too-many";
+  // Of two receipts for one proof the later attempt's stands, whichever came first.
+  if (before !== undefined && !isLater(entry, before)) return "vote.duplicate";
+  proofOf(task, entry.artefact).receipts.set(signed.author, entry);
   state.dirtyTasks.add(task);
   return null;
+}
+
+function isLater(a: EntryOf<"receipt">, b: EntryOf<"receipt">): boolean {
+  return a.attempt === b.attempt ? a.bytes < b.bytes : a.attempt > b.attempt;
+}
+
+/**
+ * A proof's receipts without those that name other public values than the task implies, as far as this node has
+ * derived them: anybody can name somebody else's proof and say something wrong of it.
+ */
+export function soundReceipts(task: Task, proof: Proof): (readonly [Key, EntryOf<"receipt">])[] {
+  const values = impliedValues(task);
+  return [...proof.receipts].filter(([, receipt]) => values === null || equalBytes(values, receipt.values));
+}
+
+/** The public values that the block's own bytes imply for the task; `null` until they are derived. */
+export function impliedValues(task: Task): Uint8Array | null {
+  return task.block.prepared?.values[task.stage.name]?.[task.index] ?? null;
 }
 
 export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest">): Refusal | null {
@@ -160,8 +188,10 @@ function proofOf(task: Task, artefact: Hash): Proof {
     proof = {
       artefact,
       receipts: new Map(),
+      rejected: new Set(),
       vouchers: new Map(),
       verdict: "unknown",
+      fault: null,
       validMs: null,
       tries: 0,
       retryMs: null,
@@ -183,6 +213,11 @@ export function openAttempt(state: State, task: Task): Attempt {
 export function assignedTo(state: State, attempt: Attempt): Key | null {
   for (const [prover, votes] of attempt.grants) if (isQuorum(state, votes.keys())) return prover;
   return null;
+}
+
+/** Whose attempt it is: the prover that a quorum granted it to, else the one whose claim counts here, else the owner. */
+export function claimantOf(state: State, task: Task, attempt: Attempt): Key | null {
+  return assignedTo(state, attempt) ?? attempt.claimant ?? ownerOfAttempt(state, task, attempt.number);
 }
 
 /** Who is paid for the task, once a quorum has attested in one attempt. */
@@ -209,9 +244,11 @@ export function chosenProof(
 } | null {
   const credit = creditOf(state, task);
   const options = [...task.proofs.values()]
-    .filter((proof) => proof.receipts.size > 0 && isQuorum(state, proof.vouchers.keys()))
+    .filter((proof) => isQuorum(state, proof.vouchers.keys()))
     .flatMap((proof) =>
-      [...proof.receipts].map(([prover, receipt]) => ({ proof, receipt, prover, credited: credit?.prover === prover })),
+      soundReceipts(task, proof).map(([prover, receipt]) => {
+        return { proof, receipt, prover, credited: credit?.prover === prover };
+      }),
     );
   options.sort((a, b) => {
     if (a.credited !== b.credited) return a.credited ? -1 : 1;
@@ -250,14 +287,10 @@ function noteLosses(state: State, task: Task): void {
   for (const attempt of task.attempts) {
     if (attempt.lossNoted || !isQuorum(state, attempt.timeouts.keys())) continue;
     attempt.lossNoted = true;
-    const owner = attempt.claimant ?? assignedTo(state, attempt) ?? ownerOfAttempt(state, task, attempt.number);
-    report(state, "attempt.over", {
-      ...where(task),
-      attempt: attempt.number,
-      owner,
-      code: attempt.ended ?? attempt.overCode,
-    });
-    if (owner !== null && attempt.ended !== "released" && task.completeMs === null) lost(state, owner, task.block);
+    const owner = claimantOf(state, task, attempt);
+    const code = (owner === null ? undefined : attempt.ends.get(owner)) ?? attempt.overCode;
+    report(state, "attempt.over", { ...where(task), attempt: attempt.number, owner, code });
+    if (owner !== null && code !== "released" && task.completeMs === null) lost(state, owner, task.block);
   }
 }
 

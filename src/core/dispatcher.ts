@@ -9,7 +9,7 @@ import type { Key } from "../protocol/ids.ts";
 import { BEAT_TASKS_MAX, INLINE_BYTES_MAX } from "../protocol/limits.ts";
 import { maySign, ref } from "./attester.ts";
 import { chosenProof, openAttempt, where } from "./collector.ts";
-import type { MadeProof, TaskRef } from "./event.ts";
+import type { MadeProof } from "./event.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import { attemptOf, report, show, type State, say, type Task } from "./state.ts";
 import { claimWindowMs } from "./reclaim.ts";
@@ -40,7 +40,7 @@ function claimable(state: State): Task[] {
       if (task.readyMs === null || task.completeMs !== null || state.working.has(task)) continue;
       if (!systems.includes(task.stage.system)) continue;
       const attempt = openAttempt(state, task);
-      if (ownerOfAttempt(state, task, attempt.number) !== self || attempt.ended !== null) continue;
+      if (ownerOfAttempt(state, task, attempt.number) !== self || attempt.ends.has(self)) continue;
       if (attempt.own.timedOut || tooLate(state, task)) continue;
       tasks.push(task);
     }
@@ -182,7 +182,7 @@ export function applyProveFailed(state: State, task: Task, attempt: number, code
   report(state, "task.failed", { ...where(task), attempt, code, logical });
   forgetWork(state, task);
   // Our own word comes back only once it is durable; until then nothing may claim the attempt again.
-  attemptOf(task, attempt).ended ??= code;
+  attemptOf(task, attempt).ends.set(state.options.self, code);
   if (maySign(state)) say(state, { ...ref(task), kind: "fail", attempt, code, logical });
 }
 
@@ -210,16 +210,13 @@ export function nextBeatMs(state: State): number {
 }
 
 /** The operator stops the node: what is not finished goes back at once, so that the next owner starts three hops later. */
-export function releaseAll(state: State): readonly TaskRef[] {
-  const released: TaskRef[] = [];
-  for (const task of [...state.working]) {
+export function releaseAll(state: State): void {
+  for (const task of state.working) {
     const { work } = task;
     if (work === null || work.state === "done") continue;
     say(state, { ...ref(task), kind: "release", attempt: work.attempt });
     if (work.state === "running") state.effects.push({ kind: "cancel", task: ref(task) });
-    attemptOf(task, work.attempt).ended ??= "released";
+    attemptOf(task, work.attempt).ends.set(state.options.self, "released");
     forgetWork(state, task);
-    released.push(ref(task));
   }
-  return released;
 }

@@ -4,12 +4,18 @@ import type { Certificate } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Frontier } from "../protocol/sync.ts";
-import type { Prepared } from "./state.ts";
 
 export interface TaskRef {
   readonly block: Hash;
   readonly stage: string;
   readonly index: number;
+}
+
+/** What the tasks of a block must prove, by stage and index, and the running commitment before and after the block. */
+export interface Prepared {
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+  readonly values: Readonly<Record<string, readonly Uint8Array[]>>;
 }
 
 export type Event =

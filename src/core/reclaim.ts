@@ -24,14 +24,15 @@ export function claimWindowMs(state: State, attempt: number): number {
 
 /** Whether the open attempt of a ready task is over, and why; else when to look again. */
 export function overdue(state: State, task: Task, attempt: Attempt, owner: Key | null): Overdue {
-  if (attempt.ended !== null) return { code: attempt.ended };
+  const end = owner === null ? undefined : attempt.ends.get(owner);
+  if (end !== undefined) return { code: end };
   if (weightOf(state, attempt.timeouts.keys()) >= state.manifest.oneHonest) return { code: "others-timed-out" };
   const openedMs = attempt.openedMs ?? state.nowMs;
   if (owner === null || !attempt.claims.has(owner) || attempt.claimedMs === null) {
     const untilMs = openedMs + claimWindowMs(state, attempt.number);
     return state.nowMs >= untilMs ? { code: "not-claimed" } : { wakeMs: untilMs };
   }
-  const leaseUntilMs = Math.max(attempt.claimedMs, attempt.progressMs) + task.stage.leaseMs;
+  const leaseUntilMs = Math.max(attempt.claimedMs, attempt.progress.get(owner)?.atMs ?? 0) + task.stage.leaseMs;
   if (state.nowMs >= leaseUntilMs) return { code: "no-progress" };
   const limitMs = attempt.claimedMs + task.stage.limitMs;
   return state.nowMs >= limitMs ? { code: "limit" } : { wakeMs: Math.min(leaseUntilMs, limitMs) };

@@ -9,6 +9,7 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import type { Entry } from "../protocol/messages.ts";
 import type { Frontier, SyncFrame } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
+import { startOf } from "./blocks.ts";
 import { report, type Signed, type State } from "./state.ts";
 
 /** Facts about blocks nobody has announced: enough for a burst that overtakes its announcement. */
@@ -104,7 +105,9 @@ export function compact(state: State): void {
       chain.retired = Math.max(chain.retired, block.height);
       for (const task of block.tasks) state.working.delete(task);
     }
-    for (const block of [...state.blocks.values()]) {
+    // Heights mean nothing where runs of blocks come in any order.
+    if (startOf(state, chain.id) === "any") continue;
+    for (const block of state.blocks.values()) {
       // What a certified chain has left behind will never be certified: a branch that a reorg gave up.
       if (block.chain === chain.id && block.certificate === null && block.height <= chain.retired)
         state.blocks.delete(block.id);
@@ -144,7 +147,18 @@ function isOver(state: State, batch: Batch): boolean {
         return entry.tasks.every((task) => isGone(state, task.block));
       case "announce":
         return isGone(state, blockId(state.manifest.network, entry.chain, entry.hash));
-      default:
+      case "retract":
+      case "cancel":
+      case "claim":
+      case "grant":
+      case "release":
+      case "fail":
+      case "receipt":
+      case "attest":
+      case "complete":
+      case "reject":
+      case "timeout":
+      case "barrier":
         return isGone(state, entry.block);
     }
   });

@@ -10,6 +10,7 @@ import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { Stage } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
+import type { Prepared } from "./event.ts";
 
 /** A statement somebody signed, and where its signature is. */
 export interface Signed {
@@ -37,10 +38,10 @@ export interface Attempt {
   claimant: Key | null;
   /** When the claim that counts was first seen, and when its progress last moved. */
   claimedMs: number | null;
-  progressMs: number;
-  units: number;
-  /** The owner said that it stops, or its proof was rejected or cannot be had: the code. */
-  ended: string | null;
+  /** When each prover's count of work last grew; only the claimant's counts. */
+  readonly progress: Map<Key, { readonly units: number; readonly atMs: number }>;
+  /** Provers that said they stop, or whose proof was rejected or cannot be had, with the code. Only the claimant's counts. */
+  readonly ends: Map<Key, string>;
   /** What this node has signed. Each is a lock: set when decided, never unset. */
   /** Why the first attester that said so held it to be over. */
   overCode: string | null;
@@ -53,9 +54,13 @@ export interface Attempt {
 export interface Proof {
   readonly artefact: Hash;
   readonly receipts: Map<Key, EntryOf<"receipt">>;
+  /** Provers whose receipt this node has rejected. */
+  readonly rejected: Set<Key>;
   /** Attesters that say it verifies: by attest or complete. */
   readonly vouchers: Map<Key, Signed>;
   verdict: "unknown" | "asked" | "valid" | "invalid";
+  /** Why it does not verify. */
+  fault: string | null;
   /** When this node learned that it is valid; an attest waits a little for its assignment certificate. */
   validMs: number | null;
   tries: number;
@@ -127,12 +132,6 @@ export interface Block {
   owners: Map<string, readonly (readonly Key[])[]>;
   ownersVersion: number;
   wakeMs: number | null;
-}
-
-export interface Prepared {
-  readonly before: Uint8Array;
-  readonly after: Uint8Array;
-  readonly values: Readonly<Record<string, readonly Uint8Array[]>>;
 }
 
 /** A block whose barrier is certified, as far as its children need to know it. */
@@ -280,9 +279,8 @@ export function attemptOf(task: Task, number: number): Attempt {
       attests: new Map(),
       claimant: null,
       claimedMs: null,
-      progressMs: 0,
-      units: -1,
-      ended: null,
+      progress: new Map(),
+      ends: new Map(),
       overCode: null,
       lossNoted: false,
       own: { granted: null, timedOut: false, attested: null },

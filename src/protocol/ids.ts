@@ -35,15 +35,11 @@ export function artefactHash(bytes: Uint8Array): Hash {
 
 /**
  * A block is its hash, never its height: a reorg is two blocks with one parent. The chain id is part of the id because
- * chains that split share hashes.
+ * chains that split share hashes, and the network so that a task, which is a block, a stage and an index, is one of this
+ * network only.
  */
 export function blockId(network: Hash, chain: number, hash: Hash): Hash {
   return domainHash("block", hexToBytes(network), u64(chain), hexToBytes(hash));
-}
-
-/** Any node derives the same tasks from the announcement alone, so nobody has to publish them. */
-export function taskId(network: Hash, block: Hash, stage: string, index: number): Hash {
-  return domainHash("task", hexToBytes(network), hexToBytes(block), u64(index), utf8ToBytes(stage));
 }
 
 /** Big-endian 64 bits of a safe non-negative integer. */

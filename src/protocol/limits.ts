@@ -8,8 +8,6 @@ export const BATCH_ENTRIES_MAX = 256;
 export const INLINE_BYTES_MAX = 2 * 1024;
 /** Public values of one task. */
 export const VALUES_BYTES_MAX = 4 * 1024;
-/** A proof fetched as an artefact, unless the manifest allows less. */
-export const PROOF_BYTES_MAX: number = 16 * 1024 * 1024;
 /** A block's payload. Ethereum's gossip limit for a block is 10 MiB. */
 export const PAYLOAD_BYTES_MAX: number = 16 * 1024 * 1024;
 /** Votes that a claim carries, and attesters that a manifest may name: a quorum of them must fit a message. */

@@ -3,7 +3,13 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Key } from "./ids.ts";
 import { FRONTIER_MAX } from "./limits.ts";
-import { FrontierSchema, type Frontier as FrontierMessage, SyncFrameSchema } from "./wire_pb.js";
+import {
+  FrontierFeedSchema,
+  FrontierSchema,
+  type Frontier as FrontierMessage,
+  SyncFrameSchema,
+  type SyncFrame as SyncFrameMessage,
+} from "./wire_pb.js";
 
 export interface Frontier {
   /** By author: all batches below this number are here. */
@@ -33,19 +39,22 @@ export function decodeFrontier(bytes: Uint8Array): Frontier | null {
 }
 
 export function encodeSyncFrame(frame: SyncFrame): Uint8Array {
-  const kind = (() => {
-    switch (frame.kind) {
-      case "frontier":
-        return { case: "frontier" as const, value: frontierMessage(frame.frontier) };
-      case "batch":
-        return { case: "batch" as const, value: frame.bytes };
-      case "certificate":
-        return { case: "certificate" as const, value: frame.bytes };
-      case "forgotten":
-        return { case: "forgotten" as const, value: { author: hexToBytes(frame.author), next: BigInt(frame.next) } };
+  return toBinary(SyncFrameSchema, create(SyncFrameSchema, { kind: frameKind(frame) }));
+}
+
+function frameKind(frame: SyncFrame): SyncFrameMessage["kind"] {
+  switch (frame.kind) {
+    case "frontier":
+      return { case: "frontier", value: frontierMessage(frame.frontier) };
+    case "batch":
+      return { case: "batch", value: Uint8Array.from(frame.bytes) };
+    case "certificate":
+      return { case: "certificate", value: Uint8Array.from(frame.bytes) };
+    case "forgotten": {
+      const value = create(FrontierFeedSchema, { author: hexToBytes(frame.author), next: BigInt(frame.next) });
+      return { case: "forgotten", value };
     }
-  })();
-  return toBinary(SyncFrameSchema, create(SyncFrameSchema, { kind } as never));
+  }
 }
 
 export function decodeSyncFrame(bytes: Uint8Array): SyncFrame | null {

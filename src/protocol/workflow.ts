@@ -4,12 +4,24 @@
  */
 import type { Hash } from "./ids.ts";
 import { BLOCK_TASKS_MAX } from "./limits.ts";
-import type { Manifest, StageJson } from "./manifest.ts";
 
-/** A task's place, in the order of the workflow. */
-export interface TaskPlace {
-  readonly stage: string;
-  readonly index: number;
+/** What the manifest says of a stage. */
+interface StageRule {
+  readonly name: string;
+  readonly system: string;
+  readonly key: string;
+  readonly tasks: { readonly shards: number; readonly itemsMax: number } | { readonly takes: string };
+  readonly leaseMs?: number | undefined;
+  readonly limitMs: number;
+}
+
+/** As much of a manifest as the tasks of a block depend on. */
+interface Rules {
+  readonly json: {
+    readonly workflows: Readonly<Record<string, { readonly stages: readonly StageRule[] }>>;
+    readonly timing: { readonly leaseMs: number };
+  };
+  readonly keyHashes: ReadonlyMap<string, Hash>;
 }
 
 export interface Stage {
@@ -27,7 +39,7 @@ export interface Stage {
 }
 
 /** The stages of a block with `items` transactions, in the order of the manifest; `null` for more than a block may have. */
-export function stagesOf(manifest: Manifest, workflow: string, items: number): readonly Stage[] | null {
+export function stagesOf(manifest: Rules, workflow: string, items: number): readonly Stage[] | null {
   const json = manifest.json.workflows[workflow];
   if (json === undefined || taskCount(json.stages, items) > BLOCK_TASKS_MAX) return null;
   return json.stages.map((stage) => ({
@@ -43,15 +55,15 @@ export function stagesOf(manifest: Manifest, workflow: string, items: number): r
 }
 
 /** Tasks of a block with so many items. */
-export function taskCount(stages: readonly StageJson[], items: number): number {
+export function taskCount(stages: readonly StageRule[], items: number): number {
   return stages.reduce((sum, stage) => sum + countTasks(stage, items), 0);
 }
 
-function countTasks(stage: StageJson, items: number): number {
+function countTasks(stage: StageRule, items: number): number {
   return "takes" in stage.tasks ? 1 : Math.max(stage.tasks.shards, Math.ceil(items / stage.tasks.itemsMax));
 }
 
-function pathLength(stages: readonly StageJson[], name: string): number {
+function pathLength(stages: readonly StageRule[], name: string): number {
   const after = stages.filter((stage) => "takes" in stage.tasks && stage.tasks.takes === name);
   return 1 + Math.max(0, ...after.map((stage) => pathLength(stages, stage.name)));
 }

@@ -16,7 +16,7 @@ const ENTRIES_BYTES_MAX: number = MESSAGE_BYTES_MAX - 1024;
 interface Group {
   readonly entries: readonly Entry[];
   /** What was promised by these entries and may begin once they are durable. */
-  readonly then: () => void;
+  readonly promised: () => void;
 }
 
 export class Sealer {
@@ -56,8 +56,8 @@ export class Sealer {
     this.#previous = previous;
   }
 
-  append(entries: readonly Entry[], then: () => void): void {
-    this.#waiting.push({ entries, then });
+  append(entries: readonly Entry[], promised: () => void): void {
+    this.#waiting.push({ entries, promised });
     if (!this.#writing) this.#write();
   }
 
@@ -86,7 +86,7 @@ export class Sealer {
     // Nothing may be sent that is not on disk, nor anything after it: the node stops signing for good.
     if (!result.ok) return this.#failed(result.fault);
     for (const batch of batches) this.#durable(batch);
-    for (const group of groups) group.then();
+    for (const group of groups) group.promised();
     if (this.#waiting.length > 0 && !this.#writing) this.#write();
   }
 }
