@@ -16,14 +16,24 @@ export class Fetcher {
   readonly #artefacts: Artefacts;
   readonly #transport: () => Transport;
   readonly #waiting = new Map<Hash, Done<Uint8Array>[]>();
+  /** What is being written: whoever wants it now need not wait for the disk, nor ask peers for what is here. */
+  readonly #storing = new Map<Hash, Uint8Array>();
 
   constructor(artefacts: Artefacts, transport: () => Transport) {
     this.#artefacts = artefacts;
     this.#transport = transport;
   }
 
+  /** Stores bytes that came inside a message; they can be had at once. Nothing that is promised waits for it. */
+  keep(artefact: Hash, bytes: Uint8Array): void {
+    this.#storing.set(artefact, bytes);
+    this.#artefacts.write(bytes, () => this.#storing.delete(artefact));
+  }
+
   /** The artefact's bytes, from disk or from a peer. The fault is `artefact.unavailable` where nobody has them. */
   get(wanted: Wanted, done: Done<Uint8Array>): void {
+    const storing = this.#storing.get(wanted.artefact);
+    if (storing !== undefined) return done({ ok: true, value: storing });
     const waiting = this.#waiting.get(wanted.artefact);
     if (waiting !== undefined) {
       waiting.push(done);

@@ -86,7 +86,6 @@ export class Runtime implements TransportHandler {
   #closed = false;
   #timer: { readonly atMs: number; readonly cancel: Cancel } | null = null;
   #compacting = false;
-  #whenDurable: (() => void)[] = [];
 
   constructor(options: RuntimeOptions, modules: RuntimeModules) {
     this.#options = options;
@@ -201,9 +200,6 @@ export class Runtime implements TransportHandler {
     this.#keep(batch);
     this.#transport?.publish(batch.bytes);
     this.post({ kind: "batch", batch, from: null });
-    const waiting = this.#whenDurable;
-    this.#whenDurable = [];
-    for (const run of waiting) run();
   }
 
   #keep(batch: Batch): void {
@@ -359,8 +355,7 @@ export class Runtime implements TransportHandler {
         kind: "source-block",
         block: { chain, height, hash, parent, items, payload: written.value, payloadBytes: block.payload.length },
       });
-      if (this.#sealer.idle) done({ ok: true, value: undefined });
-      else this.#whenDurable.push(() => done({ ok: true, value: undefined }));
+      this.#sealer.flushed(() => done({ ok: true, value: undefined }));
     });
   }
 
@@ -390,8 +385,7 @@ export class Runtime implements TransportHandler {
   drain(done: () => void): void {
     this.post({ kind: "drain" });
     this.#workshop.cancelAll();
-    if (this.#sealer.idle) done();
-    else this.#whenDurable.push(done);
+    this.#sealer.flushed(done);
   }
 
   close(): void {

@@ -61,6 +61,12 @@ export class Sealer {
     if (!this.#writing) this.#write();
   }
 
+  /** Calls back once all that was appended before is durable and sent; at once where nothing waits. */
+  flushed(then: () => void): void {
+    if (this.idle) then();
+    else this.append([], then);
+  }
+
   #write(): void {
     const groups = this.#waiting;
     this.#waiting = [];

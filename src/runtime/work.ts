@@ -50,14 +50,14 @@ export class Workshop {
   }
 
   verify(effect: Of<"verify">): void {
-    const { artefacts, fetcher, post } = this.#modules;
+    const { fetcher, post } = this.#modules;
     const verdict = (result: VerifiedResult) =>
       post({ kind: "verified", task: effect.task, artefact: effect.artefact, verdict: result });
     if (effect.inline.length > 0) {
       if (artefactHash(effect.inline) !== effect.artefact)
         return verdict({ kind: "invalid", code: "receipt.inline-mismatch" });
-      // Kept for certificates that are checked later; nothing waits for it.
-      artefacts.write(effect.inline, () => {});
+      // Kept for the stage that takes it, and for certificates that are checked later.
+      fetcher.keep(effect.artefact, effect.inline);
       return this.#check(effect, effect.inline, verdict);
     }
     fetcher.get(
@@ -124,7 +124,7 @@ export class Workshop {
   }
 
   #end(effect: Of<"prove">, event: ProveEvent): void {
-    const { artefacts, post } = this.#modules;
+    const { artefacts, fetcher, post } = this.#modules;
     const { task, attempt } = effect;
     if (event.kind === "progress") return post({ kind: "progress", task, attempt, units: event.units });
     this.#running.delete(nameOf(task));
@@ -141,7 +141,7 @@ export class Workshop {
     };
     // A small proof is made durable by the receipt that carries it; others must be on disk before they are promised.
     if (proof.length <= INLINE_BYTES_MAX) {
-      artefacts.write(proof, () => {});
+      fetcher.keep(made.artefact, proof);
       return post({ kind: "proved", task, attempt, proof: made });
     }
     artefacts.write(proof, (written) => {
