@@ -19,7 +19,8 @@ export const ELEMENT_BYTES = 32;
 export const VALUES_COUNT = 5;
 export const VALUES_BYTES: number = VALUES_COUNT * ELEMENT_BYTES;
 
-const CREATION = 1n << 160n;
+/** Where an address would be, of an item that creates a contract. */
+export const CREATION: bigint = 1n << 160n;
 
 /** A run of items between two commitments. */
 export interface Run {

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
 import { CPU_TIME_KNOWN } from "../cpu.ts";
-import { elementOf, type Folded, foldBlock, itemFields, type Run, valuesOf } from "../statement.ts";
+import { CREATION, elementOf, type Folded, foldBlock, itemFields, type Run, valuesOf } from "../statement.ts";
 import { loadSnarkjs, type Snarkjs, type SnarkjsFile } from "./snarkjs.ts";
 import { encodeProof } from "./verify.ts";
 
@@ -75,7 +75,8 @@ function witnessInput(run: Run, context: bigint): Record<string, bigint | bigint
     context,
     active: Array.from({ length: SHARD_ITEMS_MAX }, (_, i) => (i < run.items.length ? 1n : 0n)),
     sender: column(0),
-    recipient: column(1),
+    recipient: column(1).map((recipient) => (recipient === CREATION ? 0n : recipient)),
+    creation: column(1).map((recipient) => (recipient === CREATION ? 1n : 0n)),
     value: column(2),
     feeLimit: column(3),
   };

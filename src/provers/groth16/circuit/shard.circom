@@ -5,10 +5,9 @@ include "constants.circom";
 // A shard: a run of at most N items of a block, folded into the chain's running commitment.
 //
 // Public values, in this order: before, after, fees, count, context. Whoever verifies derives all five from the block's
-// own bytes, so a proof says: these very items, in this order, lead from `before` to `after`. That is why addresses
-// need no range check: each is hashed as it stands, in a field element of its own, and the verifier's own fold holds
-// only 160 bit addresses (a contract's creation has the recipient 2^160, which no address is). The amounts are packed
-// into one element and summed over the integers, so they are checked to be in range.
+// own bytes, so a proof says: these very items, in this order, lead from `before` to `after`. Every field of an item is
+// held to its range here, whatever the verifier's own fold would take: a commitment opens to addresses of 160 bits and
+// amounts of 128 and 124 bits, or to nothing.
 
 // x -> x^5, the smallest power that permutes the field.
 template Fifth() {
@@ -72,10 +71,14 @@ template Shard(N) {
 
   signal input active[N];
   signal input sender[N];
+  // 0 for a contract's creation, which has `creation` set instead.
   signal input recipient[N];
+  signal input creation[N];
   signal input value[N];
   signal input feeLimit[N];
 
+  component senderRange[N];
+  component recipientRange[N];
   component valueRange[N];
   component feeRange[N];
   component hash[N];
@@ -90,6 +93,13 @@ template Shard(N) {
     // Once an item is absent all later ones are.
     if (i > 0) active[i] * (1 - active[i - 1]) === 0;
 
+    senderRange[i] = Range(160);
+    senderRange[i].in <== sender[i];
+    recipientRange[i] = Range(160);
+    recipientRange[i].in <== recipient[i];
+    creation[i] * (creation[i] - 1) === 0;
+    creation[i] * recipient[i] === 0;
+
     // value + 2^128 feeLimit stays below the field's order, so the pair has one packing only.
     valueRange[i] = Range(128);
     valueRange[i].in <== value[i];
@@ -99,7 +109,8 @@ template Shard(N) {
     hash[i] = Hash4();
     hash[i].in[0] <== folded[i];
     hash[i].in[1] <== sender[i];
-    hash[i].in[2] <== recipient[i];
+    // No address is 2^160.
+    hash[i].in[2] <== recipient[i] + creation[i] * 2 ** 160;
     hash[i].in[3] <== value[i] + feeLimit[i] * 2 ** 128;
     folded[i + 1] <== folded[i] + active[i] * (hash[i].out - folded[i]);
 
