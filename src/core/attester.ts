@@ -10,7 +10,7 @@
  * complete, reject: objective, no lock.
  */
 import type { Hash, Key } from "../protocol/ids.ts";
-import { asCode, type EntryOf, equalBytes } from "../protocol/messages.ts";
+import { asCode, type EntryOf, equalBytes, type Kind } from "../protocol/messages.ts";
 import { contradictsSource } from "./blocks.ts";
 import {
   assignedTo,
@@ -53,7 +53,7 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
   }
   if (!maySign(state) || attempt.own.granted !== null || attempt.own.timedOut || owner !== claimant) return;
   if (isFull(state, openClaims(state), claimant)) {
-    refuse(state, task, claimant, "claim.capacity");
+    refuse(state, task, "claim", claimant, "claim.capacity");
     return;
   }
   attempt.own.granted = claimant;
@@ -134,6 +134,7 @@ function rejectUnsound(state: State, task: Task, proof: Proof): void {
     proof.rejected.add(prover);
     endAttempt(task, prover, receipt, code);
     report(state, "proof.invalid", { ...where(task), prover, artefact: proof.artefact, code });
+    refuse(state, task, "receipt", prover, code);
     if (maySign(state)) say(state, { ...ref(task), kind: "reject", prover, artefact: proof.artefact, code });
   }
 }
@@ -238,12 +239,12 @@ export function maySign(state: State): boolean {
   return state.mute === null && !state.replaying;
 }
 
-function refuse(state: State, task: Task, author: string, code: string): void {
+function refuse(state: State, task: Task, kind: Kind, author: string, code: string): void {
   state.effects.push({
     kind: "refused",
     code,
     author,
-    entry: `claim ${task.stage.name}/${task.index} of height ${task.block.height}`,
+    entry: `${kind} ${task.stage.name}/${task.index} of height ${task.block.height}`,
   });
 }
 

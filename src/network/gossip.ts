@@ -186,6 +186,8 @@ function validate(
   }
   if (message.data.length > messageBytesMax) {
     telemetry.count("network.message", "message.too-large");
+    telemetry.count("refused", "message.too-large");
+    telemetry.emit("refused", { code: "message.too-large", author: "unreadable", entry: "batch", from });
     rejected(from);
     return TopicValidatorResult.Reject;
   }

@@ -54,6 +54,7 @@ class KillLoop {
   readonly #acknowledged = new Map<number, string>();
   readonly #retention: number = 64;
   #ended = false;
+  #fallen: string | null = null;
   #lookedFor = 0;
 
   constructor(options: KillLoopOptions) {
@@ -99,6 +100,10 @@ class KillLoop {
     const bootstrap = this.#running().flatMap(({ address }) => ["--bootstrap", address]);
     const node = await startCli([...flagsOf(this.#members, member, this.#options.provingMs), ...bootstrap], 60_000);
     this.#nodes[index] = node;
+    void node.ended.then(({ status, signal, stderr }) => {
+      // A node that ends by itself is a finding of its own; what comes of it would hide it.
+      if (signal !== "SIGKILL") this.#fallen ??= `node ${index} ended by itself (${status ?? signal})\n${stderr}`;
+    });
     return node;
   }
 
@@ -170,7 +175,9 @@ class KillLoop {
 
   /** Reads every running node's log into the checker: compaction forgets. */
   async #collect(): Promise<Hashes[]> {
-    const logs = await Promise.all(this.#running().map(logOf));
+    const logs = await Promise.all(this.#running().map(logOf)).catch((error: unknown) => {
+      throw this.#fallen === null ? error : new Error(this.#fallen);
+    });
     return logs.map((log) => this.#checker.add(log));
   }
 

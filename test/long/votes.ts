@@ -51,10 +51,12 @@ export interface Figures {
   credits: number;
 }
 
-const KIND = { announce: 1, join: 4, admit: 5, grant: 7, beat: 8, attest: 12, timeout: 15 } as const;
+const KIND = { announce: 1, grant: 7, beat: 8, attest: 12, timeout: 15 } as const;
 /** Kinds whose first four fields are block, stage, index, attempt; those that name a task only; a block only. */
 const OF_ATTEMPT: ReadonlySet<number> = new Set([6, 7, 9, 10, 11, 12, 15]);
 const OF_TASK: ReadonlySet<number> = new Set([13, 14]);
+/** Who may prove: these speak of no block. */
+const OF_ROSTER: ReadonlySet<number> = new Set([4, 5, 17]);
 const ZERO = "0".repeat(64);
 const KEY_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
 
@@ -130,8 +132,8 @@ export class VoteChecker {
 
   #take(bytes: Buffer): string | null {
     const outer = read(bytes);
-    const headBytes = one(outer, 1);
-    const signature = one(outer, 2);
+    const headBytes = bytesOf(outer, 1);
+    const signature = bytesOf(outer, 2);
     const entries = (outer.get(3) ?? []).filter((entry) => Buffer.isBuffer(entry));
     const head = headOf(headBytes);
     const name = `${head.author} ${head.number} ${head.hash}`;
@@ -155,14 +157,13 @@ export class VoteChecker {
     if (!Buffer.isBuffer(body)) return [];
     const fields = read(body);
     if (kind === KIND.announce) return [this.#announced(fields)];
-    if (kind === KIND.beat) return many(fields, 1).map((task) => attemptOf(kind, read(task)));
+    if (kind === KIND.beat) return allOf(fields, 1).map((task) => attemptOf(kind, read(task)));
     if (OF_ATTEMPT.has(kind)) {
       const statement = attemptOf(kind, fields);
       this.#vote(head, at, statement);
       return [statement];
     }
-    if (kind === KIND.join || kind === KIND.admit)
-      return [{ kind, task: "", block: "", attempt: 0, subject: head.author }];
+    if (OF_ROSTER.has(kind)) return [];
     const block = hex(fields, 1);
     const task = OF_TASK.has(kind) ? taskOf(fields) : block;
     return [{ kind, task, block, attempt: 0, subject: "" }];
@@ -172,7 +173,7 @@ export class VoteChecker {
     const [chain, height] = [whole(fields, 1), whole(fields, 2)];
     const chainBytes = Buffer.alloc(8);
     chainBytes.writeBigUInt64BE(BigInt(chain));
-    const block = digest("block", this.#network, chainBytes, one(fields, 3)).toString("hex");
+    const block = digest("block", this.#network, chainBytes, bytesOf(fields, 3)).toString("hex");
     this.#heights.set(block, height);
     return { kind: KIND.announce, task: block, block, attempt: 0, subject: "" };
   }
@@ -280,7 +281,7 @@ function attemptOf(kind: number, fields: Wire): Statement {
 }
 
 function taskOf(fields: Wire): string {
-  return `${hex(fields, 1)}/${one(fields, 2).toString("latin1")}/${whole(fields, 3)}`;
+  return `${hex(fields, 1)}/${bytesOf(fields, 2).toString("latin1")}/${whole(fields, 3)}`;
 }
 
 /** Protocol buffers: a tag, then a varint or bytes with their length in front. */
@@ -312,16 +313,16 @@ function read(bytes: Buffer): Wire {
   return fields;
 }
 
-function many(fields: Wire, field: number): Buffer[] {
+function allOf(fields: Wire, field: number): Buffer[] {
   return (fields.get(field) ?? []).filter((value) => Buffer.isBuffer(value));
 }
 
-function one(fields: Wire, field: number): Buffer {
-  return many(fields, field)[0] ?? Buffer.alloc(0);
+function bytesOf(fields: Wire, field: number): Buffer {
+  return allOf(fields, field)[0] ?? Buffer.alloc(0);
 }
 
 function hex(fields: Wire, field: number): string {
-  return one(fields, field).toString("hex");
+  return bytesOf(fields, field).toString("hex");
 }
 
 /** Zero is not written. */

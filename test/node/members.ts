@@ -24,8 +24,8 @@ export function makeMembers(
   count: number,
   options: Partial<GenesisOptions> = {},
   change: (json: ManifestJson) => ManifestJson = (json) => json,
+  dir: string = temporaryDirectory(),
 ): Members {
-  const dir = temporaryDirectory();
   const list = Array.from({ length: count }, (_, index) => {
     const data = path.join(dir, `node-${index}`);
     mkdirSync(data, { mode: 0o700 });
@@ -52,8 +52,6 @@ export function makeMembers(
 
 /** Flags of a node that disturbs nothing else on this machine. */
 export function flagsOf(members: Members, member: Member, mockMs: number): string[] {
-  return [
-    ...["--data", member.data, "--manifest", members.manifest, "--mock", String(mockMs)],
-    ...["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--profile", "local"],
-  ];
+  const where = ["--data", member.data, "--manifest", members.manifest, "--mock", String(mockMs)];
+  return [...where, "--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--profile", "local"];
 }

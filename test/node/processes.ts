@@ -156,19 +156,15 @@ export async function startCli(args: readonly string[], deadlineMs: number = 30_
 export async function endAll(): Promise<void> {
   const all = [...running];
   for (const child of all) child.kill("SIGKILL");
-  await Promise.all(
-    all.map((child) => {
-      if (child.exitCode !== null || child.signalCode !== null) return null;
-      return new Promise((resolve) => child.once("exit", resolve));
-    }),
-  );
+  const alive = all.filter((child) => child.exitCode === null && child.signalCode === null);
+  await Promise.all(alive.map((child) => new Promise((resolve) => child.once("exit", resolve))));
 }
 
 /** Polls a condition over HTTP or the disk; fails with the sentence when it does not hold within the deadline. */
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | null> | T | null,
-  deadlineMs: number = 20_000,
+  deadlineMs: number = 15_000,
 ): Promise<T> {
   const end = performance.now() + deadlineMs;
   for (;;) {
