@@ -70,7 +70,14 @@ function byPriority(state: State): (a: Task, b: Task) => number {
 function claim(state: State, task: Task): void {
   const { self } = state.options;
   const attempt = openAttempt(state, task);
-  task.work = { attempt: attempt.number, state: "queued", units: 0, claimedMs: state.nowMs, startedMs: null };
+  task.work = {
+    attempt: attempt.number,
+    state: "queued",
+    units: 0,
+    baseUnits: 0,
+    claimedMs: state.nowMs,
+    startedMs: null,
+  };
   state.working.add(task);
   // A claim that is in the log already was made before a restart: the work goes on under it.
   if (attempt.claims.has(self)) return;
@@ -104,6 +111,7 @@ function start(state: State, task: Task): boolean {
   }
   work.state = "running";
   work.startedMs = state.nowMs;
+  work.baseUnits = state.workUnits;
   report(state, "task.started", {
     ...where(task),
     attempt: work.attempt,
@@ -198,7 +206,7 @@ export function settleBeat(state: State): void {
     ...ref(task),
     attempt: task.work?.attempt ?? 0,
     // A queued task moves as long as the node's work moves.
-    units: task.work?.state === "running" ? task.work.units : state.workUnits,
+    units: task.work?.state === "running" ? task.work.baseUnits + task.work.units : state.workUnits,
   }));
   say(state, { kind: "beat", tasks });
 }

@@ -86,7 +86,9 @@ export interface Task {
 export interface Work {
   readonly attempt: number;
   state: "queued" | "running" | "done";
+  /** Signs of progress of this task, and of all the node's work when it began: a beat must never go back. */
   units: number;
+  baseUnits: number;
   readonly claimedMs: number;
   startedMs: number | null;
 }
