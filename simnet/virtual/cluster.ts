@@ -6,6 +6,7 @@ import type { Artefacts, Equation, SourceBlock, Store, Telemetry } from "../../s
 import { domainHash, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import { type Manifest, type ManifestJson, readManifest } from "../../src/protocol/manifest.ts";
 import { describeShapeError } from "../../src/protocol/shape.ts";
+import { openBatch } from "../../src/protocol/batch.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
 import { type LinkFaults, SimNetwork } from "./network.ts";
 import { type ProvingTimes, simProver, simSignature, simSigner, simVerifier } from "./provers.ts";
@@ -45,6 +46,7 @@ export class Cluster {
   readonly nodes: readonly SimNode[];
   readonly #options: ClusterOptions;
   readonly #watch: Watch;
+  readonly #opened = new WeakMap<Uint8Array, ReturnType<typeof openBatch>>();
   readonly #equation: Equation = (signature, message, key) => equalBytes(signature, simSignature(key, message));
 
   constructor(options: ClusterOptions, watch: Watch) {
@@ -100,6 +102,7 @@ export class Cluster {
         clock: this.world.clock(),
         signer: simSigner(seed, node.name),
         equation: this.#equation,
+        open: (bytes) => this.#open(bytes),
         journal: node.journal,
         store: node.store,
         artefacts: node.artefacts,
@@ -121,6 +124,13 @@ export class Cluster {
       // The process may be gone before its disk answered.
       if (node.runtime === runtime) runtime.connect(this.network.join(key, runtime, node.artefacts));
     });
+  }
+
+  /** A message is one array however many nodes get it, and what is in it never changes. */
+  #open(bytes: Uint8Array): ReturnType<typeof openBatch> {
+    const opened = this.#opened.get(bytes) ?? openBatch(bytes);
+    this.#opened.set(bytes, opened);
+    return opened;
   }
 
   /** kill -9: what was not synced is lost but for a part of it. */

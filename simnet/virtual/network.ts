@@ -61,7 +61,8 @@ export class SimNetwork {
       this.bytes += bytes.length;
       if (this.#chance.next() < this.#faults.loss) continue;
       this.#deliver(to, host.life, () => {
-        this.#world.note("message", to, bytes);
+        // A batch begins with its head, which names all the rest.
+        this.#world.note("message", to, bytes.subarray(0, 160));
         host.handler.message(bytes, from);
       });
     }

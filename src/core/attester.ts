@@ -22,7 +22,6 @@ import {
   soundReceipts,
   where,
 } from "./collector.ts";
-import { contentHash } from "../protocol/certificate.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { claimWindowMs, overdue } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
@@ -227,11 +226,11 @@ export function settleBarrierVote(state: State, block: Block): void {
   if (contradictsSource(state, block)) return;
   const content = contentOf(state, block);
   if (content === null) return;
-  const hash = contentHash(content);
+  const { hash } = content;
   const signed = [...block.votes].some(([voted, votes]) => voted === hash && votes.has(state.options.self));
   if (signed || block.ownContent === hash) return;
   block.ownContent = hash;
-  block.contents.set(hash, content);
+  block.contents.set(hash, content.value);
   say(state, { kind: "barrier", block: block.id, content: hash });
 }
 

@@ -81,6 +81,7 @@ function createBlock(state: State, id: Hash, author: Key, entry: EntryOf<"announ
     height: entry.height,
     hash: entry.hash,
     parent: entry.parent,
+    parentId: blockId(state.manifest.network, entry.chain, entry.parent),
     start: entry.start,
     workflow: entry.workflow,
     items: entry.items,
@@ -103,6 +104,7 @@ function createBlock(state: State, id: Hash, author: Key, entry: EntryOf<"announ
     tries: 0,
     invalid: null,
     votes: new Map(),
+    content: null,
     contents: new Map(),
     ownContent: null,
     certificate: null,
@@ -135,7 +137,7 @@ export function touch(state: State, block: Block): void {
 }
 
 export function parentOf(state: State, block: Block): Block | undefined {
-  return state.blocks.get(blockId(state.manifest.network, block.chain, block.parent));
+  return state.blocks.get(block.parentId);
 }
 
 export function childrenOf(state: State, block: { readonly chain: number; readonly hash: Hash }): Block[] {
@@ -147,12 +149,12 @@ export function isParentClosed(state: State, block: Block): boolean {
   if (block.start) return true;
   const parent = parentOf(state, block);
   if (parent !== undefined && parent.state === "closed") return true;
-  return state.closed.has(blockId(state.manifest.network, block.chain, block.parent));
+  return state.closed.has(block.parentId);
 }
 
 /** Whether the parent's barrier is certified here, or none is needed: certificates come in chain order. */
 export function isParentCertified(state: State, block: Block): boolean {
-  return block.start || state.closed.has(blockId(state.manifest.network, block.chain, block.parent));
+  return block.start || state.closed.has(block.parentId);
 }
 
 /** Opens what the window allows, asks for what opened blocks need, and lets the children know. */
@@ -218,7 +220,7 @@ function prepare(state: State, block: Block): void {
 /** The chain's running commitment before the block; `null` where a run starts, `undefined` while it is not known. */
 function commitmentBefore(state: State, block: Block): Uint8Array | null | undefined {
   if (block.start) return null;
-  const closed = state.closed.get(blockId(state.manifest.network, block.chain, block.parent));
+  const closed = state.closed.get(block.parentId);
   return closed === undefined ? parentOf(state, block)?.prepared?.after : hexToBytes(closed.after);
 }
 
@@ -229,6 +231,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
   switch (result.kind) {
     case "ready":
       block.prepared = result.prepared;
+      block.content = null;
       block.retryMs = null;
       for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
       break;

@@ -126,6 +126,7 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
   // Of two receipts for one proof the later attempt's stands, whichever came first.
   if (before !== undefined && !isLater(entry, before)) return "vote.duplicate";
   proofOf(task, entry.artefact).receipts.set(signed.author, entry);
+  task.block.content = null;
   state.dirtyTasks.add(task);
   return null;
 }
@@ -179,6 +180,7 @@ function vouch(state: State, task: Task, artefact: Hash, signed: Signed): void {
   proof.vouchers.set(signed.author, signed);
   if (signed.author === state.options.self) proof.vouched = true;
   state.dirtyTasks.add(task);
+  task.block.content = null;
   state.dirtyBlocks.add(task.block);
 }
 
@@ -317,7 +319,7 @@ export function settleBarrier(state: State, block: Block): void {
   }
   if (block.state !== "closed") return;
   const content = contentOf(state, block);
-  if (content !== null) block.contents.set(contentHash(content), content);
+  if (content !== null) block.contents.set(content.hash, content.value);
   if (!isParentCertified(state, block)) return;
   for (const [hash, votes] of block.votes) {
     const known = block.contents.get(hash);
@@ -351,7 +353,14 @@ function certify(
 }
 
 /** What the barrier says, by this node's log; `null` while something is missing. */
-export function contentOf(state: State, block: Block): BarrierContent | null {
+export function contentOf(state: State, block: Block): Block["content"] {
+  if (block.content !== null) return block.content;
+  const value = foldContent(state, block);
+  block.content = value === null ? null : { value, hash: contentHash(value) };
+  return block.content;
+}
+
+function foldContent(state: State, block: Block): BarrierContent | null {
   const after = afterOf(block);
   if (block.prepared === null || after === null) return null;
   const tasks: BarrierTask[] = [];

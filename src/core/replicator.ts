@@ -17,6 +17,8 @@ const HELD_MAX = 4096;
 const HELD_MS_MAX = 60_000;
 /** Peers asked at once. */
 const SYNCING_MAX = 3;
+/** Compaction waits until the retention is exceeded by this part of it. */
+const COMPACT_SHARE = 8;
 /** Certified blocks remembered for their children and against re-announcement. */
 const CLOSED_MAX = 65_536;
 
@@ -97,10 +99,15 @@ function dropOldHeld(state: State): void {
  */
 export function compact(state: State): void {
   const { retentionBlocks } = state.manifest.json.limits;
+  // The whole log is looked through, so not for every single block.
+  const overdue = retentionBlocks + Math.floor(retentionBlocks / COMPACT_SHARE);
+  let retired = false;
   for (const chain of state.chains.values()) {
     const done = [...state.blocks.values()].filter((block) => block.chain === chain.id && block.certificate !== null);
     done.sort((a, b) => (a.closedMs ?? 0) - (b.closedMs ?? 0) || a.height - b.height);
-    for (const block of done.slice(0, Math.max(0, done.length - retentionBlocks))) {
+    if (done.length <= overdue) continue;
+    retired = true;
+    for (const block of done.slice(0, done.length - retentionBlocks)) {
       state.blocks.delete(block.id);
       chain.retired = Math.max(chain.retired, block.height);
       for (const task of block.tasks) state.working.delete(task);
@@ -113,6 +120,7 @@ export function compact(state: State): void {
         state.blocks.delete(block.id);
     }
   }
+  if (!retired) return;
   trimClosed(state);
   const batches = [...state.log.feeds()].flatMap((feed) => {
     const kept = feed.kept();

@@ -101,6 +101,8 @@ export interface Block {
   readonly height: number;
   readonly hash: Hash;
   readonly parent: Hash;
+  /** The parent's id, as `hash` is to `id`. */
+  readonly parentId: Hash;
   readonly start: boolean;
   readonly workflow: string;
   readonly items: number;
@@ -126,6 +128,8 @@ export interface Block {
   invalid: string | null;
   /** Attesters' barrier votes by content hash. */
   readonly votes: Map<Hash, Map<Key, Signed>>;
+  /** What the barrier says by the facts heard so far; `null` once a fact has come that may change it. */
+  content: { readonly value: BarrierContent; readonly hash: Hash } | null;
   /** Contents this node has signed or built, by hash. */
   readonly contents: Map<Hash, BarrierContent>;
   ownContent: Hash | null;

@@ -25,7 +25,18 @@ export function domainHash(domain: string, ...parts: readonly Uint8Array[]): Has
 }
 
 export function domainDigest(domain: string, ...parts: readonly Uint8Array[]): Uint8Array {
-  return sha256(concatBytes(utf8ToBytes(`proofmesh/${domain}/1\0`), ...parts));
+  return sha256(concatBytes(prefixOf(domain), ...parts));
+}
+
+/** Domains are the literals of this program: a handful, and each is met for every hash. */
+const PREFIXES = new Map<string, Uint8Array>();
+
+function prefixOf(domain: string): Uint8Array {
+  const known = PREFIXES.get(domain);
+  if (known !== undefined) return known;
+  const prefix = utf8ToBytes(`proofmesh/${domain}/1\0`);
+  PREFIXES.set(domain, prefix);
+  return prefix;
 }
 
 /** The name of an artefact: plain SHA-256, so that any tool can check the file. */

@@ -16,8 +16,8 @@ export type Admitted =
       readonly author: string | null;
     };
 
-export function admit(state: State, equation: Equation, bytes: Uint8Array): Admitted {
-  const opened = openBatch(bytes);
+export function admit(state: State, equation: Equation, bytes: Uint8Array, open = openBatch): Admitted {
+  const opened = open(bytes);
   if (!opened.ok) return { ok: false, verdict: reject(opened.code), author: null };
   const batch = opened.value;
   const { author } = batch.head;

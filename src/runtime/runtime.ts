@@ -31,7 +31,7 @@ import type {
   TransportHandler,
   Verifier,
 } from "../ports.ts";
-import { type Batch } from "../protocol/batch.ts";
+import type { Batch, openBatch } from "../protocol/batch.ts";
 import { checkCertificate } from "../protocol/certificate.ts";
 import { type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
@@ -62,6 +62,8 @@ export interface RuntimeModules {
   readonly clock: Clock;
   readonly signer: Signer;
   readonly equation: Equation;
+  /** Stands in for `openBatch`: a simulator reads a message once for all the nodes that get it. */
+  readonly open?: typeof openBatch;
   readonly journal: Journal;
   readonly store: Store;
   readonly artefacts: Artefacts;
@@ -253,8 +255,8 @@ export class Runtime implements TransportHandler {
   }
 
   #take(bytes: Uint8Array, from: Key): Verdict {
-    const { equation, telemetry } = this.#modules;
-    const admitted = admit(this.#state, equation, bytes);
+    const { equation, telemetry, open } = this.#modules;
+    const admitted = admit(this.#state, equation, bytes, open);
     if (!admitted.ok) {
       const { code } = admitted.verdict;
       if (code !== "batch.known") {
