@@ -29,8 +29,8 @@ export interface Group {
   kill(): void;
 }
 
-/** A tenth of the weight that the node has; a machine with nothing else to do gives it everything all the same. */
-const NICENESS = 10;
+/** A third of the weight that the node has; a machine with nothing else to do gives it everything all the same. */
+const NICENESS = 5;
 
 /**
  * "$1" is a directory to remove, the rest is the program; its status is passed on. Descriptor 3 is the guard's pipe.
