@@ -100,7 +100,8 @@ export async function openNode(config: NodeConfig, write: (line: string) => void
   try {
     return await open(config, write, closers);
   } catch (error) {
-    for (const close of closers.toReversed()) await close();
+    // Why the node cannot start says more than what fails on the way out.
+    await closeAll(closers);
     throw error;
   }
 }
@@ -179,7 +180,21 @@ async function closeNode(runtime: Runtime, closers: (() => Promise<void> | void)
     new Promise((resolve) => setTimeout(resolve, 1_500)),
   ]);
   runtime.close();
-  for (const close of closers.toReversed()) await close();
+  const failure = await closeAll(closers);
+  if (failure !== null) throw failure;
+}
+
+/** Closes what was opened, the last first. One that fails keeps none of the others open; the first failure is returned. */
+async function closeAll(closers: readonly (() => Promise<void> | void)[]): Promise<Error | null> {
+  let failure: Error | null = null;
+  for (const close of closers.toReversed()) {
+    try {
+      await close();
+    } catch (error) {
+      failure ??= error instanceof Error ? error : new Error(String(error));
+    }
+  }
+  return failure;
 }
 
 function openKey(config: NodeConfig): NodeKey {

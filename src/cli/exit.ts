@@ -1,5 +1,7 @@
 /** How a command ends: one line a person can act on, a stable code, and an exit status by kind of trouble. */
 
+import type { Fault } from "../ports.ts";
+
 /** Exit statuses; the README has them as a table. */
 export const EXIT = {
   ok: 0,
@@ -55,14 +57,20 @@ export class CommandError extends Error {
   }
 }
 
-export function statusOf(code: string): number {
+function statusOf(code: string): number {
   return STATUS_BY_PREFIX.find(([prefix]) => code.startsWith(prefix))?.[1] ?? EXIT.internal;
+}
+
+/** An error as a fault. A full disk is the same fault whoever met it. */
+export function faultOf(error: unknown): Fault {
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "internal";
+  const full = code === "ENOSPC" || code === "EDQUOT";
+  return { code: full ? "disk.full" : code, message: error instanceof Error ? error.message : String(error) };
 }
 
 /** Prints what went wrong to standard error and says with which status to end. */
 export function explain(error: unknown): number {
-  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "internal";
-  const message = error instanceof Error ? error.message : String(error);
+  const { code, message } = faultOf(error);
   const status = statusOf(code);
   for (const line of message.split("\n")) process.stderr.write(`proofmesh: ${line}  [${code}]\n`);
   if (status === EXIT.internal && error instanceof Error && error.stack !== undefined)

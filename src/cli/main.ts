@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { certificateCommand } from "./certificate.ts";
-import { explain, EXIT } from "./exit.ts";
+import { CommandError, explain, EXIT } from "./exit.ts";
 import { initCommand } from "./init.ts";
 import { logCommand } from "./log.ts";
 import { simnetCommand } from "./simnet.ts";
@@ -23,7 +23,8 @@ const program = new Command("proofmesh")
     "after",
     "\nExamples:\n  $ proofmesh start                      a node with a dev chain of its own\n  $ proofmesh status                     what it does, and why it waits\n  $ proofmesh verify 12.json --network manifest.json --proofs DIR",
   )
-  .showHelpAfterError("(--help shows what is allowed)")
+  // Said below, in the words of every other mistake.
+  .configureOutput({ outputError: () => {} })
   .exitOverride();
 for (const command of [
   startCommand(),
@@ -35,7 +36,7 @@ for (const command of [
   verifyCommand(),
   simnetCommand(),
 ]) {
-  program.addCommand(command.exitOverride());
+  program.addCommand(command.copyInheritedSettings(program));
 }
 
 // A reader that closes the pipe early (head, less) is no error.
@@ -46,6 +47,16 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) =>
 try {
   await program.parseAsync();
 } catch (error) {
-  // Commander has printed its own message, and help is no error.
-  process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? EXIT.ok : EXIT.usage) : explain(error);
+  process.exitCode = error instanceof CommanderError ? explainUsage(error) : explain(error);
+}
+
+/** Help that was asked for is no error; that of a command without arguments says itself what is missing. */
+function explainUsage(error: CommanderError): number {
+  if (error.exitCode === 0) return EXIT.ok;
+  if (error.code === "commander.help") return EXIT.usage;
+  const message = error.message
+    .replace(/^error: /, "")
+    .replace(/\.$/, "")
+    .replaceAll("\n", " ");
+  return explain(new CommandError(error.code, `${message}; --help shows what is allowed`));
 }

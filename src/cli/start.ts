@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { type ConfigLayer, type NodeConfig, type ProverConfig, readConfig, type SourceConfig } from "../config.ts";
 import { discoverChain, openNode, type ProofmeshNode } from "../node.ts";
-import { CommandError, EXIT, explain, statusOf } from "./exit.ts";
+import type { Fault } from "../ports.ts";
+import { CommandError, EXIT, explain, faultOf } from "./exit.ts";
 
 interface Flags {
   readonly config?: string;
@@ -65,30 +66,34 @@ async function run(flags: Flags): Promise<void> {
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
   const node = await openNode(config, (line) => void process.stdout.write(`${line}\n`));
-  const note = join(config.data, "node.json");
-  writeFileSync(
-    note,
-    `${JSON.stringify({ pid: process.pid, http: node.http, network: node.manifest.network, addresses: node.addresses })}\n`,
-  );
-  greet(config, node);
-  const ended = new Promise<null>((resolve) => {
-    if (controller.signal.aborted) resolve(null);
-    controller.signal.addEventListener("abort", () => resolve(null), { once: true });
-  });
-  const fault = await Promise.race([ended, node.failed]);
-  node.telemetry.emit("node.closing", fault === null ? {} : { ...fault });
+  const fault = await serve(config, node, controller.signal).catch(faultOf);
+  node.telemetry.emit("node.closing", fault === null ? {} : { code: fault.code, message: fault.message });
   const late = setTimeout(() => process.exit(EXIT.internal), CLOSE_MS_MAX);
-  await node.close();
+  const failure = await node.close().then(() => null, faultOf);
   clearTimeout(late);
-  rmSync(note, { force: true });
+  rmSync(noteOf(config), { force: true });
   node.telemetry.emit("node.closed");
-  // Nothing of ours is left; a library's handle must not keep the process.
-  process.exit(fault === null ? EXIT.ok : explainFault(fault));
+  // Nothing of ours is left; a library's handle must not keep the process. What ended the node says more than what
+  // failed on the way out.
+  const worst = fault ?? failure;
+  process.exit(worst === null ? EXIT.ok : explain(new CommandError(worst.code, worst.message)));
 }
 
-function explainFault(fault: { readonly code: string; readonly message: string }): number {
-  explain(new CommandError(fault.code, fault.message));
-  return statusOf(fault.code);
+/** Runs until the operator or a fault ends the node. */
+async function serve(config: NodeConfig, node: ProofmeshNode, signal: AbortSignal): Promise<Fault | null> {
+  const note = { pid: process.pid, http: node.http, network: node.manifest.network, addresses: node.addresses };
+  writeFileSync(noteOf(config), `${JSON.stringify(note)}\n`);
+  greet(config, node);
+  const ended = new Promise<null>((resolve) => {
+    if (signal.aborted) resolve(null);
+    signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
+  return Promise.race([ended, node.failed]);
+}
+
+/** Where other commands find the node that runs in this data directory. */
+function noteOf(config: NodeConfig): string {
+  return join(config.data, "node.json");
 }
 
 async function configOf(flags: Flags): Promise<NodeConfig> {
@@ -121,8 +126,11 @@ function mockProver(provingMs: number): ProverConfig {
 }
 
 async function sourcesOf(flags: Flags): Promise<SourceConfig[] | undefined> {
-  if (flags.rpc !== undefined)
-    return [{ kind: "rpc", url: flags.rpc, chain: flags.chain ?? (await discoverChain(flags.rpc)) }];
+  if (flags.rpc !== undefined) {
+    // Looked at before the chain is asked for its id; the configuration then checks it like any other setting.
+    const asked = flags.chain === undefined && URL.canParse(flags.rpc);
+    return [{ kind: "rpc", url: flags.rpc, chain: asked ? await discoverChain(flags.rpc) : (flags.chain ?? 1) }];
+  }
   if (flags.blocks === undefined) return undefined;
   if (flags.chain === undefined)
     throw new CommandError("usage.chain", "--blocks needs --chain: a block does not say which chain it is of");

@@ -115,6 +115,7 @@ export function checkCertificate(manifest: Manifest, file: Uint8Array, equation:
     return no("certificate.too-large", `the file has ${file.length} bytes; allowed: ${CERTIFICATE_BYTES_MAX}`);
   }
   const json = parse(file);
+  if (json === undefined) return no("certificate.malformed", `the file's ${file.length} bytes are not JSON`);
   const shaped = checkShape(FILE, json);
   if (!shaped.ok) {
     const [first] = shaped.errors;

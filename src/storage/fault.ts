@@ -58,7 +58,7 @@ export function isDamage(error: unknown): boolean {
   return code === "LEVEL_IO_ERROR" && someMessage(error, /no such file or directory|invalid argument|truncated/i);
 }
 
-function isDiskFull(error: unknown): boolean {
+export function isDiskFull(error: unknown): boolean {
   const code = codeOf(error);
   return code === "ENOSPC" || code === "EDQUOT" || someMessage(error, /no space left|quota exceeded/i);
 }

@@ -15,14 +15,19 @@ export function writeFileDurably(file: string, bytes: Uint8Array, mode: number):
   fs.rmSync(temporary, { force: true });
   const fd = fs.openSync(temporary, "wx", mode);
   try {
-    // The mask of the process may have taken bits away or the file system may ignore the mode at creation.
-    fs.fchmodSync(fd, mode);
-    writeAllSync(fd, bytes, 0);
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
+    try {
+      // The mask of the process may have taken bits away or the file system may ignore the mode at creation.
+      fs.fchmodSync(fd, mode);
+      writeAllSync(fd, bytes, 0);
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    fs.renameSync(temporary, file);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
   }
-  fs.renameSync(temporary, file);
   syncDirectory(path.dirname(file));
 }
 

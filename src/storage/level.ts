@@ -20,7 +20,17 @@ import type {
   Telemetry,
 } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
-import { codeOf, DONE, failed, isDamage, messageOf, StorageFault, succeeded, systemFault } from "./fault.ts";
+import {
+  codeOf,
+  DONE,
+  failed,
+  isDamage,
+  messageOf,
+  StorageFault,
+  succeeded,
+  systemFault,
+  isDiskFull,
+} from "./fault.ts";
 import { makeDirectory, syncDirectory, writeFileDurably } from "./files.ts";
 import {
   BATCHES,
@@ -208,7 +218,13 @@ class DiskStore implements LevelStore {
     await this.#db?.close();
     const whole = this.#db !== null && this.#fault === null;
     this.#db = null;
-    if (whole) writeFileDurably(markerOf(this.#dir), Buffer.from("clean\n"), 0o600);
+    if (!whole) return;
+    try {
+      writeFileDurably(markerOf(this.#dir), Buffer.from("clean\n"), 0o600);
+    } catch (error) {
+      // Without the mark the next start reads everything once more: slower, and no less right.
+      if (!isDiskFull(error)) throw error;
+    }
   }
 
   async #writeQueued(): Promise<void> {

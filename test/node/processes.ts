@@ -5,9 +5,13 @@
  * even by SIGKILL, and then the child is ended too. What a test leaves running is ended by `endAll`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import os from "node:os";
 import path from "node:path";
 
 const MAIN = path.join(import.meta.dirname, "../../src/cli/main.ts");
+
+/** Reading the sources is most of what a short command does; from the second one on it is read from here. */
+const COMPILED = path.join(os.tmpdir(), "proofmesh-test-compiled");
 
 const KEEPER = `exec 3<&0
 (cat <&3; kill -KILL $$) >/dev/null 2>&1 &
@@ -28,7 +32,7 @@ function spawnCli(args: readonly string[], environment: NodeJS.ProcessEnv): Chil
   delete clean["NODE_OPTIONS"];
   const child = spawn("sh", ["-c", KEEPER, "sh", process.execPath, MAIN, ...args], {
     stdio: ["pipe", "pipe", "pipe"],
-    env: { ...clean, ...environment },
+    env: { ...clean, NODE_COMPILE_CACHE: COMPILED, ...environment },
   });
   running.add(child);
   child.stdin?.on("error", () => {});
@@ -61,7 +65,7 @@ export function runCli(
 ): Promise<Ended> {
   const child = spawnCli(args, options.environment ?? {});
   const ended = collected(child);
-  const late = setTimeout(() => child.kill("SIGKILL"), options.deadlineMs ?? 20_000);
+  const late = setTimeout(() => child.kill("SIGKILL"), options.deadlineMs ?? 30_000);
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("close", () => {

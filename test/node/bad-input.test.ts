@@ -1,0 +1,311 @@
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import http from "node:http";
+import net, { type AddressInfo } from "node:net";
+import path from "node:path";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { EXIT } from "../../src/cli/exit.ts";
+import { genesis } from "../../src/node.ts";
+import { smallDisk, temporaryDirectory } from "../storage/directories.ts";
+import { nextBlock } from "./blocks.ts";
+import { flagsOf, makeMembers, type Members } from "./members.ts";
+import { type Ended, endAll, runCli, startCli } from "./processes.ts";
+
+/** Flags of a node that would start if it were not for what the test gets wrong. */
+const QUIET = ["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--mock", "50", "--log", "json"];
+
+interface Complaint {
+  readonly status: number;
+  readonly code: string;
+  /** What the line names: the value, the place, what is allowed. */
+  readonly names: readonly string[];
+}
+
+/** A command is a process that reads a few hundred files first; beside other work that takes its time. */
+vi.setConfig({ testTimeout: 60_000 });
+
+afterEach(endAll);
+
+function complains(ended: Ended, { status, code, names }: Complaint, linesMax = 1): void {
+  const lines = ended.stderr.split("\n").filter((line) => line !== "");
+  expect({ status: ended.status, signal: ended.signal, lines: lines.length, stderr: ended.stderr }).toMatchObject({
+    status,
+    signal: null,
+    lines: linesMax,
+  });
+  for (const line of lines)
+    expect(line).toMatch(new RegExp(`^proofmesh: .{10,600} {2}\\[${code.replace(".", "\\.")}\\]$`));
+  for (const name of names) expect(ended.stderr).toContain(name);
+}
+
+/** Runs commands side by side and checks how each of them ends. */
+async function eachComplains(
+  cases: readonly (readonly [args: readonly string[], complaint: Complaint])[],
+): Promise<void> {
+  const ended = await Promise.all(cases.map(([args]) => runCli(args)));
+  for (const [index, [, complaint]] of cases.entries()) complains(ended[index] as Ended, complaint);
+}
+
+async function listening(server: net.Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+describe("settings", () => {
+  test("a manifest with five mistakes is refused with all five", async () => {
+    const dir = temporaryDirectory();
+    const json = genesisOf("ab".repeat(32)) as unknown as Record<string, Record<string, unknown>>;
+    const file = path.join(dir, "manifest.json");
+    const wrong = {
+      ...json,
+      name: "No Name!",
+      attesters: [{ key: "zz", weight: 1 }],
+      timing: { ...json["timing"], leaseMs: "soon" },
+      limits: { ...json["limits"], retentionBlocks: 0 },
+      surprise: true,
+    };
+    writeFileSync(file, JSON.stringify(wrong));
+    const ended = await runCli(["start", ...QUIET, "--data", path.join(dir, "data"), "--manifest", file]);
+    const names = [
+      file,
+      "name",
+      '"No Name!"',
+      "attesters[0].key",
+      "timing.leaseMs",
+      '"soon"',
+      "limits.retentionBlocks",
+      "surprise",
+    ];
+    complains(ended, { status: EXIT.usage, code: "manifest.invalid", names }, 5);
+    // Nothing but the key that it has made before.
+    expect(readdirSync(path.join(dir, "data"))).toEqual(["key.json"]);
+  });
+
+  test("a setting, a variable or a flag that does not exist is named with its place", async () => {
+    const dir = temporaryDirectory();
+    const file = path.join(dir, "node.json");
+    writeFileSync(file, JSON.stringify({ data: path.join(dir, "data"), slotz: 3 }));
+    const flag = runCli(["start", "--slotz", "3"]);
+    const command = runCli(["strat"]);
+    const variable = runCli(["start"], { environment: { PROOFMESH_SLOTZ: "3" } });
+    const usage = { status: EXIT.usage, code: "config.invalid" };
+    complains(await runCli(["start", "--config", file]), { ...usage, names: [file, "slotz is 3", "unknown"] });
+    complains(await variable, { ...usage, names: ["PROOFMESH_SLOTZ", "PROOFMESH_SLOTS"] });
+    complains(await flag, { status: EXIT.usage, code: "commander.unknownOption", names: ["--slotz", "--help"] });
+    complains(await command, { status: EXIT.usage, code: "commander.unknownCommand", names: ["strat", "--help"] });
+    expect(existsSync(path.join(dir, "data"))).toBe(false);
+  });
+});
+
+describe("what a node needs for itself", () => {
+  test("a port in use is named, for peers and for HTTP", async () => {
+    const port = await listening(net.createServer());
+    const members = makeMembers(2);
+    const flags = (index: number) => flagsOf(members, at(members, index), 50);
+    await eachComplains([
+      [
+        ["start", ...flags(0), "--listen", `/ip4/127.0.0.1/tcp/${port}`],
+        { status: EXIT.listen, code: "listen.in-use", names: [`/ip4/127.0.0.1/tcp/${port}`] },
+      ],
+      [
+        ["start", ...flags(1), "--http", `127.0.0.1:${port}`],
+        { status: EXIT.listen, code: "listen.in-use", names: [`127.0.0.1:${port}`, "--http"] },
+      ],
+    ]);
+  });
+
+  test("a directory in use, of another network, or with a key that cannot be trusted", async () => {
+    const [one, other] = [makeMembers(3), makeMembers(1)];
+    const [first, truncated, readable] = [at(one, 0), at(one, 1), at(one, 2)];
+    await startCli(flagsOf(one, first, 50));
+    const keyFile = path.join(truncated.data, "key.json");
+    truncateSync(keyFile, 40);
+    const openFile = path.join(readable.data, "key.json");
+    chmodSync(openFile, 0o644);
+    const strange = at(other, 0);
+    writeFileSync(path.join(strange.data, "network"), `${one.network}\n`);
+    const data = { status: EXIT.data };
+    await eachComplains([
+      [["start", ...flagsOf(one, first, 50)], { ...data, code: "data.locked", names: [first.data, "process"] }],
+      [
+        ["start", ...flagsOf(other, strange, 50)],
+        { ...data, code: "data.other-network", names: [strange.data, one.network, other.network] },
+      ],
+      [["start", ...flagsOf(one, truncated, 50)], { ...data, code: "key.truncated", names: [keyFile, "40"] }],
+      [
+        ["start", ...flagsOf(one, readable, 50)],
+        { ...data, code: "key.permissions", names: [openFile, "0644", "chmod 600"] },
+      ],
+    ]);
+    // Neither was the seed said, nor was anything else begun.
+    expect(readdirSync(truncated.data)).toEqual(["key.json"]);
+    expect(readdirSync(readable.data)).toEqual(["key.json"]);
+  });
+
+  test("a disk that is full, at the start or later, ends the node with a status that says to try again", async (context) => {
+    const disk = smallDisk("3m");
+    if (disk === null) return context.skip("this process may not mount a file system");
+    const members = makeMembers(1, {}, (json) => json, disk);
+    const flags = flagsOf(members, at(members, 0), 50);
+    const full = { status: EXIT.temporary, code: "disk.full", names: ["no space left"] };
+    const ballast = path.join(disk, "ballast");
+    fillUp(ballast);
+    complains(await runCli(["start", ...flags]), full);
+    rmSync(ballast);
+    const node = await startCli(flags);
+    fillUp(ballast);
+    // The next sign of life cannot be written, so nothing may be said any more.
+    const ended = await node.ended;
+    complains(ended, full);
+    rmSync(ballast);
+    const again = await startCli(flags);
+    expect(again.key).toBe(node.key);
+  });
+});
+
+/** Takes all the space that the file system has left. */
+function fillUp(file: string): void {
+  const fd = openSync(file, "w");
+  try {
+    for (;;) writeSync(fd, Buffer.alloc(4096));
+  } catch (error) {
+    expect(error).toMatchObject({ code: "ENOSPC" });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+describe("a chain that is none", () => {
+  test("an RPC that answers HTML, nothing, or for another chain", async () => {
+    const dir = temporaryDirectory();
+    const html = await listening(
+      http.createServer((_request, response) => {
+        response.writeHead(200, { "content-type": "text/html" });
+        response.end("<html><body>Welcome to nginx!</body></html>");
+      }),
+    );
+    const chain = await listening(
+      http.createServer((request, response) => {
+        request.resume().on("end", () => response.end('{"jsonrpc":"2.0","id":1,"result":"0x7a69"}'));
+      }),
+    );
+    const url = (port: number) => `http://127.0.0.1:${port}`;
+    const data = (name: string) => ["--data", path.join(dir, name)];
+    const unreachable = { status: EXIT.unreachable };
+    await eachComplains([
+      [
+        ["start", ...QUIET, ...data("a"), "--rpc", url(html)],
+        { ...unreachable, code: "source.not-json-rpc", names: [url(html)] },
+      ],
+      [
+        ["start", ...QUIET, ...data("b"), "--rpc", "http://127.0.0.1:1"],
+        { ...unreachable, code: "source.unreachable", names: ["http://127.0.0.1:1"] },
+      ],
+      [
+        ["start", ...QUIET, ...data("c"), "--rpc", url(chain), "--chain", "1"],
+        { status: EXIT.usage, code: "source.wrong-chain", names: [url(chain), "31337", "1"] },
+      ],
+      [
+        ["start", ...QUIET, ...data("d"), "--rpc", "not a url"],
+        { status: EXIT.usage, code: "config.invalid", names: ["not a url", "http://"] },
+      ],
+    ]);
+    for (const name of ["a", "b", "c", "d"]) expect(leftIn(path.join(dir, name))).toEqual([]);
+  });
+
+  test("a chain that fails while the node is up is waited for", async () => {
+    const members = makeMembers(1);
+    const html = await listening(
+      http.createServer((_request, response) => response.end("<html>502 Bad Gateway</html>")),
+    );
+    const url = `http://127.0.0.1:${html}`;
+    const node = await startCli([...flagsOf(members, at(members, 0), 50), "--rpc", url, "--chain", "31337"]);
+    await node.line("the trouble is said", ({ event }) => event === "source.trouble");
+    const { chains } = (await (await fetch(`${node.http}/status`)).json()) as {
+      readonly chains: readonly { readonly source: string | null }[];
+    };
+    expect(chains[0]?.source).toContain(url);
+    expect(node.isRunning()).toBe(true);
+  });
+});
+
+describe("what is handed to the commands", () => {
+  test("blocks, certificates and proofs that are not what they say", async () => {
+    const members = makeMembers(1);
+    const dir = members.dir;
+    const node = await startCli(flagsOf(members, at(members, 0), 20));
+    const block = nextBlock(null);
+    const write = (name: string, content: string | Uint8Array): string => {
+      writeFileSync(path.join(dir, name), content);
+      return path.join(dir, name);
+    };
+    const good = write("block.json", JSON.stringify(block));
+    const submitted = await runCli(["submit", "--http", node.http, "--chain", "31337", "--wait", good]);
+    expect(submitted).toMatchObject({ status: EXIT.ok, stderr: "" });
+    const proofs = path.join(dir, "proofs");
+    const exported = await runCli(["certificate", "latest", "--http", node.http, "--out", proofs]);
+    expect(exported).toMatchObject({ status: EXIT.ok, stderr: "" });
+    const certificate = path.join(proofs, "certificate.json");
+    const verify = ["verify", "--network", members.manifest];
+    expect(await runCli([...verify, certificate, "--proofs", proofs])).toMatchObject({ status: EXIT.ok, stderr: "" });
+
+    const truncated = write("truncated.json", JSON.stringify(block).slice(0, 500));
+    const lying = write("lying.json", JSON.stringify({ ...block, gasUsed: "0x1" }));
+    const text = readFileSync(certificate, "utf8");
+    const changed = write("changed.json", text.replace('"items":5', '"items":6'));
+    expect(readFileSync(changed, "utf8")).not.toBe(text);
+    const [garbage, empty] = [write("garbage.json", Buffer.alloc(300, 0x9c)), write("empty.json", "")];
+    const nowhere = path.join(dir, "nowhere");
+    const submit = ["submit", "--http", node.http];
+    const [usage, refused] = [{ status: EXIT.usage }, { status: EXIT.refused }];
+    await eachComplains([
+      [[...submit, "--chain", "31337", truncated], { ...usage, code: "usage.file", names: [truncated, "JSON"] }],
+      [
+        [...submit, "--chain", "31337", lying],
+        { ...refused, code: "payload.header-mismatch", names: [block.hash.slice(2)] },
+      ],
+      [[...submit, "--chain", "77", good], { ...usage, code: "submit.chain", names: ["77", "31337"] }],
+      [["submit", "--data", nowhere, good], { status: EXIT.unreachable, code: "node.unreachable", names: [nowhere] }],
+    ]);
+    await eachComplains([
+      [[...verify, garbage], { ...refused, code: "certificate.malformed", names: [garbage, "300 bytes", "JSON"] }],
+      [[...verify, empty], { ...refused, code: "certificate.malformed", names: [empty, "0 bytes", "JSON"] }],
+      [[...verify, changed], { ...refused, code: "certificate.signature", names: [changed, "votes[0]"] }],
+      [[...verify, certificate, "--proofs", nowhere], { ...refused, code: "proof.missing", names: [nowhere] }],
+      [[...verify, nowhere], { ...usage, code: "usage.file", names: [nowhere] }],
+    ]);
+    // What was refused is nowhere: the node knows the one block.
+    const status = (await (await fetch(`${node.http}/status`)).json()) as { readonly blocks: readonly unknown[] };
+    expect(status.blocks).toHaveLength(1);
+  });
+});
+
+function at(members: Members, index: number): Members["list"][number] {
+  const member = members.list[index];
+  if (member === undefined) throw new RangeError(`no member ${index}`);
+  return member;
+}
+
+/** What a start that was refused has left behind, besides the key that it made. */
+function leftIn(directory: string): string[] {
+  mkdirSync(directory, { recursive: true });
+  return readdirSync(directory).filter((name) => name !== "key.json");
+}
+
+function genesisOf(key: string): ReturnType<typeof genesis> {
+  const chains = [{ id: 1, start: 1, confirmations: 0, workflow: "block" }];
+  const who = { attesters: [key], sources: [key], provers: [{ key, slots: 1, weight: 1 }], admission: "list" as const };
+  return genesis({ name: "test", ...who, chains, shards: 2, window: 2, system: "mock", bootstrap: [] });
+}
