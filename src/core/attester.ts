@@ -25,11 +25,23 @@ import {
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { claimWindowMs, overdue } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
-import { type Attempt, attemptOf, type Block, type Proof, report, type State, say, type Task } from "./state.ts";
+import {
+  type Attempt,
+  attemptOf,
+  type Block,
+  type Proof,
+  report,
+  type State,
+  say,
+  type Task,
+  weightOf,
+} from "./state.ts";
 
 /** A proof that cannot be had is asked for this often, first after 100 ms and then doubling. */
 const FETCHES_MAX = 5;
 const RETRY_MS = 100;
+/** A barrier vote that has found no quorum for so long may be followed by one for another content. */
+const REVOTE_MS = 2_000;
 
 export function settleVotes(state: State, task: Task): void {
   if (!state.options.roles.attester || task.readyMs === null) return;
@@ -229,9 +241,27 @@ export function settleBarrierVote(state: State, block: Block): void {
   const { hash } = content;
   const signed = [...block.votes].some(([voted, votes]) => voted === hash && votes.has(state.options.self));
   if (signed || block.ownContent === hash) return;
+  if (block.ownContent !== null && mayStillHold(state, block, block.ownContent)) return;
   block.ownContent = hash;
+  block.votedMs = state.nowMs;
   block.contents.set(hash, content.value);
   say(state, { kind: "barrier", block: block.id, content: hash });
+}
+
+/**
+ * Whether what this node has signed may still become the certificate. Contents differ while logs converge, and all are
+ * true; but two of them with a quorum each would be two certificates of one block. So another is signed only once the
+ * first can find no quorum any more, or has found none for long.
+ */
+function mayStillHold(state: State, block: Block, signed: Hash): boolean {
+  const untilMs = block.votedMs + REVOTE_MS;
+  if (state.nowMs >= untilMs) return false;
+  const against = new Set<Key>();
+  for (const [content, votes] of block.votes) if (content !== signed) for (const key of votes.keys()) against.add(key);
+  for (const key of block.votes.get(signed)?.keys() ?? []) against.delete(key);
+  if (state.manifest.weight - weightOf(state, against) < state.manifest.quorum) return false;
+  block.wakeMs = block.wakeMs === null ? untilMs : Math.min(block.wakeMs, untilMs);
+  return true;
 }
 
 export function maySign(state: State): boolean {

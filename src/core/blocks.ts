@@ -107,6 +107,7 @@ function createBlock(state: State, id: Hash, author: Key, entry: EntryOf<"announ
     content: null,
     contents: new Map(),
     ownContent: null,
+    votedMs: 0,
     certificate: null,
     owners: new Map(),
     ownersVersion: -1,

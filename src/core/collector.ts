@@ -304,6 +304,10 @@ export function applyBarrier(state: State, signed: Signed, entry: EntryOf<"barri
   const signedBefore = [...block.votes.values()].filter((others) => others.has(signed.author)).length;
   if (votes.has(signed.author) || signedBefore >= 8) return "vote.duplicate";
   block.votes.set(entry.content, votes.set(signed.author, signed));
+  if (signed.author === state.options.self) {
+    block.ownContent = entry.content;
+    block.votedMs = state.nowMs;
+  }
   state.dirtyBlocks.add(block);
   return null;
 }

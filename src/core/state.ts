@@ -133,6 +133,7 @@ export interface Block {
   /** Contents this node has signed or built, by hash. */
   readonly contents: Map<Hash, BarrierContent>;
   ownContent: Hash | null;
+  votedMs: number;
   certificate: Hash | null;
   /** Owners by stage, for the roster version below. */
   owners: Map<string, readonly (readonly Key[])[]>;
