@@ -21,6 +21,8 @@ export interface ClusterOptions {
   readonly times: ProvingTimes;
   /** What a synced append takes. */
   readonly diskMs: number;
+  /** Called with a node that comes back, between its recovery and its first word. */
+  readonly sabotage?: (runtime: Runtime) => void;
 }
 
 export interface SimNode {
@@ -45,9 +47,10 @@ export class Cluster {
   readonly manifest: Manifest;
   readonly nodes: readonly SimNode[];
   readonly #options: ClusterOptions;
+  #tip = 0;
   readonly #watch: Watch;
   readonly #opened = new WeakMap<Uint8Array, ReturnType<typeof openBatch>>();
-  readonly #equation: Equation = (signature, message, key) => equalBytes(signature, simSignature(key, message));
+  readonly equation: Equation = (signature, message, key) => equalBytes(signature, simSignature(key, message));
 
   constructor(options: ClusterOptions, watch: Watch) {
     this.#options = options;
@@ -101,7 +104,7 @@ export class Cluster {
       {
         clock: this.world.clock(),
         signer: simSigner(seed, node.name),
-        equation: this.#equation,
+        equation: this.equation,
         open: (bytes) => this.#open(bytes),
         journal: node.journal,
         store: node.store,
@@ -122,7 +125,10 @@ export class Cluster {
     runtime.start((result) => {
       if (!result.ok) throw new Error(result.fault.message);
       // The process may be gone before its disk answered.
-      if (node.runtime === runtime) runtime.connect(this.network.join(key, runtime, node.artefacts));
+      if (node.runtime !== runtime) return;
+      if (node.starts > 1) this.#options.sabotage?.(runtime);
+      runtime.connect(this.network.join(key, runtime, node.artefacts));
+      this.#catchUp(node);
     });
   }
 
@@ -141,10 +147,17 @@ export class Cluster {
     node.journal.crash(keepUnsynced);
   }
 
-  /** Every live node's own source sees the block at this height. */
+  /** Every live node's own source sees the block at this height; the others' read the chain when they are back. */
   mine(height: number): void {
+    this.#tip = height;
     const block = blockAt(height);
     for (const node of this.nodes) node.runtime?.submit(block, () => {});
+  }
+
+  #catchUp(node: SimNode): void {
+    for (let height = Math.max(this.certified(node), 0) + 1; height <= this.#tip; height++) {
+      node.runtime?.submit(blockAt(height), () => {});
+    }
   }
 
   /** Heights that a node holds certificates of. */

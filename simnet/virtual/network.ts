@@ -23,6 +23,8 @@ export class SimNetwork {
   readonly #faults: LinkFaults;
   readonly #hosts = new Map<Key, Host>();
   #lives = 0;
+  /** Sees everything that is published, when it is. */
+  onPublish: (from: Key, bytes: Uint8Array) => void = () => {};
   messages = 0;
   bytes = 0;
 
@@ -55,6 +57,7 @@ export class SimNetwork {
   }
 
   #publish(from: Key, bytes: Uint8Array): void {
+    this.onPublish(from, bytes);
     for (const [to, host] of this.#hosts) {
       if (to === from) continue;
       this.messages++;

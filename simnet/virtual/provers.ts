@@ -14,6 +14,9 @@ export interface ProvingTimes {
   readonly failing: number;
 }
 
+/** What a prover hands in whose proof does not verify. */
+export const WRONG_PROOF: Uint8Array = new Uint8Array(32);
+
 interface StageShape {
   readonly name: string;
   readonly takes: string | null;
@@ -34,7 +37,7 @@ export function simProver(world: World, chance: Chance, times: ProvingTimes, sys
         world.after(durationMs, () => {
           if (failing)
             return emit({ kind: "failed", logical: false, fault: { code: "machine.lost", message: "simulated" } });
-          const proof = wrong ? new Uint8Array(32) : proofOf(values);
+          const proof = wrong ? WRONG_PROOF : proofOf(values);
           emit({ kind: "proved", proof, values, provingMs: durationMs });
         }),
       );
@@ -78,7 +81,10 @@ function proofOf(values: Uint8Array): Uint8Array {
 }
 
 /** A signer whose signature anybody can compute: quick, and as good as any where nobody forges. */
-export function simSigner(seed: number, name: string): { readonly key: string; sign(message: Uint8Array): Uint8Array } {
+export function simSigner(
+  seed: number,
+  name: string,
+): { readonly key: string; readonly sign: (message: Uint8Array) => Uint8Array } {
   const key = domainDigest("sim-key", u64(seed), utf8ToBytes(name));
   return { key: bytesToHex(key), sign: (message) => simSignature(key, message) };
 }

@@ -1,0 +1,92 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { runVirtual, type VirtualReport } from "../../simnet/virtual/run.ts";
+import type { Runtime } from "../../src/runtime/runtime.ts";
+import { SCENARIOS } from "./scenarios.ts";
+
+const CHILD = fileURLToPath(new URL("virtual-child.ts", import.meta.url));
+
+/** What a run must repeat: all but how fast this machine was. */
+function repeatable(report: VirtualReport): unknown {
+  return { ...report, stepsPerSecond: 0 };
+}
+
+function runElsewhere(scenario: string): unknown {
+  const env = { ...process.env, TZ: "Asia/Tokyo", LANG: "tr_TR.UTF-8", LC_ALL: "tr_TR.UTF-8" };
+  const flags = ["--hash-seed=20260817", "--max-semi-space-size=1"];
+  const child = spawnSync(process.execPath, [...flags, CHILD, scenario], { env, cwd: "/", encoding: "utf8" });
+  if (child.status !== 0) throw new Error(child.stderr);
+  return JSON.parse(child.stdout) as unknown;
+}
+
+describe("the virtual cluster certifies every block everywhere, and breaks no rule on the way, with", () => {
+  for (const [name, options] of Object.entries(SCENARIOS)) {
+    it(`${name} (seed ${options.seed})`, () => {
+      const report = runVirtual(options);
+      expect(report.violations).toEqual([]);
+      expect(report.certificates).toBe(options.nodes * options.blocks);
+      if (options.crashEveryMs !== undefined) expect(report.crashes).toBeGreaterThan(3);
+      if (options.wrong !== undefined || options.failing !== undefined) expect(report.reclaims).toBeGreaterThan(5);
+    });
+  }
+
+  it("no proof made twice and no attempt lost where nothing goes wrong", () => {
+    const report = runVirtual({ seed: 8, nodes: 4, blocks: 12, shards: 3 });
+    expect([report.reclaims, report.wastedProofs, report.contentSplits]).toEqual([0, 0, 0]);
+  });
+});
+
+describe("a run is its seed", () => {
+  const scenario = "everything at once";
+  const options = SCENARIOS[scenario];
+  if (options === undefined) throw new Error("no scenario");
+  const first = runVirtual(options);
+  const here = repeatable(first);
+
+  it("twice in one process", () => expect(repeatable(runVirtual(options))).toEqual(here));
+
+  it("and in a process with another time zone, language, working directory, heap and hash seed", () => {
+    expect(runElsewhere(scenario)).toEqual(here);
+  });
+
+  it("and another seed is another run", () => {
+    expect(runVirtual({ ...options, blocks: 2, seed: 99 }).traceHash).not.toBe(first.traceHash);
+  });
+});
+
+/** A canary: a node broken on purpose. A checker that does not see it would not see a real mistake either. */
+describe("a node that comes back and has forgotten", () => {
+  const options = {
+    seed: 1,
+    nodes: 4,
+    blocks: 12,
+    shards: 3,
+    loss: 0.2,
+    delayMs: 200,
+    crashEveryMs: 400,
+    failing: 0.3,
+  };
+
+  it("what it had voted is caught", () => {
+    const forget = (runtime: Runtime) => {
+      for (const attempt of attemptsOf(runtime))
+        Object.assign(attempt.own, { granted: null, timedOut: false, attested: null });
+    };
+    const caught = [1, 2, 3].map((seed) => runVirtual({ ...options, seed, sabotage: forget }).violations.join());
+    for (const violations of caught) expect(violations).toContain("S4");
+  });
+
+  it("how many votes make a quorum is caught", () => {
+    const hurry = (runtime: Runtime) => {
+      const { manifest } = runtime.state;
+      Object.assign(runtime.state, { manifest: { ...manifest, quorum: 2, oneHonest: 1 } });
+    };
+    const caught = [1, 2, 3].flatMap((seed) => runVirtual({ ...options, seed, sabotage: hurry }).violations);
+    expect(caught.join()).toContain("before the timeout certificate");
+  });
+});
+
+function attemptsOf(runtime: Runtime) {
+  return [...runtime.state.blocks.values()].flatMap(({ tasks }) => tasks.flatMap(({ attempts }) => attempts));
+}
