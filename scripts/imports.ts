@@ -26,9 +26,10 @@ export interface Violation {
 /** Nothing here reads a clock, a socket or a file: what two nodes must agree on is a function of its arguments. */
 const PURE = ["@noble", "@bufbuild/protobuf", "@ethereumjs/rlp", "zod"];
 
-const EVERYTHING_BUT_CLI = "protocol log core ports runtime network storage provers sources sinks api telemetry config genesis manifests"
-  .split(" ")
-  .map((name) => `src/${name}`);
+const EVERYTHING_BUT_CLI =
+  "protocol log core ports runtime network storage provers sources sinks api telemetry config genesis manifests"
+    .split(" ")
+    .map((name) => `src/${name}`);
 
 const OUTSIDE = ["src/protocol", "src/ports"];
 
@@ -48,7 +49,10 @@ export const ZONES: readonly Zone[] = [
   { path: "src/telemetry", may: OUTSIDE },
   { path: "src/config", may: OUTSIDE },
   { path: "src/genesis", may: OUTSIDE },
-  { path: "src/manifests", may: ["src/config", "src/genesis", "src/network", "src/sources", "src/storage", ...OUTSIDE] },
+  {
+    path: "src/manifests",
+    may: ["src/config", "src/genesis", "src/network", "src/sources", "src/storage", ...OUTSIDE],
+  },
   { path: "src/node", may: EVERYTHING_BUT_CLI },
   { path: "src/cli", may: ["src/node", "src/config", ...OUTSIDE] },
   {

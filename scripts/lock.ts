@@ -21,7 +21,17 @@ interface Entry {
 
 const FILE = new URL("../package-lock.json", import.meta.url);
 const SYSTEMS = ["android", "darwin", "freebsd", "linux", "openharmony", "win32"];
-const PROCESSORS: Readonly<Record<string, string>> = { amd64: "x64", x64: "x64", arm64: "arm64", arm: "arm", armv7: "arm", ia32: "ia32", ppc64: "ppc64", riscv64: "riscv64", s390x: "s390x" };
+const PROCESSORS: Readonly<Record<string, string>> = {
+  amd64: "x64",
+  x64: "x64",
+  arm64: "arm64",
+  arm: "arm",
+  armv7: "arm",
+  ia32: "ia32",
+  ppc64: "ppc64",
+  riscv64: "riscv64",
+  s390x: "s390x",
+};
 
 const lock = JSON.parse(readFileSync(FILE, "utf8")) as { packages: Record<string, Entry> };
 const missing = findMissing(lock.packages);
@@ -38,8 +48,14 @@ function findMissing(packages: Readonly<Record<string, Entry>>): [string, Entry]
   const found: [string, Entry][] = [];
   for (const [parent, entry] of Object.entries(packages)) {
     for (const [name, version] of Object.entries(entry.optionalDependencies ?? {})) {
-      const known = [`node_modules/${name}`, `${parent}/node_modules/${name}`].some((path) => Object.hasOwn(packages, path));
-      if (!known) found.push([`node_modules/${name}`, { version, ...platform(name), optional: true, ...(entry.dev === true ? { dev: true } : {}) }]);
+      const known = [`node_modules/${name}`, `${parent}/node_modules/${name}`].some((path) =>
+        Object.hasOwn(packages, path),
+      );
+      if (!known)
+        found.push([
+          `node_modules/${name}`,
+          { version, ...platform(name), optional: true, ...(entry.dev === true ? { dev: true } : {}) },
+        ]);
     }
   }
   return found;
@@ -50,6 +66,10 @@ function platform(name: string): Pick<Entry, "os" | "cpu" | "libc"> {
   const os = words.find((word) => SYSTEMS.includes(word));
   const cpu = words.map((word) => PROCESSORS[word]).find((word) => word !== undefined);
   if (os === undefined || cpu === undefined) throw new Error(`${name}: its name does not say which platform it is for`);
-  const libc = words.some((word) => word.startsWith("musl")) ? ["musl"] : words.some((word) => word.startsWith("gnu")) ? ["glibc"] : undefined;
+  const libc = words.some((word) => word.startsWith("musl"))
+    ? ["musl"]
+    : words.some((word) => word.startsWith("gnu"))
+      ? ["glibc"]
+      : undefined;
   return { cpu: [cpu], ...(libc === undefined ? {} : { libc }), os: [os] };
 }
