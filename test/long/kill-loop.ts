@@ -68,7 +68,9 @@ class KillLoop {
 
   async run(): Promise<KillLoopFigures> {
     const beganMs = performance.now();
-    for (const index of this.#members.list.keys()) await this.#start(index);
+    const [first = 0, ...others] = this.#members.list.keys();
+    await this.#start(first);
+    await Promise.all(others.map((index) => this.#start(index)));
     const fed = this.#feed();
     for (let kill = 0; kill < this.#options.kills; kill++) await this.#killOne();
     this.#ended = true;
