@@ -1,9 +1,9 @@
 /** Nodes on virtual time: the real core and the real runtime, on simulated ports; a chain that they follow. */
-import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
+import { hexToBytes } from "@noble/hashes/utils.js";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { type MemoryJournal, memoryArtefacts, memoryJournal, memoryStore } from "../../src/storage/memory.ts";
 import type { Artefacts, Equation, SourceBlock, Store, Telemetry } from "../../src/ports.ts";
-import { domainHash, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
+import { domainHash, type Key, u64 } from "../../src/protocol/ids.ts";
 import { type Manifest, type ManifestJson, readManifest } from "../../src/protocol/manifest.ts";
 import { describeShapeError } from "../../src/protocol/shape.ts";
 import { openBatch } from "../../src/protocol/batch.ts";
@@ -199,8 +199,4 @@ function manifestOf(options: ClusterOptions, keys: readonly Key[]): Manifest {
   const read = readManifest(json);
   if (!read.ok) throw new Error(read.errors.map((error) => describeShapeError(error, "manifest")).join("\n"));
   return read.value;
-}
-
-export function blockName(hash: Hash): string {
-  return bytesToHex(hexToBytes(hash)).slice(0, 12);
 }
