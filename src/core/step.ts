@@ -42,7 +42,11 @@ export function resume(state: State, nowMs: number, equation: Equation): Effect[
   state.beatMs = nowMs;
   // Nobody can have been heard while this node was away.
   for (const member of state.roster.values()) member.heardMs = nowMs;
-  for (const block of state.blocks.values()) blocks.touch(state, block);
+  for (const block of state.blocks.values()) {
+    // The content that this node has signed gets its time again: the others' votes for it may only come now.
+    block.votedMs = nowMs;
+    blocks.touch(state, block);
+  }
   return step(state, { kind: "tick" }, nowMs, equation);
 }
 
