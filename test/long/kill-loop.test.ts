@@ -3,7 +3,7 @@ import { killLoop } from "./kill-loop.ts";
 
 test("fifty kills lose nothing that was acknowledged and sign nothing twice", { timeout: 900_000 }, async () => {
   const seed = Number(process.env["PROOFMESH_TEST_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  const figures = await killLoop({ kills: 50, seed, blockMs: 300, provingMs: 100, pauseMsMax: 1500 });
+  const figures = await killLoop({ kills: 50, seed, blockMs: 300, provingMs: 100, pauseMsMax: 1000 });
   process.stdout.write(`kill loop, seed ${seed}: ${JSON.stringify(figures, null, 2)}\n`);
   expect(figures.violations).toEqual([]);
   expect(figures.certified).toBe(figures.blocks);

@@ -199,9 +199,7 @@ class KillLoop {
       const contents = new Set(nodes.map((certificates) => certificates.get(height)));
       const [content] = contents;
       if (contents.size !== 1 || content === undefined)
-        this.#checker.violations.push(
-          `height ${height}: nodes hold ${contents.size} contents: ${[...contents].join(" ")}`,
-        );
+        this.#checker.violations.push(`height ${height}: ${contents.size} contents: ${differences([...contents])}`);
       else if (!content.includes(this.#acknowledged.get(height) ?? "none"))
         this.#checker.violations.push(`height ${height}: certified is another block than the acknowledged one`);
     }
@@ -235,6 +233,13 @@ async function contentsOf(node: StartedNode, top: number): Promise<Map<number, s
     }
   }
   return contents;
+}
+
+/** The parts in which contents differ; the whole of one is screens long. */
+function differences(contents: readonly (string | undefined)[]): string {
+  const parts = contents.map((content) => new Set((content ?? "missing").split(/(?<=[{},])/)));
+  const [first = new Set<string>(), ...others] = parts;
+  return others.map((other) => [...first.symmetricDifference(other)].join(" ")).join(" | ");
 }
 
 function pick<T>(list: readonly T[], random: () => number): T {
