@@ -1,10 +1,11 @@
 /** `proofmesh certificate`: exports a certificate, with all that it takes to check its proofs. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import type { BarrierContent } from "../protocol/certificate.ts";
 import { ask, type Where } from "./client.ts";
 import { CommandError } from "./exit.ts";
+import { whole } from "./flags.ts";
 
 interface Flags extends Where {
   readonly chain?: number;
@@ -58,9 +59,4 @@ async function find(heightText: string, flags: Flags): Promise<{ readonly chain:
   if (first === undefined)
     throw new CommandError("certificate.missing", "the node has no certificate yet; proofmesh status says why");
   return { chain: first.id, height: heightText === "latest" ? first.certified : Number(heightText) };
-}
-
-function whole(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("allowed: a whole number.");
-  return Number(text);
 }

@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { defaultData } from "../config.ts";
 import { createKey, genesis, loadKey, readManifestFile } from "../node.ts";
 import { CommandError } from "./exit.ts";
+import { collect, whole } from "./flags.ts";
 
 interface Flags {
   readonly data?: string;
@@ -96,17 +97,8 @@ function writeManifest(
   return { file, network: readManifestFile(file).network };
 }
 
-function collect(value: string, previous: string[]): string[] {
-  return [...previous, value];
-}
-
 function chain(text: string, previous: Flags["chain"]): Flags["chain"] {
   const found = /^(\d{1,15}):(any|\d{1,15})$/.exec(text);
   if (found === null) throw new InvalidArgumentError("allowed: a chain id, a colon, and a height or any.");
   return [...previous, { id: Number(found[1]), start: found[2] === "any" ? "any" : Number(found[2]) }];
-}
-
-function whole(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("allowed: a whole number.");
-  return Number(text);
 }

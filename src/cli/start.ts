@@ -1,11 +1,12 @@
 /** `proofmesh start`: runs a node until it is told to stop. */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { type ConfigLayer, type NodeConfig, type ProverConfig, readConfig, type SourceConfig } from "../config.ts";
 import { discoverChain, openNode, type ProofmeshNode } from "../node.ts";
 import type { Fault } from "../ports.ts";
 import { CommandError, EXIT, explain, faultOf } from "./exit.ts";
+import { collect, positive, whole } from "./flags.ts";
 
 interface Flags {
   readonly config?: string;
@@ -47,7 +48,7 @@ export function startCommand(): Command {
     .option("--rpc <url>", "follow this Ethereum node instead of a dev chain")
     .option("--chain <id>", "the chain id that --rpc or --blocks must have", whole)
     .option("--blocks <file>", "prove the blocks of an NDJSON file; - reads standard input")
-    .option("--block-time <seconds>", "dev chain: time between blocks", decimal, 6)
+    .option("--block-time <seconds>", "dev chain: time between blocks", positive, 6)
     .option("--transactions <n>", "dev chain: transactions in a block", whole, 12)
     .option("--roles <list>", "of source,prover,attester; what the manifest does not allow is left out")
     .option("--slots <n>", "proofs at once (default: 1)", whole)
@@ -171,20 +172,4 @@ function greet(config: NodeConfig, node: ProofmeshNode): void {
 
 function manifestPath(config: NodeConfig): string {
   return config.manifest ?? join(config.data, "manifest.json");
-}
-
-function collect(value: string, previous: string[] = []): string[] {
-  return [...previous, value];
-}
-
-function whole(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("allowed: a whole number.");
-  return Number(text);
-}
-
-function decimal(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value) || value <= 0)
-    throw new InvalidArgumentError("allowed: a number above 0.");
-  return value;
 }

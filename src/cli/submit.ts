@@ -1,8 +1,9 @@
 /** `proofmesh submit`: hands blocks to a running node, which announces them. */
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { readFileSync } from "node:fs";
 import { ask, type Where } from "./client.ts";
 import { CommandError } from "./exit.ts";
+import { whole } from "./flags.ts";
 
 interface Flags extends Where {
   readonly chain?: number;
@@ -89,9 +90,4 @@ async function waitFor(block: Announced, where: Where): Promise<void> {
     "certificate.missing",
     `no certificate of ${block.chain}/${block.height} within ${WAIT_MS_MAX / 1000} s; proofmesh status says why`,
   );
-}
-
-function whole(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("allowed: a whole number.");
-  return Number(text);
 }
