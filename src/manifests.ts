@@ -9,7 +9,6 @@ import type { Key } from "./protocol/ids.ts";
 import { MANIFEST_BYTES_MAX } from "./protocol/limits.ts";
 import { type Manifest, type ManifestJson, readManifest } from "./protocol/manifest.ts";
 import { describeShapeError } from "./protocol/shape.ts";
-import { checkChain, chainIdOf } from "./sources/chain.ts";
 import { writeFileDurably } from "./storage/files.ts";
 
 class ManifestFault extends Error implements Fault {
@@ -121,6 +120,7 @@ async function embedded(config: NodeConfig, key: Key): Promise<ManifestJson> {
 }
 
 async function headOf(source: { readonly chain: number; readonly url: string }): Promise<number> {
+  const { checkChain } = await import("./sources/chain.ts");
   const head = await checkChain({ chain: source.chain, url: source.url, start: "latest" });
   if (!head.ok) throw new ManifestFault(head.fault.code, head.fault.message);
   return head.value;
@@ -128,6 +128,7 @@ async function headOf(source: { readonly chain: number; readonly url: string }):
 
 /** The id of the chain behind an address, for `--rpc` without `--chain`. */
 export async function discoverChain(url: string): Promise<number> {
+  const { chainIdOf } = await import("./sources/chain.ts");
   const found = await chainIdOf(url);
   if (!found.ok) throw new ManifestFault(found.fault.code, found.fault.message);
   return found.value;

@@ -35,8 +35,7 @@ import { createProcessProver } from "./provers/process.ts";
 import { createVerifier } from "./provers/verifier.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import { fileSink } from "./sinks/file.ts";
-import { chainSource } from "./sources/chain.ts";
-import { type DevChain, startDevChain } from "./sources/devchain.ts";
+import type { DevChain } from "./sources/devchain.ts";
 import { fileSource } from "./sources/file.ts";
 import { openArtefacts } from "./storage/artefacts.ts";
 import { type DataDirectory, openDirectory } from "./storage/directory.ts";
@@ -350,6 +349,9 @@ async function openSources(
   closers: (() => Promise<void> | void)[],
 ): Promise<{ readonly chainUrl: string | null }> {
   let chainUrl: string | null = null;
+  if (config.sources.length === 0) return { chainUrl };
+  // Loaded where there is a chain to follow: its client is the slowest import of all.
+  const { chainSource } = await import("./sources/chain.ts");
   for (const source of config.sources) {
     const devChain = source.kind === "dev" ? await openDevChain(source, directory, telemetry, closers) : null;
     const chain = devChain?.chain ?? (source.kind === "dev" ? 0 : source.chain);
@@ -383,6 +385,7 @@ async function openDevChain(
   telemetry: NodeTelemetry,
   closers: (() => Promise<void> | void)[],
 ): Promise<DevChain> {
+  const { startDevChain } = await import("./sources/devchain.ts");
   const started = await startDevChain({ ...source, stateFile: join(directory.dir, "devchain.json") });
   if (!started.ok) throw new NodeFault(started.fault.code, started.fault.message);
   closers.push(() => started.value.close());
