@@ -237,9 +237,8 @@ async function contentsOf(node: StartedNode, top: number): Promise<Map<number, s
 
 /** The parts in which contents differ; the whole of one is screens long. */
 function differences(contents: readonly (string | undefined)[]): string {
-  const parts = contents.map((content) => new Set((content ?? "missing").split(/(?<=[{},])/)));
-  const [first = new Set<string>(), ...others] = parts;
-  return others.map((other) => [...first.symmetricDifference(other)].join(" ")).join(" | ");
+  const parts = contents.map((content) => (content ?? "missing").split(/(?<=[{},])/));
+  return parts.map((own) => own.filter((part) => !parts.every((other) => other.includes(part))).join(" ")).join(" | ");
 }
 
 function pick<T>(list: readonly T[], random: () => number): T {
