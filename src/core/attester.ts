@@ -77,7 +77,7 @@ function openClaims(state: State): ReadonlyMap<Key, number> {
   for (const block of state.blocks.values()) {
     if (block.state !== "open") continue;
     for (const task of block.tasks) {
-      if (task.completeMs !== null || task.attempts.length === 0) continue;
+      if (task.completeMs !== null || task.attempts.size === 0) continue;
       const { granted } = openAttempt(state, task).own;
       if (granted !== null) open.set(granted, (open.get(granted) ?? 0) + 1);
     }

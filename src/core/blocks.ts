@@ -119,7 +119,7 @@ function createBlock(state: State, id: Hash, author: Key, entry: EntryOf<"announ
         block,
         stage,
         index,
-        attempts: [],
+        attempts: new Map(),
         proofs: new Map(),
         readyMs: null,
         completeMs: null,

@@ -41,8 +41,6 @@ function locate(
   const task = findTask(state, entry);
   if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
   if (entry.attempt >= ATTEMPTS_MAX) return "attempt.too-many";
-  // An attempt far above the open one would make us allocate all that lie between.
-  if (entry.attempt > task.attempts.length + 64) return "attempt.not-open";
   return { task, attempt: attemptOf(task, entry.attempt) };
 }
 
@@ -178,7 +176,12 @@ export function applyReject(state: State, _signed: Signed, entry: EntryOf<"rejec
 function vouch(state: State, task: Task, artefact: Hash, signed: Signed): void {
   const proof = proofOf(task, artefact);
   proof.vouchers.set(signed.author, signed);
-  if (signed.author === state.options.self) proof.vouched = true;
+  if (signed.author === state.options.self && !proof.vouched) {
+    // Said before a restart, when it had been verified.
+    proof.vouched = true;
+    proof.verdict = "valid";
+    proof.validMs = state.nowMs;
+  }
   state.dirtyTasks.add(task);
   task.block.content = null;
   state.dirtyBlocks.add(task.block);
@@ -207,7 +210,7 @@ function proofOf(task: Task, artefact: Hash): Proof {
 /** The attempt that is open: the first without a timeout certificate. */
 export function openAttempt(state: State, task: Task): Attempt {
   let number = 0;
-  while (number < task.attempts.length && isQuorum(state, attemptOf(task, number).timeouts.keys())) number++;
+  while (isQuorum(state, task.attempts.get(number)?.timeouts.keys() ?? [])) number++;
   return attemptOf(task, Math.min(number, ATTEMPTS_MAX - 1));
 }
 
@@ -224,7 +227,7 @@ export function claimantOf(state: State, task: Task, attempt: Attempt): Key | nu
 
 /** Who is paid for the task, once a quorum has attested in one attempt. */
 export function creditOf(state: State, task: Task): { readonly attempt: number; readonly prover: Key } | null {
-  for (const attempt of task.attempts) {
+  for (const attempt of task.attempts.values()) {
     for (const [prover, votes] of attempt.attests)
       if (isQuorum(state, votes.keys())) return { attempt: attempt.number, prover };
   }
@@ -286,7 +289,7 @@ export function settleCompletion(state: State, task: Task): void {
 
 /** Each attempt that a timeout certificate ends is held against its owner once, unless it gave the task back. */
 function noteLosses(state: State, task: Task): void {
-  for (const attempt of task.attempts) {
+  for (const attempt of task.attempts.values()) {
     if (attempt.lossNoted || !isQuorum(state, attempt.timeouts.keys())) continue;
     attempt.lossNoted = true;
     const owner = claimantOf(state, task, attempt);

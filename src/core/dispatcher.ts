@@ -41,11 +41,16 @@ function claimable(state: State): Task[] {
       if (!systems.includes(task.stage.system)) continue;
       const attempt = openAttempt(state, task);
       if (ownerOfAttempt(state, task, attempt.number) !== self || attempt.ends.has(self)) continue;
-      if (attempt.own.timedOut || tooLate(state, task)) continue;
+      if (attempt.own.timedOut || tooLate(state, task) || hasProved(task, self, attempt.number)) continue;
       tasks.push(task);
     }
   }
   return tasks.sort(byPriority(state));
+}
+
+/** After a restart: the receipt is in the log, and its proof was durable before it. */
+function hasProved(task: Task, prover: Key, attempt: number): boolean {
+  return [...task.proofs.values()].some((proof) => proof.receipts.get(prover)?.attempt === attempt);
 }
 
 /** A claim made now would meet timeouts that are already signed: better to wait for the next attempt. */

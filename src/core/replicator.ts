@@ -9,8 +9,8 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import type { Entry } from "../protocol/messages.ts";
 import type { Frontier, SyncFrame } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
-import { startOf } from "./blocks.ts";
-import { report, type Signed, type State } from "./state.ts";
+import { startOf, touch } from "./blocks.ts";
+import { report, type Signed, type State, weightOf } from "./state.ts";
 
 /** Facts about blocks nobody has announced: enough for a burst that overtakes its announcement. */
 const HELD_MAX = 4096;
@@ -53,31 +53,59 @@ export function askPeer(state: State, peer: Key): void {
 export function applySynced(state: State, peer: Key, theirs: Frontier | null, received: number): void {
   state.syncing.delete(peer);
   if (theirs === null) return;
-  const { self } = state.options;
-  const seen = theirs.feeds.get(self) ?? 0;
-  const own = state.log.feed(self)?.next ?? 0;
-  if (seen > own && state.mute === null) {
-    // A restored backup or a cloned key must not vote twice: silent until our own feed is whole again.
-    state.mute = "feed.behind";
-    report(state, "feed.behind", { peer, own, seen });
-  } else if (seen <= own && state.mute === "feed.behind") {
-    state.mute = null;
-    report(state, "feed.recovered", { own });
-  }
+  hearOfOwnFeed(state, peer, theirs.feeds.get(state.options.self) ?? 0);
   const certificatesMissing = [...theirs.chains].some(
     ([chain, height]) => height > (state.chains.get(chain)?.certified ?? -1),
   );
   if (received > 0 && (state.log.lacks(theirs.feeds) || certificatesMissing)) askPeer(state, peer);
 }
 
-/** Keeps a fact whose block is not known yet. */
+/**
+ * Before its first word a node asks how far its own feed has come: a restored backup or a cloned key must not vote
+ * twice. Enough have answered when together with this node they are a quorum: whatever it said that ever counted, one
+ * of them has heard.
+ */
+export function askBeforeSigning(state: State): void {
+  if (state.mute === null && weightToConfirm(state) > 0) state.mute = "feed.unchecked";
+}
+
+function weightToConfirm(state: State): number {
+  const { quorum, weights } = state.manifest;
+  return quorum - (weights.get(state.options.self) ?? 0);
+}
+
+/** A peer had a batch of ours that we did not: only our own signature can say so, so nobody can silence us by lying. */
+export function foundOwn(state: State, batch: Batch): void {
+  state.confirmed.clear();
+  if (state.mute !== null && state.mute !== "feed.unchecked") return;
+  state.mute = "feed.behind";
+  report(state, "feed.behind", { own: batch.head.number });
+}
+
+function hearOfOwnFeed(state: State, peer: Key, seen: number): void {
+  if (state.mute !== "feed.unchecked" && state.mute !== "feed.behind") return;
+  const feed = state.log.feed(state.options.self);
+  const whole = feed === undefined || feed.highest < feed.next;
+  if (!whole || seen > (feed?.next ?? 0)) return;
+  if (state.manifest.weights.has(peer)) state.confirmed.add(peer);
+  if (weightOf(state, state.confirmed) >= weightToConfirm(state)) {
+    report(state, "feed.confirmed", { own: feed?.next ?? 0, by: state.confirmed.size });
+    state.mute = null;
+    for (const block of state.blocks.values()) touch(state, block);
+    return;
+  }
+  for (const other of state.peers) if (!state.confirmed.has(other)) askPeer(state, other);
+}
+
+/** Keeps a fact whose block is not known yet. What this node itself has signed may hold a lock and is never let go. */
 export function hold(state: State, block: Hash, signed: Signed, entry: Entry): boolean {
-  if (state.heldCount >= HELD_MAX) dropOldHeld(state);
-  if (state.heldCount >= HELD_MAX) return false;
+  const own = signed.author === state.options.self;
+  if (!own && state.heldCount >= HELD_MAX) dropOldHeld(state);
+  if (!own && state.heldCount >= HELD_MAX) return false;
   const held = state.held.get(block) ?? { sinceMs: state.nowMs, facts: [] };
   held.facts.push({ signed, entry });
   state.held.set(block, held);
-  state.heldCount++;
+  if (!own) state.heldCount++;
   return true;
 }
 
@@ -85,12 +113,17 @@ export function takeHeld(state: State, block: Hash): readonly { readonly signed:
   const held = state.held.get(block);
   if (held === undefined) return [];
   state.held.delete(block);
-  state.heldCount -= held.facts.length;
+  state.heldCount -= held.facts.filter(({ signed }) => signed.author !== state.options.self).length;
   return held.facts;
 }
 
 function dropOldHeld(state: State): void {
-  for (const [block, held] of state.held) if (state.nowMs - held.sinceMs > HELD_MS_MAX) takeHeld(state, block);
+  const old = [...state.held].filter(([, { sinceMs }]) => state.nowMs - sinceMs > HELD_MS_MAX);
+  for (const [block, { sinceMs, facts }] of old) {
+    const own = facts.filter(({ signed }) => signed.author === state.options.self);
+    takeHeld(state, block);
+    if (own.length > 0) state.held.set(block, { sinceMs, facts: own });
+  }
 }
 
 /**

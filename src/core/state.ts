@@ -72,7 +72,8 @@ export interface Task {
   readonly block: Block;
   readonly stage: Stage;
   readonly index: number;
-  readonly attempts: Attempt[];
+  /** By number: an attempt is made when something is heard of it. */
+  readonly attempts: Map<number, Attempt>;
   readonly proofs: Map<Hash, Proof>;
   /** Inputs are accepted and the block is open, by this node's view. */
   readyMs: number | null;
@@ -212,8 +213,10 @@ export interface State {
   syncMs: number;
   readonly syncing: Set<Key>;
   readonly peers: Set<Key>;
-  /** This node signs nothing: it drains, or its feed is behind what peers have seen of it. */
+  /** Why this node signs nothing: it drains, or its own feed may be behind what peers have seen of it. */
   mute: string | null;
+  /** Attesters that have confirmed since the last doubt that they know no more of our feed than we do. */
+  readonly confirmed: Set<Key>;
   replaying: boolean;
 }
 
@@ -270,15 +273,17 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     syncing: new Set(),
     peers: new Set(),
     mute: null,
+    confirmed: new Set(),
     replaying: false,
   };
 }
 
 /** The attempt with this number, made when first heard of. */
 export function attemptOf(task: Task, number: number): Attempt {
-  for (let next = task.attempts.length; next <= number; next++) {
-    task.attempts.push({
-      number: next,
+  let attempt = task.attempts.get(number);
+  if (attempt === undefined) {
+    attempt = {
+      number,
       openedMs: null,
       claims: new Map(),
       grants: new Map(),
@@ -291,10 +296,9 @@ export function attemptOf(task: Task, number: number): Attempt {
       overCode: null,
       lossNoted: false,
       own: { granted: null, timedOut: false, attested: null },
-    });
+    };
+    task.attempts.set(number, attempt);
   }
-  const attempt = task.attempts[number];
-  if (attempt === undefined) throw new RangeError(`no attempt ${number}`);
   return attempt;
 }
 
@@ -310,7 +314,7 @@ export function isQuorum(state: State, keys: Iterable<Key>): boolean {
 
 /** Decides to say something. It is signed, made durable and sent with whatever else this step decides. */
 export function say(state: State, entry: Entry): void {
-  state.outbox.push(entry);
+  if (state.mute === null) state.outbox.push(entry);
 }
 
 export function report(state: State, event: string, fields: Readonly<Record<string, unknown>>): void {

@@ -6,7 +6,7 @@
  * order in which they came.
  */
 import { type Batch, openVote } from "../protocol/batch.ts";
-import { blockId, type Hash } from "../protocol/ids.ts";
+import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { BATCH_ENTRIES_MAX } from "../protocol/limits.ts";
 import { asCode, type Entry, MESSAGES } from "../protocol/messages.ts";
 import type { Equation } from "../protocol/signing.ts";
@@ -47,14 +47,16 @@ export function resume(state: State, nowMs: number, equation: Equation): Effect[
     block.votedMs = nowMs;
     blocks.touch(state, block);
   }
+  replicator.askBeforeSigning(state);
   return step(state, { kind: "tick" }, nowMs, equation);
 }
 
 /** When the core wants to be called again though nothing happens; by the same clock as `nowMs`. */
 export function nextWakeMs(state: State): number {
-  let wake = state.syncMs;
-  if (dispatcher.proves(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
-  if (state.joinMs !== null) wake = Math.min(wake, state.joinMs);
+  // Only what may be done then: a moment that passes without a deed would come again at once, for ever.
+  let wake = state.peers.size > 0 ? state.syncMs : Number.POSITIVE_INFINITY;
+  if (dispatcher.proves(state) && maySign(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
+  if (state.joinMs !== null && maySign(state)) wake = Math.min(wake, state.joinMs);
   for (const block of state.blocks.values()) {
     if (block.certificate !== null || block.state === "cancelled") continue;
     if (block.wakeMs !== null) wake = Math.min(wake, block.wakeMs);
@@ -79,7 +81,7 @@ function apply(state: State, event: Event, equation: Equation): void {
     case "tick":
       return;
     case "batch":
-      return applyBatch(state, event.batch, equation);
+      return applyBatch(state, event.batch, event.from, equation);
     case "certificate":
       return applyCertificate(state, event);
     case "peer":
@@ -140,7 +142,7 @@ export function isKnownAuthor(state: State, batch: Batch): boolean {
   return manifest.json.provers.admission === "open" && batch.entries.every((entry) => entry.kind === "join");
 }
 
-function applyBatch(state: State, batch: Batch, equation: Equation): void {
+function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equation): void {
   const { author } = batch.head;
   const tooFar = batch.entries.some((entry) => entry.kind === "announce" && blocks.isTooFar(state, entry));
   // Left with the peers: the log would take it for known and the block would be lost.
@@ -163,6 +165,7 @@ function applyBatch(state: State, batch: Batch, equation: Equation): void {
       break;
   }
   if (author !== state.options.self) standing.alive(state, author);
+  else if (from !== null) replicator.foundOwn(state, batch);
   for (const [index, entry] of batch.entries.entries())
     applyEntry(state, { author, shown: { batch, index } }, entry, equation);
 }
@@ -315,7 +318,7 @@ function settleTask(state: State, task: Task): void {
   if (task.readyMs === null && isReady(task)) {
     task.readyMs = state.nowMs;
     // The claim window of the open attempt runs from here.
-    for (const attempt of task.attempts) attempt.openedMs = null;
+    for (const attempt of task.attempts.values()) attempt.openedMs = null;
   }
   settleVotes(state, task);
 }

@@ -42,6 +42,7 @@ import { admit } from "./ingress.ts";
 import { recover } from "./recovery.ts";
 import { Sealer } from "./sealer.ts";
 import { SinkQueue } from "./sinks.ts";
+import { Voice } from "./voice.ts";
 import { Workshop } from "./work.ts";
 
 /** Events that wait; more than this means that the node cannot keep up, and gossip is refused until it can. */
@@ -88,6 +89,8 @@ export class Runtime implements TransportHandler {
   #closed = false;
   #timer: { readonly atMs: number; readonly cancel: Cancel } | null = null;
   #compacting = false;
+  #draining = false;
+  readonly #voice = new Voice(() => (this.#running ? this.#state.mute : "node.starting"));
 
   constructor(options: RuntimeOptions, modules: RuntimeModules) {
     this.#options = options;
@@ -129,8 +132,7 @@ export class Runtime implements TransportHandler {
   connect(transport: Transport): void {
     this.#transport = transport;
     this.#running = true;
-    for (const effect of resume(this.#state, this.#modules.clock.now(), this.#modules.equation))
-      this.#queueEffects([effect]);
+    this.#queueEffects(resume(this.#state, this.#modules.clock.now(), this.#modules.equation));
     for (const peer of transport.peers()) this.#queue.push({ kind: "peer", peer, state: "up" });
     this.#drain();
   }
@@ -138,23 +140,40 @@ export class Runtime implements TransportHandler {
   post(event: Event): void {
     if (this.#closed) return;
     this.#queue.push(event);
-    if (this.#queue.length === 1 && this.#running) this.#drain();
+    if (this.#running) this.#drain();
   }
 
   #drain(): void {
     const { clock, equation } = this.#modules;
-    // Shifted only after its effects, so that what they post waits its turn instead of nesting.
-    for (let event = this.#queue[0]; event !== undefined && !this.#closed; event = this.#queue[0]) {
-      this.#queueEffects(step(this.#state, event, clock.now(), equation));
-      this.#queue.shift();
+    // What the effects of an event post waits its turn instead of nesting.
+    if (this.#draining) return;
+    this.#draining = true;
+    for (let event = this.#queue.shift(); event !== undefined && !this.#closed; event = this.#queue.shift()) {
+      const effects = step(this.#state, event, clock.now(), equation);
+      if (event.kind === "batch" && event.from !== null) this.#heard(event.batch);
+      this.#queueEffects(effects);
     }
+    this.#draining = false;
+    this.#voice.speak();
     this.#schedule();
+  }
+
+  /** Only what the log took in is kept: of two heads of one number a store could hold but one, and not the evidence. */
+  #heard(batch: Batch): void {
+    if (!this.#state.log.has(batch)) return;
+    this.#keep(batch);
+    if (batch.head.author !== this.#modules.signer.key) return;
+    // Our own word from before a disk was lost or replaced: it binds us, so it goes where our word is kept.
+    this.#modules.journal.append([batch.bytes], (result) => {
+      if (!result.ok) this.#fail(result.fault);
+    });
   }
 
   #schedule(): void {
     const { clock } = this.#modules;
     const atMs = nextWakeMs(this.#state);
-    if (this.#closed || (this.#timer !== null && this.#timer.atMs === atMs)) return;
+    if (this.#closed || atMs === Number.POSITIVE_INFINITY || (this.#timer !== null && this.#timer.atMs === atMs))
+      return;
     this.#timer?.cancel();
     const cancel = clock.after(Math.max(atMs - clock.now(), 1), () => {
       this.#timer = null;
@@ -169,7 +188,16 @@ export class Runtime implements TransportHandler {
     const promised = effects.filter((effect) => effect.kind === "prove");
     for (const effect of effects) if (effect.kind !== "append" && effect.kind !== "prove") this.#perform(effect);
     if (entries.length === 0) for (const effect of promised) this.#perform(effect);
-    else this.#sealer.append(entries, () => promised.forEach((effect) => this.#perform(effect)));
+    else {
+      this.#continueFeed();
+      this.#sealer.append(entries, () => promised.forEach((effect) => this.#perform(effect)));
+    }
+  }
+
+  /** Peers may have given back more of our own feed than was on disk. */
+  #continueFeed(): void {
+    const feed = this.#state.log.feed(this.#modules.signer.key);
+    if (feed?.last !== undefined) this.#sealer.continueFrom(feed.next, feed.last.hash);
   }
 
   #perform(effect: Exclude<Effect, { kind: "append" }>): void {
@@ -265,7 +293,6 @@ export class Runtime implements TransportHandler {
       }
       return admitted.verdict;
     }
-    this.#keep(admitted.batch);
     this.post({ kind: "batch", batch: admitted.batch, from });
     return ACCEPT;
   }
@@ -353,11 +380,12 @@ export class Runtime implements TransportHandler {
     artefacts.write(block.payload, (written) => {
       if (!written.ok) return done(written);
       const { chain, height, hash, parent, items } = block;
-      this.post({
-        kind: "source-block",
-        block: { chain, height, hash, parent, items, payload: written.value, payloadBytes: block.payload.length },
-      });
-      this.#sealer.flushed(() => done({ ok: true, value: undefined }));
+      const seen = { chain, height, hash, parent, items, payload: written.value, payloadBytes: block.payload.length };
+      const announce = () => {
+        this.post({ kind: "source-block", block: seen });
+        this.#sealer.flushed(() => done({ ok: true, value: undefined }));
+      };
+      this.#voice.whenSpeaking(announce, (fault) => done({ ok: false, fault }));
     });
   }
 
@@ -374,7 +402,10 @@ export class Runtime implements TransportHandler {
         });
       case "retract":
         telemetry.emit("source.retract", { chain: event.chain, hash: event.hash });
-        return this.post({ kind: "source-retract", chain: event.chain, hash: event.hash });
+        return this.#voice.whenSpeaking(
+          () => this.post({ kind: "source-retract", chain: event.chain, hash: event.hash }),
+          (fault) => telemetry.emit("source.lost", { ...fault, hash: event.hash }),
+        );
       case "trouble":
         telemetry.emit(event.fault === null ? "source.well" : "source.trouble", { chain: event.chain, ...event.fault });
         return this.post({ kind: "source-trouble", chain: event.chain, fault: event.fault?.message ?? null });

@@ -156,9 +156,26 @@ export class Subject {
     return who.map((name) => voteOf(this.batch(name, this.timeout(index, attempt)), 0));
   }
 
+  /** It dies and is back, and its peers confirm that it has all of its feed. */
   restart(heard: readonly Batch[] = this.core.heard): string[] {
+    return [...this.restartUnconfirmed(heard), ...this.confirm()];
+  }
+
+  restartUnconfirmed(heard: readonly Batch[] = this.core.heard): string[] {
     const { core, said } = this.core.restart(heard);
     this.core = core;
     return said;
+  }
+
+  /** A peer has answered: it has heard this much of our feed. */
+  synced(peer: string, seen: number): string[] {
+    const frontier = { feeds: new Map([[keyOf(this.core.name), seen]]), chains: new Map<number, number>() };
+    return this.core.step({ kind: "synced", peer: keyOf(peer), frontier, received: 0 });
+  }
+
+  /** All the others know as much of its feed as it does itself. */
+  confirm(): string[] {
+    const others = this.parties.attesters.filter((name) => name !== this.core.name);
+    return others.flatMap((peer) => this.synced(peer, this.core.feed.batches.length));
   }
 }

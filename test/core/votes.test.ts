@@ -61,7 +61,7 @@ describe("grant", () => {
     const forged = { ...second, signature: new Uint8Array(64) };
     const timeouts = [vote, vote, forged, ...other, ...stranger];
     expect(test.hear(next, test.claim(0, 1, timeouts))).toEqual([]);
-    expect(test.core.block(blockAt(1)).tasks[0]?.attempts[0]?.timeouts.size).toBe(1);
+    expect(test.core.block(blockAt(1)).tasks[0]?.attempts.get(0)?.timeouts.size).toBe(1);
   });
 
   it("stays within the owner's capacity", () => {
@@ -325,6 +325,6 @@ describe("a vote of somebody who has none", () => {
     test.hear("s", test.timeout(0));
     test.hear("b", test.claim(1));
     expect(test.core.refusals()).toEqual(Array.from({ length: 5 }, () => "author.role"));
-    expect(test.core.state.blocks.get(test.id())?.tasks[0]?.attempts[0]?.grants.get(keyOf(owner))?.size).toBe(1);
+    expect(test.core.state.blocks.get(test.id())?.tasks[0]?.attempts.get(0)?.grants.get(keyOf(owner))?.size).toBe(1);
   });
 });

@@ -88,5 +88,7 @@ describe("a node that comes back and has forgotten", () => {
 });
 
 function attemptsOf(runtime: Runtime) {
-  return [...runtime.state.blocks.values()].flatMap(({ tasks }) => tasks.flatMap(({ attempts }) => attempts));
+  return [...runtime.state.blocks.values()].flatMap(({ tasks }) =>
+    tasks.flatMap(({ attempts }) => [...attempts.values()]),
+  );
 }

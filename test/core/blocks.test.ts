@@ -1,0 +1,201 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { manifestJson } from "../protocol/fixtures.ts";
+import { announceOf, blockAt } from "./harness.ts";
+import { certifiedHeights, Net, summary } from "./net.ts";
+import { Subject } from "./subject.ts";
+
+const NAMES = ["a", "b", "c", "d"];
+
+describe("a chain", () => {
+  it("is certified block by block, every proof made once and by its owner", () => {
+    const net = new Net(NAMES);
+    for (let height = 1; height <= 5; height++) net.mine(blockAt(height));
+    for (const core of net.cores) {
+      expect(certifiedHeights(core)).toEqual([1, 2, 3, 4, 5]);
+      expect(core.refusals()).toEqual([]);
+      expect(core.reports("attempt.over")).toEqual([]);
+    }
+    const receipts = net.cores.flatMap((core) => core.said().filter((line) => line.startsWith("receipt")));
+    expect(receipts).toHaveLength(15);
+  });
+
+  it("opens no more blocks at once than the window allows", () => {
+    const test = new Subject();
+    test.announce(blockAt(2));
+    test.announce(blockAt(3));
+    expect([1, 2, 3].map((height) => test.core.block(blockAt(height)).state)).toEqual(["open", "open", "waiting"]);
+  });
+
+  it("waits for parents that nobody has announced, and opens when they come", () => {
+    const test = new Subject({ announced: false });
+    test.announce(blockAt(2));
+    expect(test.core.block(blockAt(2)).state).toBe("waiting");
+    test.announce(blockAt(1));
+    expect(test.core.block(blockAt(2)).state).toBe("open");
+  });
+
+  it("closes in its order, though a later block's proofs are there first (S3)", () => {
+    const test = new Subject();
+    test.announce(blockAt(2));
+    const vote = (height: number) =>
+      ["shard 0", "shard 1", "aggregate 0"].flatMap((place) => {
+        const [stage = "", index = ""] = place.split(" ");
+        const block = test.id(blockAt(height));
+        const proof = `proof ${height} ${place}`;
+        const receipt = test.receipt(Number(index), proof, 0, { stage, block });
+        const complete = { ...test.complete(Number(index), proof, stage), block };
+        const said = test.hear("p", receipt);
+        return [...said, ...["b", "c", "d"].flatMap((who) => test.hear(who, complete))];
+      });
+    expect(vote(2)).not.toContain("barrier");
+    expect(test.core.block(blockAt(2)).tasks.every(({ completeMs }) => completeMs !== null)).toBe(true);
+    expect(test.core.block(blockAt(2)).state).toBe("open");
+    expect(vote(1).filter((line) => line === "barrier")).toEqual(["barrier", "barrier"]);
+    const order = test.core.feed.batches.flatMap(({ entries }) => entries).filter((entry) => entry.kind === "barrier");
+    expect(order.map(({ block }) => block)).toEqual([test.id(blockAt(1)), test.id(blockAt(2))]);
+  });
+
+  it("takes an announcement that contradicts the first for a lie", () => {
+    const test = new Subject();
+    test.hear("s", { ...announceOf(blockAt(1)), items: 100 });
+    expect(test.core.refusals()).toEqual(["block.contradicts"]);
+  });
+
+  it("takes no announcement of another chain, workflow or start", () => {
+    const test = new Subject({ announced: false });
+    const announce = announceOf(blockAt(1));
+    test.hear("s", { ...announce, chain: 2 });
+    test.hear("s", { ...announce, workflow: "other" });
+    test.hear("s", { ...announce, start: false });
+    test.hear("s", { ...announce, height: 0 });
+    test.hear("s", { ...announce, items: 2 ** 31 });
+    test.hear("b", announce);
+    expect(test.core.refusals()).toEqual([
+      "block.chain-unknown",
+      "block.workflow-unknown",
+      "block.before-start",
+      "block.before-start",
+      "block.too-large",
+      "author.role",
+    ]);
+    expect(test.core.state.blocks.size).toBe(0);
+  });
+
+  it("is not followed into heights that are far away: the batch stays with the peers", () => {
+    const test = new Subject();
+    test.announce(blockAt(1100));
+    expect(test.core.refusals()).toEqual(["block.too-far"]);
+    expect(test.core.state.log.feed(test.core.state.manifest.json.sources[0] ?? "")?.highest).toBe(0);
+  });
+});
+
+describe("a reorg", () => {
+  it("cancels what a quorum of attesters sees leave the chain, and the other branch goes on", () => {
+    const net = new Net(NAMES);
+    net.mine(blockAt(1));
+    net.down.add("d");
+    net.isValid = () => false;
+    net.mine(blockAt(2));
+    for (const core of net.live()) core.step({ kind: "source-retract", chain: 1, hash: blockAt(2).hash });
+    net.settle();
+    net.isValid = () => true;
+    net.mine(blockAt(2, "fork", "main"));
+    net.pass(4000);
+    for (const core of net.live()) {
+      expect(core.block(blockAt(2)).state).toBe("cancelled");
+      expect(core.block(blockAt(2, "fork", "main")).certificate).not.toBe(null);
+      expect(core.state.working.size).toBe(0);
+      expect(core.refusals().filter((code) => code.startsWith("block."))).toEqual([]);
+    }
+  });
+
+  it("stops the provers of the block that is gone", () => {
+    const test = new Subject({
+      roles: { attester: true, prover: true },
+      name: "p",
+      parties: { attesters: ["b", "c", "d"], provers: ["p"], sources: ["s"] },
+    });
+    expect(test.core.take("prove")).toHaveLength(1);
+    ["b", "c", "d"].forEach((who) => test.hear(who, { kind: "cancel", block: test.id(), round: 0 }));
+    expect(test.core.take("cancel")).toHaveLength(1);
+    expect(test.core.block(blockAt(1)).state).toBe("cancelled");
+  });
+
+  it("that goes back again takes up the first branch in a new round", () => {
+    const test = new Subject();
+    expect(test.hear("s", { kind: "retract", block: test.id(), round: 0 })).toEqual(["cancel round 0"]);
+    ["b", "c"].forEach((who) => test.hear(who, { kind: "cancel", block: test.id(), round: 0 }));
+    expect(test.core.block(blockAt(1)).state).toBe("cancelled");
+    expect(test.claimed(0)).toEqual([]);
+    expect(test.announce(blockAt(1), 1)).toEqual([`grant shard/0#0 ${test.owner("shard", 0)}`]);
+    // A cancel of the first round counts no more, whoever says it.
+    test.hear("d", { kind: "cancel", block: test.id(), round: 0 });
+    expect(test.core.block(blockAt(1)).state).toBe("open");
+  });
+
+  it("is believed of the own source and nobody else's, where there is one", () => {
+    const test = new Subject({ announced: false });
+    const { height, hash, parent } = blockAt(1);
+    const seen = {
+      chain: 1,
+      height,
+      hash,
+      parent,
+      payload: announceOf(blockAt(1)).payload,
+      payloadBytes: 100,
+      items: 0,
+    };
+    test.core.step({ kind: "source-block", block: seen });
+    test.announce(blockAt(1));
+    expect(test.hear("s", { kind: "retract", block: test.id(), round: 0 })).toEqual([]);
+    test.announce(blockAt(1, "fork", "main"));
+    expect(test.core.block(blockAt(1, "fork", "main")).state).toBe("waiting");
+    expect(test.core.step({ kind: "source-retract", chain: 1, hash })).toEqual(["cancel round 0"]);
+  });
+});
+
+describe("the state of a node", () => {
+  it("is a function of what it has heard, and not of the order (S6)", () => {
+    const net = new Net(NAMES);
+    net.isValid = (prover) => prover !== "b";
+    for (let height = 1; height <= 2; height++) net.mine(blockAt(height));
+    net.pass(3000);
+    net.down.add("c");
+    net.mine(blockAt(3));
+    net.pass(2000);
+    expect(certifiedHeights(net.core("a"))).toEqual([1, 2, 3]);
+    const straight = net.observer();
+    for (const batch of net.batches) straight.hear(batch);
+    const expected = summary(straight);
+    expect(straight.refusals()).toEqual([]);
+    fc.assert(
+      fc.property(fc.shuffledSubarray(net.batches, { minLength: net.batches.length }), (order) => {
+        const core = net.observer();
+        for (const batch of order) core.hear(batch);
+        expect(JSON.stringify(summary(core))).toBe(JSON.stringify(expected));
+        expect(core.refusals()).toEqual([]);
+        expect(core.state.held.size).toBe(0);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("stays bounded, however long the chain: entries go, certificates stay", () => {
+    const net = new Net(NAMES);
+    const sizes = new Set<number>();
+    for (let height = 1; height <= 40; height++) {
+      net.mine(blockAt(height));
+      net.pass(200);
+      const [core] = net.cores;
+      if (core === undefined || height < 10) continue;
+      const kept = [...core.state.log.feeds()].reduce((sum, feed) => sum + feed.kept().length, 0);
+      sizes.add(core.state.blocks.size);
+      expect(kept).toBeLessThan(4 * 80);
+    }
+    const { retentionBlocks } = manifestJson([]).limits;
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(retentionBlocks + 2);
+    expect(certifiedHeights(net.core("a"))).toHaveLength(40);
+    expect(net.core("a").state.working.size).toBe(0);
+  });
+});

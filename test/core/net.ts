@@ -1,0 +1,112 @@
+/** Several whole cores; what one says the others hear, in the order that the test wants. */
+import type { Batch } from "../../src/protocol/batch.ts";
+import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
+import { hashOf } from "../protocol/fixtures.ts";
+import { Core, keyOf, network, type TestBlock } from "./harness.ts";
+
+export class Net {
+  readonly manifest: Manifest;
+  readonly cores: Core[];
+  readonly batches: Batch[] = [];
+  readonly names: readonly string[];
+  /** Nodes that hear and say nothing. */
+  readonly down = new Set<string>();
+  /** Which proofs verify. */
+  isValid: (prover: string) => boolean = () => true;
+
+  constructor(names: readonly string[], change: Partial<ManifestJson> = {}) {
+    this.names = names;
+    this.manifest = network({ attesters: names, provers: names, sources: names }, change);
+    const roles = { source: true, attester: true, prover: true };
+    this.cores = names.map((name) => new Core({ name, manifest: this.manifest, roles, names }));
+  }
+
+  core(name: string): Core {
+    const found = this.cores.find((core) => core.name === name);
+    if (found === undefined) throw new Error(`no core ${name}`);
+    return found;
+  }
+
+  /** Every live node's own source sees the block. */
+  mine(block: TestBlock): void {
+    const { height, hash, parent } = block;
+    const seen = { chain: 1, height, hash, parent, payload: hashOf(`payload ${hash}`), payloadBytes: 100, items: 0 };
+    for (const core of this.live()) core.step({ kind: "source-block", block: seen });
+    this.settle();
+  }
+
+  live(): Core[] {
+    return this.cores.filter(({ name }) => !this.down.has(name));
+  }
+
+  /** Delivers, proves and verifies until nobody has anything to say. */
+  settle(): void {
+    for (let moved = true; moved; ) {
+      moved = false;
+      for (const core of this.live()) moved = this.#work(core) || moved;
+      for (const core of this.cores) {
+        for (const batch of core.feed.batches.filter((each) => !this.batches.includes(each))) {
+          this.batches.push(batch);
+          moved = true;
+          for (const other of this.live()) if (other !== core) other.hear(batch);
+        }
+      }
+    }
+  }
+
+  /** Time passes for all of them. */
+  pass(totalMs: number, stepMs = 50): void {
+    for (let left = totalMs; left > 0; left -= stepMs) {
+      for (const core of this.live()) core.tick(stepMs);
+      this.settle();
+    }
+  }
+
+  #work(core: Core): boolean {
+    const [proves, verifies] = [core.take("prove"), core.take("verify")];
+    for (const { task, attempt, values } of proves) {
+      const artefact = hashOf(`proof ${core.name} ${task.block}/${task.stage}/${task.index}`);
+      const proof = { artefact, bytes: 100, values, provingMs: 10, inline: new Uint8Array() };
+      core.step({ kind: "proved", task, attempt, proof });
+    }
+    for (const { task, artefact } of verifies) {
+      const prover = this.names.find(
+        (name) => hashOf(`proof ${name} ${task.block}/${task.stage}/${task.index}`) === artefact,
+      );
+      const verdict =
+        prover !== undefined && this.isValid(prover)
+          ? ({ kind: "valid" } as const)
+          : ({ kind: "invalid", code: "proof.equation" } as const);
+      core.step({ kind: "verified", task, artefact, verdict });
+    }
+    return proves.length + verifies.length > 0;
+  }
+
+  /** A node that votes on nothing and only listens, to see what the log says. */
+  observer(): Core {
+    return new Core({ name: "observer", manifest: this.manifest, names: this.names });
+  }
+}
+
+/** What a core makes of its log, without clocks: which blocks stand how, with which content. */
+export function summary(core: Core): unknown {
+  const blocks = [...core.state.blocks.values()].sort((a, b) => a.height - b.height || (a.id < b.id ? -1 : 1));
+  return blocks.map((block) => ({
+    height: block.height,
+    state: block.state,
+    certificate: block.certificate,
+    tasks: block.tasks.map((task) => ({
+      complete: task.completeMs !== null,
+      open: [...task.attempts.values()]
+        .filter(({ timeouts }) => timeouts.size > 0)
+        .map(({ number }) => number)
+        .sort((a, b) => a - b),
+    })),
+  }));
+}
+
+export function certifiedHeights(core: Core): number[] {
+  return [...core.state.closed.values()].map(({ height }) => height).sort((a, b) => a - b);
+}
+
+export { keyOf };

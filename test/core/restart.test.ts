@@ -1,0 +1,161 @@
+import { describe, expect, it } from "vitest";
+import { nextWakeMs } from "../../src/core/step.ts";
+import { blockAt, keyOf } from "./harness.ts";
+import { Net } from "./net.ts";
+import { PARTIES, Subject } from "./subject.ts";
+
+const ALONE = { attesters: ["a"], provers: ["a"], sources: ["s"] };
+
+describe("a restart", () => {
+  it("signs nothing until enough peers have said that they know no more of its feed", () => {
+    const test = new Subject();
+    expect(test.restartUnconfirmed()).toEqual([]);
+    expect(test.core.state.mute).toBe("feed.unchecked");
+    expect(test.claimed(0)).toEqual([]);
+    expect(test.synced("b", 0)).toEqual([]);
+    expect(test.synced("b", 0)).toEqual([]);
+    expect(test.synced("p", 0)).toEqual([]);
+    expect(test.synced("c", 0)).toEqual([`grant shard/0#0 ${test.owner("shard", 0)}`]);
+  });
+
+  it("asks nobody where it makes a quorum alone", () => {
+    const test = new Subject({ parties: ALONE });
+    test.restart();
+    expect(test.core.state.mute).toBe(null);
+  });
+
+  it("keeps the locks: what it granted, timed out or attested it does not contradict", () => {
+    const test = new Subject();
+    const owner = test.owner("shard", 0);
+    test.claimed(0);
+    test.tick(500);
+    expect(test.core.said()).toEqual([`grant shard/0#0 ${owner}`, "timeout shard/1#0 not-claimed"]);
+    test.restart();
+    expect(test.claimed(0)).toEqual([]);
+    expect(test.claimed(1)).toEqual([]);
+    test.assigned(0);
+    test.hear(owner, test.receipt(0, "proof"));
+    expect(test.verdict(0, "proof")).toEqual([`attest shard/0#0 ${owner}`]);
+    expect(test.restart()).toEqual([]);
+    test.hear(owner, { kind: "release", ...test.task(0), attempt: 0 });
+    ["b", "c", "d"].forEach((who) => test.hear(who, test.timeout(0)));
+    expect(test.pass(5000).filter((line) => line.includes("shard/0"))).toEqual([]);
+  });
+
+  it("keeps them though the disk with everything else is gone, and the block is heard of much later", () => {
+    const test = new Subject();
+    const owner = test.owner("shard", 0);
+    test.tick(500);
+    const announcement = test.core.heard[0];
+    if (announcement === undefined) throw new Error("no announcement");
+    test.restart([]);
+    // Facts about blocks that nobody announced are let go after a minute where there are too many of them.
+    const flood = Array.from({ length: 250 }, (_, index) => ({ ...test.timeout(0), block: keyOf(`unknown ${index}`) }));
+    for (let round = 0; round < 18; round++) test.hear("b", ...flood);
+    test.tick(61_000);
+    for (let round = 0; round < 2; round++) test.hear("c", ...flood);
+    expect(test.core.hear(announcement)).toEqual([]);
+    expect(test.hear(owner, test.claim(0))).toEqual([]);
+    expect(test.pass(100)).toEqual([]);
+  });
+
+  it("finds its own word at a peer, waits until its feed is whole, and goes on behind it", () => {
+    const test = new Subject();
+    test.claimed(0);
+    test.claimed(1);
+    const [first, second] = test.core.feed.batches;
+    if (first === undefined || second === undefined) throw new Error("nothing said");
+    // The backup that was restored is from before the second batch.
+    test.core.feed.batches.pop();
+    test.restartUnconfirmed();
+    expect(test.synced("b", 2)).toEqual([]);
+    expect(test.synced("c", 1)).toEqual([]);
+    test.core.step({ kind: "batch", batch: second, from: keyOf("b") });
+    test.core.feed.batches.push(second);
+    expect(test.core.state.mute).toBe("feed.behind");
+    expect(test.synced("b", 2)).toEqual([]);
+    expect(test.synced("c", 2)).toEqual([]);
+    expect(test.core.state.mute).toBe(null);
+    test.tick(500);
+    expect(test.claimed(1)).toEqual([]);
+    expect(test.tick(2000)).toHaveLength(2);
+    expect(test.core.refusals()).not.toContain("batch.equivocation");
+  });
+
+  it("is not silenced by peers that only say that they know more", () => {
+    const test = new Subject();
+    test.restartUnconfirmed();
+    test.synced("d", Number.MAX_SAFE_INTEGER);
+    test.confirm();
+    test.synced("d", Number.MAX_SAFE_INTEGER);
+    expect(test.core.state.mute).toBe(null);
+  });
+
+  it("falls silent for good when somebody signs with its key", () => {
+    const test = new Subject();
+    test.claimed(0);
+    const clone = test.batch("a", { kind: "retract", block: test.id(), round: 1 });
+    test.core.step({ kind: "batch", batch: clone, from: keyOf("b") });
+    expect(test.core.state.mute).toBe("key.cloned");
+    expect(test.claimed(1)).toEqual([]);
+    expect(test.confirm()).toEqual([]);
+    expect(test.core.state.mute).toBe("key.cloned");
+  });
+
+  it("makes no second proof of what it had handed in", () => {
+    const test = new Subject({ parties: ALONE, name: "a", roles: { prover: true, attester: true, source: true } });
+    const [effect] = test.core.take("prove");
+    if (effect === undefined) throw new Error("nothing to prove");
+    const { task, attempt, values } = effect;
+    const proof = { artefact: keyOf("proof"), bytes: 10, values, provingMs: 1, inline: new Uint8Array() };
+    expect(test.core.step({ kind: "proved", task, attempt, proof })).toContain(`receipt ${task.stage}/${task.index}#0`);
+    test.restart();
+    expect(test.core.take("prove").map((again) => again.task.index)).not.toContain(task.index);
+  });
+});
+
+describe("a node that drains", () => {
+  it("gives back what is not finished, and says nothing more", () => {
+    const test = new Subject({ parties: ALONE, roles: { prover: true, attester: true, source: true } });
+    const said = test.core.step({ kind: "drain" });
+    expect(said.sort()).toEqual(["release shard/0#0", "release shard/1#0"]);
+    expect(test.core.take("cancel")).toHaveLength(1);
+    expect(test.pass(10_000)).toEqual([]);
+    const { height, hash, parent } = blockAt(2);
+    const seen = { chain: 1, height, hash, parent, payload: keyOf("payload"), payloadBytes: 10, items: 0 };
+    expect(test.core.step({ kind: "source-block", block: seen })).toEqual([]);
+  });
+
+  it("has its tasks taken up by the next owner at once", () => {
+    const net = new Net(["a", "b", "c", "d"]);
+    net.mine(blockAt(1));
+    for (const core of net.cores) core.take("prove");
+    net.core("a").step({ kind: "drain" });
+    net.down.add("a");
+    net.mine(blockAt(2));
+    net.pass(6000);
+    for (const core of net.live()) expect(core.block(blockAt(2)).certificate).not.toBe(null);
+  });
+});
+
+describe("a node that has nothing to do", () => {
+  const cases: readonly (readonly [string, Subject])[] = [
+    ["and no peers", new Subject({ parties: ALONE, announced: false })],
+    [
+      "and waits to be confirmed",
+      new Subject({ roles: { attester: true, prover: true }, parties: { ...PARTIES, provers: ["a", "p"] } }),
+    ],
+    ["and drains", new Subject({ roles: { attester: true, prover: true }, parties: ALONE })],
+  ];
+  for (const [name, test] of cases) {
+    it(`${name} sleeps: no moment that it asks for is over already`, () => {
+      if (name.includes("confirmed")) test.restartUnconfirmed();
+      if (name.includes("drains")) test.core.step({ kind: "drain" });
+      for (let round = 0; round < 20; round++) {
+        const wakeMs = nextWakeMs(test.core.state);
+        expect(wakeMs).toBeGreaterThan(test.core.nowMs);
+        test.tick(Number.isFinite(wakeMs) ? wakeMs - test.core.nowMs : 10_000);
+      }
+    });
+  }
+});

@@ -1,0 +1,107 @@
+import { describe, expect, it } from "vitest";
+import type { EntryOf } from "../../src/protocol/messages.ts";
+import { manifestJson } from "../protocol/fixtures.ts";
+import { blockAt, keyOf } from "./harness.ts";
+import { Net } from "./net.ts";
+import { PARTIES, Subject } from "./subject.ts";
+
+const OPEN = { provers: { admission: "open", list: manifestJson([]).provers.list } } as const;
+const LISTED = PARTIES.provers.map((name) => ({ key: keyOf(name), slots: 1, weight: 1 }));
+const open = () =>
+  new Subject({
+    parties: { ...PARTIES, provers: ["p", "q", "r", "new"] },
+    change: { provers: { ...OPEN.provers, list: LISTED } },
+  });
+
+function join(height: number, slots = 1): EntryOf<"join"> {
+  return { kind: "join", chain: 1, height, slots };
+}
+
+function admit(height: number, slots = 1): EntryOf<"admit"> {
+  return { kind: "admit", prover: keyOf("new"), chain: 1, height, slots };
+}
+
+describe("an open network", () => {
+  it("admits a newcomer by a quorum, once, from a height that is not dealt yet", () => {
+    const test = open();
+    expect(test.hear("new", join(3))).toEqual(["admit new height 3"]);
+    expect(test.hear("new", join(3))).toEqual([]);
+    expect(test.core.state.roster.has(keyOf("new"))).toBe(false);
+    ["b", "c"].forEach((who) => test.hear(who, admit(3)));
+    expect(test.core.reports("prover.admitted")).toMatchObject([{ height: 3 }]);
+    const owners = (height: number) => test.core.block(blockAt(height)).owners.get("shard")?.[0] ?? [];
+    for (const height of [2, 3]) test.announce(blockAt(height));
+    test.claimed(0);
+    for (const height of [1, 2]) test.hear("p", { ...test.claim(0), block: test.id(blockAt(height)) });
+    test.hear("new", { ...test.claim(0), block: test.id(blockAt(3)) });
+    expect(owners(1)).not.toContain(keyOf("new"));
+    expect(owners(2)).not.toContain(keyOf("new"));
+    expect(owners(3)).toContain(keyOf("new"));
+  });
+
+  it("gives a newcomer no more than a few slots, whatever it asks for", () => {
+    const test = open();
+    test.hear("new", join(5, 1000));
+    expect(test.core.feed.batches.at(-1)?.entries).toMatchObject([{ kind: "admit", slots: 4 }]);
+  });
+
+  it("admits nobody into blocks that are dealt already", () => {
+    const test = open();
+    test.hear("new", join(1));
+    expect(test.core.refusals()).toEqual(["block.retired"]);
+  });
+
+  it("hears of strangers nothing but that they want to join", () => {
+    const test = open();
+    test.hear("new", test.claim(0));
+    expect(test.core.refusals()).toEqual(["author.role"]);
+  });
+
+  it("that is not open admits nobody", () => {
+    const test = new Subject({ parties: { ...PARTIES, provers: [...PARTIES.provers] } });
+    test.hear("new", join(3));
+    expect(test.core.refusals()).toEqual(["author.unknown"]);
+  });
+
+  it("is joined by a node that wants to prove and is not on the roster", () => {
+    const parties = { ...PARTIES, provers: ["p"] };
+    const provers = { ...OPEN.provers, list: LISTED.slice(0, 1) };
+    const test = new Subject({ name: "new", roles: { prover: true }, parties, change: { provers } });
+    expect(test.core.said()).toEqual(["join height 3"]);
+    expect(test.tick(100)).toEqual([]);
+    expect(test.tick(2000)).toEqual(["join height 3"]);
+    ["a", "b", "c"].forEach((who) => test.hear(who, { ...admit(3), prover: keyOf("new") }));
+    expect(test.pass(10_000)).toEqual([]);
+  });
+});
+
+describe("a prover that has gone silent", () => {
+  it("is benched after three lost attempts, so that it costs no block any more, and comes back when it speaks", () => {
+    const net = new Net(["a", "b", "c", "d"]);
+    net.down.add("d");
+    for (let height = 1; height <= 8; height++) {
+      net.mine(blockAt(height));
+      net.pass(3000);
+    }
+    const [core] = net.live();
+    expect(core?.reports("prover.benched")).toHaveLength(1);
+    const lost = core?.reports("attempt.over") ?? [];
+    expect(lost.length).toBeGreaterThanOrEqual(3);
+    const before = lost.length;
+    for (let height = 9; height <= 14; height++) {
+      net.mine(blockAt(height));
+      net.pass(1000);
+    }
+    expect(core?.reports("attempt.over")).toHaveLength(before);
+    net.down.delete("d");
+    const d = net.core("d");
+    for (const batch of net.batches) if (!d.state.log.has(batch)) d.hear(batch);
+    net.settle();
+    for (let height = 15; height <= 30; height++) {
+      net.mine(blockAt(height));
+      net.pass(500);
+    }
+    expect(d.said().filter((line) => line.startsWith("receipt")).length).toBeGreaterThan(0);
+    expect(net.core("a").state.closed.size).toBe(30);
+  });
+});
