@@ -41,7 +41,7 @@ interface Run {
   readonly group: Group;
   readonly directory: string;
   readonly output: string;
-  readonly moved: () => Promise<boolean>;
+  readonly moved: () => boolean;
   ended: boolean;
   units: number;
 }
@@ -153,7 +153,7 @@ async function watch(
   const bytesMax = options.outputBytesMax ?? OUTPUT_BYTES_MAX;
   if (written > bytesMax) return end(failure("process.output", `over ${bytesMax} bytes of output`, false));
   // Elsewhere than on Linux a program that still runs is all the sign there is.
-  const moved = CPU_TIME_KNOWN ? await run.moved() : true;
+  const moved = CPU_TIME_KNOWN ? run.moved() : true;
   if (run.ended || !moved) return;
   run.units++;
   emit({ kind: "progress", units: run.units });

@@ -108,11 +108,9 @@ function release(slot: Slot): void {
 /** From out here, because reading a block and making a witness block the program's one thread for long. */
 function watch(slot: Slot, number: number, group: number): NodeJS.Timeout {
   const moved = createCpuMeter(group);
-  void moved();
+  moved();
   return setInterval(() => {
-    void moved().then((some) => {
-      if (some && slot.job?.number === number) advance(slot.job);
-    });
+    if (moved() && slot.job?.number === number) advance(slot.job);
   }, PROBE_MS);
 }
 
