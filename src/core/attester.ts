@@ -11,7 +11,7 @@
  */
 import type { Hash, Key } from "../protocol/ids.ts";
 import { asCode, type EntryOf, equalBytes, type Kind } from "../protocol/messages.ts";
-import { contradictsSource } from "./blocks.ts";
+import { childrenOf, contradictsSource, isParentCertified, parentOf } from "./blocks.ts";
 import {
   assignedTo,
   claimantOf,
@@ -235,7 +235,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
 export function settleBarrierVote(state: State, block: Block): void {
   if (!maySign(state) || !state.options.roles.attester || block.state !== "closed" || block.certificate !== null)
     return;
-  if (contradictsSource(state, block)) return;
+  if (contradictsSource(state, block) || !mayFollow(state, block)) return;
   const content = contentOf(state, block);
   if (content === null) return;
   const { hash } = content;
@@ -246,6 +246,12 @@ export function settleBarrierVote(state: State, block: Block): void {
   block.votedMs = state.nowMs;
   block.contents.set(hash, content.value);
   say(state, { kind: "barrier", block: block.id, content: hash });
+  for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
+}
+
+/** Barriers are signed in chain order: none beyond a block that this node has not signed and no quorum has. */
+function mayFollow(state: State, block: Block): boolean {
+  return isParentCertified(state, block) || (parentOf(state, block)?.ownContent ?? null) !== null;
 }
 
 /**

@@ -7,6 +7,18 @@ import { Subject } from "./subject.ts";
 
 const NAMES = ["a", "b", "c", "d"];
 
+/** All of a block's proofs are handed in and vouched for by the others. */
+function complete(test: Subject, height: number): string[] {
+  return ["shard 0", "shard 1", "aggregate 0"].flatMap((place) => {
+    const [stage = "", index = ""] = place.split(" ");
+    const block = test.id(blockAt(height));
+    const proof = `proof ${height} ${place}`;
+    const voucher = { ...test.complete(Number(index), proof, stage), block };
+    const said = test.hear("p", test.receipt(Number(index), proof, 0, { stage, block }));
+    return [...said, ...["b", "c", "d"].flatMap((who) => test.hear(who, voucher))];
+  });
+}
+
 describe("a chain", () => {
   it("is certified block by block, every proof made once and by its owner", () => {
     const net = new Net(NAMES);
@@ -38,22 +50,23 @@ describe("a chain", () => {
   it("closes in its order, though a later block's proofs are there first (S3)", () => {
     const test = new Subject();
     test.announce(blockAt(2));
-    const vote = (height: number) =>
-      ["shard 0", "shard 1", "aggregate 0"].flatMap((place) => {
-        const [stage = "", index = ""] = place.split(" ");
-        const block = test.id(blockAt(height));
-        const proof = `proof ${height} ${place}`;
-        const receipt = test.receipt(Number(index), proof, 0, { stage, block });
-        const complete = { ...test.complete(Number(index), proof, stage), block };
-        const said = test.hear("p", receipt);
-        return [...said, ...["b", "c", "d"].flatMap((who) => test.hear(who, complete))];
-      });
-    expect(vote(2)).not.toContain("barrier");
+    expect(complete(test, 2)).not.toContain("barrier");
     expect(test.core.block(blockAt(2)).tasks.every(({ completeMs }) => completeMs !== null)).toBe(true);
     expect(test.core.block(blockAt(2)).state).toBe("open");
-    expect(vote(1).filter((line) => line === "barrier")).toEqual(["barrier", "barrier"]);
+    expect(complete(test, 1).filter((line) => line === "barrier")).toEqual(["barrier", "barrier"]);
     const order = test.core.feed.batches.flatMap(({ entries }) => entries).filter((entry) => entry.kind === "barrier");
     expect(order.map(({ block }) => block)).toEqual([test.id(blockAt(1)), test.id(blockAt(2))]);
+  });
+
+  it("is not signed beyond a block that this node does not sign itself", () => {
+    const test = new Subject();
+    test.announce(blockAt(2));
+    const { hash, parent } = blockAt(1, "fork", "main");
+    const seen = { chain: 1, height: 1, hash, parent, payload: hash, payloadBytes: 100, items: 0 };
+    test.core.step({ kind: "source-block", block: seen });
+    const said = [1, 2].flatMap((height) => complete(test, height));
+    expect(test.core.block(blockAt(2)).state).toBe("closed");
+    expect(said).not.toContain("barrier");
   });
 
   it("takes an announcement that contradicts the first for a lie", () => {
