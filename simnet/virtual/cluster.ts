@@ -28,7 +28,7 @@ export interface ClusterOptions {
 export interface SimNode {
   readonly name: string;
   readonly key: Key;
-  readonly journal: MemoryJournal;
+  journal: MemoryJournal;
   readonly store: Store;
   readonly artefacts: Artefacts;
   runtime: Runtime | null;
@@ -66,7 +66,7 @@ export class Cluster {
   }
 
   #createNode(name: string): SimNode {
-    const disk = { defer: (run: () => void) => void this.world.after(this.#options.diskMs, run) };
+    const disk = this.#disk();
     return {
       name,
       key: simSigner(this.#options.seed, name).key,
@@ -76,6 +76,10 @@ export class Cluster {
       runtime: null,
       starts: 0,
     };
+  }
+
+  #disk() {
+    return { defer: (run: () => void) => void this.world.after(this.#options.diskMs, run) };
   }
 
   start(node: SimNode): void {
@@ -90,7 +94,7 @@ export class Cluster {
       count: () => {},
     };
     const chance = new Chance(seed, `${node.name}/${node.starts}`);
-    const runtime = new Runtime(
+    const runtime: Runtime = new Runtime(
       {
         manifest: this.manifest,
         core: {
@@ -107,7 +111,7 @@ export class Cluster {
         equation: this.equation,
         open: (bytes) => this.#open(bytes),
         journal: node.journal,
-        store: node.store,
+        store: this.#storeOf(node, () => node.runtime === runtime),
         artefacts: node.artefacts,
         verifier: simVerifier(this.world, times, [
           { name: "shard", takes: null },
@@ -130,6 +134,21 @@ export class Cluster {
       runtime.connect(this.network.join(key, runtime, node.artefacts));
       this.#catchUp(node);
     });
+  }
+
+  /** A process that is gone takes no answer any more. */
+  #storeOf({ store }: SimNode, isAlive: () => boolean): Store {
+    return {
+      load: (done) => store.load((result) => (isAlive() ? done(result) : undefined)),
+      write: (change, done) => store.write(change, done),
+      certificates: (chain, from, countMax, done) => store.certificates(chain, from, countMax, done),
+      certificate: (block, done) => store.certificate(block, done),
+    };
+  }
+
+  /** The machine is gone as well: what comes back under the same key has an empty journal. */
+  loseDisk(node: SimNode): void {
+    node.journal = memoryJournal(this.#disk());
   }
 
   /** A message is one array however many nodes get it, and what is in it never changes. */

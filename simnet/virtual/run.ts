@@ -26,6 +26,8 @@ export interface VirtualOptions {
   /** Share of proofs that do not verify, and of jobs whose machine fails. */
   readonly wrong?: number;
   readonly failing?: number;
+  /** Whether a node that dies comes back with an empty journal. */
+  readonly diskLoss?: boolean;
   readonly blockMs?: number;
   /** Breaks a node that comes back, to see whether the checkers notice. */
   readonly sabotage?: (runtime: Runtime) => void;
@@ -57,7 +59,7 @@ const VIOLATIONS_MAX = 20;
 
 export function runVirtual(options: VirtualOptions): VirtualReport {
   const { seed, nodes, blocks, shards, blockMs = 1000, sabotage } = options;
-  const { loss = 0, delayMs = 20, crashEveryMs = 0, wrong = 0, failing = 0 } = options;
+  const { loss = 0, delayMs = 20, crashEveryMs = 0, wrong = 0, failing = 0, diskLoss = false } = options;
   const over = new Set<string>();
   let [proofs, crashes] = [0, 0];
   const cluster = new Cluster(
@@ -86,7 +88,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   const began = performance.now();
   growChain(cluster, blocks, blockMs);
   const faultsMs = 100 + blocks * blockMs;
-  if (crashEveryMs > 0) crashNodes(cluster, new Chance(seed, "crash"), crashEveryMs, faultsMs, () => crashes++);
+  if (crashEveryMs > 0) crashNodes(cluster, { everyMs: crashEveryMs, untilMs: faultsMs, diskLoss }, () => crashes++);
   cluster.world.run(faultsMs + SETTLE_MS, () => {
     if (checker.violations.length >= VIOLATIONS_MAX) return true;
     return cluster.world.nowMs > faultsMs && cluster.nodes.every((node) => cluster.certified(node) >= blocks);
@@ -130,14 +132,20 @@ function growChain(cluster: Cluster, blocks: number, blockMs: number): void {
 }
 
 /** kill -9 at any moment, with any part of what was not yet synced on disk; back after an instant or some seconds. */
-function crashNodes(cluster: Cluster, chance: Chance, everyMs: number, untilMs: number, count: () => void): void {
+function crashNodes(
+  cluster: Cluster,
+  { everyMs, untilMs, diskLoss }: { readonly everyMs: number; readonly untilMs: number; readonly diskLoss: boolean },
+  count: () => void,
+): void {
   const { world, nodes } = cluster;
+  const chance = new Chance(world.seed, "crash");
   const crash = () => {
     if (world.nowMs >= untilMs) return;
     const node = nodes[chance.between(0, nodes.length - 1)];
     if (node !== undefined && node.runtime !== null) {
       count();
       cluster.crash(node, chance.between(0, 2));
+      if (diskLoss) cluster.loseDisk(node);
       world.after(chance.between(10, 5000), () => cluster.start(node));
     }
     world.after(chance.between(1, 2 * everyMs), crash);

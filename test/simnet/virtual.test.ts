@@ -77,6 +77,15 @@ describe("a node that comes back and has forgotten", () => {
     for (const violations of caught) expect(violations).toContain("S4");
   });
 
+  it("to ask how far its own feed had come is caught", () => {
+    const rush = (runtime: Runtime) => {
+      Object.defineProperty(runtime.state, "mute", { get: () => null, set: () => {} });
+    };
+    const empty = { ...options, loss: 0, delayMs: 50, crashEveryMs: 1000, diskLoss: true, blocks: 6 };
+    const caught = [1, 2, 3].flatMap((seed) => runVirtual({ ...empty, seed, sabotage: rush }).violations);
+    expect(caught.join()).toContain("signed two batches");
+  });
+
   it("how many votes make a quorum is caught", () => {
     const hurry = (runtime: Runtime) => {
       const { manifest } = runtime.state;
