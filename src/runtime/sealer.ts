@@ -27,7 +27,9 @@ export class Sealer {
   readonly #durable: (batch: Batch) => void;
   readonly #failed: (fault: { readonly code: string; readonly message: string }) => void;
   #waiting: Group[] = [];
-  #writing = false;
+  /** What is being written; whoever only wants to know when may still join. */
+  #writing: Group[] | null = null;
+  #broken = false;
   #next = 0;
   #previous: Hash = ZERO_HASH;
 
@@ -46,7 +48,7 @@ export class Sealer {
   }
 
   get idle(): boolean {
-    return !this.#writing && this.#waiting.length === 0;
+    return this.#writing === null && this.#waiting.length === 0 && !this.#broken;
   }
 
   /** Where the own feed goes on: after a start, and when peers knew more of it than we did. */
@@ -57,22 +59,24 @@ export class Sealer {
   }
 
   append(entries: readonly Entry[], promised: () => void): void {
+    if (this.#broken) return;
     this.#waiting.push({ entries, promised });
-    if (!this.#writing) this.#write();
+    if (this.#writing === null) this.#write();
   }
 
   /** Calls back once all that was appended before is durable and sent; at once where nothing waits. */
   flushed(then: () => void): void {
-    if (this.idle) then();
-    else this.append([], then);
+    if (this.#broken) return;
+    const last = this.#waiting.length > 0 ? this.#waiting : this.#writing;
+    if (last === null) then();
+    else last.push({ entries: [], promised: then });
   }
 
   #write(): void {
     const groups = this.#waiting;
     this.#waiting = [];
-    const entries = groups.flatMap((group) => group.entries);
-    const batches = split(entries).map((part) => this.#seal(part));
-    this.#writing = true;
+    this.#writing = groups;
+    const batches = split(groups.flatMap((group) => group.entries)).map((part) => this.#seal(part));
     this.#journal.append(
       batches.map((batch) => batch.bytes),
       (result) => this.#written(result, groups, batches),
@@ -88,12 +92,15 @@ export class Sealer {
   }
 
   #written(result: Result<void>, groups: readonly Group[], batches: readonly Batch[]): void {
-    this.#writing = false;
     // Nothing may be sent that is not on disk, nor anything after it: the node stops signing for good.
-    if (!result.ok) return this.#failed(result.fault);
+    if (!result.ok) {
+      this.#broken = true;
+      return this.#failed(result.fault);
+    }
+    this.#writing = null;
     for (const batch of batches) this.#durable(batch);
     for (const group of groups) group.promised();
-    if (this.#waiting.length > 0 && !this.#writing) this.#write();
+    if (this.#waiting.length > 0 && this.#writing === null) this.#write();
   }
 }
 
