@@ -6,7 +6,6 @@
  */
 import type { Effect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
-import { answerSync, frontierOf } from "../core/replicator.ts";
 import { type CoreOptions, createState, type State } from "../core/state.ts";
 import { nextWakeMs, resume, step } from "../core/step.ts";
 import type {
@@ -32,14 +31,13 @@ import type {
   Verifier,
 } from "../ports.ts";
 import type { Batch, openBatch } from "../protocol/batch.ts";
-import { checkCertificate } from "../protocol/certificate.ts";
 import { type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
-import { decodeFrontier, decodeSyncFrame, encodeFrontier, encodeSyncFrame, type Frontier } from "../protocol/sync.ts";
 import { ACCEPT, type Verdict } from "../protocol/verdict.ts";
 import { Fetcher } from "./fetcher.ts";
 import { admit } from "./ingress.ts";
 import { recover } from "./recovery.ts";
+import { Repair } from "./repair.ts";
 import { Sealer } from "./sealer.ts";
 import { SinkQueue } from "./sinks.ts";
 import { Voice } from "./voice.ts";
@@ -47,10 +45,6 @@ import { Workshop } from "./work.ts";
 
 /** Events that wait; more than this means that the node cannot keep up, and gossip is refused until it can. */
 const QUEUE_MAX = 16_384;
-const SYNC_BYTES_MAX: number = 4 * 1024 * 1024;
-const SYNC_ANSWER_BYTES_MAX: number = 1024 * 1024;
-const SYNC_MS_MAX = 10_000;
-const SYNC_CERTIFICATES_MAX = 64;
 /** The journal is rewritten without what is over once it has grown past this. */
 const JOURNAL_BYTES_MAX: number = 16 * 1024 * 1024;
 
@@ -82,6 +76,7 @@ export class Runtime implements TransportHandler {
   readonly #state: State;
   readonly #sealer: Sealer;
   readonly #workshop: Workshop;
+  readonly #repair: Repair;
   readonly #sinks: SinkQueue;
   readonly #queue: Event[] = [];
   #transport: Transport | null = null;
@@ -109,6 +104,13 @@ export class Runtime implements TransportHandler {
       ...modules,
       fetcher,
       proofBytesMax: options.manifest.json.limits.proofBytesMax,
+      post: (event) => this.post(event),
+    });
+    this.#repair = new Repair({
+      ...modules,
+      state: this.#state,
+      transport: () => this.#transportNow(),
+      take: (bytes, from) => this.#take(bytes, from),
       post: (event) => this.post(event),
     });
     this.#sinks = new SinkQueue(modules.sinks, modules.clock, modules.telemetry);
@@ -214,7 +216,7 @@ export class Runtime implements TransportHandler {
       case "certify":
         return this.#certify(effect);
       case "sync":
-        return this.#sync(effect.peer);
+        return this.#repair.ask(effect.peer);
       case "forget":
         store.write({ forget: effect.batches }, () => this.#compactJournal());
         return;
@@ -303,73 +305,8 @@ export class Runtime implements TransportHandler {
   }
 
   request(_peer: Key, request: Request, body: Uint8Array, answer: (frames: readonly Uint8Array[]) => void): void {
-    const theirs = request === "sync" ? decodeFrontier(body) : null;
-    if (theirs === null) return answer([]);
-    const [first, ...batches] = answerSync(this.#state, theirs, SYNC_ANSWER_BYTES_MAX).map(encodeSyncFrame);
-    this.#certificatesFor(theirs, (certificates) =>
-      answer([...(first === undefined ? [] : [first]), ...certificates, ...batches]),
-    );
-  }
-
-  /** Certificates of the first chain where the other node is behind; it asks again for the rest. */
-  #certificatesFor(theirs: Frontier, done: (frames: Uint8Array[]) => void): void {
-    const behind = [...this.#state.chains.values()].find(
-      (chain) => chain.certified > (theirs.chains.get(chain.id) ?? -1),
-    );
-    if (behind === undefined) return done([]);
-    this.#modules.store.certificates(
-      behind.id,
-      (theirs.chains.get(behind.id) ?? -1) + 1,
-      SYNC_CERTIFICATES_MAX,
-      (result) =>
-        done(result.ok ? result.value.map(({ bytes }) => encodeSyncFrame({ kind: "certificate", bytes })) : []),
-    );
-  }
-
-  #sync(peer: Key): void {
-    const body = encodeFrontier(frontierOf(this.#state));
-    this.#transportNow().request(peer, "sync", body, SYNC_BYTES_MAX, SYNC_MS_MAX, (result) => {
-      if (!result.ok) {
-        this.#modules.telemetry.count("sync.failed", result.fault.code);
-        return this.post({ kind: "synced", peer, frontier: null, received: 0 });
-      }
-      const { frontier, received } = this.#takeFrames(peer, result.value);
-      this.post({ kind: "synced", peer, frontier, received });
-    });
-  }
-
-  #takeFrames(peer: Key, frames: readonly Uint8Array[]): { frontier: Frontier | null; received: number } {
-    let [frontier, received]: [Frontier | null, number] = [null, 0];
-    for (const bytes of frames) {
-      const frame = decodeSyncFrame(bytes);
-      if (frame === null) return { frontier: null, received };
-      switch (frame.kind) {
-        case "frontier":
-          frontier = frame.frontier;
-          break;
-        case "batch":
-          if (this.#take(frame.bytes, peer).kind === "accept") received++;
-          break;
-        case "certificate":
-          if (this.#takeCertificate(frame.bytes, peer)) received++;
-          break;
-        case "forgotten":
-          this.post({ kind: "forgotten", author: frame.author, next: frame.next });
-          break;
-      }
-    }
-    return { frontier, received };
-  }
-
-  #takeCertificate(bytes: Uint8Array, peer: Key): boolean {
-    const checked = checkCertificate(this.#options.manifest, bytes, this.#modules.equation);
-    if (checked.ok) {
-      const isNew = !this.#state.closed.has(checked.value.block);
-      this.post({ kind: "certificate", certificate: checked.value, bytes });
-      return isNew;
-    }
-    this.#modules.telemetry.emit("refused", { code: checked.code, author: peer, entry: "certificate", from: peer });
-    return false;
+    if (request === "sync") this.#repair.answer(body, answer);
+    else answer([]);
   }
 
   // What the operator and the chain say -----------------------------------------------------------------------------

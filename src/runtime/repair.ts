@@ -1,0 +1,106 @@
+/**
+ * Anti-entropy over a stream: asks a peer for what it has beyond our frontier, and answers others.
+ *
+ * Gossip loses messages by design; this pull is what makes a log complete.
+ */
+import type { Event } from "../core/event.ts";
+import { answerSync, frontierOf } from "../core/replicator.ts";
+import type { State } from "../core/state.ts";
+import type { Equation, Store, Telemetry, Transport } from "../ports.ts";
+import { checkCertificate } from "../protocol/certificate.ts";
+import type { Key } from "../protocol/ids.ts";
+import { decodeFrontier, decodeSyncFrame, encodeFrontier, encodeSyncFrame, type Frontier } from "../protocol/sync.ts";
+import type { Verdict } from "../protocol/verdict.ts";
+
+const BYTES_MAX: number = 4 * 1024 * 1024;
+const ANSWER_BYTES_MAX: number = 1024 * 1024;
+const ANSWER_MS_MAX = 10_000;
+const CERTIFICATES_MAX = 64;
+
+interface Modules {
+  readonly state: State;
+  readonly equation: Equation;
+  readonly store: Store;
+  readonly telemetry: Telemetry;
+  readonly transport: () => Transport;
+  /** Checks a batch and gives it to the core, as if it had come by gossip. */
+  readonly take: (bytes: Uint8Array, from: Key) => Verdict;
+  readonly post: (event: Event) => void;
+}
+
+export class Repair {
+  readonly #modules: Modules;
+
+  constructor(modules: Modules) {
+    this.#modules = modules;
+  }
+
+  ask(peer: Key): void {
+    const { state, telemetry, transport, post } = this.#modules;
+    const body = encodeFrontier(frontierOf(state));
+    transport().request(peer, "sync", body, BYTES_MAX, ANSWER_MS_MAX, (result) => {
+      if (!result.ok) {
+        telemetry.count("sync.failed", result.fault.code);
+        return post({ kind: "synced", peer, frontier: null, received: 0 });
+      }
+      const { frontier, received } = this.#takeFrames(peer, result.value);
+      post({ kind: "synced", peer, frontier, received });
+    });
+  }
+
+  /** Says nothing to a question that is none. */
+  answer(body: Uint8Array, done: (frames: readonly Uint8Array[]) => void): void {
+    const theirs = decodeFrontier(body);
+    if (theirs === null) return done([]);
+    const [first, ...batches] = answerSync(this.#modules.state, theirs, ANSWER_BYTES_MAX).map(encodeSyncFrame);
+    this.#certificatesFor(theirs, (certificates) =>
+      done([...(first === undefined ? [] : [first]), ...certificates, ...batches]),
+    );
+  }
+
+  /** Certificates of the first chain where the other node is behind; it asks again for the rest. */
+  #certificatesFor(theirs: Frontier, done: (frames: Uint8Array[]) => void): void {
+    const { state, store } = this.#modules;
+    const behind = [...state.chains.values()].find((chain) => chain.certified > (theirs.chains.get(chain.id) ?? -1));
+    if (behind === undefined) return done([]);
+    store.certificates(behind.id, (theirs.chains.get(behind.id) ?? -1) + 1, CERTIFICATES_MAX, (result) =>
+      done(result.ok ? result.value.map(({ bytes }) => encodeSyncFrame({ kind: "certificate", bytes })) : []),
+    );
+  }
+
+  #takeFrames(peer: Key, frames: readonly Uint8Array[]): { frontier: Frontier | null; received: number } {
+    let [frontier, received]: [Frontier | null, number] = [null, 0];
+    for (const bytes of frames) {
+      const frame = decodeSyncFrame(bytes);
+      if (frame === null) return { frontier: null, received };
+      switch (frame.kind) {
+        case "frontier":
+          frontier = frame.frontier;
+          break;
+        case "batch":
+          if (this.#modules.take(frame.bytes, peer).kind === "accept") received++;
+          break;
+        case "certificate":
+          if (this.#takeCertificate(frame.bytes, peer)) received++;
+          break;
+        case "forgotten":
+          this.#modules.post({ kind: "forgotten", author: frame.author, next: frame.next });
+          break;
+      }
+    }
+    return { frontier, received };
+  }
+
+  /** Whether it is a certificate that was not here yet. */
+  #takeCertificate(bytes: Uint8Array, peer: Key): boolean {
+    const { state, equation, telemetry, post } = this.#modules;
+    const checked = checkCertificate(state.manifest, bytes, equation);
+    if (checked.ok) {
+      const isNew = !state.closed.has(checked.value.block);
+      post({ kind: "certificate", certificate: checked.value, bytes });
+      return isNew;
+    }
+    telemetry.emit("refused", { code: checked.code, author: peer, entry: "certificate", from: peer });
+    return false;
+  }
+}
