@@ -94,7 +94,10 @@ function hearOfOwnFeed(state: State, peer: Key, seen: number): void {
     for (const block of state.blocks.values()) touch(state, block);
     return;
   }
-  for (const other of state.peers) if (!state.confirmed.has(other)) askPeer(state, other);
+  // Only attesters count, and asking the others as well had left no turn for those that come late in the list.
+  for (const other of state.peers) {
+    if (state.manifest.weights.has(other) && !state.confirmed.has(other)) askPeer(state, other);
+  }
 }
 
 /** Keeps a fact whose block is not known yet. What this node itself has signed may hold a lock and is never let go. */

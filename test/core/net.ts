@@ -108,5 +108,3 @@ export function summary(core: Core): unknown {
 export function certifiedHeights(core: Core): number[] {
   return [...core.state.closed.values()].map(({ height }) => height).sort((a, b) => a - b);
 }
-
-export { keyOf };
