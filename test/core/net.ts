@@ -2,7 +2,7 @@
 import type { Batch } from "../../src/protocol/batch.ts";
 import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
 import { hashOf } from "../protocol/fixtures.ts";
-import { Core, keyOf, network, type TestBlock } from "./harness.ts";
+import { Core, network, type TestBlock } from "./harness.ts";
 
 export class Net {
   readonly manifest: Manifest;

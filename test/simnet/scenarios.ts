@@ -19,6 +19,13 @@ export const SCENARIOS: Readonly<Record<string, VirtualOptions>> = {
     wrong: 0.2,
     failing: 0.2,
   },
-  "nodes that come back with an empty disk": { ...base, seed: 10, nodes: 7, blocks: 20, crashEveryMs: 4000, diskLoss: true },
+  "nodes that come back with an empty disk": {
+    ...base,
+    seed: 10,
+    nodes: 7,
+    blocks: 20,
+    crashEveryMs: 4000,
+    diskLoss: true,
+  },
   "a node alone": { ...base, seed: 7, nodes: 1, blocks: 20, crashEveryMs: 2000 },
 };
