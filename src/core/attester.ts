@@ -110,7 +110,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
   if (!maySign(state) || attempt.own.attested !== null || knowsValid(task)) return;
   if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner, task.block)) {
     attempt.openedMs = state.nowMs;
-    wake(task, state.nowMs + claimWindowMs(state, attempt.number));
+    wake(task, state.nowMs + claimWindowMs(state, attempt.number, owner));
     return;
   }
   attempt.own.timedOut = true;

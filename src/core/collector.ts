@@ -11,6 +11,7 @@ import { ATTEMPTS_MAX, RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
 import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { afterOf, isParentCertified, isParentClosed, settleCertified, touch, childrenOf } from "./blocks.ts";
+import { learnClaimDelay } from "./reclaim.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
   type Attempt,
@@ -51,9 +52,12 @@ export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">
   if (attempt.claims.has(signed.author)) return "claim.duplicate";
   attempt.claims.set(signed.author, signed);
   state.dirtyTasks.add(task);
+  const isOwner = ownerOfAttempt(state, task, entry.attempt) === signed.author;
+  const member = state.roster.get(signed.author);
+  if (isOwner && member !== undefined && !state.replaying) learnClaimDelay(state, member, attempt);
   if (task.completeMs !== null) return "task.complete";
   // Kept all the same: whose view of the roster is behind will be seen by the votes, not by us.
-  return ownerOfAttempt(state, task, entry.attempt) === signed.author ? null : "claim.not-owner";
+  return isOwner ? null : "claim.not-owner";
 }
 
 export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">): Refusal | null {

@@ -58,7 +58,7 @@ function tooLate(state: State, task: Task): boolean {
   const attempt = openAttempt(state, task);
   return (
     attempt.openedMs !== null &&
-    state.nowMs - attempt.openedMs > 4 * claimWindowMs(state, attempt.number) &&
+    state.nowMs - attempt.openedMs > 4 * claimWindowMs(state, attempt.number, state.options.self) &&
     !attempt.claims.has(state.options.self)
   );
 }
@@ -84,6 +84,7 @@ function claim(state: State, task: Task): void {
     startedMs: null,
   };
   state.working.add(task);
+  report(state, "task.claimed", { ...where(task), attempt: attempt.number });
   // A claim that is in the log already was made before a restart: the work goes on under it.
   if (attempt.claims.has(self)) return;
   const before = attempt.number === 0 ? [] : [...attemptOf(task, attempt.number - 1).timeouts.values()];

@@ -3,7 +3,7 @@
  * clock is part of any safety argument.
  */
 import type { Key } from "../protocol/ids.ts";
-import type { Attempt, State, Task } from "./state.ts";
+import type { Attempt, Member, State, Task } from "./state.ts";
 import { weightOf } from "./state.ts";
 
 /** Past this many attempts the claim window grows on, so that a task nobody can prove does not flood the log. */
@@ -12,14 +12,45 @@ const PATIENT_MS_MAX = 60_000;
 
 export type Overdue = { readonly code: string } | { readonly wakeMs: number };
 
-/** How long the owner of an attempt has to claim it: grows 1.5 times an attempt up to the manifest's maximum. */
-export function claimWindowMs(state: State, attempt: number): number {
+/** The gains of the estimate that TCP derives its time-outs from (RFC 6298). */
+const MEAN_GAIN = 1 / 8;
+const DEVIATION_GAIN = 1 / 4;
+const DEVIATIONS = 4;
+
+/**
+ * Learns from a claim how long after its attempt had opened here it came. A machine or a link under load makes every
+ * hop slow, and reclaiming what is only late adds to the load; so each prover's window follows its own claims.
+ */
+export function learnClaimDelay(state: State, member: Member, attempt: Attempt): void {
+  const { claimWindowMsMax } = state.manifest.json.timing;
+  const delayMs = Math.min(attempt.openedMs === null ? 0 : state.nowMs - attempt.openedMs, claimWindowMsMax);
+  const { claimDelay: known } = member;
+  if (known === null) {
+    member.claimDelay = { meanMs: delayMs, deviationMs: delayMs / 2 };
+    return;
+  }
+  known.deviationMs += DEVIATION_GAIN * (Math.abs(delayMs - known.meanMs) - known.deviationMs);
+  known.meanMs += MEAN_GAIN * (delayMs - known.meanMs);
+}
+
+/**
+ * How long the owner of an attempt has to claim it: what the manifest says, 1.5 times as long each attempt, or what its
+ * earlier claims ask for; at most the manifest's maximum.
+ */
+export function claimWindowMs(state: State, attempt: number, owner: Key | null): number {
+  const delay = (owner === null ? null : state.roster.get(owner)?.claimDelay) ?? null;
+  const { claimWindowMsMax: max } = state.manifest.json.timing;
+  const learnedMs = delay === null ? 0 : Math.min(delay.meanMs + DEVIATIONS * delay.deviationMs, max);
+  return Math.ceil(Math.max(baseWindowMs(state, attempt), learnedMs));
+}
+
+function baseWindowMs(state: State, attempt: number): number {
   const { claimWindowMs: base, claimWindowMsMax: max } = state.manifest.json.timing;
   let window = base;
   for (let i = 0; i < Math.min(attempt, PATIENT_ATTEMPTS) && window < max; i++) window = Math.min(window * 1.5, max);
   for (let i = PATIENT_ATTEMPTS; i < attempt && window < PATIENT_MS_MAX; i++)
     window = Math.min(window * 1.5, PATIENT_MS_MAX);
-  return Math.ceil(window);
+  return window;
 }
 
 /** Whether the open attempt of a ready task is over, and why; else when to look again. */
@@ -29,7 +60,7 @@ export function overdue(state: State, task: Task, attempt: Attempt, owner: Key |
   if (weightOf(state, attempt.timeouts.keys()) >= state.manifest.oneHonest) return { code: "others-timed-out" };
   const openedMs = attempt.openedMs ?? state.nowMs;
   if (owner === null || !attempt.claims.has(owner) || attempt.claimedMs === null) {
-    const untilMs = openedMs + claimWindowMs(state, attempt.number);
+    const untilMs = openedMs + claimWindowMs(state, attempt.number, owner);
     return state.nowMs >= untilMs ? { code: "not-claimed" } : { wakeMs: untilMs };
   }
   const leaseUntilMs = Math.max(attempt.claimedMs, attempt.progress.get(owner)?.atMs ?? 0) + task.stage.leaseMs;

@@ -186,6 +186,7 @@ export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">
     turns: new Map(),
     lost: 0,
     heardMs: state.nowMs,
+    claimDelay: null,
   };
   const turns = member.turns.get(entry.chain) ?? [];
   if (turns.includes(entry.height)) return null;

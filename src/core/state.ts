@@ -172,6 +172,8 @@ export interface Member {
   /** Attempts lost in a row since its last sign of life, and when that was, by this node's clock. */
   lost: number;
   heardMs: number;
+  /** How long its claims take to get here, as this node has seen (`reclaim.ts`); soft, and lost with a restart. */
+  claimDelay: { meanMs: number; deviationMs: number } | null;
 }
 
 export interface State {
@@ -235,7 +237,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
   const roster = new Map<Key, Member>(
     manifest.json.provers.list.map(({ key, weight, slots }) => {
       const turns = new Map(manifest.json.chains.map(({ id }) => [id, [0]]));
-      return [key, { key, weight, slots, turns, lost: 0, heardMs: 0 }];
+      return [key, { key, weight, slots, turns, lost: 0, heardMs: 0, claimDelay: null }];
     }),
   );
   const chains = new Map<number, Chain>(

@@ -90,6 +90,28 @@ describe("timeout", () => {
     expect(test.tick(1).sort()).toEqual(["timeout shard/0#1 not-claimed", "timeout shard/1#1 not-claimed"]);
   });
 
+  it("leaves a prover whose claims come late the time that they take, and others none of it", () => {
+    const parties = { ...PARTIES, provers: ["p"] };
+    const test = new Subject({ parties });
+    test.tick(400);
+    expect(test.claimed(0)).toEqual(["grant shard/0#0 p"]);
+    // One claim after 400 ms: 400 and four deviations of 200 are the window of p from here on.
+    expect(test.tick(799)).toEqual([]);
+    expect(test.tick(1)).toEqual(["timeout shard/1#0 not-claimed"]);
+    const others = new Subject();
+    expect(others.tick(500)).toHaveLength(2);
+  });
+
+  it("never waits longer for a claim than the manifest's maximum", () => {
+    const parties = { ...PARTIES, provers: ["p"] };
+    const timing = { ...manifestJson([]).timing, claimWindowMsMax: 600 };
+    const test = new Subject({ parties, change: { timing } });
+    test.tick(450);
+    test.claimed(0);
+    expect(test.tick(149)).toEqual([]);
+    expect(test.tick(1)).toEqual(["timeout shard/1#0 not-claimed"]);
+  });
+
   it("comes when a claimed task makes no progress for a lease, and progress renews it", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
