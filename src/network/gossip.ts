@@ -49,6 +49,7 @@ export function gossipService(
   peersExpected: number,
   score: (peer: string) => number,
 ): (components: GossipSubComponents) => GossipSub {
+  const isFlooded = peersExpected <= GOSSIP.floodPeersMax;
   return gossipsub({
     // Payloads carry their own signature; signing twice costs 470 us a delivery.
     globalSignaturePolicy: "StrictNoSign",
@@ -63,11 +64,7 @@ export function gossipService(
     maxInboundStreams: GOSSIP.streamsMax,
     maxOutboundStreams: GOSSIP.streamsMax,
     asyncValidation: true,
-    D: GOSSIP.D,
-    Dlo: GOSSIP.Dlo,
-    Dhi: GOSSIP.Dhi,
-    Dscore: GOSSIP.Dscore,
-    Dout: GOSSIP.Dout,
+    ...(isFlooded ? GOSSIP.floodedMesh : GOSSIP.mesh),
     Dlazy: GOSSIP.Dlazy,
     gossipFactor: GOSSIP.gossipFactor,
     mcacheLength: GOSSIP.mcacheLength,
@@ -76,7 +73,7 @@ export function gossipService(
     seenTTL: GOSSIP.seenMs,
     idontwantMinDataSize: GOSSIP.idontwantBytesMin,
     heartbeatInterval: GOSSIP.heartbeatMs,
-    floodPublish: peersExpected <= GOSSIP.floodPeersMax,
+    floodPublish: isFlooded,
     batchPublish: true,
     doPX: false,
     fallbackToFloodsub: false,
