@@ -69,6 +69,7 @@ const QUIET: ReadonlySet<string> = new Set([
   "block.opened",
   "block.closed",
   "block.learned",
+  "task.claimed",
   "task.started",
   "task.proved",
   "certificate.stored",

@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createKey, genesis } from "../../src/node.ts";
 import type { Key } from "../../src/protocol/ids.ts";
+import type { ManifestJson } from "../../src/protocol/manifest.ts";
 
 export type Duty = "attests-and-proves" | "attests" | "proves";
 
@@ -44,6 +45,7 @@ const START_MS_MAX = 60_000;
 const COMPLAINTS_MAX = 20;
 
 export class Fleet {
+  readonly manifest: ManifestJson;
   readonly manifestFile: string;
   readonly nodes: readonly LocalNode[];
   readonly #options: FleetOptions;
@@ -57,7 +59,9 @@ export class Fleet {
     this.#options = options;
     this.nodes = nodes;
     this.#watch = watch;
+    this.manifest = Fleet.#manifest(options, nodes);
     this.manifestFile = join(options.directory, "manifest.json");
+    writeFileSync(this.manifestFile, JSON.stringify(this.manifest, null, 2));
   }
 
   static async create(options: FleetOptions, watch: (node: LocalNode, line: LogLine) => void): Promise<Fleet> {
@@ -69,18 +73,13 @@ export class Fleet {
       const { key } = createKey(join(directory, "key.json"));
       return { name, duty, key, directory, port: ports[at] ?? 0, process: null, http: null, complaints: [] };
     });
-    const fleet = new Fleet(options, nodes, watch);
-    fleet.#writeManifest();
-    return fleet;
+    return new Fleet(options, nodes, watch);
   }
 
-  #writeManifest(): void {
-    const { chain, shards, window, mockMs } = this.#options;
-    const attesters = this.nodes.filter(({ duty }) => duty !== "proves").map(({ key }) => key);
-    const provers = this.nodes
-      .filter(({ duty }) => duty !== "attests")
-      .map(({ key }) => ({ key, slots: 1, weight: 1 }));
-    const manifest = genesis({
+  static #manifest({ chain, shards, window, mockMs }: FleetOptions, nodes: readonly LocalNode[]): ManifestJson {
+    const attesters = nodes.filter(({ duty }) => duty !== "proves").map(({ key }) => key);
+    const provers = nodes.filter(({ duty }) => duty !== "attests").map(({ key }) => ({ key, slots: 1, weight: 1 }));
+    return genesis({
       name: "local",
       attesters,
       sources: attesters,
@@ -90,9 +89,8 @@ export class Fleet {
       shards,
       window,
       system: mockMs === null ? "groth16" : "mock",
-      bootstrap: this.nodes.map(({ port }) => `/ip4/127.0.0.1/tcp/${port}`),
+      bootstrap: nodes.map(({ port }) => `/ip4/127.0.0.1/tcp/${port}`),
     });
-    writeFileSync(this.manifestFile, JSON.stringify(manifest, null, 2));
   }
 
   /** Starts a node's process; resolves when it listens. */

@@ -28,11 +28,15 @@ export interface LocalOptions {
 export interface Kill {
   readonly node: string;
   readonly height: number;
-  /** From the kill until each of its tasks was complete by another, and what the protocol promises before that one starts. */
+  /** Tasks it was proving. */
   readonly tasks: number;
+  /** From the kill until the next owner had claimed the last of them (`null` for none), and what L4 promises for that. */
   readonly reclaimMs: number | null;
   readonly boundMs: number;
-  readonly backMs: number | null;
+  readonly withinBound: boolean;
+  /** From the kill until the last of them was complete, and until the node was up again. */
+  readonly completeMs: number | null;
+  readonly backMs: number;
 }
 
 export interface LocalReport {
@@ -53,9 +57,6 @@ export interface LocalReport {
   readonly tampered: number;
 }
 
-/** The lease and the limits of `genesis`, for the bound that a kill's report is held against. */
-const LEASE_MS = 4000;
-const HOPS_MS = 500;
 /** A killed node stays away for so long. */
 const AWAY_MS = 3000;
 
@@ -82,6 +83,8 @@ class LocalRun {
   /** What each node proves now: task names. */
   readonly #proving = new Map<string, Set<string>>();
   readonly #completed = new Map<string, number>();
+  /** Claims of each task, in the order of the log lines. */
+  readonly #claimed = new Map<string, { readonly node: string; readonly atMs: number }[]>();
   readonly #kills: Kill[] = [];
   readonly #restarts: Promise<void>[] = [];
   #expectedExits = new Set<string>();
@@ -226,13 +229,24 @@ class LocalRun {
       () => tasks.every((task) => this.#completed.has(task)),
       `the tasks of ${node.name} are done by others`,
     );
-    const done = tasks.map((task) => (this.#completed.get(task) ?? 0) - killedMs);
+    const completed = tasks.map((task) => this.#completed.get(task) ?? 0);
+    const claimed = tasks.map((task) => {
+      const next = this.#claimed.get(task)?.find((claim) => claim.node !== node.name && claim.atMs >= killedMs);
+      return next?.atMs ?? this.#completed.get(task) ?? 0;
+    });
+    const since = (times: readonly number[]) => (times.length === 0 ? null : Math.round(Math.max(...times) - killedMs));
+    // The lease runs from the last beat that was heard; three hops end it: timeouts out, their quorum, the claim.
+    const { leaseMs, claimWindowMs } = fleet.manifest.timing;
+    const boundMs = leaseMs + claimWindowMs;
+    const reclaimMs = since(claimed);
     this.#kills.push({
       node: node.name,
       height,
       tasks: tasks.length,
-      reclaimMs: tasks.length === 0 ? null : Math.round(Math.max(...done)),
-      boundMs: LEASE_MS + HOPS_MS,
+      reclaimMs,
+      boundMs,
+      withinBound: (reclaimMs ?? 0) <= boundMs,
+      completeMs: since(completed),
       backMs,
     });
   }
@@ -261,6 +275,12 @@ class LocalRun {
           );
         }
         break;
+      case "task.claimed": {
+        const claims = this.#claimed.get(name) ?? [];
+        claims.push({ node: node.name, atMs: performance.now() });
+        this.#claimed.set(name, claims);
+        break;
+      }
       case "task.started":
         this.#proving.set(node.name, (this.#proving.get(node.name) ?? new Set()).add(name));
         break;
