@@ -59,7 +59,10 @@ export const ZONES: readonly Zone[] = [
     path: "simnet/virtual",
     may: ["src/runtime", "src/core", "src/log", ...OUTSIDE, "src/storage/memory", "src/provers/mock"],
   },
-  { path: "simnet", may: ["simnet/virtual", "src/node", "src/config", "src/sources/devchain", ...OUTSIDE] },
+  {
+    path: "simnet",
+    may: ["simnet/virtual", "src/node", "src/config", "src/cli/flags", "src/sources/devchain", ...OUTSIDE],
+  },
 ];
 
 const ROOTS = ["src", "simnet"];

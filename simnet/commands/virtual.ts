@@ -1,0 +1,46 @@
+/** `simnet virtual`: the flags of a run on virtual time. */
+import { Command, InvalidArgumentError } from "commander";
+import { whole } from "../../src/cli/flags.ts";
+import { runVirtual } from "../virtual/run.ts";
+
+interface VirtualFlags {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly blocks: number;
+  readonly shards: number;
+  readonly loss: number;
+  readonly delay: number;
+  readonly crashEvery: number;
+  readonly wrong: number;
+  readonly failing: number;
+  readonly json?: boolean;
+}
+
+export function virtualCommand(): Command {
+  return new Command("virtual")
+    .description(
+      "The real core and runtime on virtual time: one seed, one trace. Ends with 1 if a checker finds anything.",
+    )
+    .option("--seed <n>", "decides everything that is left to chance", whole, 1)
+    .option("--nodes <n>", "nodes that attest and prove", whole, 7)
+    .option("--blocks <n>", "blocks, one a second", whole, 20)
+    .option("--shards <n>", "tasks of a block side by side", whole, 4)
+    .option("--loss <percent>", "gossip messages that never arrive", percent, 0)
+    .option("--delay <ms>", "the longest a message takes", whole, 20)
+    .option("--crash-every <ms>", "a node dies about this often; 0 for never", whole, 0)
+    .option("--wrong <percent>", "proofs that do not verify", percent, 0)
+    .option("--failing <percent>", "jobs whose machine fails", percent, 0)
+    .option("--json", "one JSON object")
+    .addHelpText("after", "\nExample:\n  $ npm run simnet -- virtual --seed 7 --loss 10 --crash-every 2000")
+    .action((flags: VirtualFlags) => {
+      const report = runVirtual({ ...flags, delayMs: flags.delay, crashEveryMs: flags.crashEvery });
+      process.stdout.write(`${flags.json === true ? JSON.stringify(report) : JSON.stringify(report, null, 2)}\n`);
+      if (!report.ok) throw new Error(`seed ${report.seed}: ${report.violations.join("; ")}`);
+    });
+}
+
+function percent(text: string): number {
+  if (!/^\d{1,3}$/.test(text) || Number(text) > 100)
+    throw new InvalidArgumentError("allowed: a whole number from 0 to 100.");
+  return Number(text) / 100;
+}
