@@ -31,6 +31,8 @@ interface Flags {
 
 /** What a node that closes takes at most before it is ended. */
 const CLOSE_MS_MAX = 8_000;
+/** What stopping a node that is not up yet takes at most. */
+const GIVE_UP_MS_MAX = 2_000;
 
 export function startCommand(): Command {
   return new Command("start")
@@ -66,7 +68,9 @@ async function run(flags: Flags): Promise<void> {
   const stop = () => (controller.signal.aborted ? process.exit(EXIT.internal) : controller.abort());
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
-  const node = await openNode(config, (line) => void process.stdout.write(`${line}\n`));
+  const opening = openNode(config, (line) => void process.stdout.write(`${line}\n`));
+  const node = await Promise.race([opening, aborted(controller.signal)]);
+  if (node === null) return giveUp(opening);
   const fault = await serve(config, node, controller.signal).catch(faultOf);
   node.telemetry.emit("node.closing", fault === null ? {} : { code: fault.code, message: fault.message });
   const late = setTimeout(() => process.exit(EXIT.internal), CLOSE_MS_MAX);
@@ -80,16 +84,30 @@ async function run(flags: Flags): Promise<void> {
   process.exit(worst === null ? EXIT.ok : explain(new CommandError(worst.code, worst.message)));
 }
 
+/**
+ * Stopped before it was up. What is already open is closed, but a chain or a peer that does not answer must not hold up
+ * the operator; nothing has been promised to anybody yet.
+ */
+async function giveUp(opening: Promise<ProofmeshNode>): Promise<never> {
+  const late = setTimeout(() => process.exit(EXIT.ok), GIVE_UP_MS_MAX);
+  await opening.then((node) => node.close()).catch(() => {});
+  clearTimeout(late);
+  return process.exit(EXIT.ok);
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null);
+    signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
+}
+
 /** Runs until the operator or a fault ends the node. */
 async function serve(config: NodeConfig, node: ProofmeshNode, signal: AbortSignal): Promise<Fault | null> {
   const note = { pid: process.pid, http: node.http, network: node.manifest.network, addresses: node.addresses };
   writeFileSync(noteOf(config), `${JSON.stringify(note)}\n`);
   greet(config, node);
-  const ended = new Promise<null>((resolve) => {
-    if (signal.aborted) resolve(null);
-    signal.addEventListener("abort", () => resolve(null), { once: true });
-  });
-  return Promise.race([ended, node.failed]);
+  return Promise.race([aborted(signal), node.failed]);
 }
 
 /** Where other commands find the node that runs in this data directory. */

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import net from "node:net";
 import path from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
@@ -37,7 +39,9 @@ test("a node with real proofs is stopped while it proves, goes on where it was, 
   writeFileSync(config, JSON.stringify({ data: list[0]?.data, manifest, sources: [dev] }));
   const flags = ["--config", config, ...NETWORK];
   const first = await startCli(flags);
-  const { height } = await first.line("a block is certified", ({ event }) => event === "block.certified", WAIT_MS);
+  // Served from disk, where it is a moment after it was assembled.
+  const stored = ({ event }: { readonly event: string }) => event === "certificate.stored";
+  const { height } = await first.line("a certificate is stored", stored, WAIT_MS);
   const bytes = await certificateBytes(first, Number(height));
   const since = first.log.length;
   const provesAgain = ({ event }: { readonly event: string }) => event === "task.started" && first.log.length > since;
@@ -84,6 +88,24 @@ test("a second node joins, is admitted and proves its share", async () => {
   });
   expect(content.tasks.map(({ prover }) => prover)).toContain(second.key);
   await Promise.all([stopped(first), stopped(second)]);
+});
+
+test("a node that waits for a peer to answer is stopped before it is up", async () => {
+  const held = new Set<net.Socket>();
+  const silent = net.createServer((socket) => void held.add(socket)).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const { port } = silent.address() as net.AddressInfo;
+  const peer = `/ip4/127.0.0.1/tcp/${port}/p2p/12D3KooWRafG5aSuYR9qURm4oFnxh8uFSaLBHAAnZRogXitDEh4y`;
+  const data = path.join(temporaryDirectory(), "joiner");
+  const connected = once(silent, "connection");
+  const beganMs = connected.then(() => performance.now());
+  const joining = runCli(["start", "--data", data, "--join", `${"a".repeat(64)}@${peer}`, ...NETWORK], {
+    interrupt: connected,
+  });
+  expect(await joining).toMatchObject({ status: EXIT.ok, signal: null, stderr: "" });
+  expect(performance.now() - (await beganMs)).toBeLessThan(STOP_MS_MAX);
+  for (const socket of held) socket.destroy();
+  silent.close();
 });
 
 /** Ctrl-C: the node ends by itself, without an error, before anyone presses it again. */

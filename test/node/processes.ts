@@ -58,13 +58,19 @@ function collected(child: ChildProcess, each: (line: string) => void = () => {})
   return () => ({ status: child.exitCode, signal: child.signalCode, ...output });
 }
 
-/** Runs a command to its end; one that has not ended by then is killed, which its `signal` shows. */
-export function runCli(
-  args: readonly string[],
-  options: { readonly deadlineMs?: number; readonly environment?: NodeJS.ProcessEnv } = {},
-): Promise<Ended> {
+export interface RunOptions {
+  /** What has not ended by then is killed, which its `signal` shows. */
+  readonly deadlineMs?: number;
+  readonly environment?: NodeJS.ProcessEnv;
+  /** Ctrl-C comes when this resolves. */
+  readonly interrupt?: Promise<unknown>;
+}
+
+/** Runs a command to its end. */
+export function runCli(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const child = spawnCli(args, options.environment ?? {});
   const ended = collected(child);
+  void options.interrupt?.then(() => child.kill("SIGINT"));
   const late = setTimeout(() => child.kill("SIGKILL"), options.deadlineMs ?? 30_000);
   return new Promise((resolve, reject) => {
     child.once("error", reject);
