@@ -28,12 +28,13 @@ const REQUIRED = [
   PROGRAM,
   "dist/node.js",
   "dist/node.d.ts",
+  "dist/protocol/wire.proto",
   "README.md",
   "CHANGELOG.md",
   "LICENSE-APACHE",
   "LICENSE-MIT",
 ];
-const UNWANTED = /^(src|test|simnet|scripts)\/|(?<!\.d)\.ts$|\.(proto|tsbuildinfo)$|(^|\/)\.(?!\/)/;
+const UNWANTED = /^(src|test|simnet|scripts)\/|(?<!\.d)\.ts$|\.tsbuildinfo$|(^|\/)\.(?!\/)/;
 
 interface Packed {
   readonly path: string;
@@ -52,12 +53,12 @@ function build(): readonly string[] {
   return [...checkContents(packed, bytes), ...checkReferences(packed)];
 }
 
-/** Generated code, circuits, keys and pages lie beside the code that reads them. */
+/** Generated code, circuits, keys and pages lie beside the code that reads them, the published schema beside its code. */
 function copyAssets(): void {
   for (const entry of readdirSync(SOURCE, { recursive: true, withFileTypes: true })) {
     const { name, parentPath } = entry;
     const compiled = name.endsWith(".ts") && !name.endsWith(".d.ts");
-    if (!entry.isFile() || compiled || name.endsWith(".proto")) continue;
+    if (!entry.isFile() || compiled) continue;
     const folder = join(OUTPUT, relative(SOURCE, parentPath));
     mkdirSync(folder, { recursive: true });
     copyFileSync(join(parentPath, name), join(folder, name));
