@@ -6,6 +6,7 @@ import { runVirtual } from "../virtual/run.ts";
 interface VirtualFlags {
   readonly seed: number;
   readonly nodes: number;
+  readonly attesters?: number;
   readonly blocks: number;
   readonly shards: number;
   readonly loss: number;
@@ -22,7 +23,8 @@ export function virtualCommand(): Command {
       "The real core and runtime on virtual time: one seed, one trace. Ends with 1 if a checker finds anything.",
     )
     .option("--seed <n>", "decides everything that is left to chance", whole, 1)
-    .option("--nodes <n>", "nodes that attest and prove", whole, 7)
+    .option("--nodes <n>", "nodes that prove", whole, 7)
+    .option("--attesters <n>", "how many of them attest and have a source (default: all, at most 10)", whole)
     .option("--blocks <n>", "blocks, one a second", whole, 20)
     .option("--shards <n>", "tasks of a block side by side", whole, 4)
     .option("--loss <percent>", "gossip messages that never arrive", percent, 0)

@@ -1,42 +1,47 @@
 /** Nodes on virtual time: the real core and the real runtime, on simulated ports; a chain that they follow. */
-import { hexToBytes } from "@noble/hashes/utils.js";
-import { Runtime } from "../../src/runtime/runtime.ts";
+import { Runtime, type RuntimeModules } from "../../src/runtime/runtime.ts";
 import { type MemoryJournal, memoryArtefacts, memoryJournal, memoryStore } from "../../src/storage/memory.ts";
-import type { Artefacts, Equation, SourceBlock, Store, Telemetry } from "../../src/ports.ts";
-import { domainHash, type Key, u64 } from "../../src/protocol/ids.ts";
-import { type Manifest, type ManifestJson, readManifest } from "../../src/protocol/manifest.ts";
-import { describeShapeError } from "../../src/protocol/shape.ts";
+import type { Artefacts, Equation, Store, Telemetry, Transport } from "../../src/ports.ts";
+import type { Key } from "../../src/protocol/ids.ts";
+import type { Manifest } from "../../src/protocol/manifest.ts";
 import { openBatch } from "../../src/protocol/batch.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
+import { blockAt } from "./chain.ts";
+import { CHAIN, manifestOf, type NetworkShape, SYSTEM } from "./manifest.ts";
 import { type LinkFaults, SimNetwork } from "./network.ts";
 import { type ProvingTimes, simProver, simSignature, simSigner, simVerifier } from "./provers.ts";
 import { Chance, World } from "./world.ts";
 
-export interface ClusterOptions {
+export interface ClusterOptions extends NetworkShape {
   readonly seed: number;
   readonly nodes: number;
-  readonly shards: number;
-  readonly window: number;
   readonly links: LinkFaults;
   readonly times: ProvingTimes;
   /** What a synced append takes. */
   readonly diskMs: number;
+  readonly hooks: NodeHooks;
+}
+
+/** Where a node can be made unlike itself: broken, to see whether the checkers notice, or hostile. */
+export interface NodeHooks {
   /** Called with a node that comes back, between its recovery and its first word. */
-  readonly sabotage?: (runtime: Runtime) => void;
+  readonly returning?: (runtime: Runtime, node: SimNode) => void;
+  /** What the node's runtime gets in place of the honest ports. */
+  readonly modules?: (modules: RuntimeModules, node: SimNode) => RuntimeModules;
+  readonly transport?: (transport: Transport, node: SimNode) => Transport;
 }
 
 export interface SimNode {
   readonly name: string;
   readonly key: Key;
+  /** Whether it attests and has a source; every node proves. */
+  readonly attests: boolean;
   journal: MemoryJournal;
   readonly store: Store;
   readonly artefacts: Artefacts;
   runtime: Runtime | null;
   starts: number;
 }
-
-const CHAIN = 1;
-const SYSTEM = "sim";
 
 /** What every node reports, for the checkers and the figures. */
 export type Watch = (node: SimNode, event: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -58,18 +63,19 @@ export class Cluster {
     this.world = new World(options.seed);
     this.network = new SimNetwork(this.world, new Chance(options.seed, "network"), options.links);
     const names = Array.from({ length: options.nodes }, (_, at) => `node-${at}`);
-    this.nodes = names.map((name) => this.#createNode(name));
+    this.nodes = names.map((name, at) => this.#createNode(name, at < options.attesters));
     this.manifest = manifestOf(
       options,
       this.nodes.map(({ key }) => key),
     );
   }
 
-  #createNode(name: string): SimNode {
+  #createNode(name: string, attests: boolean): SimNode {
     const disk = this.#disk();
     return {
       name,
       key: simSigner(this.#options.seed, name).key,
+      attests,
       journal: memoryJournal(disk),
       store: memoryStore(disk),
       artefacts: memoryArtefacts(disk),
@@ -83,7 +89,7 @@ export class Cluster {
   }
 
   start(node: SimNode): void {
-    const { seed, times } = this.#options;
+    const { seed, times, hooks } = this.#options;
     node.starts++;
     const { key } = node;
     const telemetry: Telemetry = {
@@ -94,44 +100,46 @@ export class Cluster {
       count: () => {},
     };
     const chance = new Chance(seed, `${node.name}/${node.starts}`);
+    const modules: RuntimeModules = {
+      clock: this.world.clock(),
+      signer: simSigner(seed, node.name),
+      equation: this.equation,
+      open: (bytes) => this.#open(bytes),
+      journal: node.journal,
+      store: this.#storeOf(node, () => node.runtime === runtime),
+      artefacts: node.artefacts,
+      verifier: simVerifier(this.world, times, [
+        { name: "shard", takes: null },
+        { name: "aggregate", takes: "shard" },
+      ]),
+      provers: [simProver(this.world, chance, times, SYSTEM, 2)],
+      sinks: [],
+      telemetry,
+      fatal: (fault) => {
+        throw new Error(`${node.name}: ${fault.code}: ${fault.message}`);
+      },
+    };
     const runtime: Runtime = new Runtime(
       {
         manifest: this.manifest,
         core: {
           self: key,
-          roles: { source: true, attester: true, prover: true },
+          roles: { source: node.attests, attester: node.attests, prover: true },
           slots: 2,
           systems: [SYSTEM],
           seed: chance.between(0, 1 << 20),
         },
       },
-      {
-        clock: this.world.clock(),
-        signer: simSigner(seed, node.name),
-        equation: this.equation,
-        open: (bytes) => this.#open(bytes),
-        journal: node.journal,
-        store: this.#storeOf(node, () => node.runtime === runtime),
-        artefacts: node.artefacts,
-        verifier: simVerifier(this.world, times, [
-          { name: "shard", takes: null },
-          { name: "aggregate", takes: "shard" },
-        ]),
-        provers: [simProver(this.world, chance, times, SYSTEM, 2)],
-        sinks: [],
-        telemetry,
-        fatal: (fault) => {
-          throw new Error(`${node.name}: ${fault.code}: ${fault.message}`);
-        },
-      },
+      hooks.modules?.(modules, node) ?? modules,
     );
     node.runtime = runtime;
     runtime.start((result) => {
       if (!result.ok) throw new Error(result.fault.message);
       // The process may be gone before its disk answered.
       if (node.runtime !== runtime) return;
-      if (node.starts > 1) this.#options.sabotage?.(runtime);
-      runtime.connect(this.network.join(key, runtime, node.artefacts));
+      if (node.starts > 1) hooks.returning?.(runtime, node);
+      const transport = this.network.join(key, runtime, node.artefacts);
+      runtime.connect(hooks.transport?.(transport, node) ?? transport);
       this.#catchUp(node);
     });
   }
@@ -166,14 +174,15 @@ export class Cluster {
     node.journal.crash(keepUnsynced);
   }
 
-  /** Every live node's own source sees the block at this height; the others' read the chain when they are back. */
+  /** Every live source sees the block at this height; the others read the chain when they are back. */
   mine(height: number): void {
     this.#tip = height;
     const block = blockAt(height);
-    for (const node of this.nodes) node.runtime?.submit(block, () => {});
+    for (const node of this.nodes) if (node.attests) node.runtime?.submit(block, () => {});
   }
 
   #catchUp(node: SimNode): void {
+    if (!node.attests) return;
     for (let height = Math.max(this.certified(node), 0) + 1; height <= this.#tip; height++) {
       node.runtime?.submit(blockAt(height), () => {});
     }
@@ -183,39 +192,4 @@ export class Cluster {
   certified(node: SimNode): number {
     return node.runtime?.state.chains.get(CHAIN)?.certified ?? -1;
   }
-}
-
-function blockAt(height: number): SourceBlock {
-  const hash = domainHash("sim-block", u64(height));
-  const parent = domainHash("sim-block", u64(height - 1));
-  return { chain: CHAIN, height, hash, parent, payload: hexToBytes(hash), items: 0 };
-}
-
-function manifestOf(options: ClusterOptions, keys: readonly Key[]): Manifest {
-  const verifyingKey = "c2lt";
-  const stage = { system: SYSTEM, key: "sim", leaseMs: 2000, limitMs: 20_000 };
-  const json: ManifestJson = {
-    format: 1,
-    name: "virtual",
-    attesters: keys.map((key) => ({ key, weight: 1 })),
-    sources: [...keys],
-    provers: { admission: "list", list: keys.map((key) => ({ key, slots: 2, weight: 1 })) },
-    chains: [{ id: CHAIN, start: 1, confirmations: 0, workflow: "block" }],
-    workflows: {
-      block: {
-        window: options.window,
-        stages: [
-          { name: "shard", ...stage, tasks: { shards: options.shards, itemsMax: 8 } },
-          { name: "aggregate", ...stage, tasks: { takes: "shard" } },
-        ],
-      },
-    },
-    keys: { sim: { system: SYSTEM, verifyingKey, files: {} } },
-    timing: { claimWindowMs: 500, claimWindowMsMax: 4000, heartbeatMs: 500, leaseMs: 2000, syncMs: 1000 },
-    limits: { proofBytesMax: 1 << 20, claimsPerSlotMax: 8, retentionBlocks: 16 },
-    bootstrap: [],
-  };
-  const read = readManifest(json);
-  if (!read.ok) throw new Error(read.errors.map((error) => describeShapeError(error, "manifest")).join("\n"));
-  return read.value;
 }

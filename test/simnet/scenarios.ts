@@ -1,5 +1,5 @@
 /** Runs of the virtual cluster, each with other faults. A failure replays from its line. */
-import type { VirtualOptions } from "../../simnet/virtual/run.ts";
+import type { VirtualOptions } from "../../simnet/virtual/options.ts";
 
 const base = { nodes: 4, blocks: 12, shards: 3 } as const;
 

@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { runVirtual, type VirtualReport } from "../../simnet/virtual/run.ts";
+import type { VirtualReport } from "../../simnet/virtual/options.ts";
+import { runVirtual } from "../../simnet/virtual/run.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
