@@ -7,7 +7,9 @@
 import { endAll, eventually, type StartedNode, startCli } from "../node/processes.ts";
 import { CHAIN, nextBlock, type RpcBlock, submit } from "../node/blocks.ts";
 import { flagsOf, makeMembers, type Member, type Members } from "../node/members.ts";
-import { type Figures, VoteChecker } from "./votes.ts";
+import { CertificateChecker, type Held } from "../../simnet/checkers/certificates.ts";
+import { type Hashes, LOSSES, lostBatches } from "../../simnet/checkers/durability.ts";
+import { type Figures, VoteChecker } from "../../simnet/checkers/votes.ts";
 
 export interface KillLoopOptions {
   readonly kills: number;
@@ -31,11 +33,6 @@ export interface KillLoopFigures extends Figures {
 const NODES = 4;
 /** Blocks that may be announced and not certified; the rest waits, so that a slow machine is not buried. */
 const AHEAD_MAX = 12;
-/** Events that say that a node found its own feed shorter than others have it, or its key in use elsewhere. */
-const LOSSES: ReadonlySet<string> = new Set(["feed.behind", "feed.equivocation", "key.cloned"]);
-
-type Hashes = ReadonlyMap<string, ReadonlyMap<number, string>>;
-
 export async function killLoop(options: KillLoopOptions): Promise<KillLoopFigures> {
   const loop = new KillLoop(options);
   try {
@@ -77,12 +74,13 @@ class KillLoop {
     await fed;
     const certified = await this.#converge();
     await this.#collect();
+    const blocks = await this.#compare(certified);
     return {
       kills: this.#options.kills,
       blocks: this.#acknowledged.size,
       certified,
       lookedFor: this.#lookedFor,
-      violations: this.#checker.finish(),
+      violations: this.#checker.finish(blocks),
       seconds: Math.round((performance.now() - beganMs) / 1000),
       ...this.#checker.figures,
     };
@@ -151,28 +149,16 @@ class KillLoop {
     this.#nodes[index] = null;
     victim.signal("SIGKILL");
     await victim.ended;
-    const heard = new Map<number, string>();
-    for (const hashes of await this.#collect())
-      for (const [n, hash] of hashes.get(member.key) ?? []) heard.set(n, hash);
+    const others = await this.#collect();
     const restarted = await this.#start(index);
-    const own = this.#checker.add(await logOf(restarted)).get(member.key);
-    const certified = await this.#certified();
-    for (const [number, hash] of heard) {
-      this.#lookedFor++;
-      if (own?.get(number) === hash || this.#isOver(member.key, number, certified)) continue;
-      this.#checker.violations.push(`batch ${number} of ${member.key} is lost by its kill`);
-    }
+    const own = this.#checker.add(await logOf(restarted));
+    const retention = { certified: await this.#certified(), blocks: this.#retention };
+    const { lookedFor, violations } = lostBatches(member.key, others, own, retention, this.#checker);
+    this.#lookedFor += lookedFor;
+    this.#checker.violations.push(...violations);
     // A feed that others had to give back would pass the check above.
     for (const { event } of [...victim.log, ...restarted.log])
-      if (LOSSES.has(event)) this.#checker.violations.push(`${member.key}: ${event}`);
-  }
-
-  /** Whether everything in the batch is about blocks whose retention is over, so that its author may forget it. */
-  #isOver(author: string, number: number, certified: number): boolean {
-    return this.#checker.statements(author, number).every(({ block }) => {
-      const height = this.#checker.heightOf(block);
-      return height !== null && height <= certified - this.#retention;
-    });
+      if (LOSSES.has(event)) this.#checker.violations.push(`S5: ${member.key}: ${event}`);
   }
 
   /** Reads every running node's log into the checker: compaction forgets. */
@@ -183,7 +169,7 @@ class KillLoop {
     return logs.map((log) => this.#checker.add(log));
   }
 
-  /** Waits until every node has every certificate, and compares their contents. Returns the highest certified height. */
+  /** Waits until every node has every certificate. Returns the highest certified height. */
   async #converge(): Promise<number> {
     const top = this.#acknowledged.size;
     await eventually(
@@ -194,16 +180,21 @@ class KillLoop {
       },
       60_000,
     );
-    const nodes = await Promise.all(this.#running().map((node) => contentsOf(node, top)));
-    for (let height = 1; height <= top; height++) {
-      const contents = new Set(nodes.map((certificates) => certificates.get(height)));
-      const [content] = contents;
-      if (contents.size !== 1 || content === undefined)
-        this.#checker.violations.push(`height ${height}: ${contents.size} contents: ${differences([...contents])}`);
-      else if (!content.includes(this.#acknowledged.get(height) ?? "none"))
-        this.#checker.violations.push(`height ${height}: certified is another block than the acknowledged one`);
-    }
     return top;
+  }
+
+  /** Compares the contents of all nodes' certificates; returns the certified blocks. */
+  async #compare(top: number): Promise<ReadonlySet<string>> {
+    const certificates = new CertificateChecker(this.#members.network);
+    for (const node of this.#running()) certificates.add(node.key, await certificatesOf(node, top));
+    // Compaction has taken the votes of the first blocks where the loop is long.
+    const violations = certificates.finish(this.#checker, top - this.#retention / 2);
+    this.#checker.violations.push(...violations);
+    for (const [height, hash] of this.#acknowledged) {
+      if (certificates.at(height)?.hash !== hash)
+        this.#checker.violations.push(`S5: height ${height}: certified is another block than the acknowledged one`);
+    }
+    return certificates.blocks();
   }
 }
 
@@ -219,26 +210,16 @@ async function certifiedBy(node: StartedNode): Promise<number> {
   return chains.find(({ id }) => id === CHAIN)?.certified ?? -1;
 }
 
-/** The contents of the node's certificates, by height; a second one of a height is put beside the first. */
-async function contentsOf(node: StartedNode, top: number): Promise<Map<number, string>> {
-  const contents = new Map<number, string>();
+async function certificatesOf(node: StartedNode, top: number): Promise<readonly Held[]> {
+  const held: Held[] = [];
   for (let from = 1; from <= top; ) {
     const response = await fetch(`${node.http}/certificates/${CHAIN}?from=${from}`);
-    const page = (await response.json()) as readonly { readonly height: number; readonly certificate: string }[];
+    const page = (await response.json()) as readonly Held[];
     if (page.length === 0) break;
-    for (const { height, certificate } of page) {
-      const { content } = JSON.parse(certificate) as { readonly content: unknown };
-      contents.set(height, `${contents.get(height) ?? ""}${JSON.stringify(content)}`);
-      from = height + 1;
-    }
+    held.push(...page);
+    from = Math.max(...page.map(({ height }) => height)) + 1;
   }
-  return contents;
-}
-
-/** The parts in which contents differ; the whole of one is screens long. */
-function differences(contents: readonly (string | undefined)[]): string {
-  const parts = contents.map((content) => (content ?? "missing").split(/(?<=[{},])/));
-  return parts.map((own) => own.filter((part) => !parts.every((other) => other.includes(part))).join(" ")).join(" | ");
+  return held;
 }
 
 function pick<T>(list: readonly T[], random: () => number): T {

@@ -1,15 +1,15 @@
 import { describe, expect, test } from "vitest";
 import type { Batch } from "../../src/protocol/batch.ts";
 import { sealBatch } from "../../src/protocol/batch.ts";
-import { ZERO_HASH } from "../../src/protocol/ids.ts";
+import { blockId, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
-import { VoteChecker } from "../long/votes.ts";
+import { VoteChecker } from "../../simnet/checkers/votes.ts";
 import { feedOf, hashOf, type Signer, signerNamed } from "../protocol/fixtures.ts";
 
 /** The checker of the kill loop must find what it looks for, or its silence means nothing. */
 const NETWORK = hashOf("network");
 const ATTESTERS = ["a", "b", "c", "d"].map(signerNamed);
-const [FIRST] = ATTESTERS as [Signer, ...Signer[]];
+const [FIRST, SECOND] = ATTESTERS as [Signer, Signer, ...Signer[]];
 const PROVERS = [hashOf("one prover"), hashOf("another prover")] as const;
 const TASK = { block: hashOf("block"), stage: "shard", index: 3 };
 
@@ -18,6 +18,23 @@ const timeout = (attempt = 0): Entry => ({ ...TASK, kind: "timeout", attempt, co
 const attest = (prover: string, attempt = 0): Entry => {
   return { ...TASK, kind: "attest", attempt, prover, artefact: hashOf("proof") };
 };
+
+/** Blocks 1 and 2 of chain 7, the first one without a parent. */
+const announced = (height: number): Entry => ({
+  kind: "announce",
+  chain: 7,
+  height,
+  hash: hashOf(`block ${height}`),
+  parent: hashOf(`block ${height - 1}`),
+  workflow: "block",
+  payload: hashOf("payload"),
+  payloadBytes: 1,
+  items: 1,
+  start: height === 1,
+  round: 0,
+});
+const idOf = (height: number): string => blockId(NETWORK, 7, hashOf(`block ${height}`));
+const barrier = (height: number): Entry => ({ kind: "barrier", block: idOf(height), content: hashOf(`${height}`) });
 
 function exported(batches: readonly Batch[]): string {
   return batches.map(({ bytes }) => JSON.stringify({ bytes: Buffer.from(bytes).toString("hex") })).join("\n");
@@ -68,10 +85,20 @@ describe("the checker of votes", () => {
       "is not over",
       ATTESTERS.map((signer) => feed(signer, grant(PROVERS[1], 1))),
     ],
+    [
+      "a barrier that is signed before its parent's",
+      "S3: ",
+      [feed(FIRST, announced(1), announced(2), barrier(2), barrier(1)), feed(SECOND, barrier(1), barrier(2))],
+    ],
     ["a feed that does not name the batch before", "does not name", [brokenFeed()]],
     ["a batch signed for another network", "signature", [feedOf(hashOf("other"), FIRST, [[timeout()]])]],
   ])("finds %s", (_what, says, feeds) => {
     expect(violationsOf(...feeds)).toEqual(expect.arrayContaining([expect.stringContaining(says)]));
+  });
+
+  test("takes a barrier in the order of the chain, and one whose parent a quorum has signed elsewhere", () => {
+    const feeds = ATTESTERS.slice(1).map((signer) => feed(signer, announced(1), announced(2), barrier(1), barrier(2)));
+    expect(violationsOf(...feeds, feed(FIRST, barrier(2)))).toEqual([]);
   });
 
   test("finds an entry that the signed head does not cover", () => {

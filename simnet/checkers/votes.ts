@@ -1,5 +1,5 @@
 /**
- * Checks what nodes have signed, from their exported logs alone.
+ * Checks what nodes have signed, from their exported logs alone; a violation starts with the invariant that it breaks.
  *
  * A second implementation on purpose: it shares no code with the node, so that a mistake in the node's reader, hashes or
  * rules does not hide itself. It reads the signed bytes of each batch (`bytes` of a line of `proofmesh log`) by the
@@ -47,11 +47,18 @@ export interface Figures {
   grants: number;
   attests: number;
   timeouts: number;
+  barriers: number;
   assignments: number;
   credits: number;
 }
 
-const KIND = { announce: 1, grant: 7, beat: 8, attest: 12, timeout: 15 } as const;
+interface Announced {
+  readonly height: number;
+  /** `null` for a block that starts a run. */
+  readonly parent: string | null;
+}
+
+const KIND = { announce: 1, grant: 7, beat: 8, attest: 12, complete: 13, timeout: 15, barrier: 16 } as const;
 /** Kinds whose first four fields are block, stage, index, attempt; those that name a task only; a block only. */
 const OF_ATTEMPT: ReadonlySet<number> = new Set([6, 7, 9, 10, 11, 12, 15]);
 const OF_TASK: ReadonlySet<number> = new Set([13, 14]);
@@ -68,6 +75,7 @@ export class VoteChecker {
     grants: 0,
     attests: 0,
     timeouts: 0,
+    barriers: 0,
     assignments: 0,
     credits: 0,
   };
@@ -80,7 +88,11 @@ export class VoteChecker {
   readonly #locks = new Map<string, Locked>();
   /** Authors by kind, task, attempt and subject. */
   readonly #votes = new Map<string, Set<string>>();
-  readonly #heights = new Map<string, number>();
+  /** Attesters that vouch for a proof, by task and artefact: attests and completes together. */
+  readonly #vouched = new Map<string, Set<string>>();
+  /** By block and author: where it has first signed the block's barrier. */
+  readonly #barriers = new Map<string, Map<string, Locked>>();
+  readonly #blocks = new Map<string, Announced>();
 
   constructor(network: string, attesters: readonly string[]) {
     this.#network = Buffer.from(network, "hex");
@@ -111,22 +123,42 @@ export class VoteChecker {
   }
 
   heightOf(block: string): number | null {
-    return this.#heights.get(block) ?? null;
+    return this.#blocks.get(block)?.height ?? null;
   }
 
-  /** What only the whole log can show: chains without forks, one certificate a lock. */
-  finish(): readonly string[] {
+  /** The `prover artefact` pairs that a quorum credits with a task. */
+  creditsOf(task: string): readonly string[] {
+    const found = new Set<string>();
+    for (const [name, authors] of this.#votes) {
+      const [which = "", of = "", , subject = ""] = name.split(" ");
+      if (Number(which) === KIND.attest && of === task && this.#isQuorum(authors)) found.add(subject);
+    }
+    return [...found];
+  }
+
+  /** Whether the log shows a quorum that vouches for the proof. */
+  isComplete(task: string, artefact: string): boolean {
+    return this.#isQuorum(this.#vouched.get(`${task} ${artefact}`) ?? new Set());
+  }
+
+  /**
+   * What only the whole log can show: chains without forks, one certificate a lock, barriers in the order of the chain.
+   * `certified` are blocks whose certificates are known from elsewhere, since compaction takes their votes.
+   */
+  finish(certified: ReadonlySet<string> = new Set()): readonly string[] {
     for (const [author, feed] of this.#feeds) {
       for (const { head } of feed.values()) {
         const before = feed.get(head.number - 1);
         if (before !== undefined && before.head.hash !== head.previous)
-          this.#violation(`feed ${author}: ${head.number} does not name the batch before it`);
-        if (head.number === 0 && head.previous !== ZERO) this.#violation(`feed ${author}: 0 names a batch before it`);
+          this.#violation(`S4: feed ${author}: ${head.number} does not name the batch before it`);
+        if (head.number === 0 && head.previous !== ZERO)
+          this.#violation(`S4: feed ${author}: 0 names a batch before it`);
       }
     }
-    this.figures.assignments = this.#certificates(KIND.grant, (name) => `two assignments of ${name}`);
+    this.figures.assignments = this.#certificates(KIND.grant, (name) => `S1: two assignments of ${name}`);
     this.figures.credits = this.#credits();
     this.#assignedInOrder();
+    this.#closedInOrder(certified);
     return this.violations;
   }
 
@@ -140,13 +172,13 @@ export class VoteChecker {
     this.figures.batches++;
     this.figures.entries += entries.length;
     const message = Buffer.concat([Buffer.from("proofmesh/batch/1\0"), this.#network, headBytes]);
-    if (!verify(null, message, this.#keyOf(head.author), signature)) this.#violation(`batch ${name}: signature`);
-    if (head.count !== entries.length || merkleRoot(entries) !== head.root) this.#violation(`batch ${name}: root`);
+    if (!verify(null, message, this.#keyOf(head.author), signature)) this.#violation(`S7: batch ${name}: signature`);
+    if (head.count !== entries.length || merkleRoot(entries) !== head.root) this.#violation(`S7: batch ${name}: root`);
     const feed = this.#feeds.get(head.author) ?? new Map<number, Kept>();
     this.#feeds.set(head.author, feed);
     const other = feed.get(head.number);
     if (other !== undefined && other.head.hash !== head.hash)
-      this.#violation(`feed ${head.author}: two batches with number ${head.number}`);
+      this.#violation(`S4: feed ${head.author}: two batches with number ${head.number}`);
     const statements = entries.flatMap((entry, at) => this.#statement(head, read(entry), at));
     feed.set(head.number, { head, statements });
     return name;
@@ -166,6 +198,8 @@ export class VoteChecker {
     if (OF_ROSTER.has(kind)) return [];
     const block = hex(fields, 1);
     const task = OF_TASK.has(kind) ? taskOf(fields) : block;
+    if (kind === KIND.complete) this.#vouch(head.author, task, hex(fields, 4));
+    if (kind === KIND.barrier) this.#closes(head, at, block);
     return [{ kind, task, block, attempt: 0, subject: "" }];
   }
 
@@ -174,8 +208,25 @@ export class VoteChecker {
     const chainBytes = Buffer.alloc(8);
     chainBytes.writeBigUInt64BE(BigInt(chain));
     const block = digest("block", this.#network, chainBytes, bytesOf(fields, 3)).toString("hex");
-    this.#heights.set(block, height);
+    const parent = digest("block", this.#network, chainBytes, bytesOf(fields, 4)).toString("hex");
+    this.#blocks.set(block, { height, parent: whole(fields, 9) === 1 ? null : parent });
     return { kind: KIND.announce, task: block, block, attempt: 0, subject: "" };
+  }
+
+  #vouch(author: string, task: string, artefact: string): void {
+    if (!this.#attesters.has(author)) return;
+    const name = `${task} ${artefact}`;
+    this.#vouched.set(name, (this.#vouched.get(name) ?? new Set<string>()).add(author));
+  }
+
+  #closes(head: Head, entry: number, block: string): void {
+    if (!this.#attesters.has(head.author)) return;
+    this.figures.barriers++;
+    const signed = this.#barriers.get(block) ?? new Map<string, Locked>();
+    const own: Locked = { subject: "", at: [head.number, entry] };
+    const before = signed.get(head.author);
+    if (before === undefined || isAfter(before, own)) signed.set(head.author, own);
+    this.#barriers.set(block, signed);
   }
 
   #vote(head: Head, entry: number, statement: Statement): void {
@@ -184,7 +235,10 @@ export class VoteChecker {
     const { author } = head;
     if (!this.#attesters.has(author)) return;
     if (kind === KIND.grant) this.figures.grants++;
-    if (kind === KIND.attest) this.figures.attests++;
+    if (kind === KIND.attest) {
+      this.figures.attests++;
+      this.#vouch(author, task, subject.split(":")[1] ?? "");
+    }
     if (kind === KIND.timeout) this.figures.timeouts++;
     const lock = (which: number): Locked | undefined => this.#locks.get(`${which} ${author} ${task} ${attempt}`);
     const own: Locked = { subject, at: [head.number, entry] };
@@ -192,16 +246,16 @@ export class VoteChecker {
     // The code of a timeout is no part of the lock.
     if (before !== undefined && before.subject !== subject && kind !== KIND.timeout)
       this.#violation(
-        `${author} signed two of kind ${kind} for ${task} attempt ${attempt}: ${before.subject}, ${subject}`,
+        `S4: ${author} signed two of kind ${kind} for ${task} attempt ${attempt}: ${before.subject}, ${subject}`,
       );
     // The first timeout and the last grant are those that may contradict each other.
     const replaces = before === undefined || (kind === KIND.grant ? isAfter(own, before) : isAfter(before, own));
     if (replaces) this.#locks.set(`${kind} ${author} ${task} ${attempt}`, own);
     const [grant, attest, timeout] = [lock(KIND.grant), lock(KIND.attest), lock(KIND.timeout)];
     if (timeout !== undefined && attest !== undefined)
-      this.#violation(`${author} signed attest and timeout for ${task} attempt ${attempt}`);
+      this.#violation(`S4: ${author} signed attest and timeout for ${task} attempt ${attempt}`);
     if (timeout !== undefined && grant !== undefined && isAfter(grant, timeout))
-      this.#violation(`${author} granted ${task} attempt ${attempt} after its own timeout`);
+      this.#violation(`S4: ${author} granted ${task} attempt ${attempt} after its own timeout`);
     const name = `${kind} ${task} ${attempt} ${kind === KIND.timeout ? "" : subject}`;
     this.#votes.set(name, (this.#votes.get(name) ?? new Set<string>()).add(author));
   }
@@ -225,7 +279,7 @@ export class VoteChecker {
     for (const [name, authors] of this.#votes) {
       const [which = "", task = ""] = name.split(" ");
       if (Number(which) !== KIND.attest || !this.#isQuorum(authors)) continue;
-      if (credited.has(task)) this.#violation(`two credits for ${task}`);
+      if (credited.has(task)) this.#violation(`S1: two credits for ${task}`);
       credited.add(task);
     }
     return credited.size;
@@ -238,7 +292,22 @@ export class VoteChecker {
       if (Number(which) !== KIND.grant || attempt === "0" || !this.#isQuorum(authors)) continue;
       const over = this.#votes.get(`${KIND.timeout} ${task} ${Number(attempt) - 1} `);
       if (over === undefined || !this.#isQuorum(over))
-        this.#violation(`${task} attempt ${attempt} is assigned, and the one before it is not over`);
+        this.#violation(`S1: ${task} attempt ${attempt} is assigned, and the one before it is not over`);
+    }
+  }
+
+  /** An attester signs a barrier once it has signed the parent's, or a quorum has. */
+  #closedInOrder(certified: ReadonlySet<string>): void {
+    for (const [block, signed] of this.#barriers) {
+      const parent = this.#blocks.get(block)?.parent ?? null;
+      if (parent === null || certified.has(parent)) continue;
+      const before = this.#barriers.get(parent) ?? new Map<string, Locked>();
+      if (this.#isQuorum(new Set(before.keys()))) continue;
+      for (const [author, own] of signed) {
+        const earlier = before.get(author);
+        if (earlier === undefined || isAfter(earlier, own))
+          this.#violation(`S3: ${author} signed the barrier of ${block} before that of its parent`);
+      }
     }
   }
 

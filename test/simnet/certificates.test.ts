@@ -1,0 +1,99 @@
+import { describe, expect, test } from "vitest";
+import { CertificateChecker } from "../../simnet/checkers/certificates.ts";
+import { lostBatches } from "../../simnet/checkers/durability.ts";
+import { VoteChecker } from "../../simnet/checkers/votes.ts";
+import { blockId } from "../../src/protocol/ids.ts";
+import type { Entry } from "../../src/protocol/messages.ts";
+import { feedOf, hashOf, signerNamed } from "../protocol/fixtures.ts";
+
+/** What the checkers of a run with real processes must find, or their silence means nothing. */
+const NETWORK = hashOf("network");
+const ATTESTERS = ["a", "b", "c", "d"].map(signerNamed);
+const [ONE, OTHER] = [hashOf("one prover"), hashOf("another prover")] as const;
+const PROOF = hashOf("proof");
+
+interface Doctored {
+  readonly height?: number;
+  readonly parent?: string;
+  readonly prover?: string;
+  readonly twice?: boolean;
+  readonly artefact?: string;
+}
+
+function held({ height = 1, parent, prover = ONE, twice = false, artefact = PROOF }: Doctored) {
+  const task = { stage: "shard", index: 0, attempt: 0, prover, credited: true, artefact };
+  const hash = hashOf(`block ${height}`);
+  const content = {
+    chain: 7,
+    height,
+    hash,
+    parent: parent ?? hashOf(`block ${height - 1}`),
+    start: height === 1,
+    tasks: twice ? [task, task] : [task],
+  };
+  return { height, certificate: JSON.stringify({ content }) };
+}
+
+/** A log in which all attesters credit one prover with the task of each block. */
+function logOf(...heights: number[]): VoteChecker {
+  const votes = new VoteChecker(
+    NETWORK,
+    ATTESTERS.map(({ key }) => key),
+  );
+  for (const signer of ATTESTERS) {
+    const entries = heights.map((height): Entry => {
+      const block = blockId(NETWORK, 7, hashOf(`block ${height}`));
+      return { kind: "attest", block, stage: "shard", index: 0, attempt: 0, prover: ONE, artefact: PROOF };
+    });
+    const batches = feedOf(
+      NETWORK,
+      signer,
+      entries.map((entry) => [entry]),
+    );
+    votes.add(batches.map(({ bytes }) => JSON.stringify({ bytes: Buffer.from(bytes).toString("hex") })).join("\n"));
+  }
+  return votes;
+}
+
+function violationsOf(...nodes: readonly (readonly Doctored[])[]): readonly string[] {
+  const checker = new CertificateChecker(NETWORK);
+  for (const [index, files] of nodes.entries()) checker.add(`node-${index}`, files.map(held));
+  return checker.finish(logOf(1, 2), 1);
+}
+
+describe("the checker of certificates", () => {
+  test("has nothing to say of two nodes that hold the same chain", () => {
+    expect(violationsOf([{ height: 1 }, { height: 2 }], [{ height: 1 }, { height: 2 }])).toEqual([]);
+  });
+
+  test.each<readonly [what: string, says: string, nodes: readonly (readonly Doctored[])[]]>([
+    ["two nodes that hold different ones", "S1: height 1: node-1", [[{}], [{ prover: OTHER }]]],
+    ["one whose parent is not certified", "S3: height 2", [[{ height: 2 }]]],
+    ["one that follows another block", "S3: height 2", [[{}, { height: 2, parent: hashOf("fork") }]]],
+    ["one that names a task twice", "names a task twice", [[{ twice: true }]]],
+    ["a credit that the log gives to somebody else", "is credited to", [[{ prover: OTHER }]]],
+    ["a proof that no quorum vouches for", "S2: 1/shard/0", [[{ artefact: hashOf("another proof") }]]],
+  ])("finds %s", (_what, says, nodes) => {
+    expect(violationsOf(...nodes)).toEqual(expect.arrayContaining([expect.stringContaining(says)]));
+  });
+});
+
+describe("the checker of durability", () => {
+  const { key } = signerNamed("a");
+  const log = new Map([[key, new Map([[3, "three"]])]]);
+  const retention = { certified: 1, blocks: 64 };
+
+  test("looks for every batch that others have heard", () => {
+    expect(lostBatches(key, [log], log, retention, logOf(1))).toEqual({ lookedFor: 1, violations: [] });
+  });
+
+  test.each([
+    ["a batch that is gone", new Map([[key, new Map<number, string>()]])],
+    ["a batch that is another one now", new Map([[key, new Map([[3, "other"]])]])],
+  ])("finds %s", (_what, own) => {
+    // What this number says is of a block whose retention is not over.
+    expect(lostBatches(key, [log], own, retention, logOf(1, 2, 1, 2)).violations).toEqual([
+      expect.stringContaining("S5: batch 3"),
+    ]);
+  });
+});
