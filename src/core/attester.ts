@@ -10,7 +10,7 @@
  * complete, reject: objective, no lock.
  */
 import type { Hash, Key } from "../protocol/ids.ts";
-import { asCode, type EntryOf, equalBytes, type Kind } from "../protocol/messages.ts";
+import { asCode, type EntryOf, type Kind } from "../protocol/messages.ts";
 import { childrenOf, contradictsSource, isParentCertified, parentOf } from "./blocks.ts";
 import {
   assignedTo,
@@ -20,6 +20,7 @@ import {
   impliedValues,
   openAttempt,
   soundReceipts,
+  unsound,
   where,
 } from "./collector.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
@@ -118,8 +119,16 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
 }
 
 function knowsValid(task: Task): boolean {
-  for (const proof of task.proofs.values()) if (proof.verdict === "valid") return true;
+  for (const proof of task.proofs.values()) if (proof.verdict === "valid" && isReceipted(task, proof)) return true;
   return false;
+}
+
+/**
+ * Whether somebody may have said of the proof what is so; its receipts may still be on their way. One that only has
+ * false ones completes no task, so nobody may wait for it.
+ */
+function isReceipted(task: Task, proof: Proof): boolean {
+  return proof.receipts.size === 0 || soundReceipts(task, proof).length > 0;
 }
 
 function considerProof(state: State, task: Task, proof: Proof): void {
@@ -133,14 +142,12 @@ function considerProof(state: State, task: Task, proof: Proof): void {
 }
 
 /**
- * Public values are derived here from the block's own bytes: a receipt that claims others is about something else. Each
- * receipt answers for itself, so that a true one of the same proof is none the worse for it.
+ * Public values are derived here from the block's own bytes, and the length is the verified proof's: a receipt that
+ * claims others is about something else. Each receipt answers for itself, so that a true one of the same proof is none the worse for it.
  */
 function rejectUnsound(state: State, task: Task, proof: Proof): void {
-  const values = impliedValues(task);
   for (const [prover, receipt] of proof.receipts) {
-    const wrong = values !== null && !equalBytes(values, receipt.values) ? "receipt.wrong-values" : null;
-    const code = wrong ?? proof.fault;
+    const code = unsound(task, proof, receipt) ?? proof.fault;
     if (code === null || proof.rejected.has(prover)) continue;
     proof.rejected.add(prover);
     endAttempt(task, prover, receipt, code);
@@ -182,7 +189,9 @@ export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: 
   switch (verdict.kind) {
     case "valid":
       proof.verdict = "valid";
+      proof.bytes = verdict.bytes ?? null;
       proof.validMs = state.nowMs;
+      task.block.content = null;
       return;
     case "invalid":
       proof.verdict = "invalid";
@@ -222,7 +231,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
     if (attempt.claims.has(prover))
       waitMs = (proof.validMs ?? state.nowMs) + state.manifest.json.timing.claimWindowMs / 2;
   }
-  if (proof.vouched) return;
+  if (proof.vouched || !isReceipted(task, proof)) return;
   if (state.nowMs < waitMs && waitMs !== Number.POSITIVE_INFINITY) {
     wake(task, waitMs);
     return;

@@ -138,12 +138,18 @@ function isLater(a: EntryOf<"receipt">, b: EntryOf<"receipt">): boolean {
 }
 
 /**
- * A proof's receipts without those that name other public values than the task implies, as far as this node has
- * derived them: anybody can name somebody else's proof and say something wrong of it.
+ * A proof's receipts without those that name other public values than the task implies, or another length than the proof
+ * has, as far as this node knows them: anybody can name somebody else's proof and say something wrong of it.
  */
 export function soundReceipts(task: Task, proof: Proof): (readonly [Key, EntryOf<"receipt">])[] {
+  return [...proof.receipts].filter(([, receipt]) => unsound(task, proof, receipt) === null);
+}
+
+/** What a receipt says that is not so. */
+export function unsound(task: Task, proof: Proof, receipt: EntryOf<"receipt">): Refusal | null {
   const values = impliedValues(task);
-  return [...proof.receipts].filter(([, receipt]) => values === null || equalBytes(values, receipt.values));
+  if (values !== null && !equalBytes(values, receipt.values)) return "receipt.wrong-values";
+  return proof.bytes !== null && proof.bytes !== receipt.bytes ? "receipt.wrong-bytes" : null;
 }
 
 /** The public values that the block's own bytes imply for the task; `null` until they are derived. */
@@ -200,6 +206,7 @@ function proofOf(task: Task, artefact: Hash): Proof {
       rejected: new Set(),
       vouchers: new Map(),
       verdict: "unknown",
+      bytes: null,
       fault: null,
       validMs: null,
       tries: 0,

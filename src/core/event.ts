@@ -58,7 +58,8 @@ export type PreparedResult =
   | { readonly kind: "unavailable"; readonly code: string };
 
 export type VerifiedResult =
-  | { readonly kind: "valid" }
+  /** `bytes` is how long the proof is, by the bytes that were verified. */
+  | { readonly kind: "valid"; readonly bytes?: number }
   | { readonly kind: "invalid"; readonly code: string }
   | { readonly kind: "unavailable"; readonly code: string };
 

@@ -59,6 +59,8 @@ export interface Proof {
   /** Attesters that say it verifies: by attest or complete. */
   readonly vouchers: Map<Key, Signed>;
   verdict: "unknown" | "asked" | "valid" | "invalid";
+  /** How long it is, once this node has verified it itself. */
+  bytes: number | null;
   /** Why it does not verify. */
   fault: string | null;
   /** When this node learned that it is valid; an attest waits a little for its assignment certificate. */

@@ -58,6 +58,7 @@ export type Refusal =
   | "receipt.not-roster"
   | "receipt.wrong-key"
   | "receipt.wrong-values"
+  | "receipt.wrong-bytes"
   | "receipt.inline-mismatch"
   | "receipt.too-many"
   | "vote.duplicate"

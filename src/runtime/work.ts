@@ -72,7 +72,8 @@ export class Workshop {
   #check(effect: Of<"verify">, proof: Uint8Array, verdict: (result: VerifiedResult) => void): void {
     this.#modules.verifier.verify({ ...effect, proof }, (result) => {
       if (!result.ok) verdict({ kind: "unavailable", code: result.fault.code });
-      else verdict(result.value.valid ? { kind: "valid" } : { kind: "invalid", code: result.value.code });
+      else if (result.value.valid) verdict({ kind: "valid", bytes: proof.length });
+      else verdict({ kind: "invalid", code: result.value.code });
     });
   }
 

@@ -299,6 +299,32 @@ describe("a proof", () => {
     expect(test.verdict(0, "proof")).toEqual([`attest shard/0#0 ${owner}`]);
   });
 
+  it("of another length than its receipt says is rejected, and the next owner does the task", () => {
+    const test = new Subject();
+    const owner = test.owner("shard", 0);
+    test.claimed(0);
+    test.hear(owner, test.receipt(0, "proof", 0, { bytes: 99 }));
+    expect(test.core.take("verify")).toHaveLength(1);
+    expect(test.verdict(0, "proof", { kind: "valid", bytes: 100 })).toEqual([
+      `reject shard/0 ${owner} receipt.wrong-bytes`,
+      "timeout shard/0#0 receipt.wrong-bytes",
+    ]);
+    expect(test.core.refusals()).toEqual(["receipt.wrong-bytes"]);
+  });
+
+  it("is not spoiled by somebody who names it with another length", () => {
+    const test = new Subject();
+    const [owner, other] = [test.owner("shard", 0), test.other("shard", 0)];
+    test.claimed(0);
+    test.assigned(0);
+    test.hear(other, test.receipt(0, "proof", 0, { bytes: 99 }));
+    test.hear(owner, test.receipt(0, "proof"));
+    expect(test.verdict(0, "proof", { kind: "valid", bytes: 100 })).toEqual([
+      `reject shard/0 ${other} receipt.wrong-bytes`,
+      `attest shard/0#0 ${owner}`,
+    ]);
+  });
+
   it("that cannot be had is neither: it is asked for again, and past the limit the attempt is over", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
