@@ -5,6 +5,8 @@
  * some of them silence honest nodes and some punish nothing. What is set here was tested together.
  */
 
+import { FRONTIER_BYTES_MAX } from "../protocol/limits.ts";
+
 const KIB = 1024;
 const MIB: number = 1024 * 1024;
 
@@ -160,7 +162,8 @@ export const BAN = {
 } as const;
 
 export const REQUEST = {
-  bodyBytesMax: 64 * KIB,
+  /** The largest question is a frontier; one that did not fit would end all repair. */
+  bodyBytesMax: FRONTIER_BYTES_MAX,
   /** A certificate of the largest size and batches beside it. */
   responseBytesMax: 2 * MIB,
   framesMax: 4_096,

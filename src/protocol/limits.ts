@@ -18,6 +18,8 @@ export const BLOCK_TASKS_MAX = 2048;
 export const BEAT_TASKS_MAX = 64;
 /** Feeds and chains that one frontier names. */
 export const FRONTIER_MAX = 4096;
+/** A frontier of that many feeds (45 bytes each) and chains (20 bytes). */
+export const FRONTIER_BYTES_MAX: number = FRONTIER_MAX * 65;
 /** Attempts of one task: past it nothing new is voted and an operator has to look. */
 export const ATTEMPTS_MAX = 1_000;
 /** Depth of a batch's Merkle tree: BATCH_ENTRIES_MAX is 2^8. */

@@ -15,7 +15,13 @@ export type Shaped<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly errors: readonly ShapeError[] };
 
+/** Values in one document, and how deep they nest. The largest legal one, a certificate of 2048 tasks, has 24,000. */
+const VALUES_MAX = 65_536;
+const DEPTH_MAX = 32;
+
 export function checkShape<T>(schema: z.ZodType<T>, input: unknown): Shaped<T> {
+  const excess = excessOf(input);
+  if (excess !== null) return { ok: false, errors: [excess] };
   const parsed = schema.safeParse(input);
   if (parsed.success) return { ok: true, value: parsed.data };
   return { ok: false, errors: parsed.error.issues.flatMap((issue) => explain(issue, input)) };
@@ -28,10 +34,35 @@ export function describeShapeError(error: ShapeError, where: string): string {
   return `${place} ${found}; allowed: ${error.allowed}`;
 }
 
+/**
+ * Whoever sends a megabyte of braces would otherwise have each of them explained: seconds, and hundreds of megabytes.
+ * The walk keeps a list of its own, because nesting must not cost stack either.
+ */
+function excessOf(input: unknown): ShapeError | null {
+  const waiting: { readonly value: unknown; readonly depth: number }[] = [{ value: input, depth: 0 }];
+  let values = 0;
+  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+    const { value, depth } = at;
+    values++;
+    if (depth > DEPTH_MAX) {
+      return { path: "", value: `nested over ${DEPTH_MAX} deep`, allowed: `at most ${DEPTH_MAX} levels` };
+    }
+    if (typeof value !== "object" || value === null) continue;
+    const members: unknown[] = Array.isArray(value) ? value : Object.values(value);
+    if (values + waiting.length + members.length > VALUES_MAX) {
+      return { path: "", value: `over ${VALUES_MAX} values`, allowed: `at most ${VALUES_MAX} values` };
+    }
+    for (const member of members) waiting.push({ value: member, depth: depth + 1 });
+  }
+  return null;
+}
+
+const SHOWN_CHARS_MAX = 80;
+
 /** A value as it may stand in a line: short, and on one line. */
 export function shorten(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+  const text = excessOf(value) === null ? (JSON.stringify(value) ?? String(value)) : "more than fits a line";
+  return text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX - 3)}...` : text;
 }
 
 function explain(issue: z.core.$ZodIssue, input: unknown): ShapeError[] {

@@ -2,7 +2,8 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Key } from "./ids.ts";
-import { FRONTIER_MAX } from "./limits.ts";
+import { CERTIFICATE_BYTES_MAX, FRONTIER_BYTES_MAX, FRONTIER_MAX, MESSAGE_BYTES_MAX } from "./limits.ts";
+import { equalBytes } from "./messages.ts";
 import {
   FrontierFeedSchema,
   FrontierSchema,
@@ -29,10 +30,13 @@ export function encodeFrontier(frontier: Frontier): Uint8Array {
   return toBinary(FrontierSchema, frontierMessage(frontier));
 }
 
-/** `null` for bytes that are no frontier. */
+/** `null` for bytes that are no frontier, or one in another than its one encoding. */
 export function decodeFrontier(bytes: Uint8Array): Frontier | null {
+  if (bytes.length > FRONTIER_BYTES_MAX) return null;
   try {
-    return readFrontier(fromBinary(FrontierSchema, bytes, { readUnknownFields: false }));
+    const message = fromBinary(FrontierSchema, bytes, { readUnknownFields: false });
+    const frontier = readFrontier(message);
+    return frontier !== null && equalBytes(toBinary(FrontierSchema, message), bytes) ? frontier : null;
   } catch {
     return null;
   }
@@ -57,9 +61,24 @@ function frameKind(frame: SyncFrame): SyncFrameMessage["kind"] {
   }
 }
 
+/** Tag and length of what a frame holds. */
+const FRAME_OVERHEAD_BYTES = 5;
+/** By the first byte, which is the kind: a frame costs memory by what it says it is, before anything is read. */
+const FRAME_BYTES_MAX: Readonly<Record<number, number>> = {
+  0x0a: FRONTIER_BYTES_MAX,
+  0x12: MESSAGE_BYTES_MAX,
+  0x1a: CERTIFICATE_BYTES_MAX,
+  0x22: 64,
+};
+
+/** `null` for bytes that are no frame, or one in another than its one encoding. */
 export function decodeSyncFrame(bytes: Uint8Array): SyncFrame | null {
+  const bytesMax = FRAME_BYTES_MAX[bytes[0] ?? 0];
+  if (bytesMax === undefined || bytes.length > bytesMax + FRAME_OVERHEAD_BYTES) return null;
   try {
-    const { kind } = fromBinary(SyncFrameSchema, bytes, { readUnknownFields: false });
+    const message = fromBinary(SyncFrameSchema, bytes, { readUnknownFields: false });
+    const { kind } = message;
+    if (!equalBytes(toBinary(SyncFrameSchema, message), bytes)) return null;
     switch (kind.case) {
       case "frontier": {
         const frontier = readFrontier(kind.value);
@@ -97,12 +116,13 @@ function readFrontier(message: FrontierMessage): Frontier | null {
   if (message.feeds.length > FRONTIER_MAX || message.chains.length > FRONTIER_MAX) return null;
   const feeds = new Map<Key, number>();
   for (const { author, next } of message.feeds) {
-    if (author.length !== 32 || next > MAX) return null;
-    feeds.set(bytesToHex(author), Number(next));
+    const key = bytesToHex(author);
+    if (author.length !== 32 || next > MAX || feeds.has(key)) return null;
+    feeds.set(key, Number(next));
   }
   const chains = new Map<number, number>();
   for (const { chain, height } of message.chains) {
-    if (chain > MAX || height > MAX) return null;
+    if (chain > MAX || height > MAX || chains.has(Number(chain))) return null;
     chains.set(Number(chain), Number(height));
   }
   return { feeds, chains };

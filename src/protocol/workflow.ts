@@ -40,7 +40,9 @@ export interface Stage {
 
 /** The stages of a block with `items` transactions, in the order of the manifest; `null` for more than a block may have. */
 export function stagesOf(manifest: Rules, workflow: string, items: number): readonly Stage[] | null {
-  const json = manifest.json.workflows[workflow];
+  const { workflows } = manifest.json;
+  // A name from outside may be one that every object has, like "constructor".
+  const json = Object.hasOwn(workflows, workflow) ? workflows[workflow] : undefined;
   if (json === undefined || taskCount(json.stages, items) > BLOCK_TASKS_MAX) return null;
   return json.stages.map((stage) => ({
     name: stage.name,

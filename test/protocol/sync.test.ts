@@ -5,8 +5,11 @@ import {
   decodeSyncFrame,
   encodeFrontier,
   encodeSyncFrame,
+  type Frontier,
   type SyncFrame,
 } from "../../src/protocol/sync.ts";
+import { REQUEST } from "../../src/network/limits.ts";
+import { FRONTIER_BYTES_MAX, FRONTIER_MAX } from "../../src/protocol/limits.ts";
 import { bytesToHex } from "@noble/hashes/utils.js";
 
 const key = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => bytesToHex(bytes));
@@ -55,9 +58,46 @@ describe("what two nodes say when they compare their logs", () => {
   });
 
   it("is refused with more feeds than a frontier may name", () => {
+    const many = (count: number): Frontier => ({
+      feeds: new Map(Array.from({ length: count }, (_, i) => [i.toString(16).padStart(64, "0"), i + 1])),
+      chains: new Map(),
+    });
+    const most = encodeFrontier(many(FRONTIER_MAX));
+    expect(decodeFrontier(most)?.feeds.size).toBe(FRONTIER_MAX);
+    const more = encodeFrontier({ feeds: new Map([["ff".repeat(32), 1]]), chains: new Map() });
+    expect(decodeFrontier(new Uint8Array([...most, ...more]))).toBe(null);
+  });
+
+  it("fits a request where a frontier names all that it may, with the largest numbers", () => {
+    const number = Number.MAX_SAFE_INTEGER;
+    const bytesOf = encodeFrontier({
+      feeds: new Map(Array.from({ length: FRONTIER_MAX }, (_, i) => [i.toString(16).padStart(64, "0"), number])),
+      chains: new Map(Array.from({ length: FRONTIER_MAX }, (_, i) => [number - i, number])),
+    }).length;
+    expect(bytesOf).toBeLessThanOrEqual(FRONTIER_BYTES_MAX);
+    expect(bytesOf).toBeLessThanOrEqual(REQUEST.bodyBytesMax);
+  });
+
+  it("has one encoding: a feed named twice, a default written out and a frame of another kind's size are refused", () => {
     const one = [0x0a, 0x22, 0x0a, 0x20, ...new Uint8Array(32)];
-    const many = (count: number) => Uint8Array.from({ length: count * one.length }, (_, i) => one[i % one.length] ?? 0);
-    expect(decodeFrontier(many(4096))?.feeds.size).toBe(1);
-    expect(decodeFrontier(many(4097))).toBe(null);
+    expect(decodeFrontier(Uint8Array.from(one))?.feeds.size).toBe(1);
+    expect(decodeFrontier(Uint8Array.from([...one, ...one]))).toBe(null);
+    expect(decodeFrontier(Uint8Array.from([0x12, 0x00, 0x12, 0x00]))).toBe(null);
+    expect(decodeFrontier(Uint8Array.from([0x12, 0x02, 0x08, 0x00]))).toBe(null);
+    expect(decodeSyncFrame(Uint8Array.from([0x0a, 0x00]))).toEqual({
+      kind: "frontier",
+      frontier: { feeds: new Map(), chains: new Map() },
+    });
+    for (const bad of [
+      [0x0a, 0x80, 0x00],
+      [0x12, 0x01, 0x07, 0x0a, 0x00],
+      [0x0a, 0x00, 0x2a, 0x00],
+    ])
+      expect(decodeSyncFrame(Uint8Array.from(bad))).toBe(null);
+    for (const tag of [0x0a, 0x12, 0x1a, 0x22, 0x2a]) {
+      const large = new Uint8Array(2_000_000).fill(0x0a);
+      large[0] = tag;
+      expect(decodeSyncFrame(large)).toBe(null);
+    }
   });
 });
