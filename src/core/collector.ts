@@ -17,7 +17,10 @@ import {
   type Attempt,
   attemptOf,
   type Block,
+  isEarlier,
   isQuorum,
+  keepVote,
+  type Place,
   type Proof,
   report,
   show,
@@ -25,6 +28,9 @@ import {
   type State,
   type Task,
 } from "./state.ts";
+
+/** Contents of one block's barrier that an attester may sign: each is one more fact that came late. */
+const CONTENTS_PER_ATTESTER_MAX = 8;
 
 export function findTask(
   state: State,
@@ -49,8 +55,7 @@ export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   const { task, attempt } = found;
-  if (attempt.claims.has(signed.author)) return "claim.duplicate";
-  attempt.claims.set(signed.author, signed);
+  if (!keepVote(attempt.claims, signed)) return "claim.duplicate";
   state.dirtyTasks.add(task);
   const isOwner = ownerOfAttempt(state, task, entry.attempt) === signed.author;
   const member = state.roster.get(signed.author);
@@ -64,8 +69,8 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   const votes = found.attempt.grants.get(entry.prover) ?? new Map<Key, Signed>();
-  if (votes.has(signed.author)) return "vote.duplicate";
-  found.attempt.grants.set(entry.prover, votes.set(signed.author, signed));
+  if (!keepVote(votes, signed)) return "vote.duplicate";
+  found.attempt.grants.set(entry.prover, votes);
   if (signed.author === state.options.self) found.attempt.own.granted = entry.prover;
   state.dirtyTasks.add(found.task);
   return null;
@@ -74,12 +79,17 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
 export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeout">): Refusal | null {
   const found = locate(state, entry);
   if (typeof found === "string") return found;
-  if (found.attempt.timeouts.has(signed.author)) return "vote.duplicate";
-  found.attempt.timeouts.set(signed.author, signed);
+  if (!keepVote(found.attempt.timeouts, signed)) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
   if (signed.author === state.options.self) found.attempt.own.timedOut = true;
   state.dirtyTasks.add(found.task);
   return null;
+}
+
+/** Whether this timeout is known already, as said there or earlier. */
+export function hasTimeout(state: State, signed: Place & { readonly author: Key }, entry: EntryOf<"timeout">): boolean {
+  const known = findTask(state, entry)?.attempts.get(entry.attempt)?.timeouts.get(signed.author);
+  return known !== undefined && !isEarlier(signed, known);
 }
 
 export function applyBeat(state: State, signed: Signed, entry: EntryOf<"beat">): Refusal | null {
@@ -162,8 +172,9 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   if (typeof found === "string") return found;
   const { attempt, task } = found;
   const votes = attempt.attests.get(entry.prover) ?? new Map<Key, Signed>();
-  if (votes.has(signed.author)) return "vote.duplicate";
-  attempt.attests.set(entry.prover, votes.set(signed.author, signed));
+  const isNew = keepVote(votes, signed);
+  attempt.attests.set(entry.prover, votes);
+  if (!isNew) return "vote.duplicate";
   if (signed.author === state.options.self) attempt.own.attested = entry.artefact;
   vouch(state, task, entry.artefact, signed);
   return null;
@@ -185,7 +196,7 @@ export function applyReject(state: State, _signed: Signed, entry: EntryOf<"rejec
 
 function vouch(state: State, task: Task, artefact: Hash, signed: Signed): void {
   const proof = proofOf(task, artefact);
-  proof.vouchers.set(signed.author, signed);
+  keepVote(proof.vouchers, signed);
   if (signed.author === state.options.self && !proof.vouched) {
     // Said before a restart, when it had been verified.
     proof.vouched = true;
@@ -314,16 +325,31 @@ export function applyBarrier(state: State, signed: Signed, entry: EntryOf<"barri
   const block = state.blocks.get(entry.block);
   if (block === undefined) return state.closed.has(entry.block) ? null : "block.unknown";
   const votes = block.votes.get(entry.content) ?? new Map<Key, Signed>();
-  // An attester may sign more than one true content while logs converge, but not a stream of them.
-  const signedBefore = [...block.votes.values()].filter((others) => others.has(signed.author)).length;
-  if (votes.has(signed.author) || signedBefore >= 8) return "vote.duplicate";
-  block.votes.set(entry.content, votes.set(signed.author, signed));
+  if (!keepVote(votes, signed)) return "vote.duplicate";
+  block.votes.set(entry.content, votes);
+  const dropped = trimContents(block, signed.author);
   if (signed.author === state.options.self) {
     block.ownContent = entry.content;
     block.votedMs = state.nowMs;
   }
   state.dirtyBlocks.add(block);
-  return null;
+  return dropped === entry.content ? "vote.too-many" : null;
+}
+
+/**
+ * An attester may sign more than one true content while logs converge, but not a stream of them: its first ones count,
+ * by the order of its feed. Returns the content that went, if one did.
+ */
+function trimContents(block: Block, author: Key): Hash | null {
+  const said = [...block.votes].flatMap(([content, votes]) => {
+    const vote = votes.get(author);
+    return vote === undefined ? [] : [{ content, votes, vote }];
+  });
+  if (said.length <= CONTENTS_PER_ATTESTER_MAX) return null;
+  const last = said.reduce((latest, each) => (isEarlier(latest.vote, each.vote) ? each : latest));
+  last.votes.delete(author);
+  if (last.votes.size === 0) block.votes.delete(last.content);
+  return last.content;
 }
 
 /** Closes the block when its tasks are complete and its parent is closed; says so; assembles the certificate. */

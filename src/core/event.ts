@@ -28,7 +28,8 @@ export type Event =
   | { readonly kind: "peer"; readonly peer: Key; readonly state: "up" | "down" }
   /** A peer has answered our frontier with its own; `received` batches and certificates came with it. */
   | { readonly kind: "synced"; readonly peer: Key; readonly frontier: Frontier | null; readonly received: number }
-  | { readonly kind: "forgotten"; readonly author: Key; readonly next: number }
+  /** The peer says that it has let go of the author's batches below `next`. */
+  | { readonly kind: "forgotten"; readonly peer: Key; readonly author: Key; readonly next: number }
   /** This node's own source has a block whose payload is stored. */
   | {
       readonly kind: "source-block";

@@ -10,6 +10,7 @@ import type { Entry } from "../protocol/messages.ts";
 import type { Frontier, SyncFrame } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
 import { startOf, touch } from "./blocks.ts";
+import { compactRoster } from "./standing.ts";
 import { report, type Signed, type State, weightOf } from "./state.ts";
 
 /** Facts about blocks nobody has announced: enough for a burst that overtakes its announcement. */
@@ -100,6 +101,30 @@ function hearOfOwnFeed(state: State, peer: Key, seen: number): void {
   }
 }
 
+/**
+ * A peer says that it has let go of what is missing here. One alone may lie and hide what is to come, so as much weight
+ * of attesters has to say so as holds an honest one; where this node is the only attester nobody can, and any peer's
+ * word is taken. Even then only as far as the author's own signature has been seen.
+ */
+export function hearForgotten(state: State, peer: Key, author: Key, next: number): void {
+  const feed = state.log.feed(author);
+  if (feed === undefined || next <= feed.next) return;
+  const said = state.forgotten.get(author) ?? new Map<Key, number>();
+  const { weight, weights, oneHonest } = state.manifest;
+  const needed = Math.min(oneHonest, weight - (weights.get(state.options.self) ?? 0));
+  if (needed > 0 && !weights.has(peer)) return;
+  said.set(peer, Math.min(next, feed.highest + 1));
+  state.forgotten.set(author, said);
+  let heard = 0;
+  for (const [key, below] of [...said].sort(([, a], [, b]) => b - a)) {
+    heard += weights.get(key) ?? 0;
+    if (heard < needed) continue;
+    state.log.skipTo(author, below);
+    state.forgotten.delete(author);
+    return;
+  }
+}
+
 /** Keeps a fact whose block is not known yet. What this node itself has signed may hold a lock and is never let go. */
 export function hold(state: State, block: Hash, signed: Signed, entry: Entry): boolean {
   const own = signed.author === state.options.self;
@@ -158,6 +183,7 @@ export function compact(state: State): void {
   }
   if (!retired) return;
   trimClosed(state);
+  compactRoster(state);
   const batches = [...state.log.feeds()].flatMap((feed) => {
     const kept = feed.kept();
     const last = kept.at(-1);
@@ -185,8 +211,9 @@ function isOver(state: State, batch: Batch): boolean {
       case "join":
         return true;
       case "admit":
-      case "bench":
         return isSuperseded(state, entry.prover, entry.chain, entry.height);
+      case "bench":
+        return isSuperseded(state, entry.prover, entry.chain, entry.turn);
       case "beat":
         return entry.tasks.every((task) => isGone(state, task.block));
       case "announce":

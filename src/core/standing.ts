@@ -10,7 +10,20 @@ import type { Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import { type Candidate, ownerOf, ownersOf } from "../protocol/owner.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { type Block, isQuorum, type Member, report, type Signed, type State, say, type Task } from "./state.ts";
+import {
+  type Admission,
+  type Benching,
+  type Block,
+  isEarlier,
+  isQuorum,
+  type Member,
+  type Place,
+  report,
+  type Signed,
+  type State,
+  say,
+  type Task,
+} from "./state.ts";
 import { touch } from "./blocks.ts";
 
 const LOST_MAX = 3;
@@ -18,6 +31,8 @@ const LOST_MAX = 3;
 const ADMIT_AHEAD = 2;
 /** Provers of an open network; past it newcomers are refused until the operators raise it with a new manifest. */
 const ROSTER_MAX = 4096;
+/** Votes of one attester about the roster that no quorum has joined yet. */
+const UNDECIDED_MAX = 256;
 /** What a newcomer may claim at once, whatever it says of itself. */
 const NEWCOMER_SLOTS_MAX = 4;
 
@@ -56,14 +71,14 @@ function firstHeight(member: Member, chain: number): number {
 /** Whether the prover has a turn at this height. */
 export function isIn(state: State, member: Member, chain: number, height: number): boolean {
   const turns = member.turns.get(chain) ?? [];
-  return turns.some((from, at) => from <= height && height < endOf(state, turnName(member.key, chain, at + 1)));
+  return turns.some((from) => from <= height && height < endOf(state, turnName(member.key, chain, from)));
 }
 
 /** The lowest height from which on a quorum holds the turn to be over. More votes can only lower it, so nodes agree in the end. */
 function endOf(state: State, turn: string): number {
-  const votes = state.benches.get(turn);
+  const votes = state.benches.get(turn)?.voters ?? [];
   let weight = 0;
-  for (const [key, height] of [...(votes ?? [])].sort(([, a], [, b]) => a - b)) {
+  for (const [key, { height }] of [...votes].sort(([, a], [, b]) => a.height - b.height)) {
     weight += state.manifest.weights.get(key) ?? 0;
     if (weight >= state.manifest.quorum) return height;
   }
@@ -90,9 +105,10 @@ export function lost(state: State, key: Key, block: Block): void {
   // An idle prover says that it is alive once a lease, so one silent for longer than that has missed its turn.
   if (member.lost < LOST_MAX || state.nowMs - member.heardMs < state.manifest.json.timing.leaseMs) return;
   if (!state.options.roles.attester || state.mute !== null) return;
-  const turn = member.turns.get(block.chain)?.length ?? 0;
+  const turn = member.turns.get(block.chain)?.at(-1);
+  if (turn === undefined) return;
   const name = turnName(key, block.chain, turn);
-  if (turn === 0 || state.ownBenches.has(name)) return;
+  if (state.ownBenches.has(name)) return;
   state.ownBenches.add(name);
   say(state, { kind: "bench", prover: key, chain: block.chain, height: block.height, turn });
 }
@@ -100,17 +116,75 @@ export function lost(state: State, key: Key, block: Block): void {
 export function applyBench(state: State, signed: Signed, entry: EntryOf<"bench">): Refusal | null {
   const name = turnName(entry.prover, entry.chain, entry.turn);
   if (signed.author === state.options.self) state.ownBenches.add(name);
-  const votes = state.benches.get(name) ?? new Map<Key, number>();
-  if (votes.has(signed.author)) return "vote.duplicate";
-  if (votes.size === 0 && state.benches.size >= ROSTER_MAX) return "hold.full";
+  const { prover, chain, turn } = entry;
+  const benching = state.benches.get(name) ?? { prover, chain, turn, voters: new Map() };
+  const known = benching.voters.get(signed.author);
+  if (known !== undefined && !isEarlier(signed, known)) return "vote.duplicate";
   const before = endOf(state, name);
-  state.benches.set(name, votes.set(signed.author, entry.height));
+  const { number, index } = signed;
+  state.benches.set(name, benching);
+  benching.voters.set(signed.author, { number, index, height: entry.height });
+  if (trimUndecided(state, state.benches, signed.author, (each) => isBenched(state, each))) return "vote.too-many";
   const after = endOf(state, name);
   if (after === before) return null;
   rosterChanged(state);
   if (before === Number.POSITIVE_INFINITY)
     report(state, "prover.benched", { prover: entry.prover, chain: entry.chain, height: after });
   return null;
+}
+
+function isBenched(state: State, { prover, chain, turn }: Benching): boolean {
+  return endOf(state, turnName(prover, chain, turn)) !== Number.POSITIVE_INFINITY;
+}
+
+/**
+ * An attester's first votes count, by the order of its feed, as long as others join them; what it says beyond the limit
+ * that nobody confirms takes no room from what others say. Whether one went.
+ */
+function trimUndecided<T extends { readonly voters: Map<Key, Place> }>(
+  state: State,
+  all: Map<string, T>,
+  author: Key,
+  isDecided: (each: T) => boolean,
+): boolean {
+  if (author === state.options.self || all.size <= UNDECIDED_MAX) return false;
+  const said = [...all].flatMap(([name, each]) => {
+    const place = each.voters.get(author);
+    return place === undefined || isDecided(each) ? [] : [{ name, each, place }];
+  });
+  if (said.length <= UNDECIDED_MAX) return false;
+  const last = said.reduce((latest, other) => (isEarlier(latest.place, other.place) ? other : latest));
+  last.each.voters.delete(author);
+  if (last.each.voters.size === 0) all.delete(last.name);
+  return true;
+}
+
+/**
+ * Lets go of what the roster no longer rests on: a turn whose successor has begun before every block that is kept, and
+ * the votes about it. Named by heights, not counted, so that a node that replays what is left names the same.
+ */
+export function compactRoster(state: State): void {
+  for (const { id, start } of state.manifest.json.chains) {
+    const retired = state.chains.get(id)?.retired ?? -1;
+    // Heights mean nothing where runs of blocks come in any order.
+    if (start === "any" || retired < 0) continue;
+    for (const member of state.roster.values()) {
+      const turns = member.turns.get(id) ?? [];
+      while ((turns[1] ?? Number.POSITIVE_INFINITY) <= retired) turns.shift();
+    }
+    const isOver = (prover: Key, height: number) =>
+      height < (state.roster.get(prover)?.turns.get(id)?.[0] ?? retired + 1);
+    for (const [name, { prover, chain, height }] of state.admissions) {
+      if (chain !== id || !isOver(prover, height)) continue;
+      state.admissions.delete(name);
+      state.ownAdmissions.delete(name);
+    }
+    for (const [name, { prover, chain, turn }] of state.benches) {
+      if (chain !== id || !isOver(prover, turn)) continue;
+      state.benches.delete(name);
+      state.ownBenches.delete(name);
+    }
+  }
 }
 
 function rosterChanged(state: State): void {
@@ -172,13 +246,16 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
 
 export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">): Refusal | null {
   const name = admissionName(entry.prover, entry.chain, entry.height, entry.slots);
-  const voters = state.admissions.get(name) ?? new Set<Key>();
-  if (voters.size === 0 && state.admissions.size >= ROSTER_MAX) return "hold.full";
-  voters.add(signed.author);
-  state.admissions.set(name, voters);
+  const { prover, chain, height, slots } = entry;
+  const admission = state.admissions.get(name) ?? { prover, chain, height, slots, voters: new Map() };
+  const known = admission.voters.get(signed.author);
+  if (known === undefined || isEarlier(signed, known))
+    admission.voters.set(signed.author, { number: signed.number, index: signed.index });
+  state.admissions.set(name, admission);
   if (signed.author === state.options.self) state.ownAdmissions.add(name);
-  if (!isQuorum(state, voters)) return null;
-  const { prover, slots } = entry;
+  const isDecided = ({ voters }: Admission) => isQuorum(state, voters.keys());
+  if (trimUndecided(state, state.admissions, signed.author, isDecided)) return "vote.too-many";
+  if (!isDecided(admission)) return null;
   const member: Member = state.roster.get(prover) ?? {
     key: prover,
     weight: 1,

@@ -12,10 +12,31 @@ import type { Stage } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
 import type { Prepared } from "./event.ts";
 
-/** A statement somebody signed, and where its signature is. */
-export interface Signed {
+/** Where in its author's feed something was said: the batch's number, and the entry's place in it. */
+export interface Place {
+  readonly number: number;
+  readonly index: number;
+}
+
+/** A statement somebody signed, its place in the author's feed, and where its signature is. */
+export interface Signed extends Place {
   readonly author: Key;
   readonly shown: { readonly batch: Batch; readonly index: number } | { readonly vote: Vote };
+}
+
+/** Whether its author said it earlier than the other: by the order of the feed, whatever the order of arrival. */
+export function isEarlier(a: Place, b: Place): boolean {
+  return a.number === b.number ? a.index < b.index : a.number < b.number;
+}
+
+/**
+ * Keeps a vote. Said twice, the earlier one stays, so that what is kept does not depend on the order of arrival.
+ * Whether it is news.
+ */
+export function keepVote(votes: Map<Key, Signed>, signed: Signed): boolean {
+  const known = votes.get(signed.author);
+  if (known === undefined || isEarlier(signed, known)) votes.set(signed.author, signed);
+  return known === undefined;
 }
 
 export function show(signed: Signed): Vote {
@@ -169,13 +190,30 @@ export interface Member {
   readonly key: Key;
   readonly weight: number;
   readonly slots: number;
-  /** By chain: the heights from which on it owns tasks, one for each admission. A turn ends with a bench. */
+  /** By chain: the heights from which on it owns tasks, one for each admission, ascending. A turn ends with a bench. */
   readonly turns: Map<number, number[]>;
   /** Attempts lost in a row since its last sign of life, and when that was, by this node's clock. */
   lost: number;
   heardMs: number;
   /** How long its claims take to get here, as this node has seen (`reclaim.ts`); soft, and lost with a restart. */
   claimDelay: { meanMs: number; deviationMs: number } | null;
+}
+
+/** Votes to admit a prover to a chain from a height on. */
+export interface Admission {
+  readonly prover: Key;
+  readonly chain: number;
+  readonly height: number;
+  readonly slots: number;
+  readonly voters: Map<Key, Place>;
+}
+
+/** Votes that the turn of a prover that began at height `turn` is over, with the height from which on they hold it to be. */
+export interface Benching {
+  readonly prover: Key;
+  readonly chain: number;
+  readonly turn: number;
+  readonly voters: Map<Key, Place & { readonly height: number }>;
 }
 
 export interface State {
@@ -189,11 +227,11 @@ export interface State {
   readonly chains: Map<number, Chain>;
   readonly roster: Map<Key, Member>;
   rosterVersion: number;
-  /** Votes to admit a prover: `prover/chain/height/slots` -> attesters. */
-  readonly admissions: Map<string, Set<Key>>;
+  /** Votes to admit a prover, by `prover/chain/height/slots`. */
+  readonly admissions: Map<string, Admission>;
   readonly ownAdmissions: Set<string>;
-  /** Votes that a prover's turn is over, by `prover/chain/turn`: attesters, with the height from which on they hold it to be. */
-  readonly benches: Map<string, Map<Key, number>>;
+  /** Votes that a prover's turn is over, by `prover/chain/turn`. */
+  readonly benches: Map<string, Benching>;
   /** Turns that this node has voted to end. */
   readonly ownBenches: Set<string>;
   /** Facts about blocks that nobody has announced yet; bounded, and forgotten after a minute. */
@@ -216,6 +254,8 @@ export interface State {
   joinMs: number | null;
   syncMs: number;
   readonly syncing: Set<Key>;
+  /** By author with a gap: what peers say they have let go of it, below which number. */
+  readonly forgotten: Map<Key, Map<Key, number>>;
   readonly peers: Set<Key>;
   /** Why this node signs nothing: it drains, or its own feed may be behind what peers have seen of it. */
   mute: string | null;
@@ -275,6 +315,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     joinMs: null,
     syncMs: 0,
     syncing: new Set(),
+    forgotten: new Map(),
     peers: new Set(),
     mute: null,
     confirmed: new Set(),

@@ -5,7 +5,7 @@
  * looked at again until nothing changes. What a node decides is therefore a function of the facts it has, not of the
  * order in which they came.
  */
-import { type Batch, openVote } from "../protocol/batch.ts";
+import { type Batch, openVote, readVote } from "../protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { BATCH_ENTRIES_MAX } from "../protocol/limits.ts";
 import { asCode, type Entry, MESSAGES } from "../protocol/messages.ts";
@@ -95,8 +95,7 @@ function apply(state: State, event: Event, equation: Equation): void {
     case "synced":
       return replicator.applySynced(state, event.peer, event.frontier, event.received);
     case "forgotten":
-      // Only as far as the author's own signature has been seen: a liar could otherwise hide what is to come.
-      return state.log.skipTo(event.author, Math.min(event.next, (state.log.feed(event.author)?.highest ?? -1) + 1));
+      return replicator.hearForgotten(state, event.peer, event.author, event.next);
     case "source-block":
       return blocks.sourceBlock(state, event.block);
     case "source-retract":
@@ -167,7 +166,7 @@ function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equa
   if (author !== state.options.self) standing.alive(state, author);
   else if (from !== null) replicator.foundOwn(state, batch);
   for (const [index, entry] of batch.entries.entries())
-    applyEntry(state, { author, shown: { batch, index } }, entry, equation);
+    applyEntry(state, { author, number: batch.head.number, index, shown: { batch, index } }, entry, equation);
 }
 
 function applyEntry(state: State, signed: Signed, entry: Entry, equation: Equation): void {
@@ -255,12 +254,16 @@ function applyAnnounce(
   return code;
 }
 
-/** Votes that a claim carries are as good as heard from their authors. */
+/** Votes that a claim carries are as good as heard from their authors. What was heard before costs no signature. */
 function applyShown(state: State, votes: readonly Parameters<typeof openVote>[1][], equation: Equation): void {
   for (const vote of votes) {
+    const read = readVote(vote);
+    if (read === null || read.entry.kind !== "timeout" || !state.manifest.weights.has(read.author)) continue;
+    if (collector.hasTimeout(state, read, read.entry)) continue;
     const opened = openVote(state.manifest.network, vote, equation);
-    if (opened === null || opened.entry.kind !== "timeout" || !state.manifest.weights.has(opened.author)) continue;
-    applyEntry(state, { author: opened.author, shown: { vote } }, opened.entry, equation);
+    if (opened === null) continue;
+    const { author, number, index, entry } = opened;
+    applyEntry(state, { author, number, index, shown: { vote } }, entry, equation);
   }
 }
 

@@ -94,19 +94,35 @@ export function voteOf(batch: Batch, index: number): Vote {
   return { head: batch.headBytes, signature: batch.signature, index, path: merklePath(batch.entryBytes, index), entry };
 }
 
+/** What a vote says, and where in its author's feed. */
+export interface ShownVote {
+  readonly author: Key;
+  /** The batch's number, and the entry's place in it. */
+  readonly number: number;
+  readonly index: number;
+  readonly entry: Entry;
+  /** Of the batch's head. */
+  readonly hash: Hash;
+}
+
+/** Reads a vote without asking whether it is signed: enough to see whether it says anything new. */
+export function readVote(vote: Vote): ShownVote | null {
+  const head = decodeHead(vote.head);
+  if (head === null || vote.index >= head.count) return null;
+  const entry = decodeEntry(vote.entry);
+  if (entry === null) return null;
+  return { author: head.author, number: head.number, index: vote.index, entry, hash: headHash(vote.head) };
+}
+
 /** Checks a vote that somebody shows; `author` and the entry are then as good as heard from the author itself. */
-export function openVote(
-  network: Hash,
-  vote: Vote,
-  equation: Equation,
-): { readonly author: Key; readonly entry: Entry; readonly hash: Hash } | null {
+export function openVote(network: Hash, vote: Vote, equation: Equation): ShownVote | null {
   const head = decodeHead(vote.head);
   if (head === null || vote.index >= head.count) return null;
   const root = rootOfPath(vote.entry, vote.index, head.count, vote.path);
   if (root === null || bytesToHex(root) !== head.root) return null;
-  const entry = decodeEntry(vote.entry);
-  if (entry === null || !verifyHead(network, head.author, vote.head, vote.signature, equation)) return null;
-  return { author: head.author, entry, hash: headHash(vote.head) };
+  const shown = readVote(vote);
+  if (shown === null || !verifyHead(network, head.author, vote.head, vote.signature, equation)) return null;
+  return shown;
 }
 
 function headHash(headBytes: Uint8Array): Hash {

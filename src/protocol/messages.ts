@@ -83,7 +83,7 @@ export const MESSAGES = {
   cancel: { by: "attester", fields: { block: id, round: u32 } },
   join: { by: "anyone", fields: { slots: u32, height: u53, chain: u53 } },
   admit: { by: "attester", fields: { prover: id, slots: u32, height: u53, chain: u53 } },
-  bench: { by: "attester", fields: { prover: id, chain: u53, height: u53, turn: u32 } },
+  bench: { by: "attester", fields: { prover: id, chain: u53, height: u53, turn: u53 } },
   claim: { by: "prover", fields: { ...attempt, timeouts: { type: "list", of: vote, countMax: ATTESTERS_MAX } } },
   grant: { by: "attester", fields: { ...attempt, prover: id } },
   beat: { by: "prover", fields: { tasks: { type: "list", of: { ...attempt, units: u53 }, countMax: BEAT_TASKS_MAX } } },

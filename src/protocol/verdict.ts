@@ -63,6 +63,7 @@ export type Refusal =
   | "receipt.too-many"
   | "vote.duplicate"
   | "vote.not-attester"
+  | "vote.too-many"
   | "certificate.invalid"
   | "hold.full"
   | "peer.flood";

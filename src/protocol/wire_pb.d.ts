@@ -421,7 +421,7 @@ export declare type Admit = Message<"proofmesh.v1.Admit"> & {
 export declare const AdmitSchema: GenMessage<Admit>;
 
 /**
- * The prover's turn (how often it was admitted so far) ends for blocks from this height on: it has gone silent.
+ * The prover's turn, which began at height `turn`, ends for blocks from `height` on: it has gone silent.
  *
  * @generated from message proofmesh.v1.Bench
  */
@@ -442,9 +442,9 @@ export declare type Bench = Message<"proofmesh.v1.Bench"> & {
   height: bigint;
 
   /**
-   * @generated from field: uint32 turn = 4;
+   * @generated from field: uint64 turn = 4;
    */
-  turn: number;
+  turn: bigint;
 };
 
 /**

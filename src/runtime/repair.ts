@@ -84,7 +84,7 @@ export class Repair {
           if (this.#takeCertificate(frame.bytes, peer)) received++;
           break;
         case "forgotten":
-          this.#modules.post({ kind: "forgotten", author: frame.author, next: frame.next });
+          this.#modules.post({ kind: "forgotten", peer, author: frame.author, next: frame.next });
           break;
       }
     }

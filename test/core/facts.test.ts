@@ -1,0 +1,132 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { compactRoster } from "../../src/core/standing.ts";
+import { step } from "../../src/core/step.ts";
+import type { EntryOf } from "../../src/protocol/messages.ts";
+import { hashOf, manifestJson } from "../protocol/fixtures.ts";
+import { blockAt, equation, keyOf } from "./harness.ts";
+import { PARTIES, Subject } from "./subject.ts";
+
+describe("what counts of an author's words", () => {
+  const barrier = (test: Subject, content: number): EntryOf<"barrier"> => {
+    return { kind: "barrier", block: test.id(), content: hashOf(`content ${content}`) };
+  };
+
+  it("are the first eight contents of a barrier by the order of its feed, whatever the order of arrival", () => {
+    const expected = Array.from({ length: 8 }, (_, at) => hashOf(`content ${at}`)).sort();
+    fc.assert(
+      fc.property(fc.shuffledSubarray([...Array(12).keys()], { minLength: 12 }), (order) => {
+        const test = new Subject();
+        const batches = Array.from({ length: 12 }, (_, at) => test.batch("b", barrier(test, at)));
+        for (const at of order) {
+          const batch = batches[at];
+          if (batch !== undefined) test.core.hear(batch);
+        }
+        expect([...test.core.block(blockAt(1)).votes.keys()].sort()).toEqual(expected);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("are said with vote.too-many where they are beyond", () => {
+    const test = new Subject();
+    for (let content = 0; content < 9; content++) test.hear("b", barrier(test, content));
+    expect(test.core.refusals()).toEqual(["vote.too-many"]);
+  });
+});
+
+describe("the votes that a claim carries", () => {
+  it("cost a signature check only where they say something new", () => {
+    const test = new Subject();
+    const votes = test.timeoutVotes(0, 0);
+    const claims = Array.from({ length: 3 }, () => test.batch(test.owner("shard", 0, 1), test.claim(0, 1, votes)));
+    const checks = claims.map((batch) => {
+      let checked = 0;
+      step(test.core.state, { kind: "batch", batch, from: null }, 0, (...args) => {
+        checked++;
+        return equation(...args);
+      });
+      return checked;
+    });
+    expect(checks).toEqual([3, 0, 0]);
+    expect(test.core.block(blockAt(1)).tasks[0]?.attempts.get(0)?.timeouts.size).toBe(3);
+  });
+});
+
+describe("the roster's votes", () => {
+  const provers = { ...manifestJson([]).provers, admission: "open" as const };
+  const list = PARTIES.provers.map((name) => ({ key: keyOf(name), slots: 1, weight: 1 }));
+  const open = () => new Subject({ change: { provers: { ...provers, list } } });
+  const admit = (name: string, height: number): EntryOf<"admit"> => {
+    return { kind: "admit", prover: keyOf(name), chain: 1, height, slots: 1 };
+  };
+  const bench = (name: string, height: number, turn: number): EntryOf<"bench"> => {
+    return { kind: "bench", prover: keyOf(name), chain: 1, height, turn };
+  };
+  const turns = (test: Subject, name: string) => test.core.state.roster.get(keyOf(name))?.turns.get(1);
+
+  it("of one attester that nobody joins take no room from what the others say", () => {
+    const test = open();
+    for (let at = 0; at < 400; at++) test.hear("b", admit(`nobody ${at}`, 5), bench(`nobody ${at}`, 5, 0));
+    expect(test.core.state.admissions.size).toBe(256);
+    expect(test.core.state.benches.size).toBe(256);
+    expect(test.core.refusals().every((code) => code === "vote.too-many")).toBe(true);
+    for (const who of ["b", "c", "d"]) test.hear(who, admit("new", 5));
+    // What the liar says beyond its limit does not count, so the others have to be a quorum without it.
+    expect(turns(test, "new")).toBe(undefined);
+    test.hear("a", admit("new", 5));
+    expect(turns(test, "new")).toEqual([5]);
+  });
+
+  it("go once a later turn has begun before every block that is kept, and what is left means the same", () => {
+    const test = open();
+    for (const who of ["b", "c", "d"]) test.hear(who, admit("new", 3));
+    for (const who of ["b", "c", "d"]) test.hear(who, bench("new", 10, 3));
+    for (const who of ["b", "c", "d"]) test.hear(who, admit("new", 20));
+    expect(turns(test, "new")).toEqual([3, 20]);
+    const chain = test.core.state.chains.get(1);
+    if (chain === undefined) throw new Error("no chain");
+    chain.retired = 19;
+    compactRoster(test.core.state);
+    expect(turns(test, "new")).toEqual([3, 20]);
+    chain.retired = 20;
+    compactRoster(test.core.state);
+    expect(turns(test, "new")).toEqual([20]);
+    expect([...test.core.state.admissions.values()].map(({ height }) => height)).toEqual([20]);
+    expect(test.core.state.benches.size).toBe(0);
+    for (const who of ["b", "c", "d"]) test.hear(who, bench("new", 30, 20));
+    expect(test.core.reports("prover.benched").map(({ height }) => height)).toEqual([10, 30]);
+  });
+});
+
+describe("what a peer says it has let go of", () => {
+  const gap = (test: Subject) => {
+    const batches = Array.from({ length: 4 }, () => test.batch("q", { kind: "beat", tasks: [] }));
+    const last = batches.at(-1);
+    if (last !== undefined) test.core.hear(last);
+    return () => test.core.state.log.feed(keyOf("q"))?.next;
+  };
+  const forgotten = (test: Subject, peer: string, next: number) =>
+    test.core.step({ kind: "forgotten", peer: keyOf(peer), author: keyOf("q"), next });
+
+  it("is believed from as many attesters as hold an honest one, and from nobody else", () => {
+    const test = new Subject();
+    const next = gap(test);
+    for (const peer of ["p", "q", "r", "s", "stranger"]) forgotten(test, peer, 3);
+    forgotten(test, "b", 3);
+    forgotten(test, "b", 3);
+    expect(next()).toBe(0);
+    forgotten(test, "c", 2);
+    expect(next()).toBe(2);
+    forgotten(test, "c", 3);
+    forgotten(test, "d", 100);
+    expect(next()).toBe(4);
+  });
+
+  it("is believed from any peer where this node is the only attester", () => {
+    const test = new Subject({ parties: { ...PARTIES, attesters: ["a"] } });
+    const next = gap(test);
+    forgotten(test, "p", 3);
+    expect(next()).toBe(4);
+  });
+});
