@@ -1,7 +1,7 @@
 /** `simnet local`: the flags of a run with real processes. */
 import { Command } from "commander";
 import { whole } from "../../src/cli/flags.ts";
-import { type LocalOptions, runLocal } from "../local/run.ts";
+import type { LocalOptions } from "../local/run.ts";
 
 interface LocalFlags extends Omit<LocalOptions, "intervalMs" | "mockMs" | "limitMs" | "keep" | "say"> {
   readonly interval?: number;
@@ -30,6 +30,8 @@ export function localCommand(): Command {
     .option("--json", "progress to standard error, one JSON object at the end")
     .addHelpText("after", "\nExample:\n  $ npm run simnet -- local --nodes 4 --blocks 10 --shards 4 --kill 1 --json")
     .action(async (flags: LocalFlags) => {
+      // Loaded when it is wanted: it brings the whole node, and a simulation in virtual time starts without.
+      const { runLocal } = await import("../local/run.ts");
       const say = (line: string) => void (flags.json === true ? process.stderr : process.stdout).write(`${line}\n`);
       const report = await runLocal({
         ...flags,

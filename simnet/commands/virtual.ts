@@ -24,7 +24,7 @@ export function virtualCommand(): Command {
     )
     .option("--seed <n>", "decides everything that is left to chance", whole, 1)
     .option("--nodes <n>", "nodes that prove", whole, 7)
-    .option("--attesters <n>", "how many of them attest and have a source (default: all, at most 10)", whole)
+    .option("--attesters <n>", "how many of them attest and have a source (default: all, at most 7)", whole)
     .option("--blocks <n>", "blocks, one a second", whole, 20)
     .option("--shards <n>", "tasks of a block side by side", whole, 4)
     .option("--loss <percent>", "gossip messages that never arrive", percent, 0)

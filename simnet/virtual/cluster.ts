@@ -2,14 +2,15 @@
 import { Runtime, type RuntimeModules } from "../../src/runtime/runtime.ts";
 import { type MemoryJournal, memoryArtefacts, memoryJournal, memoryStore } from "../../src/storage/memory.ts";
 import type { Artefacts, Equation, Store, Telemetry, Transport } from "../../src/ports.ts";
-import type { Key } from "../../src/protocol/ids.ts";
+import type { Hash, Key } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
-import { openBatch } from "../../src/protocol/batch.ts";
+import { type Batch, openBatch, verifyBatch } from "../../src/protocol/batch.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
+import { sharedOwners } from "./owners.ts";
 import { blockAt } from "./chain.ts";
 import { CHAIN, manifestOf, type NetworkShape, SYSTEM } from "./manifest.ts";
 import { type LinkFaults, SimNetwork } from "./network.ts";
-import { type ProvingTimes, simProver, simSignature, simSigner, simVerifier } from "./provers.ts";
+import { type Preparations, type ProvingTimes, simProver, simSignature, simSigner, simVerifier } from "./provers.ts";
 import { Chance, World } from "./world.ts";
 
 export interface ClusterOptions extends NetworkShape {
@@ -55,7 +56,18 @@ export class Cluster {
   #tip = 0;
   readonly #watch: Watch;
   readonly #opened = new WeakMap<Uint8Array, ReturnType<typeof openBatch>>();
-  readonly equation: Equation = (signature, message, key) => equalBytes(signature, simSignature(key, message));
+  readonly #owners = sharedOwners();
+  readonly #prepared: Preparations = new Map();
+  readonly #valid = new WeakSet<Batch>();
+  readonly #checked = new WeakMap<Uint8Array, { readonly message: Uint8Array; readonly key: Uint8Array }>();
+  /** A signature that has been found valid is the same array for every node that checks it. */
+  readonly equation: Equation = (signature, message, key) => {
+    const known = this.#checked.get(signature);
+    if (known !== undefined && equalBytes(known.message, message) && equalBytes(known.key, key)) return true;
+    const valid = equalBytes(signature, simSignature(key, message));
+    if (valid) this.#checked.set(signature, { message, key });
+    return valid;
+  };
 
   constructor(options: ClusterOptions, watch: Watch) {
     this.#options = options;
@@ -104,14 +116,14 @@ export class Cluster {
       clock: this.world.clock(),
       signer: simSigner(seed, node.name),
       equation: this.equation,
-      open: (bytes) => this.#open(bytes),
+      checks: {
+        open: (bytes) => this.#open(bytes),
+        verify: (network, batch, equation) => this.#verify(network, batch, equation),
+      },
       journal: node.journal,
       store: this.#storeOf(node, () => node.runtime === runtime),
       artefacts: node.artefacts,
-      verifier: simVerifier(this.world, times, [
-        { name: "shard", takes: null },
-        { name: "aggregate", takes: "shard" },
-      ]),
+      verifier: simVerifier(this.world, times, this.#prepared),
       provers: [simProver(this.world, chance, times, SYSTEM, 2)],
       sinks: [],
       telemetry,
@@ -126,6 +138,7 @@ export class Cluster {
           self: key,
           roles: { source: node.attests, attester: node.attests, prover: true },
           slots: 2,
+          ownersOf: this.#owners,
           systems: [SYSTEM],
           seed: chance.between(0, 1 << 20),
         },
@@ -164,6 +177,13 @@ export class Cluster {
     const opened = this.#opened.get(bytes) ?? openBatch(bytes);
     this.#opened.set(bytes, opened);
     return opened;
+  }
+
+  #verify(network: Hash, batch: Batch, equation: Equation): boolean {
+    if (this.#valid.has(batch)) return true;
+    const valid = verifyBatch(network, batch, equation);
+    if (valid) this.#valid.add(batch);
+    return valid;
   }
 
   /** kill -9: what was not synced is lost but for a part of it. */

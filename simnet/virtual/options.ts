@@ -5,7 +5,7 @@ import type { NodeHooks } from "./cluster.ts";
 export interface VirtualOptions {
   readonly seed: number;
   readonly nodes: number;
-  /** How many of the nodes attest and have a source; all prove. By default at most ten. */
+  /** How many of the nodes attest and have a source; all prove. By default at most seven. */
   readonly attesters?: number;
   readonly blocks: number;
   readonly shards: number;
@@ -49,7 +49,7 @@ export interface VirtualReport {
 }
 
 /** Votes grow with the square of the attesters, and a network that has more provers need not have more of them. */
-const ATTESTERS_MAX = 10;
+const ATTESTERS_MAX = 7;
 
 export function attestersOf({ nodes, attesters }: VirtualOptions): number {
   return Math.min(attesters ?? ATTESTERS_MAX, nodes);

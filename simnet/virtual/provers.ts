@@ -1,6 +1,6 @@
 /** Simulated proving and verifying: a proof is a tag over the public values, and both take virtual time. */
 import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
-import type { Cancel, Prover, Verifier } from "../../src/ports.ts";
+import type { Cancel, Preparation, PrepareJob, Prover, Verifier } from "../../src/ports.ts";
 import { domainDigest, type Hash, u64 } from "../../src/protocol/ids.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
 import type { Chance, World } from "./world.ts";
@@ -17,10 +17,14 @@ export interface ProvingTimes {
 /** What a prover hands in whose proof does not verify. */
 export const WRONG_PROOF: Uint8Array = new Uint8Array(32);
 
-interface StageShape {
-  readonly name: string;
-  readonly takes: string | null;
-}
+const STAGES = [
+  { name: "shard", takes: null },
+  { name: "aggregate", takes: "shard" },
+] as const;
+
+/** What blocks imply, by block and running commitment: the same for every node that derives it. */
+export type Preparations = Map<string, Preparation & { readonly before: Uint8Array }>;
+const PREPARATIONS_MAX = 1024;
 
 export function simProver(world: World, chance: Chance, times: ProvingTimes, system: string, slots: number): Prover {
   return {
@@ -47,20 +51,16 @@ export function simProver(world: World, chance: Chance, times: ProvingTimes, sys
   };
 }
 
-export function simVerifier(world: World, times: ProvingTimes, stages: readonly StageShape[]): Verifier {
+export function simVerifier(world: World, times: ProvingTimes, known: Preparations): Verifier {
   return {
     prepare(job, done) {
       const before = job.before ?? domainDigest("sim-start", hexToBytes(job.parent));
-      const values = Object.fromEntries(
-        stages.map(({ name, takes }) => [
-          name,
-          Array.from({ length: takes === null ? job.shards : 1 }, (_, index) =>
-            valuesOf(job.block, before, name, index),
-          ),
-        ]),
-      );
-      const after = domainDigest("sim-after", before, hexToBytes(job.hash));
-      return world.after(1, () => done({ ok: true, value: { before, after, values } }));
+      const name = `${job.block} ${bytesToHex(before)} ${job.shards}`;
+      const ready = known.get(name) ?? derive(job, before);
+      known.set(name, ready);
+      const [oldest] = known.keys();
+      if (known.size > PREPARATIONS_MAX && oldest !== undefined) known.delete(oldest);
+      return world.after(1, () => done({ ok: true, value: ready }));
     },
     verify(job, done) {
       const valid = equalBytes(job.proof, proofOf(job.values));
@@ -70,6 +70,16 @@ export function simVerifier(world: World, times: ProvingTimes, stages: readonly 
     },
     close: () => Promise.resolve(),
   };
+}
+
+function derive(job: PrepareJob, before: Uint8Array): Preparation & { readonly before: Uint8Array } {
+  const values = Object.fromEntries(
+    STAGES.map(({ name, takes }) => [
+      name,
+      Array.from({ length: takes === null ? job.shards : 1 }, (_, index) => valuesOf(job.block, before, name, index)),
+    ]),
+  );
+  return { before, after: domainDigest("sim-after", before, hexToBytes(job.hash)), values };
 }
 
 function valuesOf(block: Hash, before: Uint8Array, stage: string, index: number): Uint8Array {

@@ -3,7 +3,7 @@
  * the same hash on any machine.
  */
 import { domainDigest, u64 } from "../../src/protocol/ids.ts";
-import { bytesToHex, concatBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Cancel, Clock } from "../../src/ports.ts";
 
 interface Moment {
@@ -51,7 +51,10 @@ export class World {
   readonly #heap: Moment[] = [];
   #order = 0;
   #trace: Uint8Array = new Uint8Array(32);
-  #pending: Uint8Array[] = [];
+  readonly #pending = new Uint8Array(1 << 16);
+  #noted = 0;
+  readonly #moment = new Float64Array(1);
+  readonly #momentBytes = new Uint8Array(this.#moment.buffer);
 
   constructor(seed: number) {
     this.seed = seed;
@@ -75,11 +78,9 @@ export class World {
 
   /** Puts something that happened into the trace. */
   note(...parts: readonly (string | Uint8Array)[]): void {
-    this.#pending.push(
-      u64(Math.floor(this.nowMs * 1000)),
-      ...parts.map((part) => (typeof part === "string" ? utf8ToBytes(part) : part)),
-    );
-    if (this.#pending.length >= 256) this.#fold();
+    this.#moment[0] = this.nowMs;
+    this.#write(this.#momentBytes);
+    for (const part of parts) this.#write(typeof part === "string" ? utf8ToBytes(part) : part);
   }
 
   get traceHash(): string {
@@ -98,10 +99,18 @@ export class World {
     }
   }
 
+  #write(bytes: Uint8Array): void {
+    if (this.#noted + bytes.length > this.#pending.length) this.#fold();
+    // Whatever does not fit at all is folded by itself.
+    if (bytes.length > this.#pending.length) this.#trace = domainDigest("trace", this.#trace, bytes);
+    else this.#pending.set(bytes, this.#noted);
+    this.#noted += bytes.length > this.#pending.length ? 0 : bytes.length;
+  }
+
   #fold(): void {
-    if (this.#pending.length === 0) return;
-    this.#trace = domainDigest("trace", this.#trace, concatBytes(...this.#pending));
-    this.#pending = [];
+    if (this.#noted === 0) return;
+    this.#trace = domainDigest("trace", this.#trace, this.#pending.subarray(0, this.#noted));
+    this.#noted = 0;
   }
 
   #push(moment: Moment): void {

@@ -75,7 +75,7 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
 /** Claims that this node granted and whose tasks are not complete, by prover. */
 function openClaims(state: State): ReadonlyMap<Key, number> {
   const open = new Map<Key, number>();
-  for (const block of state.blocks.values()) {
+  for (const block of state.live) {
     if (block.state !== "open") continue;
     for (const task of block.tasks) {
       if (task.completeMs !== null || task.attempts.size === 0) continue;

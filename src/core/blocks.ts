@@ -45,6 +45,7 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
   const block = createBlock(state, id, signed.author, entry);
   if (block === null) return "block.too-large";
   state.blocks.set(id, block);
+  chain.announced = Math.max(chain.announced, block.height);
   state.dirtyBlocks.add(block);
   report(state, "block.announced", { chain: block.chain, height: block.height, hash: block.hash, items: block.items });
   return null;
@@ -164,6 +165,7 @@ export function settleBlock(state: State, block: Block): void {
   if (block.state === "cancelled" || block.state === "closed") return;
   if (block.state === "waiting" && mayOpen(state, block)) {
     block.state = "open";
+    state.live.add(block);
     block.openedMs = state.nowMs;
     report(state, "block.opened", { chain: block.chain, height: block.height, hash: block.hash });
     for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
@@ -322,6 +324,7 @@ export function applyCancel(state: State, signed: Signed, entry: EntryOf<"cancel
   const voters = [...block.cancels].filter(([, round]) => round >= block.round).map(([key]) => key);
   if (block.certificate === null && block.state !== "cancelled" && isQuorum(state, voters)) {
     block.state = "cancelled";
+    state.live.delete(block);
     for (const task of block.tasks) task.readyMs = null;
     report(state, "block.cancelled", { chain: block.chain, height: block.height, hash: block.hash });
     touch(state, block);
@@ -332,6 +335,7 @@ export function applyCancel(state: State, signed: Signed, entry: EntryOf<"cancel
 /** The barrier of a block is certified: its children may count on it, and its work is over. */
 export function settleCertified(state: State, block: Block, contentHash: Hash, after: string): void {
   block.certificate = contentHash;
+  state.live.delete(block);
   if (block.state !== "closed") {
     block.state = "closed";
     block.closedMs = state.nowMs;

@@ -23,18 +23,23 @@ export function settleWork(state: State): void {
   if (!proves(state)) return;
   for (const task of state.working) dropIfOver(state, task);
   if (!maySign(state)) return;
+  const claimsMax = state.options.slots * state.manifest.json.limits.claimsPerSlotMax;
+  if (state.working.size < claimsMax) claimOwned(state, claimsMax);
+  if (state.working.size > 0) startQueued(state);
+}
+
+function claimOwned(state: State, claimsMax: number): void {
   for (const task of claimable(state)) {
-    if (state.working.size >= state.options.slots * state.manifest.json.limits.claimsPerSlotMax) break;
+    if (state.working.size >= claimsMax) return;
     claim(state, task);
   }
-  startQueued(state);
 }
 
 /** Tasks that this node owns and has not claimed, in the order of their priority. */
 function claimable(state: State): Task[] {
   const { self, systems } = state.options;
   const tasks: Task[] = [];
-  for (const block of state.blocks.values()) {
+  for (const block of state.live) {
     if (block.state !== "open") continue;
     for (const task of block.tasks) {
       if (task.readyMs === null || task.completeMs !== null || state.working.has(task)) continue;

@@ -177,8 +177,11 @@ export function compact(state: State): void {
     if (startOf(state, chain.id) === "any") continue;
     for (const block of state.blocks.values()) {
       // What a certified chain has left behind will never be certified: a branch that a reorg gave up.
-      if (block.chain === chain.id && block.certificate === null && block.height <= chain.retired)
-        state.blocks.delete(block.id);
+      if (block.chain !== chain.id || block.certificate !== null || block.height > chain.retired) continue;
+      // Whoever still works on it stops.
+      block.state = "cancelled";
+      state.blocks.delete(block.id);
+      state.live.delete(block);
     }
   }
   if (!retired) return;

@@ -55,7 +55,8 @@ export function orderOf(state: State, task: Task): readonly Key[] {
     const able = [...state.roster.values()].filter((member) => firstHeight(member, block.chain) <= block.height);
     const candidates: Candidate[] = able.map(({ key, weight }) => ({ key, weight }));
     const out = new Set(able.filter((member) => !isIn(state, member, block.chain, block.height)).map(({ key }) => key));
-    owners = ownersOf(state.manifest.network, block.id, stage.name, stage.count, candidates).map((order) => [
+    const deal = state.options.ownersOf ?? ownersOf;
+    owners = deal(state.manifest.network, block.id, stage.name, stage.count, candidates).map((order) => [
       ...order.filter((key) => !out.has(key)),
       ...order.filter((key) => out.has(key)),
     ]);
@@ -189,7 +190,7 @@ export function compactRoster(state: State): void {
 
 function rosterChanged(state: State): void {
   state.rosterVersion++;
-  for (const block of state.blocks.values()) if (block.state === "open") touch(state, block);
+  for (const block of state.live) if (block.state === "open") touch(state, block);
 }
 
 /** Says that this node wants to prove, where it has no turn; said again until it is heard. */
@@ -219,9 +220,8 @@ export function announceSelf(state: State): void {
 
 /** The highest height of a chain that this node has heard of. */
 export function headOf(state: State, chain: number): number {
-  let head = state.chains.get(chain)?.certified ?? -1;
-  for (const block of state.blocks.values()) if (block.chain === chain) head = Math.max(head, block.height);
-  return Math.max(head, 0);
+  const known = state.chains.get(chain);
+  return Math.max(known?.certified ?? 0, known?.announced ?? 0, 0);
 }
 
 export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">): Refusal | null {

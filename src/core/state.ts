@@ -8,6 +8,7 @@ import type { BarrierContent } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
+import type { ownersOf } from "../protocol/owner.ts";
 import type { Stage } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
 import type { Prepared } from "./event.ts";
@@ -178,6 +179,8 @@ export interface Chain {
   readonly id: number;
   /** Highest certified height, -1 for none. */
   certified: number;
+  /** Highest height announced, -1 for none. */
+  announced: number;
   /** Heights up to which entries are gone and nothing is signed any more. */
   retired: number;
   /** What this node's own source says the chain looks like; only the last few hundred heights. */
@@ -222,6 +225,8 @@ export interface State {
   nowMs: number;
   readonly log: Log;
   readonly blocks: Map<Hash, Block>;
+  /** Those of them that are open, or closed and not certified: all that time or a vote can still move. */
+  readonly live: Set<Block>;
   /** Certified blocks by id, kept for their children and for peers that lag. */
   readonly closed: Map<Hash, Closed>;
   readonly chains: Map<number, Chain>;
@@ -271,6 +276,8 @@ export interface CoreOptions {
   readonly slots: number;
   /** Proof systems that this node can prove. */
   readonly systems: readonly string[];
+  /** Stands in for the owner function's arithmetic: simulated nodes share what each of them would compute. */
+  readonly ownersOf?: typeof ownersOf;
   /** Decides which peer to compare logs with next; drawn once by the runtime. */
   readonly seed: number;
 }
@@ -285,7 +292,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
   const chains = new Map<number, Chain>(
     manifest.json.chains.map(({ id }) => [
       id,
-      { id, certified: -1, retired: -1, canonical: new Map(), sourceTip: -1, sourceFault: null },
+      { id, certified: -1, announced: -1, retired: -1, canonical: new Map(), sourceTip: -1, sourceFault: null },
     ]),
   );
   return {
@@ -294,6 +301,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     nowMs: 0,
     log: new Log(),
     blocks: new Map(),
+    live: new Set(),
     closed: new Map(),
     chains,
     roster,

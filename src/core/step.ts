@@ -57,8 +57,7 @@ export function nextWakeMs(state: State): number {
   let wake = state.peers.size > 0 ? state.syncMs : Number.POSITIVE_INFINITY;
   if (dispatcher.proves(state) && maySign(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
   if (state.joinMs !== null && maySign(state)) wake = Math.min(wake, state.joinMs);
-  for (const block of state.blocks.values()) {
-    if (block.certificate !== null || block.state === "cancelled") continue;
+  for (const block of state.live) {
     if (block.wakeMs !== null) wake = Math.min(wake, block.wakeMs);
     for (const task of block.tasks) if (task.wakeMs !== null) wake = Math.min(wake, task.wakeMs);
   }
@@ -335,8 +334,7 @@ function isReady(task: Task): boolean {
 }
 
 function wakeDue(state: State): void {
-  for (const block of state.blocks.values()) {
-    if (block.certificate !== null) continue;
+  for (const block of state.live) {
     if (block.wakeMs !== null && block.wakeMs <= state.nowMs) state.dirtyBlocks.add(block);
     for (const task of block.tasks) if (task.wakeMs !== null && task.wakeMs <= state.nowMs) state.dirtyTasks.add(task);
   }

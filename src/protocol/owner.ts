@@ -29,8 +29,9 @@ export function ownersOf(
   const total = candidates.reduce((sum, candidate) => sum + candidate.weight, 0);
   const room = new Map(candidates.map(({ key, weight }) => [key, Math.ceil((count * weight) / total)]));
   const orders: Key[][] = [];
+  const drawn = candidates.map(({ key, weight }) => ({ key, weight, bytes: hexToBytes(key) }));
   for (let index = 0; index < count; index++) {
-    const ranked = rank(network, block, stage, index, candidates);
+    const ranked = rank(network, block, stage, index, drawn);
     // The room adds up to at least `count`, so somebody always has some left.
     const first = ranked.findIndex((key) => (room.get(key) ?? 0) > 0);
     const [owner] = ranked.splice(first, 1);
@@ -48,17 +49,21 @@ export function ownerOf(order: readonly Key[], attempt: number): Key | null {
   return order[attempt % order.length] ?? null;
 }
 
-function rank(network: Hash, block: Hash, stage: string, index: number, candidates: readonly Candidate[]): Key[] {
+interface Drawn extends Candidate {
+  readonly bytes: Uint8Array;
+}
+
+function rank(network: Hash, block: Hash, stage: string, index: number, candidates: readonly Drawn[]): Key[] {
   const seed = domainDigest("owner", hexToBytes(network), hexToBytes(block), u64(index), utf8ToBytes(stage));
-  const scored = candidates.map(({ key, weight }) => ({ key, score: bestDraw(seed, key, weight) }));
+  const scored = candidates.map(({ key, weight, bytes }) => ({ key, score: bestDraw(seed, bytes, weight) }));
   scored.sort((a, b) => (a.score === b.score ? (a.key < b.key ? -1 : 1) : a.score > b.score ? -1 : 1));
   return scored.map(({ key }) => key);
 }
 
-function bestDraw(seed: Uint8Array, key: Key, weight: number): bigint {
+function bestDraw(seed: Uint8Array, key: Uint8Array, weight: number): bigint {
   let best = 0n;
   for (let draw = 0; draw < weight; draw++) {
-    const digest = domainDigest("owner-draw", seed, hexToBytes(key), u64(draw));
+    const digest = domainDigest("owner-draw", seed, key, u64(draw));
     const value = new DataView(digest.buffer, digest.byteOffset).getBigUint64(0);
     if (value > best) best = value;
   }

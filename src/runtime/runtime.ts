@@ -30,12 +30,12 @@ import type {
   TransportHandler,
   Verifier,
 } from "../ports.ts";
-import type { Batch, openBatch } from "../protocol/batch.ts";
+import type { Batch } from "../protocol/batch.ts";
 import { type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { ACCEPT, type Verdict } from "../protocol/verdict.ts";
 import { Fetcher } from "./fetcher.ts";
-import { admit } from "./ingress.ts";
+import { admit, type BatchChecks } from "./ingress.ts";
 import { recover } from "./recovery.ts";
 import { Repair } from "./repair.ts";
 import { Sealer } from "./sealer.ts";
@@ -57,8 +57,7 @@ export interface RuntimeModules {
   readonly clock: Clock;
   readonly signer: Signer;
   readonly equation: Equation;
-  /** Stands in for `openBatch`: a simulator reads a message once for all the nodes that get it. */
-  readonly open?: typeof openBatch;
+  readonly checks?: BatchChecks;
   readonly journal: Journal;
   readonly store: Store;
   readonly artefacts: Artefacts;
@@ -285,8 +284,8 @@ export class Runtime implements TransportHandler {
   }
 
   #take(bytes: Uint8Array, from: Key): Verdict {
-    const { equation, telemetry, open } = this.#modules;
-    const admitted = admit(this.#state, equation, bytes, open);
+    const { equation, telemetry, checks } = this.#modules;
+    const admitted = admit(this.#state, equation, bytes, checks);
     if (!admitted.ok) {
       const { code } = admitted.verdict;
       if (code !== "batch.known") {

@@ -1,0 +1,16 @@
+/** The owner function, computed once for all simulated nodes that ask the same. */
+import { type Candidate, ownersOf } from "../../src/protocol/owner.ts";
+
+const KEPT_MAX = 512;
+
+export function sharedOwners(): typeof ownersOf {
+  const known = new Map<string, ReturnType<typeof ownersOf>>();
+  return (network, block, stage, count, candidates) => {
+    const name = `${block} ${stage} ${count} ${candidates.map(({ key, weight }: Candidate) => key + weight).join(" ")}`;
+    const owners = known.get(name) ?? ownersOf(network, block, stage, count, candidates);
+    known.set(name, owners);
+    const [oldest] = known.keys();
+    if (known.size > KEPT_MAX && oldest !== undefined) known.delete(oldest);
+    return owners;
+  };
+}
