@@ -30,6 +30,7 @@ import { MESSAGE_BYTES_MAX } from "./protocol/limits.ts";
 import { decodeBase64, type Manifest } from "./protocol/manifest.ts";
 import { createBatchProver } from "./provers/groth16/batch.ts";
 import { createGroth16Prover, ONE_PARTY_SETUP } from "./provers/groth16/prover.ts";
+import { hasKey, type KeyBytes } from "./provers/keys.ts";
 import { createMockProver } from "./provers/mock.ts";
 import { createProcessProver } from "./provers/process.ts";
 import { createVerifier } from "./provers/verifier.ts";
@@ -257,11 +258,15 @@ export function openVerifier(manifest: Manifest, threads: number): Verifier {
       ...("takes" in tasks ? { aggregates: tasks.takes } : {}),
     })),
   );
-  const keys = new Map<Hash, Uint8Array>();
+  const keys = new Map<Hash, KeyBytes>();
   for (const [name, { system, verifyingKey }] of Object.entries(manifest.json.keys)) {
-    if (system.startsWith("groth16-")) keys.set(manifest.keyHashes.get(name) ?? "", decodeBase64(verifyingKey));
+    if (hasKey(system)) keys.set(manifest.keyHashes.get(name) ?? "", { system, bytes: decodeBase64(verifyingKey) });
   }
-  return createVerifier({ stages, keys, size: threads });
+  try {
+    return createVerifier({ stages, keys, size: threads });
+  } catch (error) {
+    throw new NodeFault("keys.unsound", `manifest: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function openProver(prover: NodeConfig["provers"][number], slots: number, manifest: Manifest): Prover[] {

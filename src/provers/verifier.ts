@@ -3,14 +3,14 @@ import { TRANSACTIONS_MAX } from "../protocol/ethereum.ts";
 import type { Hash } from "../protocol/ids.ts";
 import { artefactHash } from "../protocol/ids.ts";
 import type { Cancel, Done, PrepareJob, Verifier, VerifyJob } from "../ports.ts";
-import { readVerifyingKey } from "./groth16/verify.ts";
+import { type KeyBytes, readKey } from "./keys.ts";
 import { createPool } from "./pool.ts";
 import type { Check, Prepared, StageRow } from "./statement.ts";
 
 export interface VerifierOptions {
   readonly stages: readonly StageRow[];
-  /** Bytes of the verifying keys by their SHA-256. */
-  readonly keys: ReadonlyMap<Hash, Uint8Array>;
+  /** Verifying keys by their SHA-256. */
+  readonly keys: ReadonlyMap<Hash, KeyBytes>;
   /** Threads. */
   readonly size?: number;
   readonly deadlineMs?: number;
@@ -26,9 +26,14 @@ const QUEUE_MAX = 256;
 
 /** Throws for a key that is not what its hash says or that is unsound: the configuration is wrong. */
 export function createVerifier(options: VerifierOptions): Verifier {
-  for (const [hash, bytes] of options.keys) {
-    if (artefactHash(bytes) !== hash) throw new Error(`the verifying key ${hash} has another hash`);
-    readVerifyingKey(bytes);
+  for (const [hash, key] of options.keys) {
+    if (artefactHash(key.bytes) !== hash) throw new Error(`the verifying key ${hash} has another hash`);
+    try {
+      readKey(key);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`the verifying key ${hash}: ${why}`, { cause: error });
+    }
   }
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS;
   const pool = createPool({

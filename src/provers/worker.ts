@@ -2,8 +2,11 @@
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import type { Hash } from "../protocol/ids.ts";
 import type { PrepareJob, Result, VerifyJob } from "../ports.ts";
-import { readVerifyingKey, type Verdict, verifyBatch, type VerifyingKey, verifyOne } from "./groth16/verify.ts";
+import type { Verdict } from "./groth16/equation.ts";
+import { verifyBatch, verifyOne } from "./groth16/verify.ts";
+import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
 import { mockValues, mockVerify } from "./mock.ts";
+import { verifySp1 } from "./sp1/verify.ts";
 import {
   type Check,
   elementOf,
@@ -16,8 +19,8 @@ import {
 
 export interface WorkerData {
   readonly stages: readonly StageRow[];
-  /** Verifying keys by their hash, as snarkjs writes them. */
-  readonly keys: ReadonlyMap<Hash, Uint8Array>;
+  /** Verifying keys by the hash of their bytes. */
+  readonly keys: ReadonlyMap<Hash, KeyBytes>;
 }
 
 export type WorkerRequest =
@@ -56,22 +59,28 @@ export function prepare(job: PrepareJob, stages: readonly StageRow[]): Result<Pr
   return { ok: true, value: { before, after: encodeElement(whole.after), values } };
 }
 
-export function check(job: VerifyJob, keys: ReadonlyMap<Hash, VerifyingKey>): Result<Check> {
+export function check(job: VerifyJob, keys: ReadonlyMap<Hash, StageKey>): Result<Check> {
   if (job.system === "mock") return { ok: true, value: mockVerify(job.values, job.proof) };
-  if (job.system !== "groth16-shard" && job.system !== "groth16-batch") {
-    return refuse("verifier.unknown-system", `no verifier for ${job.system}`);
+  const known = keys.get(job.key);
+  if (known === undefined) return refuse("verifier.unknown-key", `no verifying key ${job.key}`);
+  const verdict = verdictOf(job, known);
+  return verdict === null
+    ? refuse("verifier.unknown-system", `no verifier for ${job.system}`)
+    : { ok: true, value: verdict };
+}
+
+function verdictOf({ system, values, parts, proof }: VerifyJob, known: StageKey): Verdict | null {
+  switch (known.family) {
+    case "sp1":
+      return system === "sp1-groth16" ? verifySp1(known.key, values, proof) : null;
+    case "shard":
+      if (system === "groth16-shard") return verifyOne(known.key, values, proof);
+      return system === "groth16-batch" ? verifyBatch(known.key, values, parts, proof) : null;
   }
-  const key = keys.get(job.key);
-  if (key === undefined) return refuse("verifier.unknown-key", `no verifying key ${job.key}`);
-  const value: Verdict =
-    job.system === "groth16-batch"
-      ? verifyBatch(key, job.values, job.parts, job.proof)
-      : verifyOne(key, job.values, job.proof);
-  return { ok: true, value };
 }
 
 function serve(data: WorkerData): void {
-  const keys = new Map([...data.keys].map(([hash, bytes]) => [hash, readVerifyingKey(bytes)]));
+  const keys = new Map([...data.keys].map(([hash, key]) => [hash, readKey(key)]));
   const answer = (request: WorkerRequest): Answer => {
     switch (request.kind) {
       case "prepare":

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ProveEvent, ProveJob, Verifier, VerifyJob } from "../../src/ports.ts";
 import { createBatchProver } from "../../src/provers/groth16/batch.ts";
 import { createGroth16Prover } from "../../src/provers/groth16/prover.ts";
-import { PROOF_BYTES, readVerifyingKey, verifyBatch, verifyOne } from "../../src/provers/groth16/verify.ts";
+import { PROOF_BYTES } from "../../src/provers/groth16/equation.ts";
+import { readVerifyingKey, verifyBatch, verifyOne } from "../../src/provers/groth16/verify.ts";
 import { FIELD_ORDER } from "../../src/provers/poseidon.ts";
 import { decodeValues, encodeElement, encodeValues, fold } from "../../src/provers/statement.ts";
 import { createVerifier } from "../../src/provers/verifier.ts";
@@ -41,7 +42,7 @@ const batchJob = (): ProveJob => {
 };
 
 beforeAll(async () => {
-  verifier = createVerifier({ stages: STAGES, keys: new Map([[VKEY_HASH, VKEY]]) });
+  verifier = createVerifier({ stages: STAGES, keys: new Map([[VKEY_HASH, { system: "groth16-shard", bytes: VKEY }]]) });
   const prepared = await fixtures.value<Prepared>((done) =>
     verifier.prepare(fixtures.prepareJob(SMALL, SMALL_SHARDS), done),
   );

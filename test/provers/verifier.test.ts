@@ -1,7 +1,7 @@
 import { poseidon as noblePoseidon } from "@noble/curves/abstract/poseidon.js";
 import { bn254 } from "@noble/curves/bn254.js";
 import { afterAll, describe, expect, it } from "vitest";
-import { ZERO_HASH } from "../../src/protocol/ids.ts";
+import { artefactHash, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { PrepareJob, VerifyJob } from "../../src/ports.ts";
 import { createPool } from "../../src/provers/pool.ts";
 import { FIELD_ORDER, POSEIDON, poseidon } from "../../src/provers/poseidon.ts";
@@ -9,13 +9,20 @@ import { beginning, decodeValues, elementOf } from "../../src/provers/statement.
 import { createVerifier } from "../../src/provers/verifier.ts";
 import type { Check, Prepared } from "../../src/provers/statement.ts";
 import { block, outcome, prepareJob, SMALL, value, VKEY, VKEY_HASH } from "./fixtures.ts";
+import { sp1Vector } from "./sp1-vectors.ts";
 
 const STAGES = [
   { name: "shard", system: "groth16-shard" },
   { name: "block", system: "groth16-batch", aggregates: "shard" },
   { name: "trial", system: "mock" },
 ];
-const KEYS = new Map([[VKEY_HASH, VKEY]]);
+const SHARD_KEY = { system: "groth16-shard", bytes: VKEY };
+const SP1 = sp1Vector(1);
+const SP1_HASH = artefactHash(SP1.keyBytes);
+const KEYS = new Map([
+  [VKEY_HASH, SHARD_KEY],
+  [SP1_HASH, { system: "sp1-groth16", bytes: SP1.keyBytes }],
+]);
 const GOERLI = block("goerli-10536893");
 const verifier = createVerifier({ stages: STAGES, keys: KEYS });
 afterAll(() => verifier.close());
@@ -100,13 +107,26 @@ describe("the verifier", () => {
     expect(system).toMatchObject({ ok: false, fault: { code: "verifier.unknown-system" } });
   });
 
+  it("verifies SP1's proofs of exactly the values that the task implies, under the key that its stage names", async () => {
+    const { values, proof } = SP1;
+    const job = verifyJob({ system: "sp1-groth16", key: SP1_HASH, values, proof });
+    const ask = (changes: Partial<VerifyJob>) =>
+      outcome<Check>((done) => verifier.verify({ ...job, ...changes }, done));
+    expect(await ask({})).toEqual({ ok: true, value: { valid: true } });
+    const other = { ok: true, value: { valid: false, code: "proof.equation" } };
+    expect(await ask({ values: values.with(0, 0) })).toEqual(other);
+    expect(await ask({ key: VKEY_HASH })).toMatchObject({ ok: false, fault: { code: "verifier.unknown-system" } });
+  });
+
   it("finds zeros no proof", async () => {
     const result = await value<Check>((done) => verifier.verify(verifyJob({}), done));
     expect(result).toEqual({ valid: false, code: "proof.not-on-curve" });
   });
 
   it("does not start with a key that is not what its hash says", () => {
-    expect(() => createVerifier({ stages: [], keys: new Map([[ZERO_HASH, VKEY]]) })).toThrow("another hash");
+    expect(() => createVerifier({ stages: [], keys: new Map([[ZERO_HASH, SHARD_KEY]]) })).toThrow("another hash");
+    const sp1 = new Map([[VKEY_HASH, { system: "sp1-groth16", bytes: VKEY }]]);
+    expect(() => createVerifier({ stages: [], keys: sp1 })).toThrow(`the verifying key ${VKEY_HASH}: the key has`);
   });
 });
 

@@ -4,7 +4,7 @@
  */
 import { concatBytes } from "@noble/hashes/utils.js";
 import type { Cancel, ProveEvent, ProveJob, Prover } from "../../ports.ts";
-import { BATCH_MAX, PROOF_BYTES } from "./verify.ts";
+import { BATCH_MAX, PROOF_BYTES } from "./equation.ts";
 
 export interface BatchOptions {
   readonly slots: number;
