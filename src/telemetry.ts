@@ -85,6 +85,10 @@ const LINES: Readonly<Record<string, (fields: Fields) => string>> = {
     `block ${num(f, "height")}  CERTIFIED  ${num(f, "shards")} shards by ${list(f["provers"])}  ${num(f, "attempts")} attempts  ${seconds(num(f, "tookMs"))}`,
   "attempt.over": (f) =>
     `  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  reclaimed from ${short(f["owner"])} (${text(f, "code")}), attempt ${num(f, "attempt") + 2} opens`,
+  "task.quarantined": (f) =>
+    `QUARANTINED  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  ${text(f, "code")}  after ${num(f, "infrastructure")} failures of machines, ${num(f, "logical")} of the input; its block waits: proofmesh tasks`,
+  "task.requeued": (f) =>
+    `  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  is tried again, round ${num(f, "round") + 1}`,
   refused: (f) =>
     `refused ${text(f, "entry")} of ${short(f["author"])}: ${text(f, "code")}${f["hidden"] === undefined ? "" : ` (and ${num(f, "hidden")} like it)`}`,
 };

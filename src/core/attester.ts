@@ -8,8 +8,11 @@
  *          never after our own timeout for it.
  * timeout: never after our own attest for it, never when we know a valid proof.
  * complete, reject: objective, no lock.
+ * quarantine: once per (task, round), when its failures are past the limit and no valid proof is known; no lock.
+ * requeue: once per (task, round), when a quorum has put it into quarantine and the operator, or f+1 others, want it.
  */
 import type { Hash, Key } from "../protocol/ids.ts";
+import { ROUNDS_MAX } from "../protocol/limits.ts";
 import { asCode, type EntryOf, type Kind } from "../protocol/messages.ts";
 import { childrenOf, contradictsSource, isParentCertified, parentOf } from "./blocks.ts";
 import {
@@ -24,6 +27,7 @@ import {
   where,
 } from "./collector.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
+import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
 import { claimWindowMs, overdue } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import {
@@ -50,6 +54,9 @@ export function settleVotes(state: State, task: Task): void {
   if (task.completeMs !== null) return;
   const open = openAttempt(state, task);
   open.openedMs ??= state.nowMs;
+  considerRequeue(state, task);
+  considerQuarantine(state, task);
+  if (isPaused(state, task)) return;
   considerGrant(state, task, open);
   considerTimeout(state, task, open);
 }
@@ -116,6 +123,31 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
   }
   attempt.own.timedOut = true;
   say(state, { ...ref(task), kind: "timeout", attempt: attempt.number, code: over.code });
+}
+
+/** Said once a round, where the failures are past the limit by our own count or somebody honest has counted so. */
+function considerQuarantine(state: State, task: Task): void {
+  const round = roundOf(state, task);
+  if (!maySign(state) || task.own.quarantined >= round || round >= ROUNDS_MAX || knowsValid(task)) return;
+  const reason = reasonOf(state, task) ?? votedReason(state, task, state.manifest.oneHonest);
+  if (reason === null) return;
+  task.own.quarantined = round;
+  say(state, { ...ref(task), kind: "quarantine", round, ...reason });
+}
+
+/** Where one honest attester's operator wants another round, the others follow: all it can cost is proving time. */
+function considerRequeue(state: State, task: Task): void {
+  const wanted = task.requeues.get(roundOf(state, task))?.keys() ?? [];
+  if (weightOf(state, wanted) >= state.manifest.oneHonest) requeue(state, task);
+}
+
+/** Votes for another round of attempts, where the present one ended in quarantine. */
+export function requeue(state: State, task: Task): void {
+  const round = roundOf(state, task);
+  if (!state.options.roles.attester || !maySign(state) || task.own.requeued >= round) return;
+  if (task.completeMs !== null || quarantineOf(state, task) === null) return;
+  task.own.requeued = round;
+  say(state, { ...ref(task), kind: "requeue", round, attempt: openAttempt(state, task).number });
 }
 
 function knowsValid(task: Task): boolean {

@@ -11,7 +11,7 @@ import { ATTEMPTS_MAX, RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
 import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { afterOf, isParentCertified, isParentClosed, settleCertified, touch, childrenOf } from "./blocks.ts";
-import { learnClaimDelay } from "./reclaim.ts";
+import { failCode, learnClaimDelay } from "./reclaim.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
   type Attempt,
@@ -79,7 +79,7 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
 export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeout">): Refusal | null {
   const found = locate(state, entry);
   if (typeof found === "string") return found;
-  if (!keepVote(found.attempt.timeouts, signed)) return "vote.duplicate";
+  if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
   if (signed.author === state.options.self) found.attempt.own.timedOut = true;
   state.dirtyTasks.add(found.task);
@@ -109,13 +109,15 @@ export function applyBeat(state: State, signed: Signed, entry: EntryOf<"beat">):
 export function applyEnd(state: State, signed: Signed, entry: EntryOf<"release"> | EntryOf<"fail">): Refusal | null {
   const found = locate(state, entry);
   if (typeof found === "string") return found;
-  if (!found.attempt.claims.has(signed.author)) {
-    if (ownerOfAttempt(state, found.task, entry.attempt) !== signed.author) return "claim.not-owner";
+  const { attempt, task } = found;
+  const { author } = signed;
+  if (!attempt.ends.has(author)) attempt.ends.set(author, entry.kind === "release" ? "released" : failCode(entry.code));
+  if (entry.kind === "fail") {
+    keepVote(attempt.fails, { ...signed, code: failCode(entry.code), logical: entry.logical });
   }
-  if (!found.attempt.ends.has(signed.author))
-    found.attempt.ends.set(signed.author, entry.kind === "release" ? "released" : entry.code);
-  state.dirtyTasks.add(found.task);
-  return null;
+  state.dirtyTasks.add(task);
+  // Kept all the same: the claim may come later, and nobody looks at what others than the claimant say.
+  return attempt.claims.has(author) || ownerOfAttempt(state, task, entry.attempt) === author ? null : "claim.not-owner";
 }
 
 export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"receipt">): Refusal | null {

@@ -9,10 +9,11 @@ import type { Key } from "../protocol/ids.ts";
 import { BEAT_TASKS_MAX, INLINE_BYTES_MAX } from "../protocol/limits.ts";
 import { maySign, ref } from "./attester.ts";
 import { chosenProof, openAttempt, where } from "./collector.ts";
+import { isPaused } from "./failures.ts";
 import type { MadeProof } from "./event.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import { attemptOf, report, show, type State, say, type Task } from "./state.ts";
-import { claimWindowMs } from "./reclaim.ts";
+import { claimableMs, claimWindowMs } from "./reclaim.ts";
 
 export function proves(state: State): boolean {
   return state.options.roles.prover && state.options.slots > 0;
@@ -46,6 +47,7 @@ function claimable(state: State): Task[] {
       if (!systems.includes(task.stage.system)) continue;
       const attempt = openAttempt(state, task);
       if (ownerOfAttempt(state, task, attempt.number) !== self || attempt.ends.has(self)) continue;
+      if ((attempt.waitUntilMs ?? 0) > state.nowMs || isPaused(state, task)) continue;
       if (attempt.own.timedOut || tooLate(state, task) || hasProved(task, self, attempt.number)) continue;
       tasks.push(task);
     }
@@ -61,9 +63,10 @@ function hasProved(task: Task, prover: Key, attempt: number): boolean {
 /** A claim made now would meet timeouts that are already signed: better to wait for the next attempt. */
 function tooLate(state: State, task: Task): boolean {
   const attempt = openAttempt(state, task);
+  const fromMs = claimableMs(attempt);
   return (
-    attempt.openedMs !== null &&
-    state.nowMs - attempt.openedMs > 4 * claimWindowMs(state, attempt.number, state.options.self) &&
+    fromMs !== null &&
+    state.nowMs - fromMs > 4 * claimWindowMs(state, attempt.number, state.options.self) &&
     !attempt.claims.has(state.options.self)
   );
 }
@@ -157,7 +160,8 @@ function dropIfOver(state: State, task: Task): void {
   }
   if (!over) {
     // The attempt is somebody else's by now. What runs goes on: a late proof is as good as any.
-    if (work.state !== "running" && openAttempt(state, task).number > work.attempt) forgetWork(state, task);
+    const taken = work.state !== "running" && openAttempt(state, task).number > work.attempt;
+    if (taken || (work.state === "queued" && isPaused(state, task))) forgetWork(state, task);
     return;
   }
   if (work.state === "running") state.effects.push({ kind: "cancel", task: ref(task) });

@@ -48,6 +48,8 @@ export type Event =
       readonly code: string;
       readonly logical: boolean;
     }
+  /** The operator wants a task out of quarantine. */
+  | { readonly kind: "requeue"; readonly task: TaskRef }
   /** The operator wants the node to stop: release what is not finished, then be silent. */
   | { readonly kind: "drain" };
 

@@ -2,10 +2,11 @@
 import type { Key } from "../protocol/ids.ts";
 import { chosenProof, openAttempt } from "./collector.ts";
 import { contradictsSource, isParentClosed, parentOf } from "./blocks.ts";
+import { countFailures, type FailureKind, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import type { Block, State, Task } from "./state.ts";
 
-export type TaskState = "waiting" | "ready" | "claimed" | "proven" | "complete";
+export type TaskState = "waiting" | "ready" | "claimed" | "proven" | "complete" | "quarantined";
 
 export interface TaskStatus {
   readonly stage: string;
@@ -14,6 +15,9 @@ export interface TaskStatus {
   readonly attempt: number;
   readonly owner: Key | null;
   readonly prover: Key | null;
+  /** Attempts of this round that are over, by what they failed with, and how often operators began a new round. */
+  readonly failures: Readonly<Record<FailureKind, number>>;
+  readonly round: number;
   readonly why: string;
 }
 
@@ -50,6 +54,8 @@ function whyBlock(state: State, block: Block): string {
     case "open": {
       if (block.prepared === null)
         return block.tries > 0 ? "its payload cannot be had yet" : "its payload is being fetched and checked";
+      const stuck = block.tasks.filter((task) => task.completeMs === null && quarantineOf(state, task) !== null).length;
+      if (stuck > 0) return `${stuck} of ${block.tasks.length} tasks are in quarantine: an operator has to look`;
       const left = block.tasks.filter((task) => task.completeMs === null).length;
       return left > 0 ? `${left} of ${block.tasks.length} tasks are not complete` : "waits for its parent's barrier";
     }
@@ -71,6 +77,8 @@ function taskStatus(state: State, task: Task): TaskStatus {
     attempt: attempt.number,
     owner,
     prover: chosen?.prover ?? null,
+    failures: countFailures(failuresOf(state, task)),
+    round: roundOf(state, task),
   };
   if (task.completeMs !== null) return { ...base, state: "complete", why: "a quorum verified its proof" };
   if (task.readyMs === null) {
@@ -81,8 +89,20 @@ function taskStatus(state: State, task: Task): TaskStatus {
       why: inputs === null || task.block.state !== "open" ? "its block is not open" : `waits for stage ${inputs}`,
     };
   }
+  const quarantine = quarantineOf(state, task);
+  if (quarantine !== null) return { ...base, state: "quarantined", why: whyQuarantined(task, quarantine) };
   if (task.proofs.size > 0) return { ...base, state: "proven", why: "its proof waits for a quorum of attesters" };
   if (owner === null) return { ...base, state: "ready", why: "no prover of the roster can take it" };
   if (attempt.claims.has(owner)) return { ...base, state: "claimed", why: `is being proven by ${owner.slice(0, 12)}` };
+  const waitMs = (attempt.waitUntilMs ?? 0) - state.nowMs;
+  if (waitMs > 0)
+    return { ...base, state: "ready", why: `has failed before and is tried again in ${Math.ceil(waitMs / 1000)} s` };
   return { ...base, state: "ready", why: `waits for its owner ${owner.slice(0, 12)} to claim it` };
+}
+
+/** What happened, and what to do about it. */
+function whyQuarantined({ block, stage, index }: Task, { code, logical }: Reason): string {
+  const name = `${block.chain}/${block.height}/${stage.name}/${index}`;
+  const what = logical ? `its input fails everywhere with ${code}` : `too many attempts failed, the last with ${code}`;
+  return `${what}; see proofmesh tasks export ${name}, and when the cause is gone proofmesh tasks requeue ${name}`;
 }

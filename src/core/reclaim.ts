@@ -12,6 +12,16 @@ const PATIENT_MS_MAX = 60_000;
 
 export type Overdue = { readonly code: string } | { readonly wakeMs: number };
 
+/** Said by who only follows f+1 others. */
+export const JOINED = "others-timed-out";
+/** What attesters say of an attempt themselves; a prover's own word is never taken for one of them. */
+const OWN_CODES: ReadonlySet<string> = new Set(["released", "not-claimed", "no-progress", "limit", JOINED]);
+
+/** The code under which a prover's `fail` is kept. */
+export function failCode(code: string): string {
+  return OWN_CODES.has(code) ? "failed" : code;
+}
+
 /** The gains of the estimate that TCP derives its time-outs from (RFC 6298). */
 const MEAN_GAIN = 1 / 8;
 const DEVIATION_GAIN = 1 / 4;
@@ -23,7 +33,8 @@ const DEVIATIONS = 4;
  */
 export function learnClaimDelay(state: State, member: Member, attempt: Attempt): void {
   const { claimWindowMsMax } = state.manifest.json.timing;
-  const delayMs = Math.min(attempt.openedMs === null ? 0 : state.nowMs - attempt.openedMs, claimWindowMsMax);
+  const fromMs = claimableMs(attempt) ?? state.nowMs;
+  const delayMs = Math.min(Math.max(state.nowMs - fromMs, 0), claimWindowMsMax);
   const { claimDelay: known } = member;
   if (known === null) {
     member.claimDelay = { meanMs: delayMs, deviationMs: delayMs / 2 };
@@ -53,14 +64,18 @@ function baseWindowMs(state: State, attempt: number): number {
   return window;
 }
 
+/** From when on the attempt may be claimed: when it opened, and what failed before it has had its time. */
+export function claimableMs({ openedMs, waitUntilMs }: Attempt): number | null {
+  return openedMs === null ? null : Math.max(openedMs, waitUntilMs ?? 0);
+}
+
 /** Whether the open attempt of a ready task is over, and why; else when to look again. */
 export function overdue(state: State, task: Task, attempt: Attempt, owner: Key | null): Overdue {
   const end = owner === null ? undefined : attempt.ends.get(owner);
   if (end !== undefined) return { code: end };
-  if (weightOf(state, attempt.timeouts.keys()) >= state.manifest.oneHonest) return { code: "others-timed-out" };
-  const openedMs = attempt.openedMs ?? state.nowMs;
+  if (weightOf(state, attempt.timeouts.keys()) >= state.manifest.oneHonest) return { code: JOINED };
   if (owner === null || !attempt.claims.has(owner) || attempt.claimedMs === null) {
-    const untilMs = openedMs + claimWindowMs(state, attempt.number, owner);
+    const untilMs = (claimableMs(attempt) ?? state.nowMs) + claimWindowMs(state, attempt.number, owner);
     return state.nowMs >= untilMs ? { code: "not-claimed" } : { wakeMs: untilMs };
   }
   const leaseUntilMs = Math.max(attempt.claimedMs, attempt.progress.get(owner)?.atMs ?? 0) + task.stage.leaseMs;

@@ -232,6 +232,8 @@ function isOver(state: State, batch: Batch): boolean {
       case "complete":
       case "reject":
       case "timeout":
+      case "quarantine":
+      case "requeue":
       case "barrier":
         return isGone(state, entry.block);
     }

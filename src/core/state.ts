@@ -34,7 +34,7 @@ export function isEarlier(a: Place, b: Place): boolean {
  * Keeps a vote. Said twice, the earlier one stays, so that what is kept does not depend on the order of arrival.
  * Whether it is news.
  */
-export function keepVote(votes: Map<Key, Signed>, signed: Signed): boolean {
+export function keepVote<V extends Signed>(votes: Map<Key, V>, signed: V): boolean {
   const known = votes.get(signed.author);
   if (known === undefined || isEarlier(signed, known)) votes.set(signed.author, signed);
   return known === undefined;
@@ -49,11 +49,14 @@ export interface Attempt {
   readonly number: number;
   /** When this node saw it open, by its own clock; `null` before. */
   openedMs: number | null;
+  /** Until when nobody claims it, because earlier attempts have failed; `null` before it opens. */
+  waitUntilMs: number | null;
   /** Claims by whoever made one; only the owner's counts. At most one a roster member. */
   readonly claims: Map<Key, Signed>;
   /** Attesters that granted it, by the prover they granted it to. */
   readonly grants: Map<Key, Map<Key, Signed>>;
-  readonly timeouts: Map<Key, Signed>;
+  /** Attesters that hold it to be over, and why. */
+  readonly timeouts: Map<Key, Signed & { readonly code: string }>;
   /** Attesters that attested, by the prover. */
   readonly attests: Map<Key, Map<Key, Signed>>;
   /** Whose claim counts: the owner's when it claimed. A change of the roster later takes nothing from it. */
@@ -64,6 +67,8 @@ export interface Attempt {
   readonly progress: Map<Key, { readonly units: number; readonly atMs: number }>;
   /** Provers that said they stop, or whose proof was rejected or cannot be had, with the code. Only the claimant's counts. */
   readonly ends: Map<Key, string>;
+  /** Provers that said they failed, and how. */
+  readonly fails: Map<Key, FailureVote>;
   /** What this node has signed. Each is a lock: set when decided, never unset. */
   /** Why the first attester that said so held it to be over. */
   overCode: string | null;
@@ -92,6 +97,17 @@ export interface Proof {
   vouched: boolean;
 }
 
+/** Somebody's word that a task fails: a prover's of an attempt, or an attester's of a round. */
+export interface FailureVote extends Signed {
+  readonly code: string;
+  readonly logical: boolean;
+}
+
+export interface RequeueVote extends Signed {
+  /** The attempt that its author saw open. */
+  readonly attempt: number;
+}
+
 export interface Task {
   readonly block: Block;
   readonly stage: Stage;
@@ -99,6 +115,13 @@ export interface Task {
   /** By number: an attempt is made when something is heard of it. */
   readonly attempts: Map<number, Attempt>;
   readonly proofs: Map<Hash, Proof>;
+  /** Attesters' votes by round: that it has failed too often, and that it shall be tried again. */
+  readonly quarantines: Map<number, Map<Key, FailureVote>>;
+  readonly requeues: Map<number, Map<Key, RequeueVote>>;
+  /** The last rounds for which this node has voted so, -1 for none. */
+  readonly own: { quarantined: number; requeued: number };
+  /** The round whose clocks run. */
+  round: number;
   /** Inputs are accepted and the block is open, by this node's view. */
   readyMs: number | null;
   completeMs: number | null;
@@ -338,6 +361,7 @@ export function attemptOf(task: Task, number: number): Attempt {
     attempt = {
       number,
       openedMs: null,
+      waitUntilMs: null,
       claims: new Map(),
       grants: new Map(),
       timeouts: new Map(),
@@ -346,6 +370,7 @@ export function attemptOf(task: Task, number: number): Attempt {
       claimedMs: null,
       progress: new Map(),
       ends: new Map(),
+      fails: new Map(),
       overCode: null,
       lossNoted: false,
       own: { granted: null, timedOut: false, attested: null },

@@ -11,12 +11,13 @@ import { BATCH_ENTRIES_MAX } from "../protocol/limits.ts";
 import { asCode, type Entry, MESSAGES } from "../protocol/messages.ts";
 import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { applyVerdict, maySign, settleBarrierVote, settleVotes } from "./attester.ts";
+import { applyVerdict, maySign, requeue, settleBarrierVote, settleVotes } from "./attester.ts";
 import * as blocks from "./blocks.ts";
 import * as collector from "./collector.ts";
 import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
 import type { Event } from "./event.ts";
+import * as failures from "./failures.ts";
 import * as replicator from "./replicator.ts";
 import * as standing from "./standing.ts";
 import { report, type Signed, type State, type Task } from "./state.ts";
@@ -116,6 +117,8 @@ function apply(state: State, event: Event, equation: Equation): void {
       return withTask(state, event.task, (task) =>
         dispatcher.applyProveFailed(state, task, event.attempt, asCode(event.code), event.logical),
       );
+    case "requeue":
+      return withTask(state, event.task, (task) => requeue(state, task));
     case "drain":
       dispatcher.releaseAll(state);
       state.mute = "draining";
@@ -220,6 +223,10 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
       return collector.applyReject(state, signed, entry);
     case "timeout":
       return collector.applyTimeout(state, signed, entry);
+    case "quarantine":
+      return failures.applyQuarantine(state, signed, entry);
+    case "requeue":
+      return failures.applyRequeue(state, signed, entry);
     case "barrier":
       return collector.applyBarrier(state, signed, entry);
   }
@@ -322,7 +329,23 @@ function settleTask(state: State, task: Task): void {
     // The claim window of the open attempt runs from here.
     for (const attempt of task.attempts.values()) attempt.openedMs = null;
   }
+  settleRound(state, task);
   settleVotes(state, task);
+}
+
+/** Lets the open attempt wait for its turn; a new round begins with fresh clocks and without waiting. */
+function settleRound(state: State, task: Task): void {
+  if (task.readyMs === null || task.completeMs !== null) return;
+  const open = collector.openAttempt(state, task);
+  const round = failures.roundOf(state, task);
+  if (round > task.round) {
+    task.round = round;
+    open.openedMs = null;
+    open.waitUntilMs = state.nowMs;
+    if (open.claimedMs !== null) open.claimedMs = state.nowMs;
+  }
+  open.waitUntilMs ??= state.nowMs + failures.backoffMs(state, task);
+  if (open.waitUntilMs > state.nowMs) task.wakeMs = open.waitUntilMs;
 }
 
 function isReady(task: Task): boolean {

@@ -22,6 +22,8 @@ export const FRONTIER_MAX = 4096;
 export const FRONTIER_BYTES_MAX: number = FRONTIER_MAX * 65;
 /** Attempts of one task: past it nothing new is voted and an operator has to look. */
 export const ATTEMPTS_MAX = 1_000;
+/** Rounds of attempts of one task: each begins when operators take it out of quarantine. */
+export const ROUNDS_MAX = 64;
 /** Depth of a batch's Merkle tree: BATCH_ENTRIES_MAX is 2^8. */
 export const PATH_MAX = 8;
 /** A receipt repeated with other proofs of the same task by the same prover. */

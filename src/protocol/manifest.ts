@@ -140,6 +140,21 @@ const SCHEMA = z.strictObject(
       },
       "limits",
     ),
+    /** How failed attempts are retried; what is left out has the defaults of `RETRY`. */
+    retry: z
+      .strictObject(
+        {
+          /** Failed attempts after which a task is quarantined; never before each prover on duty had its turn. */
+          attempts: int(1, 500).optional(),
+          /** Provers that must fail with one logical code, at least; and more than a third of those on duty. */
+          logicalProvers: int(1, 1000).optional(),
+          /** The second failure in a row waits so long before the next attempt, each further one twice as long. */
+          backoffMs: int(0, 600_000, "ms").optional(),
+          backoffMsMax: int(0, 3_600_000, "ms").optional(),
+        },
+        "an object of retry limits",
+      )
+      .optional(),
     bootstrap: z
       .array(z.string("a multiaddr").min(1, "a multiaddr").max(256, "a multiaddr"), list)
       .max(64, "at most 64 addresses"),
@@ -163,9 +178,15 @@ export interface Manifest {
   /** f+1: at least one of them is honest. */
   readonly oneHonest: number;
   readonly sources: ReadonlySet<Key>;
+  readonly retry: Retry;
   /** Hash of the verifying key, by the key's name. */
   readonly keyHashes: ReadonlyMap<string, Hash>;
 }
+
+export type Retry = { readonly [K in keyof typeof RETRY]: number };
+
+/** Sixteen failures of provers that did take the task say more about the task than about them. */
+const RETRY = { attempts: 16, logicalProvers: 2, backoffMs: 500, backoffMsMax: 60_000 } as const;
 
 /** The JSON Schema of a manifest, for editors. */
 export function manifestSchema(): unknown {
@@ -193,8 +214,19 @@ function derive(json: ManifestJson): Manifest {
     quorum: Math.floor((2 * weight) / 3) + 1,
     oneHonest: Math.floor((weight - 1) / 3) + 1,
     sources: new Set(json.sources),
+    retry: retryOf(json),
     keyHashes: new Map(Object.entries(json.keys).map(([name, entry]) => [name, keyHash(entry.verifyingKey)])),
   };
+}
+
+function retryOf(json: ManifestJson): Retry {
+  const { attempts, logicalProvers, backoffMs, backoffMsMax } = { ...RETRY, ...defined(json.retry) };
+  return { attempts, logicalProvers, backoffMs, backoffMsMax };
+}
+
+/** A field that is there without a value has the default like one that is not there. */
+function defined(fields: ManifestJson["retry"]): Partial<Retry> {
+  return Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined));
 }
 
 /** The name of a verifying key: SHA-256 of its bytes. */
@@ -249,6 +281,10 @@ function crossCheck(json: ManifestJson): ShapeError[] {
   }
   if (timing.leaseMs < 4 * timing.heartbeatMs) {
     wrong("timing.leaseMs", timing.leaseMs, `at least four heartbeats (${4 * timing.heartbeatMs})`);
+  }
+  const { backoffMs, backoffMsMax } = retryOf(json);
+  if (backoffMsMax < backoffMs) {
+    wrong("retry.backoffMsMax", backoffMsMax, `at least backoffMs (${backoffMs})`);
   }
   if (canonicalJson(json).length > MANIFEST_BYTES_MAX) {
     wrong("", canonicalJson(json).length, `a manifest of at most ${MANIFEST_BYTES_MAX} bytes`);

@@ -52,6 +52,7 @@ export type Refusal =
   | "task.complete"
   | "attempt.not-open"
   | "attempt.too-many"
+  | "round.too-many"
   | "claim.not-owner"
   | "claim.capacity"
   | "claim.duplicate"

@@ -241,6 +241,18 @@ export declare type Entry = Message<"proofmesh.v1.Entry"> & {
      */
     value: Bench;
     case: "bench";
+  } | {
+    /**
+     * @generated from field: proofmesh.v1.Quarantine quarantine = 20;
+     */
+    value: Quarantine;
+    case: "quarantine";
+  } | {
+    /**
+     * @generated from field: proofmesh.v1.Requeue requeue = 21;
+     */
+    value: Requeue;
+    case: "requeue";
   } | { case: undefined; value?: undefined };
 };
 
@@ -873,6 +885,87 @@ export declare type Timeout = Message<"proofmesh.v1.Timeout"> & {
  * Use `create(TimeoutSchema)` to create a new message.
  */
 export declare const TimeoutSchema: GenMessage<Timeout>;
+
+/**
+ * The task has failed too often in this round of attempts: nobody takes it until an operator looks. `code` is what it failed with.
+ *
+ * @generated from message proofmesh.v1.Quarantine
+ */
+export declare type Quarantine = Message<"proofmesh.v1.Quarantine"> & {
+  /**
+   * @generated from field: bytes block = 1;
+   */
+  block: Uint8Array;
+
+  /**
+   * @generated from field: string stage = 2;
+   */
+  stage: string;
+
+  /**
+   * @generated from field: uint32 index = 3;
+   */
+  index: number;
+
+  /**
+   * @generated from field: uint32 round = 4;
+   */
+  round: number;
+
+  /**
+   * @generated from field: string code = 5;
+   */
+  code: string;
+
+  /**
+   * @generated from field: bool logical = 6;
+   */
+  logical: boolean;
+};
+
+/**
+ * Describes the message proofmesh.v1.Quarantine.
+ * Use `create(QuarantineSchema)` to create a new message.
+ */
+export declare const QuarantineSchema: GenMessage<Quarantine>;
+
+/**
+ * An operator wants the round that is quarantined to be followed by another; `attempt` is the one that is open.
+ *
+ * @generated from message proofmesh.v1.Requeue
+ */
+export declare type Requeue = Message<"proofmesh.v1.Requeue"> & {
+  /**
+   * @generated from field: bytes block = 1;
+   */
+  block: Uint8Array;
+
+  /**
+   * @generated from field: string stage = 2;
+   */
+  stage: string;
+
+  /**
+   * @generated from field: uint32 index = 3;
+   */
+  index: number;
+
+  /**
+   * @generated from field: uint32 round = 4;
+   */
+  round: number;
+
+  /**
+   * @generated from field: uint32 attempt = 5;
+   */
+  attempt: number;
+};
+
+/**
+ * Describes the message proofmesh.v1.Requeue.
+ * Use `create(RequeueSchema)` to create a new message.
+ */
+export declare const RequeueSchema: GenMessage<Requeue>;
 
 /**
  * @generated from message proofmesh.v1.Barrier

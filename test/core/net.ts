@@ -1,4 +1,5 @@
 /** Several whole cores; what one says the others hear, in the order that the test wants. */
+import type { TaskRef } from "../../src/core/event.ts";
 import type { Batch } from "../../src/protocol/batch.ts";
 import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
 import { hashOf } from "../protocol/fixtures.ts";
@@ -13,6 +14,8 @@ export class Net {
   readonly down = new Set<string>();
   /** Which proofs verify. */
   isValid: (prover: string) => boolean = () => true;
+  /** With which logical code an attempt fails, if it does. */
+  failing: (task: TaskRef, attempt: number) => string | null = () => null;
 
   constructor(names: readonly string[], change: Partial<ManifestJson> = {}) {
     this.names = names;
@@ -65,6 +68,11 @@ export class Net {
   #work(core: Core): boolean {
     const [proves, verifies] = [core.take("prove"), core.take("verify")];
     for (const { task, attempt, values } of proves) {
+      const code = this.failing(task, attempt);
+      if (code !== null) {
+        core.step({ kind: "prove-failed", task, attempt, code, logical: true });
+        continue;
+      }
       const artefact = hashOf(`proof ${core.name} ${task.block}/${task.stage}/${task.index}`);
       const proof = { artefact, bytes: 100, values, provingMs: 10, inline: new Uint8Array() };
       core.step({ kind: "proved", task, attempt, proof });

@@ -60,6 +60,7 @@ describe("a manifest", () => {
         },
       },
       timing: { ...json.timing, claimWindowMsMax: 100, leaseMs: 1999 },
+      retry: { backoffMsMax: 499 },
     };
     expect(linesOf(wrong)).toEqual([
       `manifest: attesters[4].key is "${attester.key}"; allowed: a key that is not listed before`,
@@ -68,6 +69,7 @@ describe("a manifest", () => {
       'manifest: workflows.block.stages[1].key is "other"; allowed: one of the keys mock',
       "manifest: timing.claimWindowMsMax is 100; allowed: at least claimWindowMs (500)",
       "manifest: timing.leaseMs is 1999; allowed: at least four heartbeats (2000)",
+      "manifest: retry.backoffMsMax is 499; allowed: at least backoffMs (500)",
     ]);
   });
 
@@ -137,6 +139,12 @@ describe("a manifest", () => {
       // Honest attesters alone must reach a quorum, or one silent attester would stop the network.
       expect(weight - faulty).toBeGreaterThanOrEqual(quorum);
     }
+  });
+
+  it("retries as it says, and as is usual where it says nothing", () => {
+    const usual = { attempts: 16, logicalProvers: 2, backoffMs: 500, backoffMsMax: 60_000 };
+    expect(manifestOf(keys).retry).toEqual(usual);
+    expect(manifestOf(keys, { retry: { attempts: 3 } }).retry).toEqual({ ...usual, attempts: 3 });
   });
 
   it("names verifying keys by the hash of their bytes", () => {
