@@ -31,7 +31,7 @@ export async function fetchArtefact(
 }
 
 /** `bytes` in one piece, exactly as long as announced and of the hash asked for. */
-async function receive(frames: AsyncIterable<Uint8Array>, hash: Hash, bytesMax: number): Promise<Uint8Array> {
+export async function receive(frames: AsyncIterable<Uint8Array>, hash: Hash, bytesMax: number): Promise<Uint8Array> {
   const digest = createHash("sha256");
   let bytes: Uint8Array | null = null;
   let at = 0;

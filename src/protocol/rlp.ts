@@ -9,6 +9,8 @@ import { concatBytes, hexToBytes } from "@noble/hashes/utils.js";
 
 export class Malformed extends Error {}
 
+/** Items of one text. The longest access list that a block's gas can pay for has 50,000 keys. */
+const ITEMS_MAX = 262_144;
 /** A transaction nests four lists deep: itself, access list, entry, storage keys. */
 const DEPTH_MAX = 5;
 
@@ -54,16 +56,18 @@ export function listAt(bytes: Uint8Array, at: number): Frame {
 export function decode(bytes: Uint8Array): Tree {
   const frame = itemAt(bytes, 0, bytes.length);
   if (frame.end !== bytes.length) throw new Malformed("bytes after an item");
-  return decoded(bytes, frame, 0);
+  return decoded(bytes, frame, 0, { items: 0 });
 }
 
-function decoded(bytes: Uint8Array, frame: Frame, depth: number): Tree {
+function decoded(bytes: Uint8Array, frame: Frame, depth: number, made: { items: number }): Tree {
+  // Ten million items of one byte each would be a gigabyte of objects.
+  if (++made.items > ITEMS_MAX) throw new Malformed(`over ${ITEMS_MAX} items`);
   if (!frame.list) return bytes.subarray(frame.from, frame.end);
   if (depth >= DEPTH_MAX) throw new Malformed("nested too deep");
   const children: Tree[] = [];
   for (let at = frame.from; at < frame.end; ) {
     const child = itemAt(bytes, at, frame.end);
-    children.push(decoded(bytes, child, depth + 1));
+    children.push(decoded(bytes, child, depth + 1, made));
     at = child.end;
   }
   return children;

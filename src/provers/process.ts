@@ -17,6 +17,7 @@ import { open, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Cancel, Fault, ProveEvent, ProveJob, Prover, Result } from "../ports.ts";
+import { shorten } from "../protocol/shape.ts";
 import { CPU_TIME_KNOWN, createCpuMeter } from "./cpu.ts";
 import { type Group, startGroup } from "./group.ts";
 
@@ -168,6 +169,11 @@ async function readOutput(path: string, options: ProcessOptions, job: ProveJob):
   const bytesMax = options.outputBytesMax ?? OUTPUT_BYTES_MAX;
   const text = await readLimited(path, bytesMax);
   if (text === null) return malformed(`no output of at most ${bytesMax} bytes`);
+  return readResult(text, job);
+}
+
+/** What the program says that it has proved; the text may be anything. */
+export function readResult(text: string, job: Pick<ProveJob, "id" | "values">): Result<Output> {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -175,7 +181,7 @@ async function readOutput(path: string, options: ProcessOptions, job: ProveJob):
     return malformed("the output is no JSON");
   }
   const { block, proof, values } = (typeof json === "object" && json !== null ? json : {}) as Record<string, unknown>;
-  if (block !== job.id.height) return malformed(`the output is about block ${String(block)}, not ${job.id.height}`);
+  if (block !== job.id.height) return malformed(`the output is about block ${shorten(block)}, not ${job.id.height}`);
   const proofBytes = bytesOf(proof);
   if (proofBytes === null) return malformed("the output's proof is neither hex nor base64");
   if (values === undefined) return { ok: true, value: { proof: proofBytes, values: job.values } };

@@ -6,6 +6,7 @@ import fs from "node:fs";
 import path from "node:path";
 import type { Equation, Signer } from "../ports.ts";
 import type { Key } from "../protocol/ids.ts";
+import { shorten } from "../protocol/shape.ts";
 import { codeOf, StorageFault, systemFault } from "./fault.ts";
 import { makeDirectory, syncDirectory } from "./files.ts";
 
@@ -95,9 +96,9 @@ function parseKey(file: string, text: string): NodeKey {
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) throw malformed("no object");
   const fields = new Map<string, unknown>(Object.entries(parsed));
   const unknown = [...fields.keys()].filter((name) => !FIELDS.includes(name));
-  if (unknown.length > 0) throw malformed(`the field ${JSON.stringify(unknown[0])}`);
-  if (fields.get("version") !== 1) throw malformed(`version ${JSON.stringify(fields.get("version"))}`);
-  if (fields.get("type") !== "ed25519") throw malformed(`type ${JSON.stringify(fields.get("type"))}`);
+  if (unknown.length > 0) throw malformed(`the field ${shorten(unknown[0])}`);
+  if (fields.get("version") !== 1) throw malformed(`version ${shorten(fields.get("version"))}`);
+  if (fields.get("type") !== "ed25519") throw malformed(`type ${shorten(fields.get("type"))}`);
   const seed = fields.get("seed");
   const key = fields.get("key");
   if (typeof seed !== "string" || !/^[0-9a-f]{64}$/.test(seed)) throw malformed(`a seed that is ${shapeOf(seed)}`);
