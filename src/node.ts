@@ -461,7 +461,7 @@ async function openNodeApi(
         ),
       certificates: (chain, from, countMax) =>
         settled<readonly StoredCertificate[]>((done) => disk.store.certificates(chain, from, countMax, done)),
-      artefact: (hash, bytesMax) => settled<Uint8Array | null>((done) => disk.artefacts.read(hash, bytesMax, done)),
+      artefact: (hash, bytesMax) => settled<Uint8Array | null>((done) => runtime.artefact(hash, bytesMax, done)),
       submit: (block) => submit(runtime, block),
     },
   );

@@ -104,6 +104,8 @@ export interface Artefacts {
   read(hash: Hash, bytesMax: number, done: Done<Uint8Array | null>): void;
   /** Durable when `done` is called. */
   write(bytes: Uint8Array, done: Done<Hash>): void;
+  /** Readable when `done` is called, and may be gone after a power cut: for what peers or the log have as well. */
+  keep(bytes: Uint8Array, done: Done<Hash>): void;
   forget(hashes: readonly Hash[], done: Done<void>): void;
 }
 

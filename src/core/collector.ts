@@ -231,6 +231,16 @@ function proofOf(task: Task, artefact: Hash): Proof {
   return proof;
 }
 
+/** A small proof's bytes, which the receipts that are still kept carry in them. */
+export function inlineProof(state: State, artefact: Hash): Uint8Array | null {
+  for (const block of state.blocks.values()) {
+    for (const { proofs } of block.tasks) {
+      for (const { inline } of proofs.get(artefact)?.receipts.values() ?? []) if (inline.length > 0) return inline;
+    }
+  }
+  return null;
+}
+
 /** The attempt that is open: the first without a timeout certificate. */
 export function openAttempt(state: State, task: Task): Attempt {
   let number = 0;

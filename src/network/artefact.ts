@@ -14,7 +14,7 @@ export async function fetchArtefact(
   protocol: string,
   hash: Hash,
   bytesMax: number,
-  artefacts: Pick<Artefacts, "write">,
+  artefacts: Pick<Artefacts, "keep">,
   signal: AbortSignal,
 ): Promise<void> {
   const options = { bytesMax: bytesMax + LENGTH_BYTES, code: "artefact.too-large", signal };
@@ -23,7 +23,8 @@ export async function fetchArtefact(
   );
   signal.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
-    artefacts.write(bytes, (result) => {
+    // Who gave it to us has it as well.
+    artefacts.keep(bytes, (result) => {
       if (result.ok) resolve();
       else reject(new NetworkFault(result.fault.code, result.fault.message));
     });

@@ -15,19 +15,34 @@ export interface Wanted {
 export class Fetcher {
   readonly #artefacts: Artefacts;
   readonly #transport: () => Transport;
+  /** What the log itself holds: a disk may have lost it in a power cut. */
+  readonly #logged: (artefact: Hash) => Uint8Array | null;
   readonly #waiting = new Map<Hash, Done<Uint8Array>[]>();
   /** What is being written: whoever wants it now need not wait for the disk, nor ask peers for what is here. */
   readonly #storing = new Map<Hash, Uint8Array>();
 
-  constructor(artefacts: Artefacts, transport: () => Transport) {
+  constructor(artefacts: Artefacts, transport: () => Transport, logged: (artefact: Hash) => Uint8Array | null) {
     this.#artefacts = artefacts;
     this.#transport = transport;
+    this.#logged = logged;
+  }
+
+  /** The artefact's bytes where this node has them, without asking anyone. */
+  local(artefact: Hash, bytesMax: number, done: Done<Uint8Array | null>): void {
+    const storing = this.#storing.get(artefact);
+    if (storing !== undefined) return done({ ok: true, value: storing });
+    this.#artefacts.read(artefact, bytesMax, (result) => {
+      if (!result.ok || result.value !== null) return done(result);
+      const logged = this.#logged(artefact);
+      if (logged !== null) this.keep(artefact, logged);
+      done({ ok: true, value: logged });
+    });
   }
 
   /** Stores bytes that came inside a message; they can be had at once. Nothing that is promised waits for it. */
   keep(artefact: Hash, bytes: Uint8Array): void {
     this.#storing.set(artefact, bytes);
-    this.#artefacts.write(bytes, () => this.#storing.delete(artefact));
+    this.#artefacts.keep(bytes, () => this.#storing.delete(artefact));
   }
 
   /** The artefact's bytes, from disk or from a peer. The fault is `artefact.unavailable` where nobody has them. */
@@ -46,7 +61,7 @@ export class Fetcher {
   }
 
   #read(wanted: Wanted, done: (found: Result<Uint8Array> | null) => void): void {
-    this.#artefacts.read(wanted.artefact, wanted.bytesMax, (result) => {
+    this.local(wanted.artefact, wanted.bytesMax, (result) => {
       if (!result.ok) done(result);
       else done(result.value === null ? null : { ok: true, value: result.value });
     });

@@ -4,6 +4,7 @@
  * bytes -> verdict -> event -> step -> effects. Events wait in one bounded queue and are taken one at a time; the effects
  * of a step are performed in the order that `core/effect.ts` states.
  */
+import { inlineProof } from "../core/collector.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import { type CoreOptions, createState, type State } from "../core/state.ts";
@@ -74,6 +75,7 @@ export class Runtime implements TransportHandler {
   readonly #modules: RuntimeModules;
   readonly #state: State;
   readonly #sealer: Sealer;
+  readonly #fetcher: Fetcher;
   readonly #workshop: Workshop;
   readonly #repair: Repair;
   readonly #sinks: SinkQueue;
@@ -98,7 +100,13 @@ export class Runtime implements TransportHandler {
       (batch) => this.#durable(batch),
       (fault) => this.#fail(fault),
     );
-    const fetcher = new Fetcher(modules.artefacts, () => this.#transportNow());
+    const { artefacts } = modules;
+    const fetcher = new Fetcher(
+      artefacts,
+      () => this.#transportNow(),
+      (artefact) => inlineProof(this.#state, artefact),
+    );
+    this.#fetcher = fetcher;
     this.#workshop = new Workshop({
       ...modules,
       fetcher,
@@ -323,6 +331,11 @@ export class Runtime implements TransportHandler {
       };
       this.#voice.whenSpeaking(announce, (fault) => done({ ok: false, fault }));
     });
+  }
+
+  /** An artefact's bytes where this node has them. */
+  artefact(hash: Hash, bytesMax: number, done: Done<Uint8Array | null>): void {
+    this.#fetcher.local(hash, bytesMax, done);
   }
 
   follow(source: Source, after: { readonly height: number; readonly hash: Hash } | null): void {

@@ -1,8 +1,8 @@
 /**
  * Artefacts as files: `<dir>/<first two digits>/<hash>`, each named by the SHA-256 of its bytes.
  *
- * A file appears under its name only once it is whole and on disk. What does not hash to its name when it is read was
- * damaged since; it is deleted, because a peer has it too.
+ * A file appears under its name only once it is whole, and on disk unless it is only kept. What does not hash to its name
+ * when it is read was damaged since; it is deleted, because a peer has it too.
  */
 import fs from "node:fs";
 import fsp from "node:fs/promises";
@@ -44,6 +44,7 @@ const WAITING_WRITES_MAX = 256;
 interface Write {
   readonly hash: Hash;
   readonly bytes: Uint8Array;
+  readonly durable: boolean;
   /** Everyone who has asked to write these bytes. */
   readonly done: Done<Hash>[];
 }
@@ -54,6 +55,9 @@ class FileArtefacts implements Artefacts {
   readonly #collaborators: ArtefactCollaborators;
   /** Length by hash, the oldest first. */
   readonly #lengths: Map<Hash, number>;
+  /** Those of them that nobody has forced to disk. */
+  readonly #unsynced = new Set<Hash>();
+  #hasNewFolders = false;
   #bytes = 0;
   readonly #writes = new Map<Hash, Write>();
   #waiting: Write[] = [];
@@ -89,13 +93,22 @@ class FileArtefacts implements Artefacts {
   }
 
   write(bytes: Uint8Array, done: Done<Hash>): void {
+    this.#add(bytes, true, done);
+  }
+
+  keep(bytes: Uint8Array, done: Done<Hash>): void {
+    this.#add(bytes, false, done);
+  }
+
+  #add(bytes: Uint8Array, durable: boolean, done: Done<Hash>): void {
     const hash = artefactHash(bytes);
     const same = this.#writes.get(hash);
     if (same !== undefined) {
-      same.done.push(done);
+      const enough = same.durable || !durable;
+      same.done.push(enough ? done : (result) => (result.ok ? this.#add(bytes, true, done) : done(result)));
       return;
     }
-    if (this.#lengths.has(hash)) {
+    if (this.#lengths.has(hash) && !(durable && this.#unsynced.has(hash))) {
       queueMicrotask(() => done(succeeded(hash)));
       return;
     }
@@ -104,7 +117,7 @@ class FileArtefacts implements Artefacts {
       queueMicrotask(() => done(failed(fault)));
       return;
     }
-    const write = { hash, bytes, done: [done] };
+    const write = { hash, bytes, durable, done: [done] };
     this.#writes.set(hash, write);
     this.#waiting.push(write);
     this.#work();
@@ -122,8 +135,8 @@ class FileArtefacts implements Artefacts {
       const write = this.#waiting.shift();
       if (write === undefined) return;
       this.#writing++;
-      const { hash, bytes } = write;
-      void this.#writeFile(hash, bytes).then(
+      const { hash } = write;
+      void this.#writeFile(write).then(
         () => this.#finish(write, succeeded(hash)),
         (error: unknown) => {
           this.#finish(write, failed(systemFault(error, "artefact.failed", `cannot write artefact ${hash}`)));
@@ -152,30 +165,41 @@ class FileArtefacts implements Artefacts {
     return null;
   }
 
-  async #writeFile(hash: Hash, bytes: Uint8Array): Promise<void> {
-    await this.#makeRoom(bytes.length);
+  async #writeFile({ hash, bytes, durable }: Write): Promise<void> {
+    // What was only kept so far is replaced by itself, this time durably.
+    const added = this.#lengths.has(hash) ? 0 : bytes.length;
+    await this.#makeRoom(added);
     // Counted before it is there, or two writes at once would both find the last free place.
-    this.#bytes += bytes.length;
+    this.#bytes += added;
     const temporary = path.join(this.#dir, "tmp", String(this.#temporaries++));
     const file = this.#fileOf(hash);
     try {
       const handle = await fsp.open(temporary, "wx", 0o600);
       try {
         await handle.writeFile(bytes);
-        await handle.sync();
+        if (durable) await handle.sync();
       } finally {
         await handle.close();
       }
       const made = await fsp.mkdir(path.dirname(file), { recursive: true });
       await fsp.rename(temporary, file);
-      await syncDirectory(path.dirname(file));
-      if (made !== undefined) await syncDirectory(this.#dir);
+      if (made !== undefined) this.#hasNewFolders = true;
+      if (durable) await this.#syncFolders(path.dirname(file));
     } catch (error) {
-      this.#bytes -= bytes.length;
+      this.#bytes -= added;
       await fsp.rm(temporary, { force: true });
       throw error;
     }
     this.#lengths.set(hash, bytes.length);
+    if (durable) this.#unsynced.delete(hash);
+    else this.#unsynced.add(hash);
+  }
+
+  async #syncFolders(folder: string): Promise<void> {
+    await syncDirectory(folder);
+    if (!this.#hasNewFolders) return;
+    this.#hasNewFolders = false;
+    await syncDirectory(this.#dir);
   }
 
   async #makeRoom(length: number): Promise<void> {
@@ -197,6 +221,7 @@ class FileArtefacts implements Artefacts {
     const length = this.#lengths.get(hash);
     if (length === undefined) return;
     this.#lengths.delete(hash);
+    this.#unsynced.delete(hash);
     this.#bytes -= length;
     await fsp.rm(this.#fileOf(hash), { force: true });
   }

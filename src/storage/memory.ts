@@ -121,6 +121,10 @@ class MemoryArtefacts implements Artefacts {
     this.#defer(() => done(succeeded(hash)));
   }
 
+  keep(bytes: Uint8Array, done: Done<Hash>): void {
+    this.write(bytes, done);
+  }
+
   forget(hashes: readonly Hash[], done: Done<void>): void {
     for (const hash of hashes) this.#files.delete(hash);
     this.#defer(() => done(DONE));

@@ -67,6 +67,20 @@ export function artefactsCompliance(name: string, open: () => Promise<Artefacts>
       expect(await readArtefact(artefacts, hashOf(proof))).toBe("a proof");
     });
 
+    test("what is only kept is read like any other, and may be made durable later or at once", async () => {
+      const artefacts = await open();
+      const [later, atOnce] = [artefact("later"), artefact("at once")];
+      await valueOf<string>((done) => artefacts.keep(later, done));
+      expect(await readArtefact(artefacts, hashOf(later))).toBe("later");
+      const both = [
+        valueOf<string>((done) => artefacts.keep(atOnce, done)),
+        valueOf<string>((done) => artefacts.write(atOnce, done)),
+        valueOf<string>((done) => artefacts.write(later, done)),
+      ];
+      expect(await Promise.all(both)).toEqual([hashOf(atOnce), hashOf(atOnce), hashOf(later)]);
+      expect(await readArtefact(artefacts, hashOf(atOnce))).toBe("at once");
+    });
+
     test("forgotten artefacts are gone and may be written again", async () => {
       const artefacts = await open();
       const hashes = await Promise.all(["a", "b", "c"].map((text) => writeArtefact(artefacts, artefact(text))));

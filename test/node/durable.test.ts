@@ -66,10 +66,14 @@ describe("what is acknowledged", () => {
 
 describe("a proof that came inside its receipt", () => {
   test("can be had before it is on disk, without asking anyone", () => {
-    const neverWritten: Artefacts = Object.assign(new MemoryArtefacts(), { write: () => {} });
-    const fetcher = new Fetcher(neverWritten, () => {
-      throw new Error("peers were asked");
-    });
+    const neverWritten: Artefacts = Object.assign(new MemoryArtefacts(), { keep: () => {} });
+    const fetcher = new Fetcher(
+      neverWritten,
+      () => {
+        throw new Error("peers were asked");
+      },
+      () => null,
+    );
     const proof = Uint8Array.of(1, 2, 3);
     const artefact = artefactHash(proof);
     fetcher.keep(artefact, proof);

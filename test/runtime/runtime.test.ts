@@ -300,7 +300,7 @@ describe("the sealer", () => {
 });
 
 describe("the fetcher", () => {
-  function fetcher() {
+  function fetcher(logged: Uint8Array | null = null) {
     const bench = new Bench("a", FOUR);
     const artefacts = memoryArtefacts({ defer: (run) => run() });
     bench.peers = ["b", "c", "d"].map(keyOf);
@@ -315,7 +315,15 @@ describe("the fetcher", () => {
         return () => {};
       },
     };
-    return { asked, artefacts, fetcher: new Fetcher(artefacts, () => transport) };
+    return {
+      asked,
+      artefacts,
+      fetcher: new Fetcher(
+        artefacts,
+        () => transport,
+        () => logged,
+      ),
+    };
   }
 
   const bytes = Buffer.from("artefact");
@@ -340,6 +348,16 @@ describe("the fetcher", () => {
     for (let at = 0; at < 3; at++) asked[at]?.done(false);
     expect(asked).toHaveLength(3);
     expect(got).toEqual(Array.from({ length: 3 }, () => "artefact.unavailable"));
+  });
+
+  it("takes what the disk has lost from the receipts that carry it", () => {
+    const { asked, artefacts, fetcher: made } = fetcher(bytes);
+    const got: (string | null)[] = [];
+    made.get(wanted, (result) => got.push(result.ok ? Buffer.from(result.value).toString() : result.fault.code));
+    expect([got, asked.length]).toEqual([["artefact"], 0]);
+    let again: unknown = null;
+    artefacts.read(wanted.artefact, 100, (result) => (again = result));
+    expect(again).toEqual({ ok: true, value: bytes });
   });
 
   it("asks nobody for what is here", () => {

@@ -11,7 +11,7 @@ import {
   readArtefact,
   writeArtefact,
 } from "../compliance/artefacts.ts";
-import { faultOf } from "../compliance/completion.ts";
+import { faultOf, valueOf } from "../compliance/completion.ts";
 import { smallDisk, temporaryDirectory } from "./directories.ts";
 import { recordingTelemetry } from "./world.ts";
 
@@ -50,6 +50,18 @@ test("a damaged file is deleted, reads as nothing, and may be written again", as
   expect([...telemetry.counts]).toEqual([
     ["artefact.damaged changed", 1],
     ["artefact.damaged gone", 1],
+  ]);
+});
+
+test("what is kept and then written counts once", async () => {
+  const artefacts = open(temporaryDirectory(), 10);
+  const bytes = artefact("12345");
+  await valueOf<string>((done) => artefacts.keep(bytes, done));
+  await writeArtefact(artefacts, bytes);
+  const hash = await writeArtefact(artefacts, artefact("67890"));
+  expect(await Promise.all([hashOf(bytes), hash].map((each) => readArtefact(artefacts, each)))).toEqual([
+    "12345",
+    "67890",
   ]);
 });
 
