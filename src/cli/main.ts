@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command line: one file a command. */
+import "./threads.ts";
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { certificateCommand } from "./certificate.ts";
