@@ -8,7 +8,7 @@ for (const command of [localCommand(), virtualCommand()]) program.addCommand(com
 
 try {
   await program.parseAsync();
-  process.exit(0);
+  process.exit();
 } catch (error) {
   if (error instanceof Error && "exitCode" in error) process.exit(error.exitCode === 0 ? 0 : 2);
   process.stderr.write(`simnet: ${error instanceof Error ? error.message : String(error)}\n`);

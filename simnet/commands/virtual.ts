@@ -1,6 +1,6 @@
 /** `simnet virtual`: the flags of a run on virtual time. */
-import { Command, InvalidArgumentError } from "commander";
-import { whole } from "../../src/cli/flags.ts";
+import { Command } from "commander";
+import { percent, whole } from "../../src/cli/flags.ts";
 import { runVirtual } from "../virtual/run.ts";
 
 interface VirtualFlags {
@@ -39,10 +39,4 @@ export function virtualCommand(): Command {
       process.stdout.write(`${flags.json === true ? JSON.stringify(report) : JSON.stringify(report, null, 2)}\n`);
       if (!report.ok) throw new Error(`seed ${report.seed}: ${report.violations.join("; ")}`);
     });
-}
-
-function percent(text: string): number {
-  if (!/^\d{1,3}$/.test(text) || Number(text) > 100)
-    throw new InvalidArgumentError("allowed: a whole number from 0 to 100.");
-  return Number(text) / 100;
 }

@@ -1,12 +1,14 @@
-/** What must hold at the end of a run: equal certificates everywhere, accepted by a program that never saw the network. */
-import { spawnSync } from "node:child_process";
+/** What a program that never saw the network makes of a run: `proofmesh verify` and `proofmesh log`, as processes. */
+import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type BarrierContent, contentHash } from "../../src/protocol/certificate.ts";
+import type { BarrierContent } from "../../src/protocol/certificate.ts";
+import type { Held } from "../checkers/certificates.ts";
+import { RunFault } from "../outcome.ts";
 import type { LocalNode } from "./nodes.ts";
 
-interface Exported {
+export interface Exported {
   readonly height: number;
   readonly file: string;
   readonly content: BarrierContent;
@@ -14,48 +16,46 @@ interface Exported {
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
-/** The certificates of all nodes, which must be the same by content; written out with the block and its proofs. */
+/** One node's certificates as files, with the blocks and proofs that they name from whoever holds them. */
 export async function exportAll(
   nodes: readonly LocalNode[],
-  chain: number,
-  blocks: number,
+  held: readonly Held[],
   directory: string,
 ): Promise<readonly Exported[]> {
   mkdirSync(directory, { recursive: true });
   const exported: Exported[] = [];
-  for (let height = 1; height <= blocks; height++) {
-    const files = await Promise.all(nodes.map((node) => get(node, `/certificates/${chain}/${height}`)));
-    const contents = files.map(
-      (bytes) => (JSON.parse(bytes.toString("utf8")) as { readonly content: BarrierContent }).content,
-    );
-    const hashes = new Set(contents.map(contentHash));
-    const [content] = contents;
-    const [bytes] = files;
-    if (content === undefined || bytes === undefined || hashes.size !== 1) {
-      throw new Error(`height ${height}: the nodes hold ${hashes.size} different certificates`);
-    }
+  for (const { height, certificate } of held) {
+    const { content } = JSON.parse(certificate) as { readonly content: BarrierContent };
     for (const hash of new Set([content.payload, ...content.tasks.map((task) => task.artefact)])) {
       writeFileSync(join(directory, hash), await getFromAny(nodes, `/artefacts/${hash}`));
     }
     const file = join(directory, `${height}.json`);
-    writeFileSync(file, bytes);
+    writeFileSync(file, certificate);
     exported.push({ height, file, content });
   }
   return exported;
 }
 
-/** `proofmesh verify --proofs` over all of them, in a process of its own; throws what it says if it refuses. */
-export function verifyAll(exported: readonly Exported[], manifest: string, directory: string): void {
-  const result = verify(
-    exported.map(({ file }) => file),
-    manifest,
-    directory,
-  );
-  if (result.status !== 0) throw new Error(`verify refuses a certificate of the run: ${result.message}`);
+/** `proofmesh log` of a node, whole. */
+export async function exportLog(node: LocalNode): Promise<string> {
+  const { status, output, complaint } = await run(["log", "--data", node.directory]);
+  if (status !== 0) throw new RunFault("crash", `proofmesh log of ${node.name} ends with ${status}: ${complaint}`);
+  return output;
+}
+
+/** `proofmesh verify --proofs` over all of them, in a process of its own. */
+export async function verifyAll(exported: readonly Exported[], manifest: string, directory: string): Promise<void> {
+  const files = exported.map(({ file }) => file);
+  const { status, complaint } = await verify(files, manifest, directory);
+  if (status !== 0) throw new RunFault("safety", `S2: verify refuses a certificate of the run: ${complaint}`);
 }
 
 /** One changed byte in a certificate, in a proof and in the block: each must be refused. */
-export function verifyTampered(exported: readonly Exported[], manifest: string, directory: string): number {
+export async function verifyTampered(
+  exported: readonly Exported[],
+  manifest: string,
+  directory: string,
+): Promise<number> {
   const last = exported.at(-1);
   const task = last?.content.tasks[0];
   if (last === undefined || task === undefined) return 0;
@@ -66,23 +66,41 @@ export function verifyTampered(exported: readonly Exported[], manifest: string, 
     const at = Math.floor(changed.length / 2);
     changed[at] = (changed[at] ?? 0) ^ 1;
     writeFileSync(file, changed);
-    const result = verify([last.file], manifest, directory);
+    const { status, complaint } = await verify([last.file], manifest, directory);
     writeFileSync(file, bytes);
-    if (result.status !== 1)
-      throw new Error(`verify ends with ${String(result.status)} on a changed byte in ${file}: ${result.message}`);
+    if (status !== 1)
+      throw new RunFault("safety", `S2: verify ends with ${status} on a changed byte in ${file}: ${complaint}`);
   }
   return targets.length;
 }
 
-function verify(
-  files: readonly string[],
-  manifest: string,
-  directory: string,
-): { readonly status: number | null; readonly message: string } {
-  const result = spawnSync(process.execPath, [MAIN, "verify", ...files, "--network", manifest, "--proofs", directory], {
-    encoding: "utf8",
+interface Ended {
+  readonly status: number | null;
+  readonly output: string;
+  readonly complaint: string;
+}
+
+function verify(files: readonly string[], manifest: string, directory: string): Promise<Ended> {
+  return run(["verify", ...files, "--network", manifest, "--proofs", directory]);
+}
+
+/** Not synchronously: the links between the nodes run in this process. */
+function run(args: readonly string[]): Promise<Ended> {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const output: Buffer[] = [];
+  const complaint: Buffer[] = [];
+  child.stdout.on("data", (bytes: Buffer) => output.push(bytes));
+  child.stderr.on("data", (bytes: Buffer) => complaint.push(bytes));
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (status) =>
+      resolve({
+        status,
+        output: Buffer.concat(output).toString("utf8"),
+        complaint: Buffer.concat(complaint).toString("utf8").trim(),
+      }),
+    );
   });
-  return { status: result.status, message: result.stderr.trim() };
 }
 
 async function get(node: LocalNode, path: string): Promise<Buffer> {

@@ -1,6 +1,6 @@
-/** Real nodes as real processes on loopback: started, watched, killed and started again. */
+/** Real nodes as real processes on loopback: started, watched, paused, killed and started again. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
 import { createKey, genesis } from "../../src/node.ts";
 import type { Key } from "../../src/protocol/ids.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
+import { Chance } from "../virtual/world.ts";
+import { type LinkOptions, Links, NOWHERE } from "./links.ts";
 
 export type Duty = "attests-and-proves" | "attests" | "proves";
 
@@ -18,6 +20,8 @@ export interface LocalNode {
   readonly directory: string;
   readonly port: number;
   process: ChildProcess | null;
+  /** Processes that SIGSTOP has stopped, the node itself first; none while it runs. */
+  stopped: readonly number[];
   http: string | null;
   /** Last lines of standard error, for a failure's report. */
   complaints: string[];
@@ -38,11 +42,22 @@ export interface FleetOptions {
   /** Pretended proving time; `null` proves for real. */
   readonly mockMs: number | null;
   readonly chain: { readonly id: number; readonly url: string };
+  /** With proxies of our own between the nodes; `null` lets them talk directly. */
+  readonly links: LinkOptions | null;
+  readonly seed: number;
 }
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const START_MS_MAX = 60_000;
 const COMPLAINTS_MAX = 20;
+
+/**
+ * A node in a process group of its own, out of reach of the terminal's Ctrl-C, which is ours to pass on. Beside it a
+ * subshell reads a pipe that ends when we do, even by SIGKILL, and then the node is ended too.
+ */
+const KEEPER = `exec 3<&0
+(cat <&3; kill -KILL $$) >/dev/null 2>&1 &
+exec "$@" 3<&- </dev/null`;
 
 export class Fleet {
   readonly manifest: ManifestJson;
@@ -50,18 +65,25 @@ export class Fleet {
   readonly nodes: readonly LocalNode[];
   readonly #options: FleetOptions;
   readonly #watch: (node: LocalNode, line: LogLine) => void;
+  readonly links: Links | null;
+  readonly #leave = (): void => {
+    for (const node of this.nodes) for (const pid of [node.process?.pid ?? 0, ...node.stopped]) signal(pid, "SIGKILL");
+  };
 
   private constructor(
     options: FleetOptions,
     nodes: readonly LocalNode[],
+    links: Links | null,
     watch: (node: LocalNode, line: LogLine) => void,
   ) {
     this.#options = options;
     this.nodes = nodes;
+    this.links = links;
     this.#watch = watch;
     this.manifest = Fleet.#manifest(options, nodes);
     this.manifestFile = join(options.directory, "manifest.json");
     writeFileSync(this.manifestFile, JSON.stringify(this.manifest, null, 2));
+    process.once("exit", this.#leave);
   }
 
   static async create(options: FleetOptions, watch: (node: LocalNode, line: LogLine) => void): Promise<Fleet> {
@@ -71,12 +93,24 @@ export class Fleet {
       const directory = join(options.directory, name);
       mkdirSync(directory, { recursive: true });
       const { key } = createKey(join(directory, "key.json"));
-      return { name, duty, key, directory, port: ports[at] ?? 0, process: null, http: null, complaints: [] };
+      return {
+        name,
+        duty,
+        key,
+        directory,
+        port: ports[at] ?? 0,
+        process: null,
+        stopped: [],
+        http: null,
+        complaints: [],
+      };
     });
-    return new Fleet(options, nodes, watch);
+    const { links, seed } = options;
+    const opened = links === null ? null : await Links.open(ports, links, new Chance(seed, "links"));
+    return new Fleet(options, nodes, opened, watch);
   }
 
-  static #manifest({ chain, shards, window, mockMs }: FleetOptions, nodes: readonly LocalNode[]): ManifestJson {
+  static #manifest({ chain, shards, window, mockMs, links }: FleetOptions, nodes: readonly LocalNode[]): ManifestJson {
     const attesters = nodes.filter(({ duty }) => duty !== "proves").map(({ key }) => key);
     const provers = nodes.filter(({ duty }) => duty !== "attests").map(({ key }) => ({ key, slots: 1, weight: 1 }));
     return genesis({
@@ -89,7 +123,7 @@ export class Fleet {
       shards,
       window,
       system: mockMs === null ? "groth16" : "mock",
-      bootstrap: nodes.map(({ port }) => `/ip4/127.0.0.1/tcp/${port}`),
+      bootstrap: links === null ? nodes.map(({ port }) => `/ip4/127.0.0.1/tcp/${port}`) : [],
     });
   }
 
@@ -116,8 +150,16 @@ export class Fleet {
     );
     if (node.duty !== "proves") flags.push("--rpc", chain.url, "--chain", String(chain.id));
     if (mockMs !== null) flags.push("--mock", String(mockMs));
-    const child = spawn(process.execPath, [MAIN, "start", ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+    const dialled = this.links?.addressesOf(this.nodes.indexOf(node)) ?? [];
+    for (const address of dialled) flags.push("--bootstrap", address);
+    const child = spawn("sh", ["-c", KEEPER, "sh", process.execPath, MAIN, "start", ...flags], {
+      detached: true,
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, ...(this.links === null ? {} : { PROOFMESH_ANNOUNCE: NOWHERE }) },
+    });
+    child.stdin.on("error", () => {});
     node.process = child;
+    node.stopped = [];
     node.complaints = [];
     createInterface({ input: child.stderr }).on("line", (line) => {
       node.complaints.push(line);
@@ -128,11 +170,12 @@ export class Fleet {
         () => reject(new Error(`${node.name} did not start within ${START_MS_MAX / 1000} s`)),
         START_MS_MAX,
       );
-      child.once("exit", (code, signal) => {
+      child.once("exit", (code, by) => {
         clearTimeout(late);
+        child.stdin.end();
         node.process = null;
-        reject(new Error(`${node.name} ended (${code ?? signal}): ${node.complaints.join(" / ")}`));
-        this.#watch(node, { t: Date.now(), event: "process.exit", code, signal });
+        reject(new Error(`${node.name} ended (${code ?? by}): ${node.complaints.join(" / ")}`));
+        this.#watch(node, { t: Date.now(), event: "process.exit", code, signal: by });
       });
       createInterface({ input: child.stdout }).on("line", (text) => {
         const line = parse(text);
@@ -153,11 +196,29 @@ export class Fleet {
     if (child === null) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
     child.kill("SIGKILL");
+    // What guards its children must run to see that it is gone.
+    this.resume(node);
     await gone;
   }
 
-  /** Ctrl-C for all; whoever has not gone after ten seconds is killed, and named. */
-  async close(): Promise<readonly string[]> {
+  /** SIGSTOP for the node and all that it has started: the sockets stay open, and nobody answers. */
+  pause(node: LocalNode): void {
+    const pid = node.process?.pid;
+    if (pid === undefined || node.stopped.length > 0) return;
+    // The node first, or it would see a child stand still.
+    signal(pid, "SIGSTOP");
+    const children = descendantsOf(pid);
+    node.stopped = [pid, ...children];
+    for (const child of children) signal(child, "SIGSTOP");
+  }
+
+  resume(node: LocalNode): void {
+    for (const pid of node.stopped.toReversed()) signal(pid, "SIGCONT");
+    node.stopped = [];
+  }
+
+  /** Ctrl-C for all; whoever has not gone after `graceMs` is killed, and named. */
+  async close(graceMs: number): Promise<readonly string[]> {
     const stubborn: string[] = [];
     await Promise.all(
       this.nodes.map(async (node) => {
@@ -165,15 +226,57 @@ export class Fleet {
         if (child === null) return;
         const gone = new Promise((resolve) => child.once("exit", resolve));
         child.kill("SIGINT");
+        this.resume(node);
         const late = setTimeout(() => {
           stubborn.push(node.name);
           child.kill("SIGKILL");
-        }, 10_000);
+        }, graceMs);
         await gone;
         clearTimeout(late);
       }),
     );
+    await this.links?.close();
+    process.off("exit", this.#leave);
     return stubborn;
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  if (pid <= 0) return;
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It is gone, which is what every signal here may meet.
+  }
+}
+
+/** Processes that a process has started, and theirs. Provers lead groups of their own, so the tree is what binds them. */
+function descendantsOf(pid: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const parent = parentOf(name);
+    if (parent !== null) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+  }
+  const found: number[] = [];
+  const visit = (of: number): void => {
+    for (const child of children.get(of) ?? []) {
+      found.push(child);
+      visit(child);
+    }
+  };
+  visit(pid);
+  return found;
+}
+
+function parentOf(pid: string): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The name of the program, in parentheses, may contain anything.
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    // It has ended since the directory was read.
+    return null;
   }
 }
 

@@ -1,73 +1,63 @@
-/** A local run: a real chain, real nodes, real proofs; kills on the way; checks and figures at the end. */
-import { mkdtempSync, rmSync } from "node:fs";
+/** A local run: a real chain, real nodes, real proofs; faults on the way; checks and figures at the end. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { readManifestFile } from "../../src/node.ts";
 import { type DevChain, startDevChain } from "../../src/sources/devchain.ts";
-import { exportAll, verifyAll, verifyTampered } from "./check.ts";
-import { Figures, type Percentiles } from "./figures.ts";
-import { type Duty, Fleet, type LocalNode, type LogLine } from "./nodes.ts";
+import type { Figures as VoteFigures } from "../checkers/votes.ts";
+import { RunFault, type Verdict } from "../outcome.ts";
+import { type Exported, exportAll, exportLog, verifyAll, verifyTampered } from "./check.ts";
+import { type Disturbance, Disturber } from "./disturb.ts";
+import { Figures } from "./figures.ts";
+import { frontierOf, Judge } from "./judge.ts";
+import { type Duty, Fleet } from "./nodes.ts";
+import { type LocalReport, reportOf } from "./report.ts";
+import { type Counts, type Planned, planChaos, planCounts } from "./schedule.ts";
+import { Watch } from "./watch.ts";
 
-export interface LocalOptions {
+export interface LocalOptions extends Counts {
   /** Attesters that also prove, attesters that do not, and provers only. */
   readonly nodes: number;
   readonly attesters: number;
   readonly provers: number;
   readonly blocks: number;
+  /** Mines for so long instead of a number of blocks. */
+  readonly minutes?: number;
+  /** Faults of all kinds, drawn from the seed, as long as blocks are mined. */
+  readonly chaos: boolean;
+  readonly seed: number;
   readonly shards: number;
   readonly window: number;
   readonly intervalMs: number;
   readonly transactions: number;
   readonly mockMs: number | null;
-  readonly kill: number;
-  readonly killAttester: number;
+  /** Of all links; nodes talk through proxies where there is anything to do to links. */
+  readonly delayMs: number;
+  readonly loss: number;
   readonly limitMs: number;
   readonly keep: boolean;
   readonly say: (line: string) => void;
+  readonly signal: AbortSignal;
 }
 
-export interface Kill {
-  readonly node: string;
-  readonly height: number;
-  /** Tasks it was proving. */
-  readonly tasks: number;
-  /** From the kill until the next owner had claimed the last of them (`null` for none), and what L4 promises for that. */
-  readonly reclaimMs: number | null;
-  readonly boundMs: number;
-  readonly withinBound: boolean;
-  /** From the kill until the last of them was complete, and until the node was up again. */
-  readonly completeMs: number | null;
-  readonly backMs: number;
-}
+/** Blocks that may be mined and not certified: past that the chain waits, so that a stalled network is not buried. */
+const AHEAD_MAX = 32;
+const COLLECT_EVERY_MS = 20_000;
+const SAY_EVERY_MS = 30_000;
+/** How long nodes get to leave by themselves. */
+const CLOSE_MS = 10_000;
+const INTERRUPTED_CLOSE_MS = 1500;
 
-export interface LocalReport {
-  readonly nodes: number;
-  readonly blocks: number;
-  readonly barriers: number;
-  readonly tasks: number;
-  readonly attempts: number;
-  readonly reclaims: number;
-  readonly reclaimsByCode: Readonly<Record<string, number>>;
-  readonly duplicateProofs: number;
-  readonly overheadMs: { readonly visible: Percentiles; readonly certified: Percentiles };
-  readonly provingMs: { readonly p50: number };
-  readonly seconds: number;
-  readonly tasksByProver: Readonly<Record<string, number>>;
-  readonly kills: readonly Kill[];
-  readonly refused: Readonly<Record<string, number>>;
-  readonly tampered: number;
-}
+type Closer = (interrupted: boolean) => Promise<unknown>;
 
-/** A killed node stays away for so long. */
-const AWAY_MS = 3000;
-
-/** Runs to the end and cleans up whatever happens. Throws what broke. */
+/** Runs to the end and cleans up whatever happens; the report says what broke. */
 export async function runLocal(options: LocalOptions): Promise<LocalReport> {
   const directory = mkdtempSync(join(tmpdir(), "proofmesh-simnet-"));
-  const closers: (() => Promise<unknown>)[] = [];
+  const closers: Closer[] = [];
   try {
     return await new LocalRun(options, directory, closers).run();
   } finally {
-    for (const close of closers.toReversed()) await close();
+    for (const close of closers.toReversed()) await close(options.signal.aborted);
     if (options.keep) options.say(`kept ${directory}`);
     else rmSync(directory, { recursive: true, force: true });
   }
@@ -76,72 +66,83 @@ export async function runLocal(options: LocalOptions): Promise<LocalReport> {
 class LocalRun {
   readonly #options: LocalOptions;
   readonly #directory: string;
-  readonly #closers: (() => Promise<unknown>)[];
+  readonly #closers: Closer[];
   readonly #figures = new Figures();
-  /** Heights that each node has a certificate of. */
-  readonly #held = new Map<string, Set<number>>();
-  /** What each node proves now: task names. */
-  readonly #proving = new Map<string, Set<string>>();
-  readonly #completed = new Map<string, number>();
-  /** Claims of each task, in the order of the log lines. */
-  readonly #claimed = new Map<string, { readonly node: string; readonly atMs: number }[]>();
-  readonly #kills: Kill[] = [];
-  readonly #restarts: Promise<void>[] = [];
-  #expectedExits = new Set<string>();
-  #broken: Error | null = null;
-  #wake: () => void = () => {};
-  /** When a certificate last came. */
-  #movedMs = 0;
+  readonly #watch: Watch;
+  readonly #said = new Set<number>();
+  #fleet: Fleet | null = null;
+  #judge: Judge | null = null;
+  #disturber: Disturber | null = null;
+  #exported: readonly Exported[] = [];
+  #beganMs = 0;
+  #endedMs: number | null = null;
+  #quietMs: number | null = null;
+  #mined = 0;
+  #tampered = 0;
 
-  constructor(options: LocalOptions, directory: string, closers: (() => Promise<unknown>)[]) {
+  constructor(options: LocalOptions, directory: string, closers: Closer[]) {
     this.#options = options;
     this.#directory = directory;
     this.#closers = closers;
+    this.#watch = new Watch(options.limitMs, options.signal, (node, line) => {
+      this.#figures.take(node, line);
+      if (line.event === "block.certified") this.#sayCertified(line as unknown as Certified);
+    });
   }
 
   async run(): Promise<LocalReport> {
-    const { say, blocks } = this.#options;
+    const violations: string[] = [];
+    let verdict: Verdict = "green";
+    try {
+      await this.#tell();
+    } catch (error) {
+      verdict = error instanceof RunFault ? error.verdict : "crash";
+      violations.push(error instanceof RunFault ? error.message : String(error instanceof Error ? error.stack : error));
+    }
+    // What was seen until the run broke counts all the same, and safety counts more.
+    const found = this.#judge?.finish();
+    violations.push(...this.#watch.violations, ...(found?.violations ?? []));
+    const unsafe = this.#watch.violations.length + (found?.violations.length ?? 0) > 0;
+    return this.#report(unsafe ? "safety" : verdict, violations, found?.votes ?? null);
+  }
+
+  async #tell(): Promise<void> {
+    const { say } = this.#options;
     const chain = await this.#startChain();
     const fleet = await this.#startFleet(chain);
-    say(`${fleet.nodes.length} nodes are up; mining ${blocks} blocks`);
-    const startedMs = performance.now();
-    await this.#mine(chain, fleet);
-    await Promise.all(this.#restarts);
-    await this.#until(
-      () => fleet.nodes.every((node) => (this.#held.get(node.name)?.size ?? 0) >= blocks),
-      `all nodes hold ${blocks} certificates`,
+    const judge = this.#openJudge(fleet, chain);
+    const watch = this.#watch;
+    const disturber = new Disturber({ fleet, watch, judge, say });
+    this.#disturber = disturber;
+    const plan = this.#plan(fleet.nodes.length);
+    say(`${fleet.nodes.length} nodes are up, seed ${this.#options.seed}, ${plan.length} faults planned`);
+    this.#beganMs = performance.now();
+    const carriedOut = disturber.carryOut(plan);
+    // Whoever breaks first tells; the other one then sees it at its next look.
+    await Promise.all([this.#mine(chain, fleet, disturber), carriedOut]);
+    await disturber.calm();
+    this.#quietMs = performance.now();
+    say(`quiet: no more blocks, no more faults; waiting for ${this.#mined} certificates on every node`);
+    await watch.until(
+      () => fleet.nodes.every((node) => watch.heldBy(node).size >= this.#mined),
+      `all nodes hold ${this.#mined} certificates`,
     );
-    const seconds = Math.round((performance.now() - startedMs) / 100) / 10;
-    say("all certified; checking certificates and proofs in a process of their own");
-    const proofs = join(this.#directory, "proofs");
-    const exported = await exportAll(fleet.nodes, chain.chain, blocks, proofs);
-    verifyAll(exported, fleet.manifestFile, proofs);
-    const tampered = verifyTampered(exported, fleet.manifestFile, proofs);
-    const tasks = exported.flatMap(({ content }) => content.tasks);
-    const names = new Map(fleet.nodes.map(({ key, name }) => [key, name]));
-    const tasksByProver: Record<string, number> = {};
-    for (const { prover } of tasks) {
-      const name = names.get(prover) ?? prover;
-      tasksByProver[name] = (tasksByProver[name] ?? 0) + 1;
-    }
-    this.#expectedExits = new Set(fleet.nodes.map(({ name }) => name));
-    return {
-      nodes: fleet.nodes.length,
-      blocks,
-      barriers: exported.length,
-      tasks: tasks.length,
-      attempts: tasks.reduce((sum, { attempt }) => sum + attempt + 1, 0),
-      reclaims: tasks.reduce((sum, { attempt }) => sum + attempt, 0),
-      reclaimsByCode: this.#figures.reclaimsByCode(),
-      duplicateProofs: Math.max(0, this.#figures.proofs - tasks.length),
-      overheadMs: { visible: this.#figures.visible(), certified: this.#figures.certified() },
-      provingMs: { p50: this.#figures.proving().p50 },
-      seconds,
-      tasksByProver,
-      kills: this.#kills,
-      refused: this.#figures.refused(),
-      tampered,
-    };
+    await this.#untilLogsAreEqual(fleet, judge);
+    this.#endedMs = performance.now();
+    await this.#examine(fleet, judge);
+  }
+
+  #plan(nodes: number): readonly Planned[] {
+    const { chaos, seed, intervalMs } = this.#options;
+    const counts = planCounts(this.#options, nodes, seed, intervalMs);
+    return chaos
+      ? [...counts, ...planChaos(seed, nodes, this.#durationMs())].toSorted((a, b) => a.atMs - b.atMs)
+      : counts;
+  }
+
+  #durationMs(): number {
+    const { minutes, blocks, intervalMs } = this.#options;
+    return minutes === undefined ? blocks * intervalMs : minutes * 60_000;
   }
 
   async #startChain(): Promise<DevChain> {
@@ -152,12 +153,13 @@ class LocalRun {
   }
 
   async #startFleet(chain: DevChain): Promise<Fleet> {
-    const { nodes, attesters, provers, shards, window, mockMs } = this.#options;
+    const { nodes, attesters, provers, shards, window, mockMs, seed, delayMs, loss, chaos } = this.#options;
     const duties: Duty[] = [
       ...Array<Duty>(nodes).fill("attests-and-proves"),
       ...Array<Duty>(attesters).fill("attests"),
       ...Array<Duty>(provers).fill("proves"),
     ];
+    const linked = chaos || delayMs > 0 || loss > 0 || this.#options.partition > 0 || this.#options.cut > 0;
     const options = {
       directory: this.#directory,
       duties,
@@ -165,161 +167,142 @@ class LocalRun {
       window,
       mockMs,
       chain: { id: chain.chain, url: chain.url },
+      links: linked ? { delayMs, jitterMs: delayMs / 4, loss } : null,
+      seed,
     };
-    const fleet = await Fleet.create(options, (node, line) => this.#take(node, line));
-    this.#closers.push(() => fleet.close());
-    const connected = new Map<string, Set<unknown>>();
-    this.#onPeer = (node, peer) => connected.set(node.name, (connected.get(node.name) ?? new Set()).add(peer));
+    const fleet = await Fleet.create(options, (node, line) => this.#watch.take(node, line));
+    this.#fleet = fleet;
+    this.#closers.push((interrupted) => {
+      for (const node of fleet.nodes) this.#watch.expectExit(node);
+      return fleet.close(interrupted ? INTERRUPTED_CLOSE_MS : CLOSE_MS);
+    });
     await Promise.all(fleet.nodes.map((node) => fleet.start(node)));
-    await this.#until(
-      () => fleet.nodes.every((node) => (connected.get(node.name)?.size ?? 0) >= fleet.nodes.length - 1),
+    await this.#watch.until(
+      () => fleet.nodes.every((node) => this.#watch.peersOf(node).size >= fleet.nodes.length - 1),
       "all nodes see each other",
     );
     return fleet;
   }
 
-  #onPeer: (node: LocalNode, peer: unknown) => void = () => {};
+  #openJudge(fleet: Fleet, chain: DevChain): Judge {
+    const judge = new Judge(
+      {
+        network: readManifestFile(fleet.manifestFile).network,
+        attesters: fleet.manifest.attesters.map(({ key }) => key),
+        retentionBlocks: fleet.manifest.limits.retentionBlocks,
+        chain: chain.chain,
+      },
+      this.#watch,
+    );
+    this.#judge = judge;
+    return judge;
+  }
 
-  async #mine(chain: DevChain, fleet: Fleet): Promise<void> {
-    const { blocks, transactions, intervalMs, kill, killAttester } = this.#options;
-    const killAt = new Map<number, "any" | "attester">();
-    for (let i = 0; i < kill; i++) killAt.set(2 + 2 * i, "any");
-    for (let i = 0; i < killAttester; i++) killAt.set(3 + 2 * i, "attester");
-    let next = performance.now();
-    for (let height = 1; height <= blocks; height++) {
+  /** Blocks all along, whatever happens to the nodes. */
+  async #mine(chain: DevChain, fleet: Fleet, disturber: Disturber): Promise<void> {
+    const { blocks, minutes, transactions, intervalMs, say } = this.#options;
+    const goesOn = (): boolean =>
+      minutes === undefined ? this.#mined < blocks : performance.now() - this.#beganMs < this.#durationMs();
+    let collectedMs = this.#beganMs;
+    let saidMs = this.#beganMs;
+    for (let next = this.#beganMs; goesOn(); next += intervalMs) {
+      await this.#watch.until(() => this.#mined - this.#certified(fleet) < AHEAD_MAX, "the network catches up");
       await chain.send(transactions);
       await chain.mine(1);
-      const whom = killAt.get(height);
-      if (whom !== undefined) await this.#killOne(fleet, whom, height);
-      next += intervalMs;
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, next - performance.now())));
-    }
-  }
-
-  /** Kills a node that is in the middle of a proof (or, of attesters that prove nothing, any), and starts it again later. */
-  async #killOne(fleet: Fleet, whom: "any" | "attester", height: number): Promise<void> {
-    const fits = (node: LocalNode) => {
-      if (whom === "attester" ? node.duty === "proves" : node.duty === "attests") return false;
-      return node.duty === "attests" || (this.#proving.get(node.name)?.size ?? 0) > 0;
-    };
-    await this.#until(() => fleet.nodes.some(fits), `a node to kill is at work`);
-    const node = fleet.nodes.find(fits);
-    if (node === undefined) return;
-    const tasks = [...(this.#proving.get(node.name) ?? [])];
-    this.#options.say(`kill -9 ${node.name} at height ${height} while it proves ${tasks.join(", ") || "nothing"}`);
-    this.#expectedExits.add(node.name);
-    const killedMs = performance.now();
-    await fleet.kill(node);
-    this.#proving.delete(node.name);
-    this.#restarts.push(this.#bringBack(fleet, node, height, tasks, killedMs));
-  }
-
-  async #bringBack(
-    fleet: Fleet,
-    node: LocalNode,
-    height: number,
-    tasks: readonly string[],
-    killedMs: number,
-  ): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, AWAY_MS));
-    this.#expectedExits.delete(node.name);
-    await fleet.start(node);
-    const backMs = Math.round(performance.now() - killedMs);
-    await this.#until(
-      () => tasks.every((task) => this.#completed.has(task)),
-      `the tasks of ${node.name} are done by others`,
-    );
-    const completed = tasks.map((task) => this.#completed.get(task) ?? 0);
-    const claimed = tasks.map((task) => {
-      const next = this.#claimed.get(task)?.find((claim) => claim.node !== node.name && claim.atMs >= killedMs);
-      return next?.atMs ?? this.#completed.get(task) ?? 0;
-    });
-    const since = (times: readonly number[]) => (times.length === 0 ? null : Math.round(Math.max(...times) - killedMs));
-    // The lease runs from the last beat that was heard; three hops end it: timeouts out, their quorum, the claim.
-    const { leaseMs, claimWindowMs } = fleet.manifest.timing;
-    const boundMs = leaseMs + claimWindowMs;
-    const reclaimMs = since(claimed);
-    this.#kills.push({
-      node: node.name,
-      height,
-      tasks: tasks.length,
-      reclaimMs,
-      boundMs,
-      withinBound: (reclaimMs ?? 0) <= boundMs,
-      completeMs: since(completed),
-      backMs,
-    });
-  }
-
-  #take(node: LocalNode, line: LogLine): void {
-    this.#figures.take(node, line);
-    const name = `${Number(line["height"])}/${String(line["stage"])}/${Number(line["index"])}`;
-    switch (line.event) {
-      case "peer.up":
-        this.#onPeer(node, line["peer"]);
-        break;
-      case "certificate.stored":
-        this.#movedMs = performance.now();
-        this.#held.set(node.name, (this.#held.get(node.name) ?? new Set()).add(Number(line["height"])));
-        break;
-      case "block.certified":
-        if (node.name === "node-0") {
-          const { shards, attempts, tookMs, provers } = line as unknown as {
-            shards: number;
-            attempts: number;
-            tookMs: number;
-            provers: string[];
-          };
-          this.#options.say(
-            `block ${Number(line["height"])} certified: ${shards} shards by ${provers.length} provers, ${attempts} attempts, ${(tookMs / 1000).toFixed(1)} s`,
-          );
-        }
-        break;
-      case "task.claimed": {
-        const claims = this.#claimed.get(name) ?? [];
-        claims.push({ node: node.name, atMs: performance.now() });
-        this.#claimed.set(name, claims);
-        break;
+      this.#mined++;
+      const now = performance.now();
+      if (now - collectedMs > COLLECT_EVERY_MS) {
+        collectedMs = now;
+        await this.#judge?.collect(fleet.nodes.filter((node) => node.process !== null && !disturber.isAway(node)));
       }
-      case "task.started":
-        this.#proving.set(node.name, (this.#proving.get(node.name) ?? new Set()).add(name));
-        break;
-      case "task.proved":
-      case "task.failed":
-        this.#proving.get(node.name)?.delete(name);
-        break;
-      case "task.complete":
-        if (!this.#completed.has(name)) this.#completed.set(name, performance.now());
-        for (const proving of this.#proving.values()) proving.delete(name);
-        break;
-      case "feed.equivocation":
-      case "block.invalid":
-        this.#broken ??= new Error(`${node.name}: ${JSON.stringify(line)}`);
-        break;
-      case "process.exit":
-        if (!this.#expectedExits.has(node.name))
-          this.#broken ??= new Error(`${node.name} ended: ${node.complaints.join(" / ")}`);
-        break;
-      default:
+      if (now - saidMs > SAY_EVERY_MS) {
+        saidMs = now;
+        const counts = `${this.#mined} blocks, ${this.#certified(fleet)} certified`;
+        say(`${Math.round((now - this.#beganMs) / 1000)} s: ${counts}, ${this.#watch.violations.length} violations`);
+      }
+      await this.#watch.pause(next + intervalMs - performance.now());
     }
-    this.#wake();
   }
 
-  /** Waits for what the log lines will say. */
-  async #until(holds: () => boolean, what: string): Promise<void> {
-    this.#movedMs = performance.now();
-    while (!holds()) {
-      if (this.#broken !== null) throw this.#broken;
-      const leftMs = this.#movedMs + this.#options.limitMs - performance.now();
-      if (leftMs <= 0)
-        throw new Error(`nothing moved for ${this.#options.limitMs / 1000} s while waiting until ${what}`);
-      await new Promise<void>((resolve) => {
-        const late = setTimeout(resolve, Math.min(leftMs, 1000));
-        this.#wake = () => {
-          clearTimeout(late);
-          resolve();
-        };
-      });
+  /** The highest certificate that any node has. */
+  #certified(fleet: Fleet): number {
+    return Math.max(0, ...fleet.nodes.map((node) => Math.max(0, ...this.#watch.heldBy(node))));
+  }
+
+  async #untilLogsAreEqual(fleet: Fleet, judge: Judge): Promise<void> {
+    const sinceMs = performance.now();
+    for (;;) {
+      this.#watch.check();
+      const logs = await judge.collect(fleet.nodes);
+      const frontiers = new Set(logs.map(frontierOf));
+      if (logs.length === fleet.nodes.length && frontiers.size === 1) return;
+      if (performance.now() - sinceMs > this.#options.limitMs) {
+        const apart = [...frontiers].map((frontier) => frontier.split("\n"));
+        const lines = apart.flatMap((own) => own.filter((line) => !apart.every((all) => all.includes(line))));
+        throw new RunFault(
+          "liveness",
+          `L3: ${frontiers.size} different logs at the end: ${lines.join("; ").slice(0, 1000)}`,
+        );
+      }
+      await this.#watch.pause(1000);
     }
   }
+
+  /** Everything is certified and quiet: the nodes' own exports, and what an outsider says of them. */
+  async #examine(fleet: Fleet, judge: Judge): Promise<void> {
+    const { say } = this.#options;
+    say("all logs are equal; checking logs, certificates and proofs");
+    for (const node of fleet.nodes) {
+      const held = await judge.certificatesOf(node);
+      if (this.#exported.length === 0)
+        this.#exported = await exportAll(fleet.nodes, held, join(this.#directory, "proofs"));
+      const log = await exportLog(node);
+      writeFileSync(join(this.#directory, `${node.name}.ndjson`), log);
+      await judge.read(log);
+    }
+    const proofs = join(this.#directory, "proofs");
+    await verifyAll(this.#exported, fleet.manifestFile, proofs);
+    this.#tampered = await verifyTampered(this.#exported, fleet.manifestFile, proofs);
+  }
+
+  #report(verdict: Verdict, violations: readonly string[], votes: VoteFigures | null): LocalReport {
+    const { timing } = this.#fleet?.manifest ?? { timing: { claimWindowMs: 0, claimWindowMsMax: 0, leaseMs: 0 } };
+    const { claimWindowMs, claimWindowMsMax, leaseMs } = timing;
+    const disturbances: readonly Disturbance[] = this.#disturber?.report() ?? [];
+    const endMs = this.#endedMs ?? performance.now();
+    const seconds = (fromMs: number): number => Math.round((endMs - fromMs) / 100) / 10;
+    const origin = performance.timeOrigin;
+    return reportOf({
+      verdict,
+      violations,
+      seed: this.#options.seed,
+      nodes: this.#fleet?.nodes ?? [],
+      blocks: this.#mined,
+      exported: this.#exported,
+      figures: this.#figures,
+      bounds: { claimWindowMs, claimWindowMsMax, leaseMs },
+      disturbances,
+      isSimple: (from, to) => this.#disturber?.isSimple(from - origin, to - origin) ?? false,
+      seconds: seconds(this.#beganMs),
+      quietSeconds: this.#quietMs === null ? 0 : seconds(this.#quietMs),
+      checked: votes === null ? null : { ...votes, lookedFor: this.#judge?.lookedFor ?? 0 },
+      tampered: this.#tampered,
+    });
+  }
+
+  /** The first node that says so. */
+  #sayCertified({ height, shards, provers, attempts, tookMs }: Certified): void {
+    if (this.#said.has(height)) return;
+    this.#said.add(height);
+    const by = `${shards} shards by ${provers.length} provers, ${attempts} attempts`;
+    this.#options.say(`block ${height} certified: ${by}, ${(tookMs / 1000).toFixed(1)} s`);
+  }
+}
+
+interface Certified {
+  readonly height: number;
+  readonly shards: number;
+  readonly attempts: number;
+  readonly tookMs: number;
+  readonly provers: readonly string[];
 }

@@ -18,3 +18,10 @@ export function positive(text: string): number {
   }
   return value;
 }
+
+/** A share, written as a whole number of percent. */
+export function percent(text: string): number {
+  if (!/^\d{1,3}$/.test(text) || Number(text) > 100)
+    throw new InvalidArgumentError("allowed: a whole number from 0 to 100.");
+  return Number(text) / 100;
+}
