@@ -51,8 +51,12 @@ const PROVER = z.discriminatedUnion(
       kind: z.literal("process"),
       system: z.string("a proof system").min(1, "a proof system"),
       command: path,
-      args: z.array(z.string("text"), "a list of arguments").optional(),
+      /** May name what the job has: `{input}`, `{output}` and more (`provers/process.ts`). */
+      args: z.array(z.string("text"), "a list of arguments").max(256, "at most 256 arguments").optional(),
+      /** What the files are: push0's JSON (the default), or the bytes themselves. */
+      form: z.enum(["json", "raw"], '"json" or "raw"').optional(),
       timeoutMs: count(1000, 86_400_000, "ms"),
+      memoryBytesMax: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes").optional(),
       directory: path.optional(),
       environment: z.record(z.string(), z.string("text"), "an object of texts").optional(),
     }),

@@ -32,7 +32,7 @@ import { createBatchProver } from "./provers/groth16/batch.ts";
 import { createGroth16Prover, ONE_PARTY_SETUP } from "./provers/groth16/prover.ts";
 import { hasKey, type KeyBytes } from "./provers/keys.ts";
 import { createMockProver } from "./provers/mock.ts";
-import { createProcessProver } from "./provers/process.ts";
+import { createProcessProver, PLACEHOLDERS, unknownPlaceholder } from "./provers/process.ts";
 import { createVerifier } from "./provers/verifier.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import { fileSink } from "./sinks/file.ts";
@@ -282,20 +282,43 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
       return [createMockProver({ clock: CLOCK, seed, slots, provingMs, infrastructure, logical, wrong })];
     }
     case "process": {
-      const { system, command, timeoutMs, args = [], directory, environment = {} } = prover;
+      const {
+        system,
+        command,
+        timeoutMs,
+        args = [],
+        form = "json",
+        memoryBytesMax,
+        directory,
+        environment = {},
+      } = prover;
+      checkArguments(args, form);
       return [
         createProcessProver({
           system,
           slots,
           command,
           args,
+          form,
           timeoutMs,
           environment,
+          ...(memoryBytesMax === undefined ? {} : { memoryBytesMax }),
           ...(directory === undefined ? {} : { directory }),
         }),
       ];
     }
   }
+}
+
+function checkArguments(args: readonly string[], form: "json" | "raw"): void {
+  const allowed = PLACEHOLDERS.map((name) => `{${name}}`).join(" ");
+  for (const [at, argument] of args.entries()) {
+    const unknown = unknownPlaceholder(argument);
+    if (unknown !== null)
+      throw new NodeFault("config.invalid", `provers: args[${at}] names {${unknown}}; allowed: ${allowed}`);
+  }
+  if (form === "raw" && !args.some((argument) => argument.includes("{output}")))
+    throw new NodeFault("config.invalid", "provers: args of the raw form have to name {output}, where the proof goes");
 }
 
 /** Proofs under other keys than the manifest's would all be refused: better to say so at the start. */

@@ -1,7 +1,7 @@
 /**
- * A prover that is any program: `BINARY [args] --input-path F --output-path F`, JSON in, JSON out, exit status 0 when
- * it has proved. This is push0's contract, so its provers run here unchanged.
+ * A prover that is any program, with exit status 0 when it has proved; in one of two forms.
  *
+ * `json`: `BINARY [args] --input-path F --output-path F`. This is push0's contract, so its provers run here unchanged.
  * Input, bytes as hex with 0x in front:
  *
  *     { "block": height, "task": { chain, height, block, hash, stage, index }, "attempt", "system", "key",
@@ -10,28 +10,67 @@
  * Output: `{ "block": height, "proof": hex with 0x or base64, "prover": name, "values"?: the same }`. A program that
  * names no values proves the job's own.
  *
+ * `raw`: the files are the bytes themselves, for programs that know nothing of us; the output is the proof.
+ *
+ * Arguments may name what the job has (`PLACEHOLDERS`): `prove -i {input} -o {output} --block {height}`. Those of the
+ * `json` form that name neither file get the two options of push0 at their end.
+ *
  * The program gets no standard input. Its files lie in a directory of their own, which goes when the job ends.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Cancel, Fault, ProveEvent, ProveJob, Prover, Result } from "../ports.ts";
 import { shorten } from "../protocol/shape.ts";
-import { CPU_TIME_KNOWN, createCpuMeter } from "./cpu.ts";
+import { CPU_TIME_KNOWN, createCpuMeter, residentBytes } from "./usage.ts";
 import { type Group, startGroup } from "./group.ts";
 
 export interface ProcessOptions {
   readonly system: string;
   readonly slots: number;
   readonly command: string;
+  /** With placeholders; see `unknownPlaceholder`. */
   readonly args?: readonly string[];
+  readonly form?: "json" | "raw";
   readonly timeoutMs: number;
+  /** Of all its processes together; looked at as often as for a sign of life. */
+  readonly memoryBytesMax?: number;
   readonly outputBytesMax?: number;
   readonly directory?: string;
   readonly environment?: Readonly<Record<string, string>>;
   /** How often the program is asked for a sign of life. */
   readonly probeMs?: number;
+}
+
+/**
+ * What an argument may name in braces. `input`, `output`, `values`, `before` are files, `inputs` a directory with the
+ * proofs that the task takes as 0, 1, ...; `input` is the job as JSON, or the block's payload in the raw form.
+ */
+export const PLACEHOLDERS = [
+  "input",
+  "output",
+  "values",
+  "before",
+  "inputs",
+  "chain",
+  "height",
+  "hash",
+  "stage",
+  "index",
+  "shards",
+  "attempt",
+] as const;
+
+type Placeholder = (typeof PLACEHOLDERS)[number];
+
+const BRACES = /\{([a-z]+)\}/g;
+
+/** The first name in braces that is none of `PLACEHOLDERS`; `null` if all are. */
+export function unknownPlaceholder(argument: string): string | null {
+  const names: readonly string[] = PLACEHOLDERS;
+  for (const [, name = ""] of argument.matchAll(BRACES)) if (!names.includes(name)) return name;
+  return null;
 }
 
 /** The largest proofs we know are transparent ones of some 150 KB; in hex they are twice that. */
@@ -118,7 +157,63 @@ function hex(bytes: Uint8Array): string {
 
 function startRun(options: ProcessOptions, job: ProveJob): Run {
   const directory = mkdtempSync(join(tmpdir(), "proofmesh-prover-"));
-  const [input, output] = [join(directory, "input.json"), join(directory, "output.json")];
+  const files = writeFiles(directory, options, job);
+  const { id } = job;
+  const known: Readonly<Record<Placeholder, string | number>> = {
+    ...files,
+    chain: id.chain,
+    height: id.height,
+    hash: id.hash,
+    stage: id.stage,
+    index: id.index,
+    shards: job.shards,
+    attempt: job.attempt,
+  };
+  const given = options.args ?? [];
+  const args = given.map((argument) => argument.replace(BRACES, (_, name: Placeholder) => String(known[name])));
+  const isPlain = isJson(options) && !given.some((argument) => /\{(input|output)\}/.test(argument));
+  if (isPlain) args.push("--input-path", files.input, "--output-path", files.output);
+  const group = startGroup({
+    command: options.command,
+    args,
+    remove: directory,
+    ...(options.directory === undefined ? {} : { directory: options.directory }),
+    ...(options.environment === undefined ? {} : { environment: options.environment }),
+  });
+  group.child.stdin?.end();
+  // What it prints is its own affair, but a full pipe would stop it.
+  group.child.stdout?.resume();
+  const moved = createCpuMeter(group.child.pid ?? 0);
+  return { group, directory, output: files.output, moved, ended: false, units: 0 };
+}
+
+function isJson(options: ProcessOptions): boolean {
+  return options.form !== "raw";
+}
+
+function writeFiles(
+  directory: string,
+  options: ProcessOptions,
+  job: ProveJob,
+): Readonly<Record<"input" | "output" | "values" | "before" | "inputs", string>> {
+  const at = (name: string): string => join(directory, name);
+  const extension = isJson(options) ? "json" : "bin";
+  const files = {
+    input: at(`input.${extension}`),
+    output: at(`output.${extension}`),
+    values: at("values.bin"),
+    before: at("before.bin"),
+    inputs: at("inputs"),
+  };
+  writeFileSync(files.input, isJson(options) ? jsonOf(job) : job.payload);
+  writeFileSync(files.values, job.values);
+  writeFileSync(files.before, job.before);
+  mkdirSync(files.inputs);
+  for (const [index, proof] of job.inputs.entries()) writeFileSync(join(files.inputs, String(index)), proof);
+  return files;
+}
+
+function jsonOf(job: ProveJob): string {
   const { id, attempt, system, key, shards } = job;
   const task = { chain: id.chain, height: id.height, block: id.block, hash: id.hash, stage: id.stage, index: id.index };
   const bytes = {
@@ -127,18 +222,7 @@ function startRun(options: ProcessOptions, job: ProveJob): Run {
     values: hex(job.values),
     inputs: job.inputs.map(hex),
   };
-  writeFileSync(input, JSON.stringify({ block: id.height, task, attempt, system, key, shards, ...bytes }));
-  const group = startGroup({
-    command: options.command,
-    args: [...(options.args ?? []), "--input-path", input, "--output-path", output],
-    remove: directory,
-    ...(options.directory === undefined ? {} : { directory: options.directory }),
-    ...(options.environment === undefined ? {} : { environment: options.environment }),
-  });
-  group.child.stdin?.end();
-  // What it prints is its own affair, but a full pipe would stop it.
-  group.child.stdout?.resume();
-  return { group, directory, output, moved: createCpuMeter(group.child.pid ?? 0), ended: false, units: 0 };
+  return JSON.stringify({ block: id.height, task, attempt, system, key, shards, ...bytes });
 }
 
 async function watch(
@@ -153,6 +237,9 @@ async function watch(
   );
   const bytesMax = options.outputBytesMax ?? OUTPUT_BYTES_MAX;
   if (written > bytesMax) return end(failure("process.output", `over ${bytesMax} bytes of output`, false));
+  const { memoryBytesMax } = options;
+  if (memoryBytesMax !== undefined && residentBytes(run.group.child.pid ?? 0) > memoryBytesMax)
+    return end(failure("process.memory", `over ${memoryBytesMax} bytes of memory`, false));
   // Elsewhere than on Linux a program that still runs is all the sign there is.
   const moved = CPU_TIME_KNOWN ? run.moved() : true;
   if (run.ended || !moved) return;
@@ -167,9 +254,12 @@ interface Output {
 
 async function readOutput(path: string, options: ProcessOptions, job: ProveJob): Promise<Result<Output>> {
   const bytesMax = options.outputBytesMax ?? OUTPUT_BYTES_MAX;
-  const text = await readLimited(path, bytesMax);
-  if (text === null) return malformed(`no output of at most ${bytesMax} bytes`);
-  return readResult(text, job);
+  const bytes = await readLimited(path, bytesMax);
+  if (bytes === null) return malformed(`no output of at most ${bytesMax} bytes`);
+  if (isJson(options)) return readResult(bytes.toString("utf8"), job);
+  return bytes.length === 0
+    ? malformed("the output is empty")
+    : { ok: true, value: { proof: bytes, values: job.values } };
 }
 
 /** What the program says that it has proved; the text may be anything. */
@@ -194,12 +284,12 @@ function malformed(message: string): { readonly ok: false; readonly fault: Fault
   return { ok: false, fault: { code: "process.output", message } };
 }
 
-async function readLimited(path: string, bytesMax: number): Promise<string | null> {
+async function readLimited(path: string, bytesMax: number): Promise<Buffer | null> {
   const file = await open(path).catch(() => null);
   if (file === null) return null;
   try {
     const { size } = await file.stat();
-    return size > bytesMax ? null : await file.readFile("utf8");
+    return size > bytesMax ? null : await file.readFile();
   } finally {
     await file.close();
   }

@@ -110,6 +110,19 @@ describe("settings", () => {
 });
 
 describe("what a node needs for itself", () => {
+  test("a prover's arguments that name what no job has", async () => {
+    const members = makeMembers(1);
+    const file = path.join(members.dir, "provers.json");
+    const prover = { kind: "process", system: "mock", command: "true", timeoutMs: 1000 };
+    const started = async (changes: object) => {
+      writeFileSync(file, JSON.stringify({ provers: [{ ...prover, ...changes }] }));
+      return runCli(["start", "--config", file, "--data", at(members, 0).data, "--manifest", members.manifest]);
+    };
+    const usage = { status: EXIT.usage, code: "config.invalid" };
+    complains(await started({ args: ["-i", "{secret}"] }), { ...usage, names: ["args[1]", "{secret}", "{input}"] });
+    complains(await started({ form: "raw", args: ["{input}"] }), { ...usage, names: ["raw", "{output}"] });
+  });
+
   test("a port in use is named, for peers and for HTTP", async () => {
     const port = await listening(net.createServer());
     const members = makeMembers(2);

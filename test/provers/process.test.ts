@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ProveEvent, ProveJob, Prover } from "../../src/ports.ts";
 import { createMockVerifier, mockProof } from "../../src/provers/mock.ts";
-import { createProcessProver, type ProcessOptions } from "../../src/provers/process.ts";
+import { createProcessProver, type ProcessOptions, unknownPlaceholder } from "../../src/provers/process.ts";
 import { encodeElement } from "../../src/provers/statement.ts";
 import { proverSuite } from "../compliance/prover.ts";
 import * as fixtures from "./fixtures.ts";
@@ -92,6 +92,46 @@ describe("a prover that is a program", () => {
     const event = await fixtures.last(prover, job());
     expect(event).toMatchObject({ proof: Uint8Array.of(1, 2, 3), values: Uint8Array.of(4, 5, 6) });
     await prover.close();
+  });
+
+  it("in the raw form reads and writes the bytes themselves, by arguments that name them", async () => {
+    const kept = mkdtempSync(join(directory, "raw-"));
+    const names =
+      "{input} {values} {before} {inputs} {output} {chain}/{height}/{hash}/{stage}/{index}/{shards}/{attempt}";
+    const text = `cp "$1" ${kept}/input; cp "$2" ${kept}/values; cp "$3" ${kept}/before; cp -r "$4" ${kept}/inputs; printf '%s' "$6" > ${kept}/names; printf 'raw\\000proof' > "$5"`;
+    const prover = make(text, { form: "raw", args: names.split(" ") });
+    const task = job({ attempt: 2, inputs: [Uint8Array.of(1), Uint8Array.of(2, 3)] });
+    const event = await fixtures.last(prover, task);
+    await prover.close();
+    expect(event).toMatchObject({ kind: "proved", values: task.values });
+    expect(event.kind === "proved" ? Buffer.from(event.proof).toString("latin1") : "").toBe("raw\0proof");
+    const read = (name: string): Uint8Array => Uint8Array.from(readFileSync(join(kept, name)));
+    expect([read("input"), read("values"), read("before")]).toEqual([task.payload, task.values, task.before]);
+    expect([read("inputs/0"), read("inputs/1")]).toEqual([Uint8Array.of(1), Uint8Array.of(2, 3)]);
+    const { chain, height, hash, stage, index } = task.id;
+    expect(readFileSync(join(kept, "names"), "utf8")).toBe(
+      `${chain}/${height}/${hash}/${stage}/${index}/${task.shards}/2`,
+    );
+  });
+
+  it("takes options of its own for the files of the JSON form", async () => {
+    const prover = make(`[ $# = 2 ] && [ -s "$2" ] && printf '%s' '${OUTPUT}' > "\${1#--to=}"`, {
+      args: ["--to={output}", "{input}"],
+    });
+    expect(await fixtures.last(prover, job())).toMatchObject({ kind: "proved" });
+    await prover.close();
+  });
+
+  it("process.memory: does not eat the machine", async () => {
+    const text = `exec ${process.execPath} -e 'const kept = []; setInterval(() => kept.push(Buffer.alloc(1 << 24, 1)), 10)'`;
+    const event = await failure(make(text, { memoryBytesMax: 256 << 20, timeoutMs: 60_000 }));
+    expect(event).toMatchObject({ logical: false, fault: { code: "process.memory" } });
+  });
+
+  it("knows which names an argument may have", () => {
+    expect(unknownPlaceholder("--x={input}:{output}")).toBeNull();
+    expect(unknownPlaceholder("{}{Input}{ }")).toBeNull();
+    expect(unknownPlaceholder("{input}{secret}")).toBe("secret");
   });
 
   it("shows progress while it uses its processor", async () => {

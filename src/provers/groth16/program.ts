@@ -14,7 +14,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
-import { CPU_TIME_KNOWN } from "../cpu.ts";
+import { CPU_TIME_KNOWN } from "../usage.ts";
 import { CREATION, elementOf, type Folded, foldBlock, itemFields, type Run, valuesOf } from "../statement.ts";
 import { loadSnarkjs, type Snarkjs, type SnarkjsFile } from "./snarkjs.ts";
 import { encodeProof } from "./verify.ts";

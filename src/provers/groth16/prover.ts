@@ -7,7 +7,7 @@ import { extname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Cancel, Fault, ProveEvent, ProveJob, Prover } from "../../ports.ts";
-import { CPU_TIME_KNOWN, createCpuMeter } from "../cpu.ts";
+import { CPU_TIME_KNOWN, createCpuMeter } from "../usage.ts";
 import { type Group, startGroup } from "../group.ts";
 import type { ProgramEvent, ProgramJob } from "./program.ts";
 
