@@ -8,9 +8,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ApiServer, openApi } from "./api/http.ts";
 import type { NodeConfig } from "./config.ts";
-import { type BlockStatus, blockStatus } from "./core/lifecycle.ts";
+import { bundleOf, findNamed, type ReplayBundle, type TaskName } from "./core/bundle.ts";
+import { quarantineOf, roundOf } from "./core/failures.ts";
+import { type BlockStatus, blockStatus, taskStatus, type TaskStatus } from "./core/lifecycle.ts";
 import { headOf, isIn } from "./core/standing.ts";
-import type { Closed, CoreOptions } from "./core/state.ts";
+import { type Closed, type CoreOptions, type State, type Task, weightOf } from "./core/state.ts";
 import { openManifest } from "./manifests.ts";
 import { createNetwork, type Network } from "./network/node.ts";
 import type {
@@ -269,7 +271,8 @@ export function openVerifier(manifest: Manifest, threads: number): Verifier {
   }
 }
 
-function openProver(prover: NodeConfig["provers"][number], slots: number, manifest: Manifest): Prover[] {
+/** The provers that one entry of the configuration stands for. */
+export function openProver(prover: NodeConfig["provers"][number], slots: number, manifest: Manifest): Prover[] {
   switch (prover.kind) {
     case "groth16": {
       if (!Object.values(manifest.json.keys).some(({ system }) => system === "groth16-shard")) return [];
@@ -486,8 +489,71 @@ async function openNodeApi(
         settled<readonly StoredCertificate[]>((done) => disk.store.certificates(chain, from, countMax, done)),
       artefact: (hash, bytesMax) => settled<Uint8Array | null>((done) => runtime.artefact(hash, bytesMax, done)),
       submit: (block) => submit(runtime, block),
+      tasks: () => openTasks(runtime.state),
+      task: (name) => bundleOf(runtime.state, taskNamed(runtime.state, name)),
+      requeue: (name) => requeue(runtime, name),
     },
   );
+}
+
+/** A task that is not complete, with its block. */
+export type OpenTask = TaskStatus & { readonly chain: number; readonly height: number; readonly hash: Hash };
+
+function openTasks(state: State): OpenTask[] {
+  const blocks = [...state.live].sort((a, b) => a.chain - b.chain || a.height - b.height);
+  return blocks.flatMap((block) => {
+    const { chain, height, hash, tasks } = blockStatus(state, block);
+    return tasks.filter((task) => task.state !== "complete").map((task) => ({ chain, height, hash, ...task }));
+  });
+}
+
+function taskNamed(state: State, name: TaskName): Task {
+  const task = findNamed(state, name);
+  if (task !== null) return task;
+  const { chain, height, stage, index } = name;
+  throw new NodeFault(
+    "tasks.unknown",
+    `task ${chain}/${height}/${stage}/${index} is none of a block that this node keeps; allowed: those of proofmesh tasks, and of blocks certified lately`,
+  );
+}
+
+/** What an operator's request has come to. */
+export interface Requeued {
+  /** `voted`: this node's vote is out; `requeued`: with it or with others a quorum has begun a new round. */
+  readonly state: "voted" | "requeued";
+  readonly round: number;
+  readonly weight: number;
+  /** With f+1 the other attesters follow by themselves. */
+  readonly oneHonest: number;
+}
+
+async function requeue(runtime: Runtime, name: TaskName): Promise<Requeued> {
+  const { state } = runtime;
+  const task = taskNamed(state, name);
+  const round = roundOf(state, task);
+  if (!state.options.roles.attester) {
+    throw new NodeFault(
+      "tasks.not-attester",
+      `node ${state.options.self} has no vote on tasks; ask the operators of attesters, whose nodes have`,
+    );
+  }
+  if (task.completeMs !== null || quarantineOf(state, task) === null) {
+    const { chain, height, stage, index } = name;
+    throw new NodeFault(
+      "tasks.not-quarantined",
+      `task ${chain}/${height}/${stage}/${index} is ${taskStatus(state, task).state}; allowed: one in quarantine`,
+    );
+  }
+  await settled<void>((done) =>
+    runtime.requeue({ block: task.block.id, stage: task.stage.name, index: task.index }, done),
+  );
+  const voters = task.requeues.get(round)?.keys() ?? [];
+  return {
+    state: roundOf(state, task) > round ? "requeued" : "voted",
+    round,
+    weight: weightOf(state, voters),
+    oneHonest: state.manifest.oneHonest,
+  };
 }
 
 /** Announces a block for an operator; resolves when the announcement is durable. */
@@ -522,4 +588,4 @@ export { genesis, type GenesisOptions } from "./genesis.ts";
 export { discoverChain, readManifestFile } from "./manifests.ts";
 export { createKey, loadKey, nativeEquation } from "./storage/keystore.ts";
 export { readBlocks } from "./sources/file.ts";
-export { type BlockStatus };
+export { type BlockStatus, type ReplayBundle, type TaskName };

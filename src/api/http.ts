@@ -24,7 +24,19 @@ export interface ApiModules {
   readonly certificate: (chain: number, height: number) => Promise<readonly StoredCertificate[]>;
   readonly certificates: (chain: number, from: number, countMax: number) => Promise<readonly StoredCertificate[]>;
   readonly artefact: (hash: Hash, bytesMax: number) => Promise<Uint8Array | null>;
+  /** Tasks that are not complete, and all that is known of one. */
+  readonly tasks: () => unknown;
+  readonly task: (name: TaskName) => unknown;
+  readonly requeue: (name: TaskName) => Promise<unknown>;
   readonly submit: (block: SourceBlock) => Promise<void>;
+}
+
+/** How operators name a task; the same as in `core/bundle.ts`. */
+interface TaskName {
+  readonly chain: number;
+  readonly height: number;
+  readonly stage: string;
+  readonly index: number;
 }
 
 export interface ApiServer {
@@ -87,7 +99,14 @@ async function answer(
   const [first = "", ...rest] = url.pathname.split("/").filter((part) => part !== "");
   const method = request.method ?? "GET";
   if (method === "POST" && first === "submit") return submit(modules, url, request, response);
-  if (method !== "GET") throw new ApiFault(405, "http.method", `${method} ${url.pathname}: only GET, and POST /submit`);
+  if (method === "POST" && first === "tasks" && rest[4] === "requeue")
+    return json(response, 200, await modules.requeue(taskName(rest)));
+  if (method !== "GET")
+    throw new ApiFault(
+      405,
+      "http.method",
+      `${method} ${url.pathname}: only GET, and POST /submit and /tasks/…/requeue`,
+    );
   switch (first) {
     case "health": {
       const mute = modules.health();
@@ -97,6 +116,8 @@ async function answer(
       return json(response, 200, modules.status());
     case "manifest":
       return send(response, 200, "application/json", modules.manifest);
+    case "tasks":
+      return json(response, 200, rest.length === 0 ? modules.tasks() : modules.task(taskName(rest)));
     case "log":
       return sendLog(modules, response);
     case "certificates":
@@ -112,9 +133,13 @@ async function answer(
       throw new ApiFault(
         404,
         "http.path",
-        `${url.pathname}: there are /health /status /manifest /log /certificates/CHAIN[/HEIGHT] /artefacts/SHA256 /submit`,
+        `${url.pathname}: there are /health /status /manifest /log /tasks[/CHAIN/HEIGHT/STAGE/INDEX] /certificates/CHAIN[/HEIGHT] /artefacts/SHA256 /submit`,
       );
   }
+}
+
+function taskName([chain, height, stage = "", index]: readonly string[]): TaskName {
+  return { chain: whole(chain, "chain"), height: whole(height, "height"), stage, index: whole(index, "index") };
 }
 
 async function sendCertificates(
@@ -223,7 +248,8 @@ function send(response: http.ServerResponse, status: number, type: string, bytes
 
 function refuse(response: http.ServerResponse, error: unknown): void {
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "internal";
-  const status = error instanceof ApiFault ? error.status : code.startsWith("submit.") ? 409 : 500;
+  const status =
+    error instanceof ApiFault ? error.status : code.startsWith("submit.") || code.startsWith("tasks.") ? 409 : 500;
   if (response.headersSent) return void response.destroy();
   json(response, status, { code, message: error instanceof Error ? error.message : String(error) });
 }

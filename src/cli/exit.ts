@@ -28,6 +28,8 @@ const STATUS_BY_PREFIX: readonly (readonly [string, number])[] = [
   ["usage.", EXIT.usage],
   ["commander.", EXIT.usage],
   ["submit.", EXIT.usage],
+  ["tasks.", EXIT.usage],
+  ["replay.", EXIT.refused],
   ["certificate.missing", EXIT.unreachable],
   ["artefact.missing", EXIT.unreachable],
   ["certificate.", EXIT.refused],

@@ -11,6 +11,7 @@ import { simnetCommand } from "./simnet.ts";
 import { startCommand } from "./start.ts";
 import { statusCommand } from "./status.ts";
 import { submitCommand } from "./submit.ts";
+import { tasksCommand } from "./tasks.ts";
 import { verifyCommand } from "./verify.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -34,6 +35,7 @@ for (const command of [
   submitCommand(),
   logCommand(),
   certificateCommand(),
+  tasksCommand(),
   verifyCommand(),
   simnetCommand(),
 ]) {

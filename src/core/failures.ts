@@ -188,7 +188,7 @@ export function applyQuarantine(state: State, signed: Signed, entry: EntryOf<"qu
   const reason = quarantineOf(state, task);
   if (before === null && reason !== null) {
     const counts = countFailures(failuresOf(state, task));
-    report(state, "task.quarantined", { ...where(task), round: entry.round, ...reason, ...counts });
+    report(state, "task.quarantined", { ...where(task), round: entry.round, code: reason.code, ...counts });
   }
   return null;
 }

@@ -67,7 +67,7 @@ function whyBlock(state: State, block: Block): string {
   }
 }
 
-function taskStatus(state: State, task: Task): TaskStatus {
+export function taskStatus(state: State, task: Task): TaskStatus {
   const attempt = openAttempt(state, task);
   const owner = ownerOfAttempt(state, task, attempt.number);
   const chosen = task.completeMs === null ? null : chosenProof(state, task);

@@ -6,7 +6,7 @@
  */
 import { inlineProof } from "../core/collector.ts";
 import type { Effect } from "../core/effect.ts";
-import type { Event } from "../core/event.ts";
+import type { Event, TaskRef } from "../core/event.ts";
 import { type CoreOptions, createState, type State } from "../core/state.ts";
 import { nextWakeMs, resume, step } from "../core/step.ts";
 import type {
@@ -336,6 +336,15 @@ export class Runtime implements TransportHandler {
   /** An artefact's bytes where this node has them. */
   artefact(hash: Hash, bytesMax: number, done: Done<Uint8Array | null>): void {
     this.#fetcher.local(hash, bytesMax, done);
+  }
+
+  /** Votes for another round of attempts; `done` when the vote, if there is one, is durable. */
+  requeue(task: TaskRef, done: Done<void>): void {
+    const vote = () => {
+      this.post({ kind: "requeue", task });
+      this.#sealer.flushed(() => done({ ok: true, value: undefined }));
+    };
+    this.#voice.whenSpeaking(vote, (fault) => done({ ok: false, fault }));
   }
 
   follow(source: Source, after: { readonly height: number; readonly hash: Hash } | null): void {

@@ -1,0 +1,115 @@
+/**
+ * What it takes to run a task again elsewhere, and what has gone wrong with it so far: the replay bundle.
+ *
+ * It names artefacts by hash and carries the votes of its quarantine with their signatures, so that whoever gets it needs
+ * to believe nobody.
+ */
+import { bytesToHex } from "@noble/hashes/utils.js";
+import type { Hash } from "../protocol/ids.ts";
+import type { Vote } from "../protocol/messages.ts";
+import { chosenProof, impliedValues } from "./collector.ts";
+import { type Failure, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
+import { type Block, show, type State, type Task } from "./state.ts";
+
+/** How operators name a task. Of two blocks at one height it is the one that has not left the chain. */
+export interface TaskName {
+  readonly chain: number;
+  readonly height: number;
+  readonly stage: string;
+  readonly index: number;
+}
+
+export interface ReplayBundle extends TaskName {
+  readonly kind: "replay";
+  readonly version: 1;
+  readonly network: Hash;
+  readonly block: Hash;
+  readonly hash: Hash;
+  readonly parent: Hash;
+  /** Starts a run of blocks: its commitment before is derived from its parent's hash. */
+  readonly start: boolean;
+  readonly items: number;
+  readonly shards: number;
+  readonly system: string;
+  readonly key: Hash;
+  readonly takes: string | null;
+  readonly payload: { readonly artefact: Hash; readonly bytes: number };
+  /** In hex; `null` until this node has derived them from the payload. */
+  readonly before: string | null;
+  readonly values: string | null;
+  /** Accepted proofs that it takes, by index; fewer than there are tasks while some are not accepted. */
+  readonly inputs: readonly { readonly index: number; readonly artefact: Hash; readonly bytes: number }[];
+  readonly round: number;
+  readonly failures: readonly Failure[];
+  /** Why it is in quarantine, and the votes that put it there, in hex. */
+  readonly quarantine: (Reason & { readonly votes: readonly Readonly<Record<keyof Vote, unknown>>[] }) | null;
+}
+
+export function findNamed(state: State, name: TaskName): Task | null {
+  const blocks = [...state.blocks.values()].filter((block) => isAt(block, name));
+  const block = blocks.find((each) => each.state !== "cancelled") ?? blocks[0];
+  return block?.tasks.find((task) => task.stage.name === name.stage && task.index === name.index) ?? null;
+}
+
+function isAt(block: Block, { chain, height }: TaskName): boolean {
+  return block.chain === chain && block.height === height;
+}
+
+export function bundleOf(state: State, task: Task): ReplayBundle {
+  const { block, stage, index } = task;
+  const values = impliedValues(task);
+  return {
+    kind: "replay",
+    version: 1,
+    network: state.manifest.network,
+    chain: block.chain,
+    height: block.height,
+    stage: stage.name,
+    index,
+    block: block.id,
+    hash: block.hash,
+    parent: block.parent,
+    start: block.start,
+    items: block.items,
+    shards: block.stages[0]?.count ?? 0,
+    system: stage.system,
+    key: stage.key,
+    takes: stage.takes,
+    payload: { artefact: block.payload, bytes: block.payloadBytes },
+    before: block.prepared === null ? null : bytesToHex(block.prepared.before),
+    values: values === null ? null : bytesToHex(values),
+    inputs: inputsOf(state, task),
+    round: roundOf(state, task),
+    failures: failuresOf(state, task),
+    quarantine: quarantine(state, task),
+  };
+}
+
+function inputsOf(state: State, { block, stage }: Task): ReplayBundle["inputs"] {
+  if (stage.takes === null) return [];
+  return block.tasks.flatMap((other) => {
+    const chosen = other.stage.name === stage.takes ? chosenProof(state, other) : null;
+    return chosen === null
+      ? []
+      : [{ index: other.index, artefact: chosen.proof.artefact, bytes: chosen.receipt.bytes }];
+  });
+}
+
+function quarantine(state: State, task: Task): ReplayBundle["quarantine"] {
+  const reason = quarantineOf(state, task);
+  if (reason === null) return null;
+  const votes = [...(task.quarantines.get(roundOf(state, task))?.values() ?? [])];
+  return {
+    ...reason,
+    votes: votes
+      .sort((a, b) => (a.author < b.author ? -1 : 1))
+      .map(show)
+      .map(({ head, signature, index, path, entry }) => ({
+        head: bytesToHex(head),
+        signature: bytesToHex(signature),
+        index,
+        path: path.map((sibling) => bytesToHex(sibling)),
+        entry: bytesToHex(entry),
+      })),
+  };
+}
