@@ -1,6 +1,7 @@
 /** `simnet virtual`: the flags of a run on virtual time. */
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { percent, whole } from "../../src/cli/flags.ts";
+import { BEHAVIOURS } from "../virtual/behaviours.ts";
 import { runVirtual } from "../virtual/run.ts";
 
 interface VirtualFlags {
@@ -14,6 +15,9 @@ interface VirtualFlags {
   readonly crashEvery: number;
   readonly wrong: number;
   readonly failing: number;
+  readonly byzantineAttesters: number;
+  readonly byzantineProvers: number;
+  readonly behaviours?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -32,11 +36,26 @@ export function virtualCommand(): Command {
     .option("--crash-every <ms>", "a node dies about this often; 0 for never", whole, 0)
     .option("--wrong <percent>", "proofs that do not verify", percent, 0)
     .option("--failing <percent>", "jobs whose machine fails", percent, 0)
+    .option("--byzantine-attesters <n>", "attesters that are hostile, each in ways drawn from the seed", whole, 0)
+    .option("--byzantine-provers <n>", "the same for nodes that only prove", whole, 0)
+    .option("--behaviours <a,b>", "what the hostile nodes do (see below)", behaviours)
     .option("--json", "one JSON object")
+    .addHelpText("after", `\nBehaviours:\n${described().join("\n")}`)
     .addHelpText("after", "\nExample:\n  $ npm run simnet -- virtual --seed 7 --loss 10 --crash-every 2000")
     .action((flags: VirtualFlags) => {
       const report = runVirtual({ ...flags, delayMs: flags.delay, crashEveryMs: flags.crashEvery });
       process.stdout.write(`${flags.json === true ? JSON.stringify(report) : JSON.stringify(report, null, 2)}\n`);
       if (!report.ok) throw new Error(`seed ${report.seed}: ${report.violations.join("; ")}`);
     });
+}
+
+function described(): string[] {
+  return Object.entries(BEHAVIOURS).map(([name, { who, says }]) => `  ${name.padEnd(18)} ${who.padEnd(9)} ${says}`);
+}
+
+function behaviours(text: string): string[] {
+  const names = text.split(",");
+  const unknown = names.find((name) => !Object.hasOwn(BEHAVIOURS, name));
+  if (unknown !== undefined) throw new InvalidArgumentError(`"${unknown}" is none of the behaviours listed in --help.`);
+  return names;
 }

@@ -27,6 +27,7 @@ export class SimNetwork {
   onPublish: (from: Key, bytes: Uint8Array) => void = () => {};
   messages = 0;
   bytes = 0;
+  requests = 0;
 
   constructor(world: World, chance: Chance, faults: LinkFaults) {
     this.#world = world;
@@ -44,7 +45,7 @@ export class SimNetwork {
     }
     return {
       publish: (bytes) => this.#publish(key, bytes),
-      peers: () => [...this.#hosts.keys()].filter((other) => other !== key),
+      peers: () => this.keys().filter((other) => other !== key),
       request: (peer, request, body, _bytesMax, timeoutMs, done) =>
         this.#request(key, host.life, peer, request, body, timeoutMs, done),
       fetch: (peer, hash, bytesMax, timeoutMs, done) => this.#fetch(key, host, peer, hash, bytesMax, timeoutMs, done),
@@ -58,17 +59,26 @@ export class SimNetwork {
 
   #publish(from: Key, bytes: Uint8Array): void {
     this.onPublish(from, bytes);
-    for (const [to, host] of this.#hosts) {
-      if (to === from) continue;
-      this.messages++;
-      this.bytes += bytes.length;
-      if (this.#chance.next() < this.#faults.loss) continue;
-      this.#deliver(to, host.life, () => {
-        // A batch begins with its head, which names all the rest.
-        this.#world.note("message", to, bytes.subarray(0, 160));
-        host.handler.message(bytes, from);
-      });
-    }
+    for (const to of this.#hosts.keys()) if (to !== from) this.send(from, to, bytes);
+  }
+
+  /** Who is there. */
+  keys(): Key[] {
+    return [...this.#hosts.keys()];
+  }
+
+  /** One message to one peer. */
+  send(from: Key, to: Key, bytes: Uint8Array): void {
+    const host = this.#hosts.get(to);
+    if (host === undefined) return;
+    this.messages++;
+    this.bytes += bytes.length;
+    if (this.#chance.next() < this.#faults.loss) return;
+    this.#deliver(to, host.life, () => {
+      // A batch begins with its head, which names all the rest.
+      this.#world.note("message", to, bytes.subarray(0, 160));
+      host.handler.message(bytes, from);
+    });
   }
 
   #deliver(to: Key, life: number, run: () => void): void {
@@ -86,6 +96,7 @@ export class SimNetwork {
     timeoutMs: number,
     done: Done<readonly Uint8Array[]>,
   ): Cancel {
+    this.requests++;
     let over = false;
     const end: Done<readonly Uint8Array[]> = (result) => {
       if (over || this.#hosts.get(from)?.life !== life) return;

@@ -1,8 +1,9 @@
 /** What a run is made of, and what comes of it. A run is its options: the same ones give the same trace. */
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import type { NodeHooks } from "./cluster.ts";
+import type { HostileShape } from "./hostile.ts";
 
-export interface VirtualOptions {
+export interface VirtualOptions extends HostileShape {
   readonly seed: number;
   readonly nodes: number;
   /** How many of the nodes attest and have a source; all prove. By default at most seven. */
@@ -34,6 +35,8 @@ export interface VirtualReport {
   readonly stepsPerSecond: number;
   readonly messages: number;
   readonly bytes: number;
+  /** Questions from log to log. */
+  readonly requests: number;
   readonly crashes: number;
   /** Certificates held by all nodes together. */
   readonly certificates: number;
@@ -43,6 +46,9 @@ export interface VirtualReport {
   readonly wastedProofs: number;
   /** Blocks of which two nodes hold different, equally true contents. */
   readonly contentSplits: number;
+  /** By hostile node: what it does. By key proven guilty: what its own signatures say against it. */
+  readonly hostile: Readonly<Record<string, readonly string[]>>;
+  readonly guilty: Readonly<Record<string, readonly string[]>>;
   readonly traceHash: string;
   readonly ok: boolean;
   readonly violations: readonly string[];

@@ -54,7 +54,9 @@ export function simProver(world: World, chance: Chance, times: ProvingTimes, sys
 export function simVerifier(world: World, times: ProvingTimes, known: Preparations): Verifier {
   return {
     prepare(job, done) {
-      const before = job.before ?? domainDigest("sim-start", hexToBytes(job.parent));
+      if (!equalBytes(job.payload, hexToBytes(job.hash)))
+        return world.after(1, () => done({ ok: false, fault: { code: "payload.hash", message: "simulated" } }));
+      const before = job.before ?? commitmentAtStart(job.parent);
       const name = `${job.block} ${bytesToHex(before)} ${job.shards}`;
       const ready = known.get(name) ?? derive(job, before);
       known.set(name, ready);
@@ -79,14 +81,23 @@ function derive(job: PrepareJob, before: Uint8Array): Preparation & { readonly b
       Array.from({ length: takes === null ? job.shards : 1 }, (_, index) => valuesOf(job.block, before, name, index)),
     ]),
   );
-  return { before, after: domainDigest("sim-after", before, hexToBytes(job.hash)), values };
+  return { before, after: commitmentAfter(before, job.hash), values };
 }
 
-function valuesOf(block: Hash, before: Uint8Array, stage: string, index: number): Uint8Array {
+/** The running commitment before the first block, and after each. */
+export function commitmentAtStart(parent: Hash): Uint8Array {
+  return domainDigest("sim-start", hexToBytes(parent));
+}
+
+export function commitmentAfter(before: Uint8Array, block: Hash): Uint8Array {
+  return domainDigest("sim-after", before, hexToBytes(block));
+}
+
+export function valuesOf(block: Hash, before: Uint8Array, stage: string, index: number): Uint8Array {
   return domainDigest("sim-values", hexToBytes(block), before, u64(index), utf8ToBytes(stage));
 }
 
-function proofOf(values: Uint8Array): Uint8Array {
+export function proofOf(values: Uint8Array): Uint8Array {
   return domainDigest("sim-proof", values);
 }
 

@@ -1,0 +1,372 @@
+/** Every way to be hostile that the simulator knows, by name. A hostile node has one or several of them. */
+import { hexToBytes } from "@noble/hashes/utils.js";
+import { ownerOfAttempt } from "../../src/core/standing.ts";
+import type { Task } from "../../src/core/state.ts";
+import type { ProveEvent, Prover } from "../../src/ports.ts";
+import { artefactHash, domainDigest, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
+import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
+import type { Behaviour, Hostile } from "./byzantine.ts";
+import { type AttemptRef, attemptOf, chatter, forge, noise, provers, taskOf } from "./chatter.ts";
+import { CHAIN } from "./manifest.ts";
+import { LIES } from "./lies.ts";
+import { WRONG_PROOF } from "./provers.ts";
+
+const LOCKED: ReadonlySet<string> = new Set(["grant", "timeout", "attest", "complete", "barrier", "reject"]);
+
+/** Attesters against the vote rules. */
+const VOTERS = {
+  equivocate: {
+    who: "attester",
+    says: "two batches with one number, to different peers",
+    faces: 2,
+    rewrite: (entry, face, node) => {
+      if (face.index === 0 || !LOCKED.has(entry.kind)) return [entry];
+      if (entry.kind === "grant") return [{ ...entry, prover: otherProver(node, entry.prover) }];
+      if (entry.kind === "timeout") return [{ ...entry, code: "equivocated" }];
+      return node.chance.next() < 0.5 ? [] : [entry];
+    },
+  },
+  "withhold-votes": {
+    who: "attester",
+    says: "votes that it keeps to itself",
+    rewrite: (entry) => (LOCKED.has(entry.kind) ? [] : [entry]),
+  },
+  "forget-votes": {
+    who: "attester",
+    says: "every other vote left out",
+    rewrite: (entry, _face, node) => (LOCKED.has(entry.kind) && node.chance.next() < 0.5 ? [] : [entry]),
+  },
+  "tell-some": {
+    who: "anyone",
+    says: "batches for half of the peers, and answers for none of the others",
+    sends: (peer, node) => isFavoured(node, peer),
+    answers: (frames, peer, node) => (isFavoured(node, peer) ? frames : frames.filter(({ kind }) => kind !== "batch")),
+  },
+  "grant-twice": {
+    who: "attester",
+    says: "a grant for the owner and one for somebody else",
+    rewrite: (entry, _face, node) =>
+      entry.kind === "grant" ? [entry, { ...entry, prover: otherProver(node, entry.prover) }] : [entry],
+  },
+  "grant-all": {
+    who: "attester",
+    says: "a grant for whoever claims, owner or not, open or not",
+    hears: (entry, author, node) => {
+      if (entry.kind === "claim") node.say([{ ...attemptOf(entry), kind: "grant", prover: author }]);
+    },
+  },
+  "vote-both": {
+    who: "attester",
+    says: "a timeout with every attest, and an attest with every timeout",
+    rewrite: (entry, _face, node) => {
+      if (entry.kind === "attest") return [entry, { ...attemptOf(entry), kind: "timeout", code: "both" }];
+      if (entry.kind !== "timeout") return [entry];
+      const receipt = receiptOf(node, entry);
+      return receipt === null ? [entry] : [entry, { ...attemptOf(entry), kind: "attest", ...receipt }];
+    },
+  },
+  "rash-timeout": {
+    who: "attester",
+    says: "a timeout for every attempt that is claimed, and for the one after it",
+    hears: (entry, _author, node) => {
+      if (entry.kind !== "claim") return;
+      const { attempt } = entry;
+      node.say(
+        [attempt, attempt + 1].map((each) => ({ ...attemptOf(entry), attempt: each, kind: "timeout", code: "rash" })),
+      );
+    },
+  },
+  vouch: {
+    who: "attester",
+    says: "an attest for every receipt, whether its proof verifies or not",
+    modules: (modules) => ({
+      ...modules,
+      verifier: { ...modules.verifier, verify: (_job, done) => modules.clock.after(1, () => done(VALID)) },
+    }),
+    hears: (entry, author, node) => {
+      if (entry.kind === "receipt")
+        node.say([{ ...attemptOf(entry), kind: "attest", prover: author, artefact: entry.artefact }]);
+    },
+  },
+  slander: {
+    who: "attester",
+    says: "a reject for every receipt",
+    hears: (entry, author, node) => {
+      const { artefact } = entry.kind === "receipt" ? entry : { artefact: "" };
+      if (entry.kind === "receipt")
+        node.say([{ ...taskOf(entry), kind: "reject", prover: author, artefact, code: "slander" }]);
+    },
+  },
+  "hasty-barriers": {
+    who: "attester",
+    says: "a barrier for whatever content others sign, and for contents that nobody has",
+    hears: (entry, _author, node) => {
+      if (entry.kind === "barrier") node.say([{ ...entry }, { ...entry, content: noise(node) }]);
+      if (entry.kind !== "announce") return;
+      const id = node.blocks().find(({ hash }) => hash === entry.hash)?.id;
+      if (id !== undefined) node.say([{ kind: "barrier", block: id, content: noise(node) }]);
+    },
+  },
+  "cancel-all": {
+    who: "attester",
+    says: "a cancel and a retract for every block",
+    every: {
+      ms: 500,
+      times: 200,
+      run: (node) => {
+        const blocks = node.blocks().filter(({ certificate }) => certificate === null);
+        node.say(
+          blocks.flatMap(({ id, round }): Entry[] => [
+            { kind: "cancel", block: id, round },
+            { kind: "retract", block: id, round },
+          ]),
+        );
+      },
+    },
+  },
+  "bench-all": {
+    who: "attester",
+    says: "a vote to bench every prover, and to admit some at other heights",
+    every: {
+      ms: 2000,
+      times: 20,
+      run: (node) => {
+        const height = node.chance.between(0, 40);
+        node.say(
+          provers(node).flatMap((prover): Entry[] => [
+            { kind: "bench", prover, chain: CHAIN, height, turn: 1 },
+            { kind: "admit", prover, chain: CHAIN, height, slots: 4 },
+          ]),
+        );
+      },
+    },
+  },
+  "poison-blocks": {
+    who: "attester",
+    says: "announcements of true blocks with another payload, parent or size",
+    rewrite: (entry, _face, node) => {
+      if (entry.kind !== "announce") return [entry];
+      const lies = [{ payload: noise(node) }, { parent: noise(node) }, { items: 40 }, { start: !entry.start }];
+      return [{ ...entry, ...node.pick(lies) }];
+    },
+  },
+  "invent-blocks": {
+    who: "attester",
+    says: "announcements of blocks that are not on the chain, and of true ones with another payload",
+    every: {
+      ms: 700,
+      times: 60,
+      run: (node) => {
+        const known = node.pick(node.blocks());
+        if (known === undefined) return;
+        const { chain, height, hash, workflow, payload, payloadBytes, items, start } = known;
+        const base = { kind: "announce", chain, workflow, payloadBytes, items, start, round: 0 } as const;
+        node.say([
+          { ...base, height: height + 1, parent: hash, hash: noise(node), payload },
+          { ...base, height, hash, parent: known.parent, payload: noise(node) },
+          { ...base, height: height + 5000, hash: noise(node), parent: hash, payload, start: false },
+        ]);
+      },
+    },
+  },
+} satisfies Record<string, Behaviour>;
+
+/** Provers against everybody's time. */
+const PROVERS = {
+  "claim-and-drop": {
+    who: "prover",
+    says: "claims, and no work",
+    modules: (modules) => ({ ...modules, provers: modules.provers.map((prover) => proving(prover, () => () => {})) }),
+  },
+  "beat-forever": {
+    who: "prover",
+    says: "progress without end, and never a proof",
+    modules: (modules) => ({
+      ...modules,
+      provers: modules.provers.map((prover) =>
+        proving(prover, (_job, emit) => {
+          let [units, over] = [0, false];
+          const beat = () => {
+            if (over) return;
+            emit({ kind: "progress", units: ++units });
+            modules.clock.after(200, beat);
+          };
+          modules.clock.after(200, beat);
+          return () => {
+            over = true;
+          };
+        }),
+      ),
+    }),
+  },
+  "wrong-proof": {
+    who: "prover",
+    says: "proofs that do not verify",
+    modules: (modules) => ({
+      ...modules,
+      provers: altered(modules, (event) => ({ ...event, proof: WRONG_PROOF })),
+    }),
+  },
+  "wrong-values": {
+    who: "prover",
+    says: "true proofs under public values of something else",
+    modules: (modules) => ({
+      ...modules,
+      provers: altered(modules, (event) => ({ ...event, values: new Uint8Array(32) })),
+    }),
+  },
+  "withhold-receipts": {
+    who: "prover",
+    says: "claims and beats, and receipts for nobody",
+    rewrite: (entry) => (entry.kind === "receipt" ? [] : [entry]),
+  },
+  "claim-all": {
+    who: "prover",
+    says: "a claim of everything that anybody claims",
+    hears: (entry, _author, node) => {
+      if (entry.kind === "claim") node.say([{ ...entry }]);
+    },
+  },
+  hoard: {
+    who: "prover",
+    says: "a claim of all that it owns as soon as the block is announced, and little work",
+    hears: (entry, _author, node) => {
+      if (entry.kind !== "announce") return;
+      node.options.world.after(50, () => hoard(node, entry.hash));
+    },
+    modules: (modules) => ({ ...modules, provers: modules.provers.map((prover) => proving(prover, () => () => {})) }),
+  },
+  steal: {
+    who: "prover",
+    says: "receipts with somebody else's proof, for the same task and for the next",
+    hears: (entry, _author, node) => {
+      if (entry.kind === "receipt") node.say([{ ...entry }, { ...entry, index: entry.index + 1 }]);
+    },
+  },
+  "claim-and-release": {
+    who: "prover",
+    says: "a release right behind each claim, and a failure behind each receipt",
+    rewrite: (entry) => {
+      if (entry.kind === "claim") return [entry, { ...attemptOf(entry), kind: "release" }];
+      if (entry.kind !== "receipt") return [entry];
+      return [entry, { ...attemptOf(entry), kind: "fail", code: "regret", logical: true }];
+    },
+  },
+  "inline-lies": {
+    who: "prover",
+    says: "receipts whose inline proof is another one than they name",
+    rewrite: (entry) => (entry.kind === "receipt" ? [{ ...entry, artefact: artefactHash(WRONG_PROOF) }] : [entry]),
+  },
+} satisfies Record<string, Behaviour>;
+
+/** Anybody against the network. */
+const ANYONE = {
+  silence: { who: "anyone", says: "nothing at all", rewrite: () => [], sends: () => false },
+  replay: {
+    who: "anyone",
+    says: "what others said, again",
+    every: {
+      ms: 300,
+      times: 200,
+      run: (node) => {
+        for (let i = 0; i < 8; i++) {
+          const batch = node.pick(node.heard);
+          if (batch !== undefined) node.send(batch.bytes);
+        }
+      },
+    },
+  },
+  forge: {
+    who: "anyone",
+    says: "batches of others under signatures that do not hold, and votes that it has no right to",
+    every: { ms: 300, times: 200, run: (node) => forge(node) },
+  },
+  flood: {
+    who: "anyone",
+    says: "statements about everything and nothing, as many as go into a batch",
+    every: {
+      ms: 250,
+      times: 80,
+      run: (node) => node.say(Array.from({ length: 100 }, () => chatter(node))),
+    },
+  },
+  "wrong-artefacts": {
+    who: "anyone",
+    says: "other bytes than those that are asked for",
+    artefacts: (artefacts) => ({
+      has: (hash, done) => artefacts.has(hash, done),
+      read: (hash, _bytesMax, done) => artefacts.has(hash, () => done({ ok: true, value: new Uint8Array(64) })),
+      write: (bytes, done) => artefacts.write(bytes, done),
+      keep: (bytes, done) => artefacts.keep(bytes, done),
+      forget: (hashes, done) => artefacts.forget(hashes, done),
+    }),
+  },
+  conspire: {
+    who: "anyone",
+    says: "whatever helps the other hostile nodes: grants, attests, and timeouts for everybody else",
+    hearsFellows: true,
+    hears: (entry, author, node) => {
+      const isFellow = node.options.fellows.has(author);
+      if (entry.kind === "claim")
+        node.say([
+          isFellow
+            ? { ...attemptOf(entry), kind: "grant", prover: author }
+            : { ...attemptOf(entry), kind: "timeout", code: "conspiracy" },
+        ]);
+      if (entry.kind === "receipt" && isFellow)
+        node.say([{ ...attemptOf(entry), kind: "attest", prover: author, artefact: entry.artefact }]);
+    },
+  },
+} satisfies Record<string, Behaviour>;
+
+export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = { ...VOTERS, ...PROVERS, ...ANYONE, ...LIES };
+
+const VALID = { ok: true, value: { valid: true } } as const;
+
+function otherProver(node: Hostile, prover: Key): Key {
+  return node.pick(provers(node).filter((key) => key !== prover)) ?? prover;
+}
+
+/** Half of the peers, by their keys: the same half for every hostile node, which is worse. */
+function isFavoured(node: Hostile, peer: Key): boolean {
+  const [first = 0] = domainDigest("sim-favour", u64(node.options.world.seed), hexToBytes(peer));
+  return first % 2 === 0;
+}
+
+function receiptOf(node: Hostile, at: AttemptRef): { readonly prover: Key; readonly artefact: Hash } | null {
+  const task = taskAt(node, at);
+  for (const proof of task?.proofs.values() ?? [])
+    for (const [prover, receipt] of proof.receipts)
+      if (receipt.attempt === at.attempt) return { prover, artefact: proof.artefact };
+  return null;
+}
+
+function taskAt(node: Hostile, at: Omit<AttemptRef, "attempt">): Task | undefined {
+  const block = node.blocks().find(({ id }) => id === at.block);
+  return block?.tasks.find(({ stage, index }) => stage.name === at.stage && index === at.index);
+}
+
+function proving(prover: Prover, prove: Prover["prove"]): Prover {
+  return { system: prover.system, slots: prover.slots, prove, close: () => prover.close() };
+}
+
+function altered(
+  modules: { readonly provers: readonly Prover[] },
+  alter: (event: Extract<ProveEvent, { kind: "proved" }>) => ProveEvent,
+): Prover[] {
+  return modules.provers.map((prover) =>
+    proving(prover, (job, emit) => prover.prove(job, (event) => emit(event.kind === "proved" ? alter(event) : event))),
+  );
+}
+
+function hoard(node: Hostile, hash: Hash): void {
+  const { runtime } = node.node;
+  const block = node.blocks().find((each) => each.hash === hash);
+  if (runtime === null || block === undefined) return;
+  const owned = block.tasks.filter((task) => ownerOfAttempt(runtime.state, task, 0) === node.key);
+  node.say(
+    owned.slice(0, 100).map((task): EntryOf<"claim"> => {
+      return { kind: "claim", block: block.id, stage: task.stage.name, index: task.index, attempt: 0, timeouts: [] };
+    }),
+  );
+}

@@ -1,0 +1,52 @@
+/**
+ * R1: what a node keeps is bounded under any input. Each line is a limit that follows from the manifest and the
+ * protocol's own constants, whatever the peers say.
+ */
+import type { Attempt, Block, State, Task } from "../../../src/core/state.ts";
+
+const HELD_MAX = 4096;
+const FEEDS_MAX = 4096;
+const STANDING_MAX = 4096;
+const BLOCKS_MAX = 4096;
+const ATTEMPTS_MAX = 1000;
+/** Contents that one attester may sign of one block while logs converge. */
+const CONTENTS_MAX = 8;
+/** Proofs that one prover may hand in, and one attester may vouch for, of one task. */
+const PROOFS_MAX = 8;
+
+export function checkBounds(node: string, state: State): string[] {
+  const found: string[] = [];
+  const within = (what: string, size: number, most: number) => {
+    if (size > most) found.push(`R1: ${node} keeps ${size} ${what}; allowed: ${most}`);
+  };
+  within("held facts", state.heldCount, HELD_MAX);
+  within("feeds", [...state.log.feeds()].length, FEEDS_MAX);
+  within("admissions", state.admissions.size, STANDING_MAX);
+  within("benches", state.benches.size, STANDING_MAX);
+  within("blocks", state.blocks.size, BLOCKS_MAX);
+  within("effects", state.effects.length + state.outbox.length, 0);
+  for (const block of state.blocks.values()) checkBlock(state, block, within);
+  return found;
+}
+
+type Within = (what: string, size: number, most: number) => void;
+
+function checkBlock(state: State, block: Block, within: Within): void {
+  const attesters = state.manifest.weights.size;
+  within("barrier contents of a block", block.votes.size, attesters * CONTENTS_MAX);
+  for (const task of block.tasks) checkTask(state, task, within);
+}
+
+function checkTask(state: State, task: Task, within: Within): void {
+  const voices = state.manifest.weights.size + state.roster.size;
+  within("attempts of a task", task.attempts.size, ATTEMPTS_MAX);
+  within("proofs of a task", task.proofs.size, voices * PROOFS_MAX);
+  for (const attempt of task.attempts.values()) checkAttempt(state, attempt, within);
+}
+
+function checkAttempt(state: State, attempt: Attempt, within: Within): void {
+  const voices = state.manifest.weights.size + state.roster.size;
+  within("claims of an attempt", attempt.claims.size, state.roster.size);
+  within("grantees of an attempt", attempt.grants.size, voices * PROOFS_MAX);
+  within("attested provers of an attempt", attempt.attests.size, voices * PROOFS_MAX);
+}

@@ -1,0 +1,72 @@
+/** What must hold once a run is over, and of the state of honest nodes while it lasts. */
+import type { State } from "../../../src/core/state.ts";
+import type { Certificate, CheckedCertificate } from "../../../src/protocol/certificate.ts";
+import type { Key } from "../../../src/protocol/ids.ts";
+import type { WireChecker } from "./wire.ts";
+
+export type Held = ReadonlyMap<string, readonly CheckedCertificate[]>;
+
+/**
+ * L1 and S6 at the end of a run: every honest node holds one certificate for each height, all for the same block, and no
+ * certificate names a proof that does not verify. Which of several true proofs stands, and whether its credit had come,
+ * may differ: attesters sign again as their logs converge (protocol.md §4).
+ */
+export function checkEnd(blocks: number, held: Held, checker: WireChecker): string[] {
+  const violations: string[] = [];
+  const contents = new Map<number, string>();
+  for (const [node, files] of held) {
+    for (const file of files)
+      if (!file.ok) violations.push(`S7: ${node} keeps a certificate that is none: ${file.code}`);
+    const certificates = certificatesIn(files);
+    const heights = new Set(certificates.map(({ content }) => content.height));
+    const missing = Array.from({ length: blocks }, (_, at) => at + 1).filter((height) => !heights.has(height));
+    if (missing.length > 0) violations.push(`L1: ${node} has no certificate of heights ${missing.join(", ")}`);
+    for (const { content, block } of certificates) {
+      const plain = agreed(content);
+      const other = contents.get(content.height);
+      if (other !== undefined && other !== plain) violations.push(`S6: ${node} has another block at ${content.height}`);
+      contents.set(content.height, plain);
+      for (const { stage, index, artefact, credited, prover, attempt } of content.tasks) {
+        const task = { block, stage, index };
+        const where = `the certificate of height ${content.height}`;
+        if (checker.truth.isTrue(artefact, task) !== true)
+          violations.push(`S2: ${where} names a wrong proof of ${stage}/${index}`);
+        if (credited && checker.credited(task) !== `${attempt} ${prover}`)
+          violations.push(`S1: ${where} pays ${prover.slice(0, 8)} for ${stage}/${index}, which no quorum did`);
+      }
+    }
+  }
+  return violations;
+}
+
+function certificatesIn(files: readonly CheckedCertificate[]): Certificate[] {
+  return files.flatMap((file) => (file.ok ? [file.value] : []));
+}
+
+function agreed(content: Certificate["content"]): string {
+  const { tasks, ...block } = content;
+  return JSON.stringify([block, tasks.map(({ stage, index, system, key }) => [stage, index, system, key])]);
+}
+
+/** How many contents the nodes hold beyond one a block. */
+export function contentSplits(held: Held): number {
+  const all = [...held.values()].flatMap(certificatesIn);
+  return new Set(all.map(({ contentHash }) => contentHash)).size - new Set(all.map(({ block }) => block)).size;
+}
+
+/** S7: whatever an honest node keeps was signed by its author; and blocks are cancelled by quorums only. */
+export function checkLog(node: string, state: State, checker: WireChecker): string[] {
+  const violations: string[] = [];
+  for (const feed of state.log.feeds())
+    for (const { hash, head } of feed.kept())
+      if (!checker.wasSaid(hash))
+        violations.push(`S7: ${node} holds batch ${head.number} of ${short(feed.author)}, which it never signed`);
+  for (const block of state.blocks.values())
+    if (block.state === "cancelled" && !checker.isCancelled(block.id))
+      violations.push(`S1: ${node} holds height ${block.height} to be cancelled, and no quorum does`);
+  return violations;
+}
+
+function short(key: Key): string {
+  return key.slice(0, 8);
+}

@@ -1,0 +1,89 @@
+/**
+ * Who may own an attempt, worked out once more from the rule: every prover draws once for each of its weight, the best
+ * draw wins, and nobody is dealt more than its share of a stage rounded up; attempts go down the task's own ranking.
+ */
+import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { domainHash, type Hash, type Key, u64 } from "../../../src/protocol/ids.ts";
+import type { Manifest } from "../../../src/protocol/manifest.ts";
+
+interface Dealt {
+  readonly key: Key;
+  readonly weight: number;
+}
+
+/** More benched provers than this, and what a node may believe has too many forms to be told apart. */
+const BENCHED_MAX = 6;
+
+export class Owners {
+  readonly #manifest: Manifest;
+  readonly #rankings = new Map<string, readonly Key[]>();
+  /** Whoever a quorum has ever benched: nodes learn of it at different moments. */
+  readonly benched = new Set<Key>();
+
+  constructor(manifest: Manifest) {
+    this.#manifest = manifest;
+  }
+
+  /** Whether some node that has heard of some of the benches may take this prover for the attempt's owner. */
+  mayOwn(prover: Key, block: Hash, stage: string, count: number, index: number, attempt: number): boolean {
+    const ranking = this.#ranking(block, stage, count)[index];
+    if (ranking === undefined) return false;
+    if (this.benched.size > BENCHED_MAX) return true;
+    return subsets([...this.benched]).some((out) => {
+      const order = [...ranking.filter((key) => !out.includes(key)), ...ranking.filter((key) => out.includes(key))];
+      return order[attempt % order.length] === prover;
+    });
+  }
+
+  #ranking(block: Hash, stage: string, count: number): readonly (readonly Key[])[] {
+    const dealt = this.#manifest.json.provers.list;
+    const share = new Map(dealt.map(({ key, weight }) => [key, shareOf(count, weight, dealt)]));
+    return Array.from({ length: count }, (_, index) => {
+      const name = `${block} ${stage} ${index}`;
+      const known = this.#rankings.get(name);
+      if (known !== undefined) {
+        take(share, known[0]);
+        return known;
+      }
+      const seed = domainHash(
+        "owner",
+        hexToBytes(this.#manifest.network),
+        hexToBytes(block),
+        u64(index),
+        utf8ToBytes(stage),
+      );
+      const ranking = dealt
+        .map((each) => ({ key: each.key, draw: drawOf(seed, each) }))
+        .sort((a, b) => (a.draw === b.draw ? (a.key < b.key ? -1 : 1) : a.draw < b.draw ? 1 : -1))
+        .map(({ key }) => key);
+      const owner = ranking.find((key) => (share.get(key) ?? 0) > 0);
+      const order = owner === undefined ? ranking : [owner, ...ranking.filter((key) => key !== owner)];
+      take(share, order[0]);
+      this.#rankings.set(name, order);
+      return order;
+    });
+  }
+}
+
+function shareOf(count: number, weight: number, dealt: readonly Dealt[]): number {
+  const total = dealt.reduce((sum, each) => sum + each.weight, 0);
+  return Math.ceil((count * weight) / total);
+}
+
+function take(share: Map<Key, number>, key: Key | undefined): void {
+  if (key !== undefined) share.set(key, (share.get(key) ?? 0) - 1);
+}
+
+/** The best of as many draws as the prover has weight, as hex: of one length, so that text compares as numbers do. */
+function drawOf(seed: Hash, { key, weight }: Dealt): string {
+  const draws = Array.from({ length: weight }, (_, draw) =>
+    domainHash("owner-draw", hexToBytes(seed), hexToBytes(key), u64(draw)).slice(0, 16),
+  );
+  return draws.reduce((best, draw) => (draw > best ? draw : best), "");
+}
+
+function subsets(keys: readonly Key[]): Key[][] {
+  let all: Key[][] = [[]];
+  for (const key of keys) all = [...all, ...all.map((some) => [...some, key])];
+  return all;
+}

@@ -1,0 +1,371 @@
+/**
+ * What must always hold, checked on what was said and by nothing else.
+ *
+ * The checkers fold over every batch at the moment its author signs it for the world, before the network loses
+ * anything. They share the protocol's codec with the node and not one line of its core, so that a mistake there cannot
+ * hide itself. Rules about what a key signs bind honest keys; rules about quorums bind everybody, and are sure to hold
+ * while the hostile weight is below a third. Where they break, `guilt` names the keys that did it.
+ */
+import { type Batch, openBatch, openVote, verifyBatch } from "../../../src/protocol/batch.ts";
+import { blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
+import type { Manifest } from "../../../src/protocol/manifest.ts";
+import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
+import type { Equation } from "../../../src/protocol/signing.ts";
+import { type Stage, stagesOf } from "../../../src/protocol/workflow.ts";
+import { Guilt, type Position } from "./guilt.ts";
+import { Owners } from "./owners.ts";
+import { judgeTimeout } from "./patience.ts";
+import { Truth } from "./truth.ts";
+
+export interface Attempt {
+  readonly grants: Map<Key, Set<Key>>;
+  readonly timeouts: Set<Key>;
+  readonly attests: Map<Key, Set<Key>>;
+  /** By attester: whom it granted the attempt to, and which proof of whom it attested. */
+  readonly granted: Map<Key, Key>;
+  readonly attested: Map<Key, string>;
+  assigned: Key | null;
+  /** When the first claim for it was said, and when a quorum held it to be over. */
+  claimedMs: number | null;
+  overMs: number | null;
+}
+
+interface Block {
+  readonly announce: EntryOf<"announce">;
+  readonly parent: Hash;
+  readonly saidMs: number;
+  readonly cancels: Set<Key>;
+}
+
+export type TaskRef = { readonly block: Hash; readonly stage: string; readonly index: number };
+
+export interface WireOptions {
+  readonly manifest: Manifest;
+  readonly equation: Equation;
+  readonly now: () => number;
+  readonly isHostile: (key: Key) => boolean;
+}
+
+export class WireChecker {
+  readonly violations: string[] = [];
+  readonly guilt = new Guilt();
+  readonly truth: Truth;
+  readonly #options: WireOptions;
+  readonly #manifest: Manifest;
+  readonly #owners: Owners;
+  readonly #total: number;
+  readonly #feeds = new Map<Key, Map<number, Hash>>();
+  /** Every batch that somebody signed. */
+  readonly #said = new Set<Hash>();
+  readonly #attempts = new Map<string, Attempt>();
+  /** By task and artefact: attesters that say the proof verifies. */
+  readonly #vouchers = new Map<string, Map<Hash, Set<Key>>>();
+  readonly #credits = new Map<string, string>();
+  readonly #blocks = new Map<Hash, Block>();
+  /** By block: attesters that signed its barrier, whatever the content. */
+  readonly #barriers = new Map<Hash, Set<Key>>();
+  readonly #benches = new Map<string, Set<Key>>();
+  /** By attester and prover: tasks granted, with the attempt. */
+  readonly #hands = new Map<string, Map<string, { readonly task: TaskRef; readonly attempt: number }>>();
+
+  constructor(options: WireOptions) {
+    this.#options = options;
+    this.#manifest = options.manifest;
+    this.truth = new Truth(options.manifest);
+    this.#owners = new Owners(options.manifest);
+    this.#total = [...options.manifest.weights.values()].reduce((sum, weight) => sum + weight, 0);
+  }
+
+  /** Called with what a node sends, when it does. */
+  published(from: Key, bytes: Uint8Array): void {
+    const { equation, isHostile } = this.#options;
+    const opened = openBatch(bytes);
+    if (!opened.ok) return isHostile(from) ? undefined : this.#violation(`an honest node published ${opened.code}`);
+    const batch = opened.value;
+    if (batch.head.author !== from)
+      return isHostile(from) ? undefined : this.#violation("a node published a batch of somebody else");
+    if (!verifyBatch(this.#manifest.network, batch, equation))
+      return isHostile(from) ? undefined : this.#violation("a node published a batch with a wrong signature");
+    if (!this.#isNew(batch)) return;
+    for (const [index, entry] of batch.entries.entries())
+      this.#entry(from, entry, { number: batch.head.number, index });
+  }
+
+  /** The number that this author is expected to say next. */
+  next(author: Key): number {
+    return this.#feeds.get(author)?.size ?? 0;
+  }
+
+  /** S7: whether its author has ever signed this batch. */
+  wasSaid(batch: Hash): boolean {
+    return this.#said.has(batch);
+  }
+
+  /** Whether a quorum has voted for the block to be cancelled. */
+  isCancelled(block: Hash): boolean {
+    return this.#isQuorum(this.#blocks.get(block)?.cancels ?? []);
+  }
+
+  credited(task: TaskRef): string | undefined {
+    return this.#credits.get(placeOf(task));
+  }
+
+  /** S4: a key signs one batch under one number, over any crash. */
+  #isNew({ head, hash }: Batch): boolean {
+    const feed = this.#feeds.get(head.author) ?? new Map<number, Hash>();
+    this.#feeds.set(head.author, feed);
+    const known = feed.get(head.number);
+    const isHonest = !this.#options.isHostile(head.author);
+    this.guilt.batch(head.author, head.number, hash);
+    if (isHonest && known !== undefined && known !== hash)
+      this.#violation(`S4: ${name(head.author)} signed two batches ${head.number}`);
+    if (isHonest && head.number > 0 && feed.get(head.number - 1) !== head.previous) {
+      this.#violation(`S5: ${name(head.author)} sent batch ${head.number} on one that it never sent`);
+    }
+    feed.set(head.number, hash);
+    if (this.#said.has(hash)) return false;
+    this.#said.add(hash);
+    return true;
+  }
+
+  /** The other kinds promise nothing that another statement could break. */
+  #entry(author: Key, entry: Entry, at: Position | null): void {
+    // What somebody says without the right to is no statement of the protocol (S7).
+    const isVoter = this.#manifest.weights.has(author);
+    if (entry.kind === "announce" && this.#manifest.sources.has(author)) this.#announce(author, entry);
+    else if (entry.kind === "claim") this.#claim(entry);
+    else if (!isVoter) return;
+    else if (entry.kind === "grant") this.#grant(author, entry, at);
+    else if (entry.kind === "timeout") this.#timeout(author, entry, at);
+    else if (entry.kind === "attest") this.#attest(author, entry, at);
+    else if (entry.kind === "complete") this.#vouch(author, entry);
+    else if (entry.kind === "reject") this.#reject(author, entry);
+    else if (entry.kind === "barrier") this.#barrier(author, entry);
+    else if (entry.kind === "cancel") this.#blocks.get(entry.block)?.cancels.add(author);
+    else if (entry.kind === "bench") this.#bench(author, entry);
+  }
+
+  #announce(author: Key, entry: EntryOf<"announce">): void {
+    const { network } = this.#manifest;
+    const id = blockId(network, entry.chain, entry.hash);
+    const isHonest = !this.#options.isHostile(author);
+    this.truth.announced(entry, isHonest);
+    const known = this.#blocks.get(id);
+    if (known !== undefined && !isHonest) return;
+    const parent = blockId(network, entry.chain, entry.parent);
+    const { saidMs, cancels } = known ?? { saidMs: this.#options.now(), cancels: new Set<Key>() };
+    this.#blocks.set(id, { announce: entry, parent, saidMs, cancels });
+  }
+
+  /** Votes that a claim shows were said by their authors, though perhaps to nobody else. */
+  #claim(entry: EntryOf<"claim">): void {
+    const { equation, now } = this.#options;
+    for (const vote of entry.timeouts) {
+      const opened = openVote(this.#manifest.network, vote, equation);
+      if (opened !== null && opened.entry.kind === "timeout" && !this.#said.has(opened.hash))
+        this.#entry(opened.author, opened.entry, null);
+    }
+    this.#attempt(entry, entry.attempt).claimedMs ??= now();
+  }
+
+  #grant(author: Key, entry: EntryOf<"grant">, at: Position | null): void {
+    const attempt = this.#attempt(entry, entry.attempt);
+    const where = placeOf(entry, entry.attempt);
+    this.guilt.grant(author, where, entry.prover, at);
+    if (!this.#options.isHostile(author)) this.#honestGrant(author, entry, attempt, where);
+    const voters = attempt.grants.get(entry.prover) ?? new Set<Key>();
+    attempt.grants.set(entry.prover, voters.add(author));
+    attempt.granted.set(author, entry.prover);
+    if (!this.#isQuorum(voters)) return;
+    if (attempt.assigned !== null && attempt.assigned !== entry.prover) this.#broken(`S1: ${where} is assigned twice`);
+    if (entry.attempt > 0 && attempt.assigned === null && !this.#isOver(entry, entry.attempt - 1))
+      this.#violation(`S1: ${where} is assigned before the timeout certificate of the attempt before`);
+    attempt.assigned = entry.prover;
+  }
+
+  #honestGrant(author: Key, entry: EntryOf<"grant">, attempt: Attempt, where: string): void {
+    const before = attempt.granted.get(author);
+    if (before !== undefined) this.#violation(`S4: ${name(author)} granted ${where} twice`);
+    if (attempt.timeouts.has(author)) this.#violation(`S4: ${name(author)} granted ${where} after its own timeout`);
+    if (entry.attempt > 0 && !this.#isOver(entry, entry.attempt - 1)) {
+      this.#violation(`S1: ${name(author)} granted ${where} before the timeout certificate of the attempt before`);
+    }
+    const { block, stage, index } = entry;
+    const count = this.#stages(block).find((each) => each.name === stage)?.count;
+    if (count !== undefined && !this.#owners.mayOwn(entry.prover, block, stage, count, index, entry.attempt))
+      this.#violation(`S1: ${name(author)} granted ${where} to ${name(entry.prover)}, which does not own it`);
+    this.#capacity(author, entry);
+  }
+
+  /** An owner's claims that one attester has let stand and that nobody has finished, as far as anybody can know. */
+  #capacity(author: Key, entry: EntryOf<"grant">): void {
+    const hand = this.#hands.get(`${author} ${entry.prover}`) ?? new Map();
+    this.#hands.set(`${author} ${entry.prover}`, hand);
+    hand.set(placeOf(entry), { task: entry, attempt: entry.attempt });
+    for (const [place, { task, attempt }] of hand)
+      if (this.#isComplete(task) || this.#isOver(task, attempt) || this.isCancelled(task.block)) hand.delete(place);
+    const slots = this.#manifest.json.provers.list.find(({ key }) => key === entry.prover)?.slots ?? 1;
+    const most = slots * this.#manifest.json.limits.claimsPerSlotMax;
+    if (hand.size > most)
+      this.#violation(`R1: ${name(author)} let ${name(entry.prover)} claim ${hand.size} tasks; allowed: ${most}`);
+  }
+
+  #timeout(author: Key, entry: EntryOf<"timeout">, at: Position | null): void {
+    const attempt = this.#attempt(entry, entry.attempt);
+    const where = placeOf(entry, entry.attempt);
+    const { now, isHostile } = this.#options;
+    this.guilt.timeout(author, where, at);
+    if (!isHostile(author)) {
+      if (attempt.attested.has(author)) this.#violation(`S4: ${name(author)} timed out ${where} after its own attest`);
+      const opened = entry.attempt === 0 ? null : this.#attempt(entry, entry.attempt - 1).overMs;
+      const others = this.#weightOf([...attempt.timeouts].filter((key) => key !== author));
+      const stage = this.#stages(entry.block).find((each) => each.name === entry.stage);
+      const openedMs = Math.max(opened ?? 0, this.#blocks.get(entry.block)?.saidMs ?? 0);
+      const facts = { openedMs, claimedMs: attempt.claimedMs, isHonestAmong: others >= this.#oneHonest, nowMs: now() };
+      const why = judgeTimeout(entry.code, facts, this.#manifest, stage);
+      if (why !== null) this.#violation(`L4: ${name(author)} timed out ${where} (${entry.code}) ${why}`);
+    }
+    attempt.timeouts.add(author);
+    if (attempt.overMs === null && this.#isQuorum(attempt.timeouts)) attempt.overMs = now();
+  }
+
+  #attest(author: Key, entry: EntryOf<"attest">, at: Position | null): void {
+    const attempt = this.#attempt(entry, entry.attempt);
+    const where = placeOf(entry, entry.attempt);
+    const vote = `${entry.prover} ${entry.artefact}`;
+    this.guilt.attest(author, where, vote, at);
+    if (!this.#options.isHostile(author)) {
+      const before = attempt.attested.get(author);
+      if (before !== undefined) this.#violation(`S4: ${name(author)} attested ${where} twice`);
+      if (attempt.timeouts.has(author)) this.#violation(`S4: ${name(author)} attested ${where} after its own timeout`);
+      if (attempt.assigned !== entry.prover) {
+        this.#violation(`S1: ${name(author)} attested ${where} for a prover that no assignment certificate names`);
+      }
+    }
+    attempt.attested.set(author, vote);
+    const voters = attempt.attests.get(entry.prover) ?? new Set<Key>();
+    attempt.attests.set(entry.prover, voters.add(author));
+    this.#vouch(author, entry);
+    if (!this.#isQuorum(voters)) return;
+    const [task, credit] = [placeOf(entry), `${entry.attempt} ${entry.prover}`];
+    const other = this.#credits.get(task);
+    if (other !== undefined && other !== credit) this.#broken(`S1: ${task} is credited twice`);
+    this.#credits.set(task, credit);
+  }
+
+  #vouch(author: Key, entry: TaskRef & { readonly artefact: Hash }): void {
+    const proofs = this.#vouchers.get(placeOf(entry)) ?? new Map<Hash, Set<Key>>();
+    this.#vouchers.set(placeOf(entry), proofs);
+    const voters = (proofs.get(entry.artefact) ?? new Set<Key>()).add(author);
+    proofs.set(entry.artefact, voters);
+    if (this.truth.isTrue(entry.artefact, entry) !== false) return;
+    this.guilt.falseAttest(author, placeOf(entry));
+    if (!this.#options.isHostile(author))
+      this.#violation(`S2: ${name(author)} vouched for a proof of ${placeOf(entry)} that does not verify`);
+    if (this.#isQuorum(voters)) this.#broken(`S2: ${placeOf(entry)} is complete with a proof that does not verify`);
+  }
+
+  /** A proof may be named with other public values than its own; then the receipt is wrong and the proof is not. */
+  #reject(author: Key, entry: EntryOf<"reject">): void {
+    if (this.#options.isHostile(author) || !entry.code.startsWith("proof.")) return;
+    if (this.truth.isTrue(entry.artefact, entry) === true)
+      this.#violation(`S2: ${name(author)} rejected a true proof of ${placeOf(entry)} (${entry.code})`);
+  }
+
+  /** S3, and that nobody signs a barrier with a hole in it. */
+  #barrier(author: Key, entry: EntryOf<"barrier">): void {
+    const block = this.#blocks.get(entry.block);
+    const voters = (this.#barriers.get(entry.block) ?? new Set<Key>()).add(author);
+    this.#barriers.set(entry.block, voters);
+    if (this.#options.isHostile(author)) return;
+    if (block === undefined)
+      return this.#violation(`S7: ${name(author)} signed the barrier of a block nobody announced`);
+    const where = `the barrier of height ${block.announce.height}`;
+    const parent = this.#barriers.get(block.parent) ?? new Set<Key>();
+    if (!block.announce.start && !parent.has(author) && !this.#isQuorum(parent)) {
+      this.#violation(`S3: ${name(author)} signed ${where} before its parent's`);
+    }
+    for (const stage of this.#stages(entry.block)) {
+      for (let index = 0; index < stage.count; index++) {
+        if (this.#isComplete({ block: entry.block, stage: stage.name, index })) continue;
+        this.#violation(`S2: ${name(author)} signed ${where} while ${stage.name}/${index} was not complete`);
+      }
+    }
+  }
+
+  #bench(author: Key, entry: EntryOf<"bench">): void {
+    const turn = `${entry.prover} ${entry.chain} ${entry.turn}`;
+    const voters = (this.#benches.get(turn) ?? new Set<Key>()).add(author);
+    this.#benches.set(turn, voters);
+    if (this.#isQuorum(voters)) this.#owners.benched.add(entry.prover);
+  }
+
+  #stages(block: Hash): readonly Stage[] {
+    const known = this.#blocks.get(block);
+    if (known === undefined) return [];
+    return stagesOf(this.#manifest, known.announce.workflow, known.announce.items) ?? [];
+  }
+
+  #isComplete(task: TaskRef): boolean {
+    const proofs = this.#vouchers.get(placeOf(task));
+    return [...(proofs?.values() ?? [])].some((voters) => this.#isQuorum(voters));
+  }
+
+  #attempt(task: TaskRef, number: number): Attempt {
+    const place = placeOf(task, number);
+    const known = this.#attempts.get(place);
+    if (known !== undefined) return known;
+    const attempt: Attempt = {
+      grants: new Map(),
+      timeouts: new Set(),
+      attests: new Map(),
+      granted: new Map(),
+      attested: new Map(),
+      assigned: null,
+      claimedMs: null,
+      overMs: null,
+    };
+    this.#attempts.set(place, attempt);
+    return attempt;
+  }
+
+  #isOver(task: TaskRef, number: number): boolean {
+    return this.#attempt(task, number).overMs !== null;
+  }
+
+  #weightOf(keys: Iterable<Key>): number {
+    let weight = 0;
+    for (const key of new Set(keys)) weight += this.#manifest.weights.get(key) ?? 0;
+    return weight;
+  }
+
+  #isQuorum(keys: Iterable<Key>): boolean {
+    return this.#weightOf(keys) >= Math.floor((2 * this.#total) / 3) + 1;
+  }
+
+  /** The least weight in which somebody is honest. */
+  get #oneHonest(): number {
+    return Math.floor((this.#total - 1) / 3) + 1;
+  }
+
+  /** Two quorums that exclude each other share keys, and what those signed is proof against them. */
+  #broken(text: string): void {
+    this.#violation(text);
+    const guilty = this.#weightOf(this.guilt.proven.keys());
+    const least = 2 * (Math.floor((2 * this.#total) / 3) + 1) - this.#total;
+    if (guilty < least)
+      this.#violation(`attribution: "${text}", and only weight ${guilty} of ${least} is proven guilty`);
+  }
+
+  #violation(text: string): void {
+    this.violations.push(text);
+  }
+}
+
+export function placeOf(task: TaskRef, attempt?: number): string {
+  return `${task.block.slice(0, 8)} ${task.stage}/${task.index}${attempt === undefined ? "" : `#${attempt}`}`;
+}
+
+function name(key: Key): string {
+  return key.slice(0, 8);
+}
