@@ -10,7 +10,7 @@ import { type ApiServer, openApi } from "./api/http.ts";
 import type { NodeConfig } from "./config.ts";
 import { bundleOf, findNamed, type ReplayBundle, type TaskName } from "./core/bundle.ts";
 import { quarantineOf, roundOf } from "./core/failures.ts";
-import { type BlockStatus, blockStatus, taskStatus, type TaskStatus } from "./core/lifecycle.ts";
+import { type BlockStatus, blockStatus, taskStatus, type TaskStatus, whereOut } from "./core/lifecycle.ts";
 import { headOf, isIn } from "./core/standing.ts";
 import { type Closed, type CoreOptions, type State, type Task, weightOf } from "./core/state.ts";
 import { openManifest } from "./manifests.ts";
@@ -68,6 +68,8 @@ export interface NodeStatus {
   readonly mute: string | null;
   readonly chains: readonly { readonly id: number; readonly certified: number; readonly source: string | null }[];
   readonly provers: readonly { readonly key: Key; readonly slots: number; readonly benched: boolean }[];
+  /** Keys that broke a rule, and how. */
+  readonly out: readonly { readonly key: Key; readonly offence: string; readonly where: string }[];
   readonly blocks: readonly BlockStatus[];
   readonly log: { readonly feeds: number; readonly gaps: number };
   readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
@@ -459,6 +461,11 @@ function statusOf(
       key: member.key,
       slots: member.slots,
       benched: ![...state.chains.keys()].some((chain) => isIn(state, member, chain, headOf(state, chain))),
+    })),
+    out: [...state.out.values()].map((out) => ({
+      key: out.offender,
+      offence: out.offence,
+      where: whereOut(state, out),
     })),
     blocks: blocks.map((block) => blockStatus(state, block)),
     log: { feeds: state.log.frontier().size, gaps: state.log.gaps },

@@ -89,6 +89,12 @@ const LINES: Readonly<Record<string, (fields: Fields) => string>> = {
     `QUARANTINED  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  ${text(f, "code")}  after ${num(f, "infrastructure")} failures of machines, ${num(f, "logical")} of the input; its block waits: proofmesh tasks`,
   "task.requeued": (f) =>
     `  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  is tried again, round ${num(f, "round") + 1}`,
+  "key.out": (f) =>
+    `KEY OUT ${short(f["key"])}: ${text(f, "offence")}` +
+    (f["stage"] === undefined
+      ? `, batch ${num(f, "from")} of its feed`
+      : `, ${text(f, "stage")} ${num(f, "index")}${f["height"] === undefined ? "" : ` of ${num(f, "height")}`}`) +
+    "; what it says from there on does not count",
   refused: (f) =>
     `refused ${text(f, "entry")} of ${short(f["author"])}: ${text(f, "code")}${f["hidden"] === undefined ? "" : ` (and ${num(f, "hidden")} like it)`}`,
 };

@@ -29,6 +29,8 @@ function describe(status: NodeStatus): string {
     `peers     ${status.peers.length}`,
     `provers   ${status.provers.map(({ key, benched }) => `${key.slice(0, 12)}${benched ? " (silent)" : ""}`).join(", ")}`,
   ];
+  for (const { key, offence, where } of status.out)
+    lines.push(`OUT       ${key.slice(0, 12)}  ${offence}: ${where} (proofmesh evidence shows what it signed)`);
   for (const { id, certified, source } of status.chains) {
     if (certified >= 0 || source !== null)
       lines.push(

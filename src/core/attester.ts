@@ -228,6 +228,7 @@ export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: 
     case "invalid":
       proof.verdict = "invalid";
       proof.fault = asCode(verdict.code);
+      state.suspects.add(task);
       return;
     case "unavailable":
       proof.verdict = "unknown";

@@ -2,12 +2,23 @@
  * Blocks: announced, opened head-of-chain first, prepared, closed in chain order, retracted by reorgs.
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
-import { blockId, type Hash, type Key } from "../protocol/ids.ts";
+import { blockId, type Hash } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { stagesOf } from "../protocol/workflow.ts";
 import type { PreparedResult } from "./event.ts";
-import { type Block, type Chain, isQuorum, report, type Signed, type State, say, type Task } from "./state.ts";
+import {
+  type Block,
+  type Chain,
+  isEarlier,
+  isQuorum,
+  type Place,
+  report,
+  type Signed,
+  type State,
+  say,
+  type Task,
+} from "./state.ts";
 
 /** How far above the certified height announcements are taken in; the rest stays with the peers until we are there. */
 const AHEAD_MAX = 1024;
@@ -41,8 +52,8 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
   if (state.closed.has(id) && !state.blocks.has(id)) return null;
   if (json.start !== "any" && entry.height <= chain.retired) return "block.retired";
   const known = state.blocks.get(id);
-  if (known !== undefined) return announceAgain(state, known, signed.author, entry);
-  const block = createBlock(state, id, signed.author, entry);
+  if (known !== undefined) return announceAgain(state, known, signed, entry);
+  const block = createBlock(state, id, signed, entry);
   if (block === null) return "block.too-large";
   state.blocks.set(id, block);
   chain.announced = Math.max(chain.announced, block.height);
@@ -51,8 +62,18 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
   return null;
 }
 
+function placeOf({ number, index }: Place): Place {
+  return { number, index };
+}
+
+/** Whether the same was said there or earlier. */
+function isKnownPlace(known: Place | undefined, place: Place): boolean {
+  return known !== undefined && !isEarlier(place, known);
+}
+
 /** Several sources may announce one block: the announcements are one fact, so they must agree. */
-function announceAgain(state: State, block: Block, author: Key, entry: EntryOf<"announce">): Refusal | null {
+function announceAgain(state: State, block: Block, signed: Signed, entry: EntryOf<"announce">): Refusal | null {
+  const { author } = signed;
   const same =
     block.height === entry.height &&
     block.parent === entry.parent &&
@@ -60,7 +81,7 @@ function announceAgain(state: State, block: Block, author: Key, entry: EntryOf<"
     block.items === entry.items &&
     block.start === entry.start;
   if (!same) return "block.contradicts";
-  block.announcers.add(author);
+  if (!isKnownPlace(block.announcers.get(author), signed)) block.announcers.set(author, placeOf(signed));
   if (entry.round > block.round) {
     block.round = entry.round;
     if (block.state === "cancelled") {
@@ -72,7 +93,7 @@ function announceAgain(state: State, block: Block, author: Key, entry: EntryOf<"
   return null;
 }
 
-function createBlock(state: State, id: Hash, author: Key, entry: EntryOf<"announce">): Block | null {
+function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"announce">): Block | null {
   const stages = stagesOf(state.manifest, entry.workflow, entry.items);
   if (stages === null) return null;
   const tasks: Task[] = [];
@@ -88,7 +109,7 @@ function createBlock(state: State, id: Hash, author: Key, entry: EntryOf<"announ
     items: entry.items,
     payload: entry.payload,
     payloadBytes: entry.payloadBytes,
-    announcers: new Set([author]),
+    announcers: new Map([[signed.author, placeOf(signed)]]),
     announcedMs: state.nowMs,
     stages,
     tasks,
@@ -179,6 +200,8 @@ export function settleBlock(state: State, block: Block): void {
 }
 
 function mayOpen(state: State, block: Block): boolean {
+  // Announced by nobody whose word counts.
+  if (block.announcers.size === 0) return false;
   if (contradictsSource(state, block)) return false;
   const window = state.manifest.json.workflows[block.workflow]?.window ?? 1;
   let [at, unclosed] = [block, 0];
@@ -220,7 +243,7 @@ function prepare(state: State, block: Block): void {
     payloadBytes: block.payloadBytes,
     before,
     shards: block.stages[0]?.count ?? 0,
-    holders: [...block.announcers],
+    holders: [...block.announcers.keys()],
   });
 }
 
@@ -324,8 +347,12 @@ export function applyCancel(state: State, signed: Signed, entry: EntryOf<"cancel
   const block = state.blocks.get(entry.block);
   if (block === undefined) return "block.unknown";
   if (signed.author === state.options.self) block.ownCancel = Math.max(block.ownCancel ?? 0, entry.round);
-  block.cancels.set(signed.author, Math.max(entry.round, block.cancels.get(signed.author) ?? 0));
-  const voters = [...block.cancels].filter(([, round]) => round >= block.round).map(([key]) => key);
+  const { round } = entry;
+  const known = block.cancels.get(signed.author);
+  const isLater = known === undefined || round > known.round;
+  if (isLater || (round === known.round && !isKnownPlace(known, signed)))
+    block.cancels.set(signed.author, { ...placeOf(signed), round });
+  const voters = [...block.cancels].filter(([, vote]) => vote.round >= block.round).map(([key]) => key);
   if (block.certificate === null && block.state !== "cancelled" && isQuorum(state, voters)) {
     block.state = "cancelled";
     state.live.delete(block);

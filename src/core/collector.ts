@@ -11,6 +11,7 @@ import { ATTEMPTS_MAX, RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
 import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { afterOf, isParentCertified, isParentClosed, settleCertified, touch, childrenOf } from "./blocks.ts";
+import { noteConflicts } from "./conflict.ts";
 import { failCode, learnClaimDelay } from "./reclaim.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
@@ -51,6 +52,11 @@ function locate(
   return { task, attempt: attemptOf(task, entry.attempt) };
 }
 
+function keepLater(votes: Map<Key, Signed>, signed: Signed): void {
+  const known = votes.get(signed.author);
+  if (known === undefined || isEarlier(known, signed)) votes.set(signed.author, signed);
+}
+
 export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">): Refusal | null {
   const found = locate(state, entry);
   if (typeof found === "string") return found;
@@ -68,7 +74,10 @@ export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">
 export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">): Refusal | null {
   const found = locate(state, entry);
   if (typeof found === "string") return found;
+  noteConflicts(state, found.attempt, signed, entry);
   const votes = found.attempt.grants.get(entry.prover) ?? new Map<Key, Signed>();
+  const before = votes.get(signed.author);
+  if (before !== undefined) keepLater(found.attempt.regrants, isEarlier(before, signed) ? signed : before);
   if (!keepVote(votes, signed)) return "vote.duplicate";
   found.attempt.grants.set(entry.prover, votes);
   if (signed.author === state.options.self) found.attempt.own.granted = entry.prover;
@@ -79,6 +88,7 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
 export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeout">): Refusal | null {
   const found = locate(state, entry);
   if (typeof found === "string") return found;
+  noteConflicts(state, found.attempt, signed, entry);
   if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
   if (signed.author === state.options.self) found.attempt.own.timedOut = true;
@@ -139,7 +149,7 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
   if (before === undefined && earlier >= RECEIPTS_PER_PROVER_MAX) return "receipt.too-many";
   // Of two receipts for one proof the later attempt's stands, whichever came first.
   if (before !== undefined && !isLater(entry, before)) return "vote.duplicate";
-  proofOf(task, entry.artefact).receipts.set(signed.author, entry);
+  proofOf(task, entry.artefact).receipts.set(signed.author, { ...entry, number: signed.number });
   task.block.content = null;
   state.dirtyTasks.add(task);
   return null;
@@ -173,12 +183,14 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   const { attempt, task } = found;
+  noteConflicts(state, attempt, signed, entry);
   const votes = attempt.attests.get(entry.prover) ?? new Map<Key, Signed>();
   const isNew = keepVote(votes, signed);
   attempt.attests.set(entry.prover, votes);
+  // That the proof verifies is objective, whatever else its author has attested.
+  vouch(state, task, entry.artefact, signed);
   if (!isNew) return "vote.duplicate";
   if (signed.author === state.options.self) attempt.own.attested = entry.artefact;
-  vouch(state, task, entry.artefact, signed);
   return null;
 }
 
@@ -199,6 +211,7 @@ export function applyReject(state: State, _signed: Signed, entry: EntryOf<"rejec
 function vouch(state: State, task: Task, artefact: Hash, signed: Signed): void {
   const proof = proofOf(task, artefact);
   keepVote(proof.vouchers, signed);
+  if (proof.verdict === "invalid") state.suspects.add(task);
   if (signed.author === state.options.self && !proof.vouched) {
     // Said before a restart, when it had been verified.
     proof.vouched = true;
@@ -210,7 +223,7 @@ function vouch(state: State, task: Task, artefact: Hash, signed: Signed): void {
   state.dirtyBlocks.add(task.block);
 }
 
-function proofOf(task: Task, artefact: Hash): Proof {
+export function proofOf(task: Task, artefact: Hash): Proof {
   let proof = task.proofs.get(artefact);
   if (proof === undefined) {
     proof = {
@@ -218,6 +231,7 @@ function proofOf(task: Task, artefact: Hash): Proof {
       receipts: new Map(),
       rejected: new Set(),
       vouchers: new Map(),
+      accused: new Map(),
       verdict: "unknown",
       bytes: null,
       fault: null,

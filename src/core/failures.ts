@@ -108,7 +108,8 @@ export function reasonOf(state: State, task: Task): Reason | null {
 
 function onDuty(state: State, task: Task): ReadonlyMap<Key, Member> {
   const { chain, height } = task.block;
-  return new Map([...state.roster].filter(([, member]) => isIn(state, member, chain, height)));
+  const proves = ([key, member]: [Key, Member]) => !state.out.has(key) && isIn(state, member, chain, height);
+  return new Map([...state.roster].filter(proves));
 }
 
 /** A code that enough provers failed with: as many as the manifest says, and one of them honest. */

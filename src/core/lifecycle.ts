@@ -4,7 +4,7 @@ import { chosenProof, openAttempt } from "./collector.ts";
 import { contradictsSource, isParentClosed, parentOf } from "./blocks.ts";
 import { countFailures, type FailureKind, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
 import { ownerOfAttempt } from "./standing.ts";
-import type { Block, State, Task } from "./state.ts";
+import type { Block, Out, State, Task } from "./state.ts";
 
 export type TaskState = "waiting" | "ready" | "claimed" | "proven" | "complete" | "quarantined";
 
@@ -41,6 +41,15 @@ export function blockStatus(state: State, block: Block): BlockStatus {
     items: block.items,
     tasks: block.tasks.map((task) => taskStatus(state, task)),
   };
+}
+
+/** What a key that is out has broken a rule about. */
+export function whereOut(state: State, { about, from }: Out): string {
+  if (about === null) return `batch ${from} of its feed`;
+  const block = state.blocks.get(about.block);
+  const of = block === undefined ? `block ${about.block.slice(0, 12)}` : `${block.chain}/${block.height}`;
+  const attempt = about.attempt === null ? "" : `, attempt ${about.attempt + 1}`;
+  return `${about.stage} ${about.index} of ${of}${attempt}`;
 }
 
 function whyBlock(state: State, block: Block): string {

@@ -6,12 +6,13 @@
  */
 import type { Batch } from "../protocol/batch.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
-import type { Entry } from "../protocol/messages.ts";
+import { readEvidence } from "../protocol/evidence.ts";
+import type { Entry, EntryOf } from "../protocol/messages.ts";
 import type { Frontier, SyncFrame } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
 import { startOf, touch } from "./blocks.ts";
 import { compactRoster } from "./standing.ts";
-import { report, type Signed, type State, weightOf } from "./state.ts";
+import { type Place, report, type Signed, type State, weightOf } from "./state.ts";
 
 /** Facts about blocks nobody has announced: enough for a burst that overtakes its announcement. */
 const HELD_MAX = 4096;
@@ -209,10 +210,12 @@ function trimClosed(state: State): void {
 
 /** Whether nothing in the batch is about a block that is still kept, or about the roster. */
 function isOver(state: State, batch: Batch): boolean {
-  return batch.entries.every((entry) => {
+  return batch.entries.every((entry, index) => {
     switch (entry.kind) {
       case "join":
         return true;
+      case "evidence":
+        return isSpent(state, batch, index, entry);
       case "admit":
         return isSuperseded(state, entry.prover, entry.chain, entry.height);
       case "bench":
@@ -238,6 +241,16 @@ function isOver(state: State, batch: Batch): boolean {
         return isGone(state, entry.block);
     }
   });
+}
+
+/** Of the evidence against a key one is kept for good, and each accuser's first that is false. */
+function isSpent(state: State, { head }: Batch, index: number, { shown }: EntryOf<"evidence">): boolean {
+  const isHere = (place: Place | null | undefined) => place?.number === head.number && place.index === index;
+  if (isHere(state.discredited.get(head.author))) return false;
+  const read = readEvidence(shown);
+  const out = read === null ? undefined : state.out.get(read.offender);
+  if (read === null || out === undefined) return read?.about == null || isGone(state, read.about.block);
+  return !(out.accuser === head.author && isHere(out.place));
 }
 
 /** Whether the roster has gone on so far beyond this fact that no kept block can need it. */

@@ -42,7 +42,8 @@ export function ownerOfAttempt(state: State, task: Task, attempt: number): Key |
 
 /**
  * The provers of a task in the order of their attempts. Everybody on the roster is dealt to; whoever is benched then
- * goes to the end of each order, so that its silence moves its own tasks and nobody else's.
+ * or has accused somebody wrongly goes to the end of each order, so that its silence moves its own tasks and nobody
+ * else's; whoever is out is in none.
  */
 export function orderOf(state: State, task: Task): readonly Key[] {
   const { block, stage } = task;
@@ -54,11 +55,13 @@ export function orderOf(state: State, task: Task): readonly Key[] {
   if (owners === undefined) {
     const able = [...state.roster.values()].filter((member) => firstHeight(member, block.chain) <= block.height);
     const candidates: Candidate[] = able.map(({ key, weight }) => ({ key, weight }));
-    const out = new Set(able.filter((member) => !isIn(state, member, block.chain, block.height)).map(({ key }) => key));
+    const isLast = (member: Member) =>
+      state.discredited.has(member.key) || !isIn(state, member, block.chain, block.height);
+    const last = new Set(able.filter(isLast).map(({ key }) => key));
     const deal = state.options.ownersOf ?? ownersOf;
     owners = deal(state.manifest.network, block.id, stage.name, stage.count, candidates).map((order) => [
-      ...order.filter((key) => !out.has(key)),
-      ...order.filter((key) => out.has(key)),
+      ...order.filter((key) => !last.has(key) && !state.out.has(key)),
+      ...order.filter((key) => last.has(key) && !state.out.has(key)),
     ]);
     block.owners.set(stage.name, owners);
   }
@@ -188,7 +191,20 @@ export function compactRoster(state: State): void {
   }
 }
 
-function rosterChanged(state: State): void {
+/** Turns rest on votes to admit; where votes are gone, so may be turns. */
+export function recountTurns(state: State): void {
+  const listed = new Set(state.manifest.json.provers.list.map(({ key }) => key));
+  for (const { prover, chain, height, voters } of state.admissions.values()) {
+    const member = state.roster.get(prover);
+    const turns = member?.turns.get(chain) ?? [];
+    if (isQuorum(state, voters.keys()) || (listed.has(prover) && height === 0) || !turns.includes(height)) continue;
+    turns.splice(turns.indexOf(height), 1);
+    if (member !== undefined && [...member.turns.values()].every((each) => each.length === 0))
+      state.roster.delete(prover);
+  }
+}
+
+export function rosterChanged(state: State): void {
   state.rosterVersion++;
   for (const block of state.live) if (block.state === "open") touch(state, block);
 }

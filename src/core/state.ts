@@ -5,6 +5,7 @@
 import { Log } from "../log/log.ts";
 import { type Batch, voteOf } from "../protocol/batch.ts";
 import type { BarrierContent } from "../protocol/certificate.ts";
+import type { Evidence } from "../protocol/evidence.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
@@ -55,6 +56,8 @@ export interface Attempt {
   readonly claims: Map<Key, Signed>;
   /** Attesters that granted it, by the prover they granted it to. */
   readonly grants: Map<Key, Map<Key, Signed>>;
+  /** The last grant of an attester that said one again: an earlier timeout forbids it. */
+  readonly regrants: Map<Key, Signed>;
   /** Attesters that hold it to be over, and why. */
   readonly timeouts: Map<Key, Signed & { readonly code: string }>;
   /** Attesters that attested, by the prover. */
@@ -80,11 +83,14 @@ export interface Attempt {
 /** A proof that somebody made for a task. */
 export interface Proof {
   readonly artefact: Hash;
-  readonly receipts: Map<Key, EntryOf<"receipt">>;
+  /** Each with the number of the batch that it came in. */
+  readonly receipts: Map<Key, EntryOf<"receipt"> & Pick<Place, "number">>;
   /** Provers whose receipt this node has rejected. */
   readonly rejected: Set<Key>;
   /** Attesters that say it verifies: by attest or complete. */
   readonly vouchers: Map<Key, Signed>;
+  /** Attesters that are said to have vouched for it though it does not verify, and who says so. */
+  readonly accused: Map<Key, Map<Key, { readonly signed: Signed; readonly accusation: Out }>>;
   verdict: "unknown" | "asked" | "valid" | "invalid";
   /** How long it is, once this node has verified it itself. */
   bytes: number | null;
@@ -156,7 +162,7 @@ export interface Block {
   readonly items: number;
   readonly payload: Hash;
   readonly payloadBytes: number;
-  readonly announcers: Set<Key>;
+  readonly announcers: Map<Key, Place>;
   readonly announcedMs: number;
   readonly stages: readonly Stage[];
   readonly tasks: readonly Task[];
@@ -165,7 +171,7 @@ export interface Block {
   closedMs: number | null;
   round: number;
   readonly retracts: Set<Key>;
-  readonly cancels: Map<Key, number>;
+  readonly cancels: Map<Key, Place & { readonly round: number }>;
   ownCancel: number | null;
   /** What the tasks must prove; `null` until this node has derived it from the payload. */
   prepared: Prepared | null;
@@ -225,6 +231,14 @@ export interface Member {
   claimDelay: { meanMs: number; deviationMs: number } | null;
 }
 
+/** A key that broke a rule, and what shows it. */
+export interface Out extends Evidence {
+  readonly shown: readonly Vote[];
+  /** Who said it, and where in its feed; `null` where this node has noticed it and nobody has said it yet. */
+  readonly accuser: Key | null;
+  readonly place: Place | null;
+}
+
 /** Votes to admit a prover to a chain from a height on. */
 export interface Admission {
   readonly prover: Key;
@@ -262,6 +276,19 @@ export interface State {
   readonly benches: Map<string, Benching>;
   /** Turns that this node has voted to end. */
   readonly ownBenches: Set<string>;
+  /** Keys that broke a rule. What they said from the offence on is no fact. */
+  readonly out: Map<Key, Out>;
+  /** Who accused somebody of what is not so: it owns tasks only after everybody else. */
+  readonly discredited: Map<Key, Place>;
+  /** What this node has noticed and not said yet, and what it has said, by offender. */
+  readonly unsaid: Map<Key, { readonly evidence: Evidence; readonly shown: readonly Vote[] }>;
+  readonly ownEvidence: Map<Key, { readonly from: number; readonly count: number }>;
+  /** Tasks with proofs that somebody vouches for and somebody says do not verify. */
+  readonly suspects: Set<Task>;
+  /** Votes of one author that exclude each other, noted while an entry is applied. */
+  readonly conflicts: (readonly [Signed, Signed])[];
+  /** Batches to apply once more: what they say was hidden by something that is no fact any more. */
+  readonly again: Batch[];
   /** Facts about blocks that nobody has announced yet; bounded, and forgotten after a minute. */
   readonly held: Map<
     Hash,
@@ -333,6 +360,13 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     ownAdmissions: new Set(),
     benches: new Map(),
     ownBenches: new Set(),
+    out: new Map(),
+    discredited: new Map(),
+    unsaid: new Map(),
+    ownEvidence: new Map(),
+    suspects: new Set(),
+    conflicts: [],
+    again: [],
     held: new Map(),
     heldCount: 0,
     outbox: [],
@@ -364,6 +398,7 @@ export function attemptOf(task: Task, number: number): Attempt {
       waitUntilMs: null,
       claims: new Map(),
       grants: new Map(),
+      regrants: new Map(),
       timeouts: new Map(),
       attests: new Map(),
       claimant: null,

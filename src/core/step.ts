@@ -8,15 +8,18 @@
 import { type Batch, openVote, readVote } from "../protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { BATCH_ENTRIES_MAX } from "../protocol/limits.ts";
+import { readEvidence } from "../protocol/evidence.ts";
 import { asCode, type Entry, MESSAGES } from "../protocol/messages.ts";
 import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { applyVerdict, maySign, requeue, settleBarrierVote, settleVotes } from "./attester.ts";
 import * as blocks from "./blocks.ts";
 import * as collector from "./collector.ts";
+import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
 import type { Event } from "./event.ts";
+import * as evidence from "./evidence.ts";
 import * as failures from "./failures.ts";
 import * as replicator from "./replicator.ts";
 import * as standing from "./standing.ts";
@@ -26,7 +29,8 @@ import { report, type Signed, type State, type Task } from "./state.ts";
 export function step(state: State, event: Event, nowMs: number, equation: Equation): Effect[] {
   state.nowMs = Math.max(state.nowMs, nowMs);
   apply(state, event, equation);
-  if (!state.replaying) settle(state);
+  applyAgain(state, equation);
+  if (!state.replaying) settle(state, equation);
   return takeEffects(state);
 }
 
@@ -34,6 +38,7 @@ export function step(state: State, event: Event, nowMs: number, equation: Equati
 export function replay(state: State, event: Event, equation: Equation): void {
   state.replaying = true;
   apply(state, event, equation);
+  applyAgain(state, equation);
   state.replaying = false;
   state.effects = state.effects.filter((effect) => effect.kind === "forget");
 }
@@ -57,6 +62,7 @@ export function nextWakeMs(state: State): number {
   // Only what may be done then: a moment that passes without a deed would come again at once, for ever.
   let wake = state.peers.size > 0 ? state.syncMs : Number.POSITIVE_INFINITY;
   if (dispatcher.proves(state) && maySign(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
+  wake = Math.min(wake, evidence.nextDoubtMs(state));
   if (state.joinMs !== null && maySign(state)) wake = Math.min(wake, state.joinMs);
   for (const block of state.live) {
     if (block.wakeMs !== null) wake = Math.min(wake, block.wakeMs);
@@ -155,12 +161,12 @@ function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equa
     case "too-far":
       return refused(state, author, "batch", "batch.too-far");
     case "chain-broken":
+      forked(state, batch);
       return refused(state, author, "batch", "batch.chain-broken");
     case "out":
       return refused(state, author, "batch", "author.out");
     case "equivocation":
-      report(state, "feed.equivocation", { author, number: batch.head.number });
-      if (author === state.options.self) state.mute = "key.cloned";
+      forked(state, batch);
       return refused(state, author, "batch", "batch.equivocation");
     case "new":
       break;
@@ -171,17 +177,49 @@ function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equa
     applyEntry(state, { author, number: batch.head.number, index, shown: { batch, index } }, entry, equation);
 }
 
+/** Somebody signs two feeds with this key. */
+function forked(state: State, batch: Batch): void {
+  const { author, number } = batch.head;
+  const other = state.log.feed(author)?.forkOf(batch);
+  if (other === undefined) return;
+  report(state, "feed.equivocation", { author, number });
+  if (author === state.options.self) state.mute = "key.cloned";
+  evidence.noticeBatches(state, batch, other);
+}
+
+/** What was hidden by facts that are none any more. Said before, so nobody hears of it as news. */
+function applyAgain(state: State, equation: Equation): void {
+  for (let batch = state.again.pop(); batch !== undefined; batch = state.again.pop()) {
+    const { author, number } = batch.head;
+    for (const [index, entry] of batch.entries.entries()) {
+      if (entry.kind === "reject" || !counts(state, author, number)) continue;
+      refusalOf(state, { author, number, index, shown: { batch, index } }, entry, equation);
+      evidence.settleConflicts(state);
+    }
+  }
+}
+
 function applyEntry(state: State, signed: Signed, entry: Entry, equation: Equation): void {
   const code = refusalOf(state, signed, entry, equation);
+  evidence.settleConflicts(state);
   if (code === null) return;
-  if (code === "block.unknown" && "block" in entry) {
-    if (state.closed.has(entry.block)) return;
-    if (replicator.hold(state, entry.block, signed, entry)) return;
+  const waitsFor = code === "block.unknown" || entry.kind === "evidence" ? subjectOf(entry, code) : null;
+  if (waitsFor !== null) {
+    if (state.closed.has(waitsFor)) return;
+    if (replicator.hold(state, waitsFor, signed, entry)) return;
     return refused(state, signed.author, entry.kind, "hold.full");
   }
   // Saying again what was said is how gossip works; it is no news.
   if (code !== "vote.duplicate" && code !== "claim.duplicate" && code !== "task.complete")
     refused(state, signed.author, entry.kind, code);
+}
+
+/** What has to be known before the entry can be judged: its block, or the accused prover's admission. */
+function subjectOf(entry: Entry, code: Refusal): Hash | null {
+  if (entry.kind !== "evidence") return "block" in entry ? entry.block : null;
+  const read = readEvidence(entry.shown);
+  if (code === "author.unknown") return read?.offender ?? null;
+  return code === "block.unknown" ? (read?.about?.block ?? null) : null;
 }
 
 function refused(state: State, author: string, entry: string, code: Refusal): void {
@@ -190,6 +228,7 @@ function refused(state: State, author: string, entry: string, code: Refusal): vo
 
 function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equation): Refusal | null {
   if (!mayHold(state, signed.author, entry)) return "author.role";
+  if (!counts(state, signed.author, signed.number)) return "author.out";
   switch (entry.kind) {
     case "announce":
       return applyAnnounce(state, signed, entry, equation);
@@ -200,7 +239,7 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
     case "join":
       return standing.applyJoin(state, signed, entry);
     case "admit":
-      return standing.applyAdmit(state, signed, entry);
+      return applyAdmit(state, signed, entry, equation);
     case "bench":
       return standing.applyBench(state, signed, entry);
     case "claim":
@@ -229,6 +268,8 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
       return failures.applyRequeue(state, signed, entry);
     case "barrier":
       return collector.applyBarrier(state, signed, entry);
+    case "evidence":
+      return evidence.applyEvidence(state, signed, entry, equation);
   }
 }
 
@@ -257,6 +298,19 @@ function applyAnnounce(
   if (state.blocks.has(id)) {
     for (const held of replicator.takeHeld(state, id)) applyEntry(state, held.signed, held.entry, equation);
   }
+  return code;
+}
+
+/** What was shown against a stranger counts once it is on the roster. */
+function applyAdmit(
+  state: State,
+  signed: Signed,
+  entry: Extract<Entry, { kind: "admit" }>,
+  equation: Equation,
+): Refusal | null {
+  const code = standing.applyAdmit(state, signed, entry);
+  if (!state.roster.has(entry.prover)) return code;
+  for (const held of replicator.takeHeld(state, entry.prover)) applyEntry(state, held.signed, held.entry, equation);
   return code;
 }
 
@@ -297,8 +351,10 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
 }
 
 /** Looks at everything that facts or time have touched, until nothing is left to look at. */
-function settle(state: State): void {
+function settle(state: State, equation: Equation): void {
   wakeDue(state);
+  evidence.settleEvidence(state);
+  applyAgain(state, equation);
   const certifiedBefore = state.closed.size;
   while (state.dirtyBlocks.size > 0 || state.dirtyTasks.size > 0) {
     for (const block of state.dirtyBlocks) {

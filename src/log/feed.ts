@@ -17,8 +17,7 @@ export class Feed {
   readonly #batches = new Map<number, Batch>();
   #next = 0;
   #highest = -1;
-  /** Two heads that exclude each other, once there are any. */
-  #evidence: readonly [Batch, Batch] | null = null;
+  #end = Number.POSITIVE_INFINITY;
 
   constructor(author: Key) {
     this.author = author;
@@ -34,8 +33,9 @@ export class Feed {
     return this.#highest;
   }
 
-  get evidence(): readonly [Batch, Batch] | null {
-    return this.#evidence;
+  /** No batch from this number on is taken in. */
+  get end(): number {
+    return this.#end;
   }
 
   get last(): Batch | undefined {
@@ -52,16 +52,12 @@ export class Feed {
   }
 
   add(batch: Batch): Added {
-    if (this.#evidence !== null) return "out";
     const { number } = batch.head;
+    if (number >= this.#end) return "out";
     const known = this.#batches.get(number);
-    if (known !== undefined) {
-      if (known.hash === batch.hash) return "known";
-      this.#evidence = [known, batch];
-      return "equivocation";
-    }
+    if (known !== undefined) return known.hash === batch.hash ? "known" : "equivocation";
     if (number > this.#next + AHEAD_MAX) return "too-far";
-    if (!this.#chains(batch)) return "chain-broken";
+    if (this.forkOf(batch) !== undefined) return "chain-broken";
     this.#batches.set(number, batch);
     this.#highest = Math.max(this.#highest, number);
     this.#advance();
@@ -70,9 +66,9 @@ export class Feed {
 
   /** Batches below this number are compacted away where we heard of them: they are no gap to fill. */
   skipTo(next: number): void {
-    if (next > this.#next) {
-      this.#next = next;
-      this.#highest = Math.max(this.#highest, next - 1);
+    if (Math.min(next, this.#end) > this.#next) {
+      this.#next = Math.min(next, this.#end);
+      this.#highest = Math.max(this.#highest, this.#next - 1);
       this.#advance();
     }
   }
@@ -81,13 +77,23 @@ export class Feed {
     this.#batches.delete(number);
   }
 
-  #chains(batch: Batch): boolean {
+  /** The batch that is here and that no one feed can hold together with this one. */
+  forkOf(batch: Batch): Batch | undefined {
     const { number, previous } = batch.head;
+    const same = this.#batches.get(number);
+    if (same !== undefined && same.hash !== batch.hash) return same;
     const before = this.#batches.get(number - 1);
+    if (before !== undefined && before.hash !== previous) return before;
     const after = this.#batches.get(number + 1);
-    return (
-      (before === undefined || before.hash === previous) && (after === undefined || after.head.previous === batch.hash)
-    );
+    return after !== undefined && after.head.previous !== batch.hash ? after : undefined;
+  }
+
+  /** The author is out from this number on. */
+  cut(from: number): void {
+    this.#end = Math.min(this.#end, from);
+    for (const number of this.#batches.keys()) if (number >= this.#end) this.#batches.delete(number);
+    this.#next = Math.min(this.#next, this.#end);
+    this.#highest = Math.min(this.#highest, this.#end - 1);
   }
 
   #advance(): void {

@@ -32,6 +32,11 @@ export class Log {
     this.#open(author)?.skipTo(next);
   }
 
+  /** The feed ends before this number: its author is out. */
+  cut(author: Key, from: number): void {
+    this.#open(author)?.cut(from);
+  }
+
   forget(author: Key, number: number): void {
     this.#feeds.get(author)?.forget(number);
   }
@@ -71,7 +76,10 @@ export class Log {
 
   /** Whether any feed has a gap, or a peer's frontier is beyond ours. */
   lacks(theirs: ReadonlyMap<Key, number>): boolean {
-    for (const [author, next] of theirs) if (next > (this.#feeds.get(author)?.next ?? 0)) return true;
+    for (const [author, next] of theirs) {
+      const feed = this.#feeds.get(author);
+      if (Math.min(next, feed?.end ?? next) > (feed?.next ?? 0)) return true;
+    }
     return false;
   }
 

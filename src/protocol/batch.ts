@@ -125,6 +125,23 @@ export function openVote(network: Hash, vote: Vote, equation: Equation): ShownVo
   return shown;
 }
 
+/** Checks a batch's head alone, without any of its entries. */
+export function openHead(
+  network: Hash,
+  shown: { readonly head: Uint8Array; readonly signature: Uint8Array },
+  equation: Equation,
+): (BatchHead & { readonly hash: Hash }) | null {
+  const head = decodeHead(shown.head);
+  if (head === null || !verifyHead(network, head.author, shown.head, shown.signature, equation)) return null;
+  return { ...head, hash: headHash(shown.head) };
+}
+
+/** Reads a head without asking whether it is signed. */
+export function readHead(bytes: Uint8Array): (BatchHead & { readonly hash: Hash }) | null {
+  const head = decodeHead(bytes);
+  return head === null ? null : { ...head, hash: headHash(bytes) };
+}
+
 function headHash(headBytes: Uint8Array): Hash {
   return domainHash("batch-head", headBytes);
 }

@@ -109,6 +109,12 @@ export const MESSAGES = {
   quarantine: { by: "attester", fields: { ...task, round: u32, code, logical: flag } },
   requeue: { by: "attester", fields: { ...task, round: u32, attempt: u32 } },
   barrier: { by: "attester", fields: { block: id, content: id } },
+  evidence: {
+    by: "anyone",
+    fields: {
+      shown: { type: "list", of: { ...vote, entry: { type: "bytes", bytesMin: 0, bytesMax: 1024 } }, countMax: 2 },
+    },
+  },
 } as const satisfies Record<string, Row>;
 
 export type Kind = keyof typeof MESSAGES;

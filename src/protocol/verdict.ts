@@ -66,5 +66,6 @@ export type Refusal =
   | "vote.not-attester"
   | "vote.too-many"
   | "certificate.invalid"
+  | "evidence.false"
   | "hold.full"
   | "peer.flood";

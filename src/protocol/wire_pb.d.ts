@@ -243,6 +243,12 @@ export declare type Entry = Message<"proofmesh.v1.Entry"> & {
     case: "bench";
   } | {
     /**
+     * @generated from field: proofmesh.v1.Evidence evidence = 18;
+     */
+    value: Evidence;
+    case: "evidence";
+  } | {
+    /**
      * @generated from field: proofmesh.v1.Quarantine quarantine = 20;
      */
     value: Quarantine;
@@ -987,6 +993,25 @@ export declare type Barrier = Message<"proofmesh.v1.Barrier"> & {
  * Use `create(BarrierSchema)` to create a new message.
  */
 export declare const BarrierSchema: GenMessage<Barrier>;
+
+/**
+ * What the offender itself signed: two votes that exclude each other, the earlier first; two heads that are not one feed,
+ * without index, path and entry; or one attest or complete of a proof that does not verify.
+ *
+ * @generated from message proofmesh.v1.Evidence
+ */
+export declare type Evidence = Message<"proofmesh.v1.Evidence"> & {
+  /**
+   * @generated from field: repeated proofmesh.v1.Vote shown = 1;
+   */
+  shown: Vote[];
+};
+
+/**
+ * Describes the message proofmesh.v1.Evidence.
+ * Use `create(EvidenceSchema)` to create a new message.
+ */
+export declare const EvidenceSchema: GenMessage<Evidence>;
 
 /**
  * What two nodes compare to find what one lacks.

@@ -2,6 +2,7 @@
  * What comes in from peers: checked, cheapest first, before the core sees it. Nothing a stranger sends costs more to
  * refuse than to send: size, then shape, then known duplicate, then signature, then state.
  */
+import { counts } from "../core/conflict.ts";
 import { isKnownAuthor } from "../core/step.ts";
 import type { State } from "../core/state.ts";
 import { type Batch, openBatch, verifyBatch } from "../protocol/batch.ts";
@@ -35,6 +36,7 @@ export function admit(
   const batch = opened.value;
   const { author } = batch.head;
   if (state.log.has(batch)) return { ok: false, verdict: ignore("batch.known"), author };
+  if (!counts(state, author, batch.head.number)) return { ok: false, verdict: ignore("author.out"), author };
   // Our own roster may be behind, so a stranger's message is not the sender's fault.
   if (!isKnownAuthor(state, batch)) return { ok: false, verdict: ignore("author.unknown"), author };
   if (!verify(state.manifest.network, batch, equation)) {

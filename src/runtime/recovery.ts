@@ -67,7 +67,8 @@ function inOrder(records: readonly Uint8Array[], telemetry: Telemetry): Batch[] 
     else telemetry.count("recovery.skipped", opened.code);
   }
   const rank = (batch: Batch): number => {
-    if (batch.entries.some((entry) => entry.kind === "admit" || entry.kind === "bench")) return 0;
+    if (batch.entries.some((entry) => entry.kind === "admit" || entry.kind === "bench" || entry.kind === "evidence"))
+      return 0;
     return batch.entries.some((entry) => entry.kind === "announce") ? 1 : 2;
   };
   return batches.sort((a, b) => rank(a) - rank(b));

@@ -78,13 +78,23 @@ describe("a feed", () => {
     expect(backward.add(at(batches, 1))).toBe("new");
   });
 
-  it("keeps two heads of one number as evidence, and takes nothing more", () => {
+  it("says which batch no one feed can hold together with another, and takes nothing from where its author is out", () => {
     const feed = new Feed(alice);
     const [one, other] = [batch(alice, 0, ZERO_HASH, 1), batch(alice, 0, ZERO_HASH, 2)];
     feed.add(one);
+    const next = batch(alice, 1, one.hash);
+    feed.add(next);
     expect(feed.add(other)).toBe("equivocation");
-    expect(feed.evidence).toEqual([one, other]);
-    expect(feed.add(batch(alice, 1, one.hash))).toBe("out");
+    expect(feed.forkOf(other)).toBe(one);
+    const broken = batch(alice, 2, one.hash);
+    expect(feed.add(broken)).toBe("chain-broken");
+    expect(feed.forkOf(broken)).toBe(next);
+    feed.cut(1);
+    expect(feed.kept()).toEqual([one]);
+    expect([feed.next, feed.highest, feed.end]).toEqual([1, 0, 1]);
+    expect(feed.add(next)).toBe("out");
+    feed.skipTo(5);
+    expect(feed.next).toBe(1);
     expect(feed.get(0)).toBe(one);
   });
 

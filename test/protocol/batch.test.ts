@@ -54,7 +54,13 @@ describe("a batch", () => {
       const batch = sealed(retracts(count));
       for (let index = 0; index < count; index++) {
         const shown = openVote(network, voteOf(batch, index), nativeEquation);
-        expect(shown).toEqual({ author: author.key, entry: batch.entries[index], hash: batch.hash });
+        expect(shown).toEqual({
+          author: author.key,
+          number: batch.head.number,
+          index,
+          entry: batch.entries[index],
+          hash: batch.hash,
+        });
       }
     }
   });
