@@ -54,7 +54,7 @@ export const ZONES: readonly Zone[] = [
     may: ["src/config", "src/genesis", "src/network", "src/sources", "src/storage", ...OUTSIDE],
   },
   { path: "src/node", may: EVERYTHING_BUT_CLI },
-  { path: "src/cli", may: ["src/node", "src/config", ...OUTSIDE] },
+  { path: "src/cli", may: ["src/node", "src/config", "src/storage/archive", ...OUTSIDE] },
   {
     path: "simnet/virtual",
     may: ["src/runtime", "src/core", "src/log", ...OUTSIDE, "src/storage/memory", "src/provers/mock"],

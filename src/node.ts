@@ -71,7 +71,8 @@ export interface NodeStatus {
   /** Keys that broke a rule, and how. */
   readonly out: readonly { readonly key: Key; readonly offence: string; readonly where: string }[];
   readonly blocks: readonly BlockStatus[];
-  readonly log: { readonly feeds: number; readonly gaps: number };
+  /** `frontier` names how far the log reaches: equal where two nodes have the same. */
+  readonly log: { readonly feeds: number; readonly gaps: number; readonly frontier: Hash };
   readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
@@ -468,7 +469,11 @@ function statusOf(
       where: whereOut(state, out),
     })),
     blocks: blocks.map((block) => blockStatus(state, block)),
-    log: { feeds: state.log.frontier().size, gaps: state.log.gaps },
+    log: {
+      feeds: state.log.frontier().size,
+      gaps: state.log.gaps,
+      frontier: state.log.frontierHash(),
+    },
     counters: telemetry.counters(),
   };
 }

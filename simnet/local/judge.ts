@@ -107,6 +107,14 @@ export function frontierOf(hashes: Hashes): string {
   return last.toSorted().join("\n");
 }
 
+/** What the node itself says of how far its log reaches. */
+export async function frontierHashOf(node: LocalNode): Promise<string | null> {
+  const text = await textOf(node, "/status");
+  if (text === null) return null;
+  const { log } = JSON.parse(text) as { readonly log: { readonly frontier: string } };
+  return log.frontier;
+}
+
 /** `null` from a node that does not answer now: it may be dying, or be cut off by its own load. */
 async function textOf(node: LocalNode, path: string): Promise<string | null> {
   try {

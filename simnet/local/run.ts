@@ -9,7 +9,7 @@ import { RunFault, type Verdict } from "../outcome.ts";
 import { type Exported, exportAll, exportLog, verifyAll, verifyTampered } from "./check.ts";
 import { type Disturbance, Disturber } from "./disturb.ts";
 import { Figures } from "./figures.ts";
-import { frontierOf, Judge } from "./judge.ts";
+import { frontierHashOf, frontierOf, Judge } from "./judge.ts";
 import { type Duty, Fleet } from "./nodes.ts";
 import { type LocalReport, reportOf } from "./report.ts";
 import { type Counts, type Planned, planChaos, planCounts } from "./schedule.ts";
@@ -48,7 +48,7 @@ const SAY_EVERY_MS = 30_000;
 const CLOSE_MS = 10_000;
 const INTERRUPTED_CLOSE_MS = 1500;
 
-type Closer = (interrupted: boolean) => Promise<unknown>;
+type Closer = () => Promise<unknown>;
 
 /** Runs to the end and cleans up whatever happens; the report says what broke. */
 export async function runLocal(options: LocalOptions): Promise<LocalReport> {
@@ -57,7 +57,7 @@ export async function runLocal(options: LocalOptions): Promise<LocalReport> {
   try {
     return await new LocalRun(options, directory, closers).run();
   } finally {
-    for (const close of closers.toReversed()) await close(options.signal.aborted);
+    for (const close of closers.toReversed()) await close();
     if (options.keep) options.say(`kept ${directory}`);
     else rmSync(directory, { recursive: true, force: true });
   }
@@ -127,7 +127,7 @@ class LocalRun {
       () => fleet.nodes.every((node) => watch.heldBy(node).size >= this.#mined),
       `all nodes hold ${this.#mined} certificates`,
     );
-    await this.#untilLogsAreEqual(fleet, judge);
+    await this.#untilLogsAreEqual(fleet);
     this.#endedMs = performance.now();
     await this.#examine(fleet, judge);
   }
@@ -172,10 +172,7 @@ class LocalRun {
     };
     const fleet = await Fleet.create(options, (node, line) => this.#watch.take(node, line));
     this.#fleet = fleet;
-    this.#closers.push((interrupted) => {
-      for (const node of fleet.nodes) this.#watch.expectExit(node);
-      return fleet.close(interrupted ? INTERRUPTED_CLOSE_MS : CLOSE_MS);
-    });
+    this.#closers.push(() => this.#closeFleet(fleet));
     await Promise.all(fleet.nodes.map((node) => fleet.start(node)));
     await this.#watch.until(
       () => fleet.nodes.every((node) => this.#watch.peersOf(node).size >= fleet.nodes.length - 1),
@@ -229,40 +226,52 @@ class LocalRun {
     return Math.max(0, ...fleet.nodes.map((node) => Math.max(0, ...this.#watch.heldBy(node))));
   }
 
-  async #untilLogsAreEqual(fleet: Fleet, judge: Judge): Promise<void> {
-    const sinceMs = performance.now();
+  /** Nobody signs anything any more, and every node has heard all that the others have. */
+  async #untilLogsAreEqual(fleet: Fleet): Promise<void> {
+    let last = "";
+    let changedMs = performance.now();
     for (;;) {
       this.#watch.check();
-      const logs = await judge.collect(fleet.nodes);
-      const frontiers = new Set(logs.map(frontierOf));
-      if (logs.length === fleet.nodes.length && frontiers.size === 1) return;
-      if (performance.now() - sinceMs > this.#options.limitMs) {
-        const apart = [...frontiers].map((frontier) => frontier.split("\n"));
-        const lines = apart.flatMap((own) => own.filter((line) => !apart.every((all) => all.includes(line))));
-        throw new RunFault(
-          "liveness",
-          `L3: ${frontiers.size} different logs at the end: ${lines.join("; ").slice(0, 1000)}`,
-        );
-      }
-      await this.#watch.pause(1000);
+      const frontiers = await Promise.all(fleet.nodes.map(frontierHashOf));
+      if (frontiers.every((frontier) => frontier !== null && frontier === frontiers[0])) return;
+      const now = frontiers.join(" ");
+      if (now !== last) changedMs = performance.now();
+      last = now;
+      if (performance.now() - changedMs > this.#options.limitMs)
+        throw new RunFault("liveness", `L3: the logs stay apart, frontiers ${now}`);
+      await this.#watch.pause(500);
     }
   }
 
   /** Everything is certified and quiet: the nodes' own exports, and what an outsider says of them. */
   async #examine(fleet: Fleet, judge: Judge): Promise<void> {
     const { say } = this.#options;
-    say("all logs are equal; checking logs, certificates and proofs");
+    say("all logs are equal; exporting certificates and proofs");
+    const proofs = join(this.#directory, "proofs");
     for (const node of fleet.nodes) {
       const held = await judge.certificatesOf(node);
-      if (this.#exported.length === 0)
-        this.#exported = await exportAll(fleet.nodes, held, join(this.#directory, "proofs"));
+      if (this.#exported.length === 0) this.#exported = await exportAll(fleet.nodes, held, proofs);
+    }
+    await this.#closeFleet(fleet);
+    say("all nodes have left; checking their logs, certificates and proofs");
+    const frontiers = new Map<string, string>();
+    for (const node of fleet.nodes) {
+      this.#watch.check();
       const log = await exportLog(node);
       writeFileSync(join(this.#directory, `${node.name}.ndjson`), log);
-      await judge.read(log);
+      frontiers.set(node.name, frontierOf(await judge.read(log)));
     }
-    const proofs = join(this.#directory, "proofs");
+    for (const [name, frontier] of frontiers)
+      if (frontier !== frontiers.get("node-0"))
+        this.#watch.violation(`L3: ${name} has exported another log than node-0`);
     await verifyAll(this.#exported, fleet.manifestFile, proofs);
     this.#tampered = await verifyTampered(this.#exported, fleet.manifestFile, proofs);
+  }
+
+  async #closeFleet(fleet: Fleet): Promise<void> {
+    for (const node of fleet.nodes) this.#watch.expectExit(node);
+    const stubborn = await fleet.close(this.#options.signal.aborted ? INTERRUPTED_CLOSE_MS : CLOSE_MS);
+    if (stubborn.length > 0) this.#options.say(`killed because they did not leave: ${stubborn.join(", ")}`);
   }
 
   #report(verdict: Verdict, violations: readonly string[], votes: VoteFigures | null): LocalReport {

@@ -4,7 +4,7 @@
  */
 import http from "node:http";
 import type { SourceBlock, StoredCertificate } from "../ports.ts";
-import type { Batch } from "../protocol/batch.ts";
+import { type Batch, exportLine } from "../protocol/batch.ts";
 import { payloadOf } from "../protocol/ethereum.ts";
 import { type Hash, isHash } from "../protocol/ids.ts";
 import { PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
@@ -168,16 +168,8 @@ async function sendCertificates(
 async function sendLog(modules: ApiModules, response: http.ServerResponse): Promise<void> {
   response.writeHead(200, { "content-type": "application/x-ndjson" });
   for (const batch of modules.batches()) {
-    const { author, number } = batch.head;
-    const line = JSON.stringify({
-      author,
-      number,
-      hash: batch.hash,
-      bytes: Buffer.from(batch.bytes).toString("hex"),
-      entries: batch.entries.map(readable),
-    });
     if (response.destroyed) return;
-    if (!response.write(`${line}\n`)) {
+    if (!response.write(exportLine(batch))) {
       await new Promise<void>((resolve) => {
         response.once("drain", resolve);
         response.once("close", resolve);
@@ -185,14 +177,6 @@ async function sendLog(modules: ApiModules, response: http.ServerResponse): Prom
     }
   }
   response.end();
-}
-
-/** Bytes as hex, so that the line is JSON a person can read. */
-function readable(value: unknown): unknown {
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
-  if (Array.isArray(value)) return value.map(readable);
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, readable(member)]));
 }
 
 /** Takes one block as a chain's node returns it (`eth_getBlockByNumber(n, true)`) and answers once it is announced for good. */

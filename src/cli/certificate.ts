@@ -3,8 +3,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import type { BarrierContent } from "../protocol/certificate.ts";
-import { ask, type Where } from "./client.ts";
+import type { Where } from "./client.ts";
 import { CommandError } from "./exit.ts";
+import { type Exports, openExports } from "./exports.ts";
 import { whole } from "./flags.ts";
 
 interface Flags extends Where {
@@ -14,7 +15,9 @@ interface Flags extends Where {
 
 export function certificateCommand(): Command {
   return new Command("certificate")
-    .description("Export the barrier certificate of a block; with --out, also the block and its proofs.")
+    .description(
+      "Export the barrier certificate of a block; with --out, also the block and its proofs. Of a node that has stopped, from its data directory.",
+    )
     .argument("<height>", "the block's height, or latest")
     .option("--chain <id>", "the chain (default: the one with the latest certificate)", whole)
     .option("--out <dir>", "write certificate.json, and the block and proofs named by their SHA-256")
@@ -25,34 +28,44 @@ export function certificateCommand(): Command {
 }
 
 async function run(heightText: string, flags: Flags): Promise<void> {
-  const { chain, height } = await find(heightText, flags);
-  const bytes = Buffer.from(await (await ask(flags, `/certificates/${chain}/${height}`)).arrayBuffer());
+  checkHeight(heightText);
+  const exports = await openExports(flags);
+  try {
+    await write(exports, heightText, flags);
+  } finally {
+    exports.close();
+  }
+}
+
+async function write(exports: Exports, heightText: string, flags: Flags): Promise<void> {
+  const { chain, height } = await find(exports, heightText, flags);
+  const bytes = await exports.certificate(chain, height);
   if (flags.out === undefined) {
     process.stdout.write(bytes);
     return;
   }
-  const { content } = JSON.parse(bytes.toString("utf8")) as { readonly content: BarrierContent };
+  const { content } = JSON.parse(Buffer.from(bytes).toString("utf8")) as { readonly content: BarrierContent };
   mkdirSync(flags.out, { recursive: true });
   const hashes = new Set([content.payload, ...content.tasks.map((task) => task.artefact)]);
-  for (const hash of hashes) {
-    const artefact = await ask(flags, `/artefacts/${hash}`);
-    writeFileSync(join(flags.out, hash), Buffer.from(await artefact.arrayBuffer()));
-  }
+  for (const hash of hashes) writeFileSync(join(flags.out, hash), await exports.artefact(hash));
   // Last: a directory with a certificate in it is whole.
   const file = join(flags.out, "certificate.json");
   writeFileSync(file, bytes);
   process.stdout.write(`${file}  block ${content.height}  ${content.tasks.length} proofs\n`);
 }
 
-async function find(heightText: string, flags: Flags): Promise<{ readonly chain: number; readonly height: number }> {
-  if (heightText !== "latest" && !/^\d{1,15}$/.test(heightText)) {
-    throw new CommandError("usage.height", `the height is "${heightText}"; allowed: a whole number, or latest`);
-  }
+function checkHeight(text: string): void {
+  if (text !== "latest" && !/^\d{1,15}$/.test(text))
+    throw new CommandError("usage.height", `the height is "${text}"; allowed: a whole number, or latest`);
+}
+
+async function find(
+  exports: Exports,
+  heightText: string,
+  flags: Flags,
+): Promise<{ readonly chain: number; readonly height: number }> {
   if (heightText !== "latest" && flags.chain !== undefined) return { chain: flags.chain, height: Number(heightText) };
-  const { chains } = (await (await ask(flags, "/status")).json()) as {
-    readonly chains: readonly { readonly id: number; readonly certified: number }[];
-  };
-  const known = chains.filter(
+  const known = (await exports.certified()).filter(
     ({ id, certified }) => certified >= 0 && (flags.chain === undefined || id === flags.chain),
   );
   const [first] = known;

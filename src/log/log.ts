@@ -1,6 +1,7 @@
 /** A node's log: the union of all feeds it has heard of. */
+import { utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Batch } from "../protocol/batch.ts";
-import type { Key } from "../protocol/ids.ts";
+import { domainHash, type Hash, type Key } from "../protocol/ids.ts";
 import type { SyncFrame } from "../protocol/sync.ts";
 import { type Added, Feed } from "./feed.ts";
 
@@ -44,6 +45,12 @@ export class Log {
   /** By author: all batches below the number are here. */
   frontier(): Map<Key, number> {
     return new Map([...this.#feeds].map(([author, feed]) => [author, feed.next]));
+  }
+
+  /** A name for the frontier: two logs with one name reach equally far. */
+  frontierHash(): Hash {
+    const lines = [...this.frontier()].map(([author, next]) => `${author} ${next}\n`).sort();
+    return domainHash("frontier", utf8ToBytes(lines.join("")));
   }
 
   /**

@@ -223,3 +223,22 @@ function rootOfPath(entry: Uint8Array, index: number, count: number, path: reado
   }
   return used === path.length ? digest : null;
 }
+
+/**
+ * A batch as a line of an exported log: JSON a person can read, bytes as hex. `bytes` is what the signature covers. The
+ * fields are in one order, so that all nodes export one line for it, whether they signed it or heard it.
+ */
+export function exportLine(batch: Batch): string {
+  const { author, number } = batch.head;
+  const entries = batch.entries.map(readable);
+  return `${JSON.stringify({ author, number, hash: batch.hash, bytes: bytesToHex(batch.bytes), entries })}\n`;
+}
+
+function readable(value: unknown): unknown {
+  if (value instanceof Uint8Array) return bytesToHex(value);
+  if (Array.isArray(value)) return value.map(readable);
+  if (value === null || typeof value !== "object") return value;
+  const members = Object.entries(value).map(([name, member]) => [name, readable(member)] as const);
+  const rank = (name: string): string => (name === "kind" ? "" : name);
+  return Object.fromEntries(members.sort(([a], [b]) => (rank(a) < rank(b) ? -1 : 1)));
+}

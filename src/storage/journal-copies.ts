@@ -69,18 +69,8 @@ function read(dir: string, key: Key): Contents {
       entry.bytes = header;
     }
   }
-  const copies: Copy[] = [];
-  for (const { file, bytes } of found) {
-    const header = bytes === null ? null : decodeHeader(bytes);
-    if (bytes !== null && header !== null) copies.push({ file, bytes, header: checkHeader(file, header, key) });
-  }
-  const generation = Math.max(...copies.map((copy) => copy.header.generation));
-  // A crash in the middle of a compaction leaves one copy of the generation before; the newer one is complete.
-  const current = copies.filter((copy) => copy.header.generation === generation);
-  const [first] = current;
-  if (first === undefined) {
-    throw new StorageFault("journal.damaged", `${files.join(" and ")}: no whole header at offset 0`);
-  }
+  const { current, first } = newest(found, key);
+  const { generation } = first.header;
   const { records, groups, next } = merge(current, first.header);
   const image = Buffer.concat([first.bytes.subarray(0, first.header.end), ...groups]);
   const repaired = files.filter((file) => !isWhole(current.find((copy) => copy.file === file)?.bytes, image));
@@ -90,6 +80,43 @@ function read(dir: string, key: Key): Contents {
   syncDirectory(dir);
   const { salt, floor } = first.header;
   return { generation, salt, floor, records, next, created, repaired };
+}
+
+/**
+ * The records of a journal that nobody writes, and whose it is; changes nothing on disk. `null` where there is none.
+ *
+ * Throws `journal.damaged`, `journal.version` or `journal.failed`.
+ */
+export function peekCopies(dir: string): { readonly key: Key; readonly records: readonly Uint8Array[] } | null {
+  try {
+    const found = COPIES.map((name) => path.join(dir, name)).map((file) => ({ file, bytes: readIfThere(file) }));
+    if (found.every(({ bytes }) => bytes === null)) return null;
+    const { current, first } = newest(found, null);
+    return { key: first.header.key, records: merge(current, first.header).records };
+  } catch (error) {
+    throw systemFault(error, "journal.failed", `cannot read the journal in ${dir}`);
+  }
+}
+
+/** A crash in the middle of a compaction leaves one copy of the generation before; the newer one is complete. */
+function newest(
+  found: readonly { readonly file: string; readonly bytes: Buffer | null }[],
+  key: Key | null,
+): { readonly current: readonly Copy[]; readonly first: Copy } {
+  const copies: Copy[] = [];
+  for (const { file, bytes } of found) {
+    const header = bytes === null ? null : decodeHeader(bytes);
+    if (bytes !== null && header !== null)
+      copies.push({ file, bytes, header: checkHeader(file, header, key ?? header.key) });
+  }
+  const generation = Math.max(...copies.map((copy) => copy.header.generation));
+  const current = copies.filter((copy) => copy.header.generation === generation);
+  const [first] = current;
+  if (first === undefined) {
+    const files = found.map(({ file }) => file);
+    throw new StorageFault("journal.damaged", `${files.join(" and ")}: no whole header at offset 0`);
+  }
+  return { current, first };
 }
 
 function checkHeader(file: string, header: Header, key: Key): Header {

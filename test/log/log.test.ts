@@ -135,8 +135,17 @@ describe("a log", () => {
           ]),
         );
         expect(log.gaps).toBe(0);
+        expect(log.frontierHash()).toBe(logOf(...batches).frontierHash());
       }),
     );
+  });
+
+  it("names its frontier by what is here without a gap", () => {
+    const batches = chain(alice, 3);
+    const names = [1, 2, 3].map((count) => logOf(...batches.slice(0, count)).frontierHash());
+    expect(new Set([logOf().frontierHash(), ...names]).size).toBe(4);
+    expect(logOf(at(batches, 0), at(batches, 2)).frontierHash()).toBe(names[0]);
+    expect(logOf(...chain(bob, 1)).frontierHash()).not.toBe(names[0]);
   });
 
   it("knows a batch again, whoever it came from", () => {
