@@ -72,6 +72,7 @@ const QUIET: ReadonlySet<string> = new Set([
   "task.claimed",
   "task.started",
   "task.proved",
+  "task.yielded",
   "certificate.stored",
   "journal.compacted",
 ]);

@@ -8,6 +8,7 @@
 import type { Key } from "../protocol/ids.ts";
 import { BEAT_TASKS_MAX, INLINE_BYTES_MAX } from "../protocol/limits.ts";
 import { maySign, ref } from "./attester.ts";
+import { yieldable } from "./balance.ts";
 import { chosenProof, openAttempt, where } from "./collector.ts";
 import { isPaused } from "./failures.ts";
 import type { MadeProof } from "./event.ts";
@@ -26,7 +27,35 @@ export function settleWork(state: State): void {
   if (!maySign(state)) return;
   const claimsMax = state.options.slots * state.manifest.json.limits.claimsPerSlotMax;
   if (state.working.size < claimsMax) claimOwned(state, claimsMax);
-  if (state.working.size > 0) startQueued(state);
+  if (state.working.size === 0) return;
+  startQueued(state);
+  yieldTail(state, claimsMax);
+}
+
+/**
+ * What waits here for longer than a claim takes, or cannot even be claimed, goes back where the next owner stands idle.
+ */
+function yieldTail(state: State, claimsMax: number): void {
+  const { claimWindowMs: waitMs } = state.manifest.json.timing;
+  if (state.nowMs < state.yieldMs) return;
+  state.yieldMs = state.nowMs + waitMs / 2;
+  const queued = [...state.working].filter(
+    ({ work }) => work?.state === "queued" && state.nowMs - work.claimedMs >= waitMs,
+  );
+  const unclaimed = state.working.size >= claimsMax ? claimable(state) : [];
+  const tail = [...queued.sort(byPriority(state)), ...unclaimed].reverse();
+  for (const task of yieldable(state, tail)) {
+    report(state, "task.yielded", { ...where(task), attempt: openAttempt(state, task).number });
+    release(state, task);
+  }
+}
+
+/** Gives the open attempt of a task back. Our own word comes back only once it is durable; until then nothing claims it again. */
+function release(state: State, task: Task): void {
+  const { number, ends } = openAttempt(state, task);
+  say(state, { ...ref(task), kind: "release", attempt: number });
+  ends.set(state.options.self, "released");
+  forgetWork(state, task);
 }
 
 function claimOwned(state: State, claimsMax: number): void {

@@ -306,6 +306,8 @@ export interface State {
   /** When one of this node's provers last became free. */
   slotFreeMs: number;
   beatMs: number;
+  /** When this node looks next whether it has more than it can start while others stand idle. */
+  yieldMs: number;
   joinMs: number | null;
   syncMs: number;
   readonly syncing: Set<Key>;
@@ -377,6 +379,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     workUnits: 0,
     slotFreeMs: 0,
     beatMs: 0,
+    yieldMs: 0,
     joinMs: null,
     syncMs: 0,
     syncing: new Set(),

@@ -1,0 +1,99 @@
+import { describe, expect, it } from "vitest";
+import type { EntryOf } from "../../src/protocol/messages.ts";
+import { blockAt, type TestBlock } from "./harness.ts";
+import { PARTIES, Subject } from "./subject.ts";
+
+const BLOCKS = [blockAt(1), blockAt(2)] as const;
+const VOTERS = ["a", "b", "c"];
+
+/** p proves one shard of each block, one at a time; q proves the others. */
+function busy(announced = true): Subject {
+  const test = new Subject({ name: "p", roles: { prover: true }, parties: { ...PARTIES, provers: ["p", "q"] } });
+  if (announced) test.announce(BLOCKS[1]);
+  return test;
+}
+
+function indexOf(test: Subject, prover: string, block: TestBlock): number {
+  return test.owner("shard", 0, 0, block) === prover ? 0 : 1;
+}
+
+function claimOf(test: Subject, prover: string, block: TestBlock): EntryOf<"claim"> {
+  return { ...test.claim(indexOf(test, prover, block)), block: test.id(block) };
+}
+
+/** q has claimed its shards, and proven as many blocks of them. */
+function others(test: Subject, proven: number): void {
+  BLOCKS.forEach((block) => test.hear("q", claimOf(test, "q", block)));
+  for (const block of BLOCKS.slice(0, proven))
+    test.hear("q", test.receipt(indexOf(test, "q", block), `q ${block.height}`, 0, { block: test.id(block) }));
+}
+
+/** A quorum ends an attempt of p's shard of block 2. */
+function over(test: Subject, attempt: number): void {
+  const block = test.id(BLOCKS[1]);
+  const index = indexOf(test, "p", BLOCKS[1]);
+  for (const who of VOTERS) test.hear(who, { ...test.timeout(index, attempt), block, code: "released" });
+}
+
+function released(said: readonly string[]): string[] {
+  return said.filter((line) => line.startsWith("release"));
+}
+
+describe("an owner that cannot start what it has claimed", () => {
+  it("gives it back after a claim window, where the next owner stands idle", () => {
+    const test = busy();
+    others(test, 2);
+    expect(released(test.tick(499))).toEqual([]);
+    expect(released(test.tick(251))).toEqual([`release shard/${indexOf(test, "p", BLOCKS[1])}#0`]);
+    expect(released(test.pass(1500))).toEqual([]);
+    // What it proves itself it keeps.
+    expect(test.core.take("prove").map(({ height }) => height)).toEqual([1]);
+    expect(test.core.take("cancel")).toEqual([]);
+  });
+
+  it("keeps it while the next owner works, or may be gone", () => {
+    for (const proven of [0, 1]) {
+      const test = busy();
+      others(test, proven);
+      expect(released(test.pass(3000))).toEqual([]);
+    }
+    for (const quietMs of [3000, 4000]) {
+      const test = busy(false);
+      others(test, 2);
+      test.pass(quietMs);
+      test.announce(BLOCKS[1]);
+      expect(released(test.pass(950))).toHaveLength(quietMs === 3000 ? 1 : 0);
+    }
+  });
+
+  it("never starts what it has given back, and leaves the next attempt to its owner", () => {
+    const test = busy();
+    others(test, 2);
+    test.pass(1000);
+    over(test, 0);
+    const [effect] = test.core.take("prove");
+    if (effect === undefined) throw new Error("nothing to prove");
+    const { task, attempt } = effect;
+    test.core.step({ kind: "prove-failed", task, attempt, code: "machine.lost", logical: false });
+    expect(test.core.take("prove").filter(({ height }) => height === 2)).toEqual([]);
+    expect(test.pass(1000).filter((line) => line.startsWith("claim"))).toEqual([]);
+  });
+
+  it("does not hand a task round for ever", () => {
+    const test = busy();
+    others(test, 2);
+    const index = indexOf(test, "p", BLOCKS[1]);
+    const place = { ...test.task(index, "shard", BLOCKS[1]) };
+    const counts: number[] = [];
+    for (let attempt = 0; attempt < 6; attempt += 2) {
+      counts.push(released(test.pass(1000)).length);
+      over(test, attempt);
+      // q does the same with what it is given.
+      test.hear("q", { kind: "claim", ...place, attempt: attempt + 1, timeouts: [] });
+      test.hear("q", { kind: "release", ...place, attempt: attempt + 1 });
+      over(test, attempt + 1);
+    }
+    expect(counts).toEqual([1, 1, 0]);
+    expect(test.core.said().filter((line) => line === `claim shard/${index}#4`)).toHaveLength(1);
+  });
+});
