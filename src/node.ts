@@ -124,13 +124,11 @@ async function open(
   closers.push(() => directory.lock.release());
   const disk = await openDisk(config, directory, nodeKey, telemetry, closers);
   const roles = rolesOf(config, manifest, nodeKey.key);
-  const { verifier, provers } = openWorkers(config, manifest, roles.prover);
-  closers.push(() => verifier.close());
+  const { verifier, provers } = openWorkers(config, manifest, roles.prover, closers);
   // Embedded networks say how far their proofs may be believed.
   const ownSetup = config.provers.some((prover) => prover.kind === "groth16" && prover.keys === undefined);
   if (ownSetup && provers.some(({ system }) => system === "groth16-shard"))
     telemetry.emit("prover.setup", { note: ONE_PARTY_SETUP });
-  for (const prover of provers) closers.push(() => prover.close());
   let fail: (fault: Fault) => void = () => {};
   const failed = new Promise<Fault>((resolve) => {
     fail = resolve;
@@ -246,12 +244,18 @@ function openWorkers(
   config: NodeConfig,
   manifest: Manifest,
   proves: boolean,
+  closers: (() => Promise<void> | void)[],
 ): { readonly verifier: Verifier; readonly provers: Prover[] } {
   const verifier = openVerifier(manifest, config.verifierThreads);
-  return {
-    verifier,
-    provers: proves ? config.provers.flatMap((prover) => openProver(prover, config.slots, manifest)) : [],
-  };
+  // At once: a prover that cannot be opened must not leave the verifier's threads behind.
+  closers.push(() => verifier.close());
+  const provers: Prover[] = [];
+  for (const options of proves ? config.provers : []) {
+    const opened = openProver(options, config.slots, manifest);
+    for (const prover of opened) closers.push(() => prover.close());
+    provers.push(...opened);
+  }
+  return { verifier, provers };
 }
 
 /** The verifier that a manifest asks for; also what checks certificates offline. */
