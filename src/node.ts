@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { type ApiServer, openApi } from "./api/http.ts";
 import type { NodeConfig } from "./config.ts";
 import { bundleOf, findNamed, type ReplayBundle, type TaskName } from "./core/bundle.ts";
+import { certificateOf, evidenceOf } from "./core/certified.ts";
 import { quarantineOf, roundOf } from "./core/failures.ts";
 import { type BlockStatus, blockStatus, taskStatus, type TaskStatus, whereOut } from "./core/lifecycle.ts";
 import { headOf, isIn } from "./core/standing.ts";
@@ -508,6 +509,9 @@ async function openNodeApi(
       tasks: () => openTasks(runtime.state),
       task: (name) => bundleOf(runtime.state, taskNamed(runtime.state, name)),
       requeue: (name) => requeue(runtime, name),
+      voteCertificate: (name, kind, attempt) =>
+        certificateOf(runtime.state, taskNamed(runtime.state, name), kind, attempt),
+      evidence: (key) => evidenceOf(runtime.state, key),
     },
   );
 }

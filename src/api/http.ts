@@ -6,7 +6,8 @@ import http from "node:http";
 import type { SourceBlock, StoredCertificate } from "../ports.ts";
 import { type Batch, exportLine } from "../protocol/batch.ts";
 import { payloadOf } from "../protocol/ethereum.ts";
-import { type Hash, isHash } from "../protocol/ids.ts";
+import { type Hash, isHash, type Key } from "../protocol/ids.ts";
+import { isVoteKind, VOTE_KINDS, type VoteKind } from "../protocol/votes.ts";
 import { PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
 
 export interface ApiOptions {
@@ -27,6 +28,10 @@ export interface ApiModules {
   /** Tasks that are not complete, and all that is known of one. */
   readonly tasks: () => unknown;
   readonly task: (name: TaskName) => unknown;
+  /** A certificate of votes about the task; of the last attempt that has one where none is given. */
+  readonly voteCertificate: (name: TaskName, kind: VoteKind, attempt: number | null) => Uint8Array | null;
+  /** What is known against a key. */
+  readonly evidence: (key: Key) => Uint8Array | null;
   readonly requeue: (name: TaskName) => Promise<unknown>;
   readonly submit: (block: SourceBlock) => Promise<void>;
 }
@@ -117,7 +122,10 @@ async function answer(
     case "manifest":
       return send(response, 200, "application/json", modules.manifest);
     case "tasks":
+      if (rest[4] !== undefined) return sendVotes(modules, url, rest, response);
       return json(response, 200, rest.length === 0 ? modules.tasks() : modules.task(taskName(rest)));
+    case "evidence":
+      return sendEvidence(modules, rest[0] ?? "", response);
     case "log":
       return sendLog(modules, response);
     case "certificates":
@@ -133,13 +141,34 @@ async function answer(
       throw new ApiFault(
         404,
         "http.path",
-        `${url.pathname}: there are /health /status /manifest /log /tasks[/CHAIN/HEIGHT/STAGE/INDEX] /certificates/CHAIN[/HEIGHT] /artefacts/SHA256 /submit`,
+        `${url.pathname}: there are /health /status /manifest /log /tasks[/CHAIN/HEIGHT/STAGE/INDEX[/assignment|timeout|credit]] /evidence/KEY /certificates/CHAIN[/HEIGHT] /artefacts/SHA256 /submit`,
       );
   }
 }
 
 function taskName([chain, height, stage = "", index]: readonly string[]): TaskName {
   return { chain: whole(chain, "chain"), height: whole(height, "height"), stage, index: whole(index, "index") };
+}
+
+function sendVotes(modules: ApiModules, url: URL, rest: readonly string[], response: http.ServerResponse): void {
+  const [kind = "", attemptText] = [rest[4], url.searchParams.get("attempt")];
+  if (!isVoteKind(kind)) throw new ApiFault(400, "http.kind", `${kind} is no kind; allowed: ${VOTE_KINDS.join(", ")}`);
+  const attempt = attemptText === null ? null : whole(attemptText, "attempt");
+  const found = modules.voteCertificate(taskName(rest), kind, attempt);
+  if (found !== null) return send(response, 200, "application/json", found);
+  const of = attempt === null ? "" : ` for attempt ${attempt}`;
+  throw new ApiFault(
+    404,
+    "certificate.missing",
+    `this node has no ${kind} certificate of ${rest.slice(0, 4).join("/")}${of}`,
+  );
+}
+
+function sendEvidence(modules: ApiModules, key: string, response: http.ServerResponse): void {
+  if (!isHash(key)) throw new ApiFault(400, "http.hash", `${key} is no key of 64 lower-case hex digits`);
+  const found = modules.evidence(key);
+  if (found === null) throw new ApiFault(404, "evidence.missing", `this node knows nothing against ${key}`);
+  return send(response, 200, "application/json", found);
 }
 
 async function sendCertificates(

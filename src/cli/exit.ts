@@ -32,6 +32,8 @@ const STATUS_BY_PREFIX: readonly (readonly [string, number])[] = [
   ["replay.", EXIT.refused],
   ["certificate.missing", EXIT.unreachable],
   ["artefact.missing", EXIT.unreachable],
+  ["evidence.missing", EXIT.unreachable],
+  ["evidence.", EXIT.refused],
   ["certificate.", EXIT.refused],
   ["proof.", EXIT.refused],
   ["payload.", EXIT.refused],

@@ -4,6 +4,7 @@ import "./threads.ts";
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { certificateCommand } from "./certificate.ts";
+import { evidenceCommand } from "./evidence.ts";
 import { CommandError, explain, EXIT } from "./exit.ts";
 import { initCommand } from "./init.ts";
 import { logCommand } from "./log.ts";
@@ -35,6 +36,7 @@ for (const command of [
   submitCommand(),
   logCommand(),
   certificateCommand(),
+  evidenceCommand(),
   tasksCommand(),
   verifyCommand(),
   simnetCommand(),

@@ -5,9 +5,10 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import { Command } from "commander";
 import { nativeEquation, openVerifier, readManifestFile } from "../node.ts";
 import type { Done, Preparation, Verifier } from "../ports.ts";
-import { type BarrierContent, type Certificate, checkCertificate } from "../protocol/certificate.ts";
+import { type BarrierContent, type Certificate, checkCertificate, kindOf } from "../protocol/certificate.ts";
 import { artefactHash, blockId, type Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import { type Checked, checkEvidence, checkVotes, isVoteKind } from "../protocol/votes.ts";
 import { stagesOf } from "../protocol/workflow.ts";
 import { CommandError } from "./exit.ts";
 
@@ -20,7 +21,7 @@ interface Flags {
 export function verifyCommand(): Command {
   return new Command("verify")
     .description(
-      "Check a barrier certificate offline: signatures and quorum; with --proofs, the block and every proof.",
+      "Check offline what proofmesh certificate and proofmesh evidence export: signatures and quorum; with --proofs, the block of a barrier certificate and every proof.",
     )
     .argument("<certificate...>", "certificate files")
     .requiredOption("--network <manifest>", "the network's manifest")
@@ -38,6 +39,7 @@ async function run(files: readonly string[], flags: Flags): Promise<void> {
   const verifier = flags.proofs === undefined ? null : openVerifier(manifest, 1);
   try {
     for (const file of files) {
+      if (sayVotes(manifest, file, flags.json === true)) continue;
       const certificate = check(manifest, file);
       if (verifier !== null && flags.proofs !== undefined)
         await checkProofs(manifest, certificate.content, flags.proofs, verifier);
@@ -46,6 +48,39 @@ async function run(files: readonly string[], flags: Flags): Promise<void> {
   } finally {
     await verifier?.close();
   }
+}
+
+/** Whether the file is a certificate of votes, or evidence; anything else is taken for a barrier certificate. */
+function sayVotes(manifest: Manifest, file: string, json: boolean): boolean {
+  const bytes = read(file, "usage.file");
+  const kind = kindOf(bytes);
+  if (kind === "evidence") {
+    const { value } = holds(file, checkEvidence(manifest, bytes, nativeEquation));
+    const { offender, offence, from, about, artefact: proof } = value;
+    if (proof !== null)
+      throw new CommandError(
+        "evidence.unproven",
+        `${file}: ${offender} vouches for proof ${proof} in batch ${from}; that it does not verify takes the block and the proof to show`,
+      );
+    if (json) process.stdout.write(`${JSON.stringify({ kind, offender, offence, from, about })}\n`);
+    else process.stdout.write(`holds  evidence  ${offender}  ${offence}, batch ${from} of its feed\n`);
+    return true;
+  }
+  if (!isVoteKind(kind)) return false;
+  const { value } = holds(file, checkVotes(manifest, bytes, nativeEquation));
+  const { content, signers } = value;
+  const { chain, hash, stage, index, attempt, prover } = content;
+  if (json) process.stdout.write(`${JSON.stringify({ kind, ...content, signers })}\n`);
+  else
+    process.stdout.write(
+      `holds  ${kind}  ${chain}/${hash}  ${stage} ${index}, attempt ${attempt + 1}${prover === null ? "" : `  ${prover}`}  ${signers.length} signers\n`,
+    );
+  return true;
+}
+
+function holds<T>(file: string, checked: Checked<T>): Extract<Checked<T>, { readonly ok: true }> {
+  if (!checked.ok) throw new CommandError(checked.code, `${file}: ${checked.message}`);
+  return checked;
 }
 
 function check(manifest: Manifest, file: string): Certificate {

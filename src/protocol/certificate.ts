@@ -16,14 +16,14 @@ import { canonicalJson, checkShape, describeShapeError } from "./shape.ts";
 import type { Equation } from "./signing.ts";
 import { type Stage, stagesOf } from "./workflow.ts";
 
-const hash = z.string("64 lower-case hex digits").regex(/^[0-9a-f]{64}$/, "64 lower-case hex digits");
-const bytes = z.string("lower-case hex").regex(/^(?:[0-9a-f]{2})*$/, "lower-case hex");
-const count = z
+export const hash = z.string("64 lower-case hex digits").regex(/^[0-9a-f]{64}$/, "64 lower-case hex digits");
+export const bytes = z.string("lower-case hex").regex(/^(?:[0-9a-f]{2})*$/, "lower-case hex");
+export const count = z
   .number("a whole number")
   .int("a whole number")
   .min(0, "a whole number, 0 or more")
   .max(Number.MAX_SAFE_INTEGER, "a safe whole number");
-const text = z.string("a name").regex(/^[a-z0-9][a-z0-9._-]{0,31}$/, "a name");
+export const text = z.string("a name").regex(/^[a-z0-9][a-z0-9._-]{0,31}$/, "a name");
 
 const CONTENT = z.strictObject({
   network: hash,
@@ -111,12 +111,31 @@ export function encodeCertificate(content: BarrierContent, votes: readonly Vote[
 /** Reads and checks a certificate against the manifest alone. The proofs it names are checked by whoever has them. */
 export function checkCertificate(manifest: Manifest, file: Uint8Array, equation: Equation): CheckedCertificate {
   const no = (code: CertificateFault, message: string): CheckedCertificate => ({ ok: false, code, message });
+  const read = readCanonical(FILE, file);
+  if (!read.ok) return read;
+  const { content, votes } = read.value;
+  if (content.network !== manifest.network) {
+    return no("certificate.other-network", `it is of network ${content.network}; the manifest is ${manifest.network}`);
+  }
+  const tasks = checkTasks(manifest, content);
+  if (tasks !== null) return no("certificate.tasks", tasks);
+  return checkVotes(manifest, content, votes, equation);
+}
+
+/** Reads a file that has one legal form: canonical JSON of this shape and one newline. */
+export function readCanonical<T>(
+  shape: z.ZodType<T>,
+  file: Uint8Array,
+):
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly code: CertificateFault; readonly message: string } {
+  const no = (code: CertificateFault, message: string) => ({ ok: false, code, message }) as const;
   if (file.length > CERTIFICATE_BYTES_MAX) {
     return no("certificate.too-large", `the file has ${file.length} bytes; allowed: ${CERTIFICATE_BYTES_MAX}`);
   }
   const json = parse(file);
   if (json === undefined) return no("certificate.malformed", `the file's ${file.length} bytes are not JSON`);
-  const shaped = checkShape(FILE, json);
+  const shaped = checkShape(shape, json);
   if (!shaped.ok) {
     const [first] = shaped.errors;
     return no(
@@ -124,16 +143,17 @@ export function checkCertificate(manifest: Manifest, file: Uint8Array, equation:
       first === undefined ? "no certificate" : describeShapeError(first, "certificate"),
     );
   }
-  const { content, votes } = shaped.value;
   if (!sameText(file, `${canonicalJson(shaped.value)}\n`)) {
     return no("certificate.not-canonical", "the file is not canonical JSON followed by one newline");
   }
-  if (content.network !== manifest.network) {
-    return no("certificate.other-network", `it is of network ${content.network}; the manifest is ${manifest.network}`);
-  }
-  const tasks = checkTasks(manifest, content);
-  if (tasks !== null) return no("certificate.tasks", tasks);
-  return checkVotes(manifest, content, votes, equation);
+  return shaped;
+}
+
+/** The kind that a file says it is of; `null` for a file that says none. */
+export function kindOf(file: Uint8Array): string | null {
+  const json = file.length > CERTIFICATE_BYTES_MAX ? undefined : parse(file);
+  if (typeof json !== "object" || json === null || !("kind" in json)) return null;
+  return typeof json.kind === "string" ? json.kind : null;
 }
 
 function checkVotes(
