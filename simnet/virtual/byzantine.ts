@@ -92,7 +92,7 @@ export class Hostile {
   join(node: SimNode, network: SimNetwork, handler: TransportHandler, join: Join): Transport {
     this.#network = network;
     const { behaviours } = this.options;
-    const artefacts = behaviours.reduce((kept, each) => each.artefacts?.(kept, this) ?? kept, node.artefacts);
+    const artefacts = behaviours.reduce((kept, each) => each.artefacts?.(kept, this) ?? kept, node.disk.artefacts);
     const transport = join(this.#handler(handler), artefacts);
     for (const { every } of behaviours) if (every !== undefined) this.#repeat(every, node.starts);
     return {

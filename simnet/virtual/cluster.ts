@@ -1,21 +1,29 @@
 /** Nodes on virtual time: the real core and the real runtime, on simulated ports; a chain that they follow. */
 import { Runtime, type RuntimeModules } from "../../src/runtime/runtime.ts";
-import { type MemoryJournal, memoryArtefacts, memoryJournal, memoryStore } from "../../src/storage/memory.ts";
-import type { Artefacts, Equation, Store, Telemetry, Transport, TransportHandler } from "../../src/ports.ts";
-import type { Hash, Key } from "../../src/protocol/ids.ts";
+import type { Artefacts, Equation, Source, Telemetry, Transport, TransportHandler } from "../../src/ports.ts";
+import { blockId, type Hash, type Key } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type Batch, openBatch, verifyBatch } from "../../src/protocol/batch.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
 import { sharedOwners } from "./owners.ts";
-import { blockAt } from "./chain.ts";
+import { SimChain } from "./chain.ts";
+import { type Damage, SimDisk } from "./disk.ts";
+import { SimClock, SimProcess } from "./process.ts";
 import { CHAIN, manifestOf, type NetworkShape, SYSTEM } from "./manifest.ts";
 import { type LinkFaults, SimNetwork } from "./network.ts";
-import { type Preparations, type ProvingTimes, simProver, simSignature, simSigner, simVerifier } from "./provers.ts";
+import {
+  type Preparations,
+  type ProvingMachine,
+  type ProvingTimes,
+  simProver,
+  simSignature,
+  simSigner,
+  simVerifier,
+} from "./provers.ts";
 import { Chance, World } from "./world.ts";
 
 export interface ClusterOptions extends NetworkShape {
   readonly seed: number;
-  readonly nodes: number;
   readonly links: LinkFaults;
   readonly times: ProvingTimes;
   /** What a synced append takes. */
@@ -40,12 +48,24 @@ export interface SimNode {
   readonly key: Key;
   /** Whether it attests and has a source; every node proves. */
   readonly attests: boolean;
-  journal: MemoryJournal;
-  readonly store: Store;
-  readonly artefacts: Artefacts;
+  readonly disk: SimDisk;
+  readonly clock: SimClock;
+  readonly machine: ProvingMachine;
+  /** `null` while the node is down. */
   runtime: Runtime | null;
+  process: SimProcess | null;
+  source: Source | null;
   starts: number;
+  /** When it may come up again, by virtual time. */
+  downUntilMs: number;
+  /** Its disk lost what the network has heard of it, and it has not got that back yet. */
+  damaged: boolean;
+  /** It has left the network, or not come to it yet. */
+  gone: boolean;
 }
+
+/** An operator looks at a full disk as often. */
+const DISK_FULL_DOWN_MS = 2_000;
 
 /** What every node reports, for the checkers and the figures. */
 export type Watch = (node: SimNode, event: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -56,8 +76,11 @@ export class Cluster {
   readonly manifest: Manifest;
   readonly nodes: readonly SimNode[];
   readonly #options: ClusterOptions;
-  #tip = 0;
+  readonly chain: SimChain = new SimChain();
+  /** Called with a node that comes up, before it speaks. */
+  onReturn: (node: SimNode) => void = () => {};
   readonly #watch: Watch;
+  #times: ProvingTimes;
   readonly #opened = new WeakMap<Uint8Array, ReturnType<typeof openBatch>>();
   readonly #owners = sharedOwners();
   readonly #prepared: Preparations = new Map();
@@ -78,8 +101,10 @@ export class Cluster {
     this.#watch = watch;
     this.world = new World(options.seed);
     this.network = new SimNetwork(this.world, new Chance(options.seed, "network"), options.links);
-    const names = Array.from({ length: options.nodes }, (_, at) => `node-${at}`);
+    const names = Array.from({ length: options.nodes + options.joiners }, (_, at) => `node-${at}`);
     this.nodes = names.map((name, at) => this.#createNode(name, at < options.attesters));
+    for (const newcomer of this.nodes.slice(options.nodes)) newcomer.gone = true;
+    this.#times = { ...options.times };
     this.manifest = manifestOf(
       options,
       this.nodes.map(({ key }) => key),
@@ -87,59 +112,35 @@ export class Cluster {
   }
 
   #createNode(name: string, attests: boolean): SimNode {
-    const disk = this.#disk();
     return {
       name,
       key: simSigner(this.#options.seed, name).key,
       attests,
-      journal: memoryJournal(disk),
-      store: memoryStore(disk),
-      artefacts: memoryArtefacts(disk),
+      disk: new SimDisk(this.world, this.#options.diskMs),
+      clock: new SimClock(this.world),
+      machine: { factor: 1 },
       runtime: null,
+      process: null,
+      source: null,
       starts: 0,
+      downUntilMs: 0,
+      damaged: false,
+      gone: false,
     };
-  }
-
-  #disk() {
-    return { defer: (run: () => void) => void this.world.after(this.#options.diskMs, run) };
   }
 
   start(node: SimNode): void {
-    const { seed, times, hooks } = this.#options;
+    if (node.runtime !== null) return;
+    const { hooks } = this.#options;
     node.starts++;
-    const { key } = node;
-    const telemetry: Telemetry = {
-      emit: (event, fields = {}) => {
-        this.world.note(event, node.name, JSON.stringify(fields));
-        this.#watch(node, event, fields);
-      },
-      count: () => {},
-    };
-    const chance = new Chance(seed, `${node.name}/${node.starts}`);
-    const modules: RuntimeModules = {
-      clock: this.world.clock(),
-      signer: simSigner(seed, node.name),
-      equation: this.equation,
-      checks: {
-        open: (bytes) => this.#open(bytes),
-        verify: (network, batch, equation) => this.#verify(network, batch, equation),
-      },
-      journal: node.journal,
-      store: this.#storeOf(node, () => node.runtime === runtime),
-      artefacts: node.artefacts,
-      verifier: simVerifier(this.world, times, this.#prepared),
-      provers: [simProver(this.world, chance, times, SYSTEM, 2)],
-      sinks: [],
-      telemetry,
-      fatal: (fault) => {
-        throw new Error(`${node.name}: ${fault.code}: ${fault.message}`);
-      },
-    };
+    const process = new SimProcess(this.world, node.disk, node.clock);
+    const chance = new Chance(this.#options.seed, `${node.name}/${node.starts}`);
+    const modules = process.guard(this.#modules(node, chance));
     const runtime: Runtime = new Runtime(
       {
         manifest: this.manifest,
         core: {
-          self: key,
+          self: node.key,
           roles: { source: node.attests, attester: node.attests, prover: true },
           slots: 2,
           ownersOf: this.#owners,
@@ -150,30 +151,95 @@ export class Cluster {
       hooks.modules?.(modules, node) ?? modules,
     );
     node.runtime = runtime;
+    node.process = process;
     runtime.start((result) => {
       if (!result.ok) throw new Error(result.fault.message);
-      // The process may be gone before its disk answered.
-      if (node.runtime !== runtime) return;
       if (node.starts > 1) hooks.returning?.(runtime, node);
-      const join: Join = (handler, artefacts) => this.network.join(key, handler, artefacts);
-      runtime.connect(hooks.join?.(node, this.network, runtime, join) ?? join(runtime, node.artefacts));
-      this.#catchUp(node);
+      this.onReturn(node);
+      const join: Join = (handler, artefacts) => this.network.join(node.key, handler, artefacts, process);
+      const transport = hooks.join?.(node, this.network, runtime, join) ?? join(runtime, node.disk.artefacts);
+      runtime.connect(process.guardTransport(transport));
+      if (!node.attests || !process.alive) return;
+      node.source = this.chain.follow();
+      runtime.follow(node.source, lastOf(runtime));
     });
   }
 
-  /** A process that is gone takes no answer any more. */
-  #storeOf({ store }: SimNode, isAlive: () => boolean): Store {
+  #modules(node: SimNode, chance: Chance): RuntimeModules {
+    const { seed } = this.#options;
+    const times = () => this.#times;
+    const telemetry: Telemetry = {
+      emit: (event, fields = {}) => {
+        this.world.note(event, node.name, JSON.stringify(fields));
+        if (event === "feed.confirmed") node.damaged = false;
+        this.#watch(node, event, fields);
+      },
+      count: () => {},
+    };
     return {
-      load: (done) => store.load((result) => (isAlive() ? done(result) : undefined)),
-      write: (change, done) => store.write(change, done),
-      certificates: (chain, from, countMax, done) => store.certificates(chain, from, countMax, done),
-      certificate: (block, done) => store.certificate(block, done),
+      clock: node.clock,
+      signer: simSigner(seed, node.name),
+      equation: this.equation,
+      checks: {
+        open: (bytes) => this.#open(bytes),
+        verify: (network, batch, equation) => this.#verify(network, batch, equation),
+      },
+      journal: node.disk.journal,
+      store: node.disk.store,
+      artefacts: node.disk.artefacts,
+      verifier: simVerifier(this.world, times, this.#prepared),
+      provers: [simProver(this.world, chance, times, node.machine, SYSTEM, 2)],
+      sinks: [],
+      telemetry,
+      fatal: (fault) => {
+        if (fault.code !== "disk.full") throw new Error(`${node.name}: ${fault.code}: ${fault.message}`);
+        // The operator makes room and starts it again.
+        this.crash(node, "intact", chance, DISK_FULL_DOWN_MS);
+      },
     };
   }
 
-  /** The machine is gone as well: what comes back under the same key has an empty journal. */
-  loseDisk(node: SimNode): void {
-    node.journal = memoryJournal(this.#disk());
+  /** kill -9, or the machine with it; the node is back after some time. */
+  crash(node: SimNode, damage: Damage, chance: Chance, downMs: number): void {
+    const { runtime, process } = node;
+    if (runtime === null || process === null) return;
+    const left = this.#bearable(node, runtime, damage);
+    this.world.note("crash", node.name, left);
+    process.alive = false;
+    runtime.close();
+    void node.source?.close();
+    node.runtime = null;
+    node.process = null;
+    node.source = null;
+    this.network.leave(node.key);
+    node.disk.crash(left, chance);
+    if (left === "old" || left === "empty") node.damaged = true;
+    node.downUntilMs = this.world.nowMs + downMs;
+    this.world.after(downMs, () => this.#comeBack(node));
+  }
+
+  #comeBack(node: SimNode): void {
+    if (node.gone || this.world.nowMs < node.downUntilMs) return;
+    if (node.disk.full) this.world.after(DISK_FULL_DOWN_MS, () => this.#comeBack(node));
+    else this.start(node);
+  }
+
+  /**
+   * How much of what it wrote a node may lose without anything being lost for good. Whatever it said must be known to so
+   * many that one of them answers before it speaks again; so one node at a time loses its disk, only when it was
+   * heard, and nobody loses what it heard of that node meanwhile.
+   */
+  #bearable(node: SimNode, { state }: Runtime, damage: Damage): Damage {
+    if (damage === "intact") return damage;
+    if (this.nodes.some((other) => other !== node && other.damaged)) return "intact";
+    if (damage === "torn") return node.damaged ? "intact" : damage;
+    const said = state.log.feed(node.key)?.next ?? 0;
+    let heard = 0;
+    for (const other of this.nodes) {
+      const next = other === node ? 0 : (other.runtime?.state.log.feed(node.key)?.next ?? 0);
+      if (next >= said) heard += this.manifest.weights.get(other.key) ?? 0;
+    }
+    return heard > this.manifest.weight - this.manifest.quorum ? damage : "torn";
   }
 
   /** A message is one array however many nodes get it, and what is in it never changes. */
@@ -190,30 +256,28 @@ export class Cluster {
     return valid;
   }
 
-  /** kill -9: what was not synced is lost but for a part of it. */
-  crash(node: SimNode, keepUnsynced: number): void {
-    node.runtime?.close();
-    node.runtime = null;
-    this.network.leave(node.key);
-    node.journal.crash(keepUnsynced);
+  /** Loses no message and fails no proof from now on. */
+  calm(): void {
+    this.network.calm();
+    this.#times = { ...this.#times, wrong: 0, failing: 0 };
   }
 
-  /** Every live source sees the block at this height; the others read the chain when they are back. */
-  mine(height: number): void {
-    this.#tip = height;
-    const block = blockAt(height);
-    for (const node of this.nodes) if (node.attests) node.runtime?.submit(block, () => {});
+  /** Whether the node holds the certificate of each canonical block. */
+  hasAll(node: SimNode): boolean {
+    const closed = node.runtime?.state.closed;
+    return closed !== undefined && this.chain.blocks.every(({ hash }) => closed.has(this.idOf(hash)));
   }
 
-  #catchUp(node: SimNode): void {
-    if (!node.attests) return;
-    for (let height = Math.max(this.certified(node), 0) + 1; height <= this.#tip; height++) {
-      node.runtime?.submit(blockAt(height), () => {});
-    }
+  idOf(hash: Hash): Hash {
+    return blockId(this.manifest.network, CHAIN, hash);
   }
+}
 
-  /** Heights that a node holds certificates of. */
-  certified(node: SimNode): number {
-    return node.runtime?.state.chains.get(CHAIN)?.certified ?? -1;
-  }
+/** Where a source goes on: after the highest block that this node knows and nobody has retracted. */
+function lastOf({ state }: Runtime): { readonly height: number; readonly hash: Hash } | null {
+  const known = [...state.blocks.values()].filter((block) => block.state !== "cancelled");
+  let last: { readonly height: number; readonly hash: Hash } | null = null;
+  for (const { height, hash } of [...state.closed.values(), ...known])
+    if (last === null || height > last.height) last = { height, hash };
+  return last;
 }

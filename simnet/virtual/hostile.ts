@@ -56,7 +56,7 @@ export class Hostiles {
     return {
       modules: (modules, node) => this.#nodes.get(node.key)?.modules(modules, node) ?? modules,
       join: (node, network, handler, join) =>
-        this.#nodes.get(node.key)?.join(node, network, handler, join) ?? join(handler, node.artefacts),
+        this.#nodes.get(node.key)?.join(node, network, handler, join) ?? join(handler, node.disk.artefacts),
     };
   }
 }

@@ -7,7 +7,10 @@ export const CHAIN = 1;
 export const SYSTEM = "sim";
 
 export interface NetworkShape {
+  readonly nodes: number;
   readonly attesters: number;
+  /** Provers that are on nobody's list and come later. */
+  readonly joiners: number;
   readonly shards: number;
   readonly window: number;
 }
@@ -22,7 +25,10 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
     name: "virtual",
     attesters: attesters.map((key) => ({ key, weight: 1 })),
     sources: attesters,
-    provers: { admission: "list", list: keys.map((key) => ({ key, slots: 2, weight: 1 })) },
+    provers: {
+      admission: options.joiners > 0 ? "open" : "list",
+      list: keys.slice(0, options.nodes).map((key) => ({ key, slots: 2, weight: 1 })),
+    },
     chains: [{ id: CHAIN, start: 1, confirmations: 0, workflow: "block" }],
     workflows: {
       block: {

@@ -1,32 +1,92 @@
 /** What a run is made of, and what comes of it. A run is its options: the same ones give the same trace. */
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import type { NodeHooks } from "./cluster.ts";
+import type { Damage } from "./disk.ts";
 import type { HostileShape } from "./hostile.ts";
 
-export interface VirtualOptions extends HostileShape {
+/**
+ * The faults of a run, each with its own dial. What says `EveryMs` happens about that often, 0 is never; a share is
+ * from 0 to 1.
+ */
+export interface Dials {
+  /** Shares of gossip messages that never arrive, arrive twice, and arrive once more minutes later. */
+  readonly loss: number;
+  readonly duplicate: number;
+  readonly replay: number;
+  /** The longest a message takes beside the distance, and whether the nodes are spread over five regions. */
+  readonly delayMs: number;
+  readonly wan: boolean;
+  /** Some nodes are cut off from the rest: in both directions or one, for a while or again and again. */
+  readonly partitionEveryMs: number;
+  /** A link carries no gossip for a while, and requests all the same. */
+  readonly deafEveryMs: number;
+  /** A node dies; the share of deaths at the boundary of an effect; what is left of its disk. */
+  readonly crashEveryMs: number;
+  readonly crashSites: number;
+  readonly damage: Damage | "any";
+  /** The longest a node is away. */
+  readonly awayMs: number;
+  readonly fullDiskEveryMs: number;
+  /** A node stands still and then goes on, as under SIGSTOP. */
+  readonly pauseEveryMs: number;
+  /** How far a node's clock may run off, and how often the clock on some wall jumps. */
+  readonly drift: number;
+  readonly jumpEveryMs: number;
+  /** A prover gets slow, or hangs. */
+  readonly slowEveryMs: number;
+  /** Shares of proofs that do not verify, and of jobs whose machine fails. */
+  readonly wrong: number;
+  readonly failing: number;
+  readonly reorgEveryMs: number;
+  readonly reorgDepth: number;
+  readonly stallEveryMs: number;
+  /** Provers that are on nobody's list, come while the network runs, and some of which leave again. */
+  readonly joiners: number;
+}
+
+export const NO_FAULTS: Dials = {
+  loss: 0,
+  duplicate: 0,
+  replay: 0,
+  delayMs: 20,
+  wan: false,
+  partitionEveryMs: 0,
+  deafEveryMs: 0,
+  crashEveryMs: 0,
+  crashSites: 0.5,
+  damage: "intact",
+  awayMs: 5_000,
+  fullDiskEveryMs: 0,
+  pauseEveryMs: 0,
+  drift: 0,
+  jumpEveryMs: 0,
+  slowEveryMs: 0,
+  wrong: 0,
+  failing: 0,
+  reorgEveryMs: 0,
+  reorgDepth: 4,
+  stallEveryMs: 0,
+  joiners: 0,
+};
+
+export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly seed: number;
   readonly nodes: number;
   /** How many of the nodes attest and have a source; all prove. By default at most seven. */
   readonly attesters?: number;
   readonly blocks: number;
   readonly shards: number;
-  /** Share of gossip messages that never arrive. */
-  readonly loss?: number;
-  /** The longest a message takes. */
-  readonly delayMs?: number;
-  /** How often some node dies, on average; 0 for never. */
-  readonly crashEveryMs?: number;
-  /** Share of proofs that do not verify, and of jobs whose machine fails. */
-  readonly wrong?: number;
-  readonly failing?: number;
-  /** Whether a node that dies comes back with an empty journal. */
-  readonly diskLoss?: boolean;
   readonly blockMs?: number;
+  /** Of the faults drawn, by number, only these. */
+  readonly only?: readonly number[];
   /** Breaks a node that comes back, to see whether the checkers notice. */
   readonly sabotage?: (runtime: Runtime) => void;
   /** Makes nodes unlike themselves from their first start. */
   readonly hooks?: NodeHooks;
 }
+
+/** `unrecoverable`: so many attesters are out that nothing can be certified, and the network says so. */
+export type Verdict = "green" | "safety" | "liveness" | "unrecoverable" | "crash";
 
 export interface VirtualReport {
   readonly seed: number;
@@ -37,13 +97,16 @@ export interface VirtualReport {
   readonly bytes: number;
   /** Questions from log to log. */
   readonly requests: number;
+  /** Faults that were drawn, and how often a node died. */
+  readonly faults: number;
   readonly crashes: number;
   /** Certificates held by all nodes together. */
   readonly certificates: number;
   /** Attempts that a quorum ended, as one node counts them. */
   readonly reclaims: number;
-  /** Proofs made beyond one a task. */
+  /** Proofs made beyond one a task, and what they took. */
   readonly wastedProofs: number;
+  readonly wastedMs: number;
   /** Blocks of which two nodes hold different, equally true contents. */
   readonly contentSplits: number;
   /** By hostile node: what it does. By key proven guilty: what its own signatures say against it. */
@@ -51,12 +114,20 @@ export interface VirtualReport {
   readonly guilty: Readonly<Record<string, readonly string[]>>;
   readonly traceHash: string;
   readonly ok: boolean;
+  /** Whether something happened that no order of messages allows, or something did not happen in time. */
+  readonly verdict: Verdict;
   readonly violations: readonly string[];
+  /** The last that was said and done about what failed. */
+  readonly story: readonly string[];
 }
 
 /** Votes grow with the square of the attesters, and a network that has more provers need not have more of them. */
 const ATTESTERS_MAX = 7;
 
-export function attestersOf({ nodes, attesters }: VirtualOptions): number {
+export function attestersOf({ nodes, attesters }: Pick<VirtualOptions, "nodes" | "attesters">): number {
   return Math.min(attesters ?? ATTESTERS_MAX, nodes);
+}
+
+export function dialsOf(options: Partial<Dials>): Dials {
+  return { ...NO_FAULTS, ...options };
 }

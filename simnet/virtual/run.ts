@@ -1,135 +1,208 @@
 /**
  * One run of the virtual cluster under faults, and what came of it.
  *
- * Two phases. While the chain grows, nodes crash, messages get lost and proofs are wrong; then the crashes stop, every
- * node comes back, and all blocks must be certified everywhere.
+ * Two phases. While the chain grows, the scheduled faults happen and the checkers look at all that is said. Then
+ * everything heals: every node comes back, each canonical block must be certified everywhere, and all logs must meet.
  */
 import { type CheckedCertificate, checkCertificate } from "../../src/protocol/certificate.ts";
+import type { Key } from "../../src/protocol/ids.ts";
 import { checkBounds } from "./checkers/bounds.ts";
 import { checkEnd, checkLog, contentSplits } from "./checkers/end.ts";
 import { WireChecker } from "./checkers/wire.ts";
 import { Cluster, type SimNode } from "./cluster.ts";
-import { crashNodes } from "./crashes.ts";
-import { attestersOf, type VirtualOptions, type VirtualReport } from "./options.ts";
+import { Nemesis } from "./faults.ts";
+import { Figures } from "./figures.ts";
 import { Hostiles } from "./hostile.ts";
+import { CHAIN } from "./manifest.ts";
+import { attestersOf, dialsOf, type VirtualOptions, type VirtualReport } from "./options.ts";
+import { scheduleOf } from "./schedule.ts";
 
-const SETTLE_MS = 120_000;
+/** A task that many attempts failed waits up to a minute for the next, and the block behind it as long again. */
+const SETTLE_MS = 240_000;
+/** Logs must meet within this: a question at the slowest pace, and an answer that is lost once. */
+const CONVERGE_MS = 30_000;
+const LOOK_MS = 250;
 /** How often the states of the honest nodes are looked at. */
-const LOOK_MS = 1000;
+const CHECK_MS = 1000;
 const VIOLATIONS_MAX = 20;
 
 export function runVirtual(options: VirtualOptions): VirtualReport {
-  const { seed, nodes, blocks, shards, blockMs = 1000, sabotage, hooks } = options;
-  const { loss = 0, delayMs = 20, crashEveryMs = 0, wrong = 0, failing = 0, diskLoss = false } = options;
-  const over = new Set<string>();
+  const { blocks, blockMs = 1000 } = options;
+  const figures = new Figures();
   const hostiles = new Hostiles();
-  let [proofs, crashes] = [0, 0];
-  const cluster = new Cluster(
+  const cluster = clusterOf(options, hostiles, figures);
+  const { world } = cluster;
+  const honest = () => cluster.nodes.filter(({ key, gone }) => !gone && !hostiles.has(key));
+  const checker = check(cluster, hostiles, honest);
+  const faultsMs = 100 + blocks * blockMs;
+  const faults = scheduleOf(options, faultsMs);
+  const nemesis = new Nemesis(cluster, faults, (fault) => figures.fault(fault));
+  for (const node of cluster.nodes) if (!node.gone) cluster.start(node);
+  growChain(cluster, nemesis, blocks, blockMs);
+
+  const began = process.cpuUsage();
+  const isDone = () => cluster.chain.blocks.length >= blocks && honest().every((node) => cluster.hasAll(node));
+  const crash = caught(() => {
+    world.run(faultsMs, () => checker.violations.length >= VIOLATIONS_MAX);
+    nemesis.heal();
+    // Of a network that broke a rule there is nothing more to see.
+    runUntil(cluster, SETTLE_MS, () => checker.violations.length > 0 || isDone());
+  });
+  const isSound = crash === null && checker.violations.length === 0;
+  const late = isSound && hostiles.malice.size === 0 && isDone() ? lateLogs(cluster, honest()) : [];
+  const cpu = process.cpuUsage(began);
+
+  const held = certificatesOf(cluster, honest());
+  const violations = [
+    ...(crash === null ? [] : [`crash: ${crash}`]),
+    ...checker.violations,
+    ...checkEnd(cluster.chain.blocks, held, checker),
+    ...late,
+  ];
+  const nameOf = (key: Key) => cluster.nodes.find((node) => node.key === key)?.name ?? key;
+  return {
+    seed: options.seed,
+    simulatedMs: Math.round(world.nowMs),
+    steps: world.steps,
+    stepsPerSecond: Math.round(world.steps / ((cpu.user + cpu.system) / 1e6)),
+    messages: cluster.network.messages,
+    bytes: cluster.network.bytes,
+    requests: cluster.network.requests,
+    faults: faults.length,
+    crashes: nemesis.crashes,
+    certificates: [...held.values()].reduce((sum, each) => sum + each.length, 0),
+    hostile: Object.fromEntries([...hostiles.malice].map(([key, names]) => [nameOf(key), names])),
+    guilty: Object.fromEntries([...checker.guilt.proven].map(([key, grounds]) => [nameOf(key), [...grounds.keys()]])),
+    reclaims: figures.reclaims,
+    wastedProofs: figures.wastedProofs,
+    wastedMs: figures.wastedMs,
+    contentSplits: contentSplits(held),
+    traceHash: world.traceHash,
+    ok: violations.length === 0,
+    verdict: verdictOf(violations, noQuorumLeft(cluster)),
+    violations: violations.slice(0, VIOLATIONS_MAX),
+    story: figures.story(cluster, violations),
+  };
+}
+
+/** A node, or the simulator, that throws has a bug whatever the faults. */
+function caught(run: () => void): string | null {
+  try {
+    run();
+    return null;
+  } catch (error) {
+    return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  }
+}
+
+function clusterOf(options: VirtualOptions, hostiles: Hostiles, figures: Figures): Cluster {
+  const { seed, nodes, shards, sabotage, hooks } = options;
+  const { wrong, failing, loss, duplicate, replay, delayMs, wan, joiners } = dialsOf(options);
+  const cluster: Cluster = new Cluster(
     {
       seed,
       nodes,
       attesters: attestersOf(options),
+      joiners,
       shards,
       window: 4,
-      links: { loss, delayMsMin: 1, delayMsMax: delayMs },
+      links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
       times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing },
       diskMs: 2,
       hooks: { ...(sabotage === undefined ? {} : { returning: sabotage }), ...hostiles.hooks(), ...hooks },
     },
-    (_node, event, fields) => {
-      if (event === "task.proved") proofs++;
-      if (event === "attempt.over")
-        over.add(JSON.stringify([fields["hash"], fields["stage"], fields["index"], fields["attempt"]]));
-    },
+    (node, event, fields) => figures.event(cluster.world.nowMs, node, event, fields),
   );
   hostiles.appoint(cluster, options);
-  const honest = cluster.nodes.filter(({ key }) => !hostiles.has(key));
-  const checker = new WireChecker({
-    manifest: cluster.manifest,
-    equation: cluster.equation,
-    now: () => cluster.world.nowMs,
-    isHostile: (key) => hostiles.has(key),
-  });
+  return cluster;
+}
+
+/** The checker hears what is published, and what a node had made durable but not sent when it died: peers pull that. */
+function check(cluster: Cluster, hostiles: Hostiles, honest: () => readonly SimNode[]): WireChecker {
+  const { world, manifest, equation } = cluster;
+  const isHostile = (key: Key) => hostiles.has(key);
+  const checker = new WireChecker({ manifest, equation, now: () => world.nowMs, isHostile });
+  const unsent = (node: SimNode | undefined) => {
+    if (node === undefined || isHostile(node.key)) return;
+    const next = checker.next(node.key);
+    for (const { head, bytes } of node.runtime?.state.log.feed(node.key)?.kept() ?? [])
+      if (head.number >= next) checker.published(node.key, bytes);
+  };
+  const byKey = new Map(cluster.nodes.map((node) => [node.key, node]));
+  cluster.onReturn = unsent;
   cluster.network.onPublish = (from, bytes) => {
-    if (!hostiles.has(from)) for (const unsent of unsentBy(cluster, from, checker)) checker.published(from, unsent);
+    unsent(byKey.get(from));
     checker.published(from, bytes);
   };
   const look = () => {
-    for (const { name, runtime } of honest)
+    for (const { name, runtime } of honest())
       if (runtime !== null)
         checker.violations.push(...checkBounds(name, runtime.state), ...checkLog(name, runtime.state, checker));
-    cluster.world.after(LOOK_MS, look);
+    world.after(CHECK_MS, look);
   };
-  cluster.world.after(LOOK_MS, look);
-  for (const node of cluster.nodes) cluster.start(node);
-  const began = performance.now();
-  growChain(cluster, blocks, blockMs);
-  const faultsMs = 100 + blocks * blockMs;
-  if (crashEveryMs > 0) crashNodes(cluster, { everyMs: crashEveryMs, untilMs: faultsMs, diskLoss }, () => crashes++);
-  cluster.world.run(faultsMs + SETTLE_MS, () => {
-    if (checker.violations.length >= VIOLATIONS_MAX) return true;
-    return cluster.world.nowMs > faultsMs && honest.every((node) => cluster.certified(node) >= blocks);
-  });
-  const tookMs = performance.now() - began;
-  const nameOf = (key: string) => cluster.nodes.find((node) => node.key === key)?.name ?? key;
-  const held = certificatesOf(cluster, honest, blocks);
-  const violations = [...checker.violations, ...checkEnd(blocks, held, checker)];
-  return {
-    seed,
-    simulatedMs: cluster.world.nowMs,
-    steps: cluster.world.steps,
-    stepsPerSecond: Math.round((cluster.world.steps / tookMs) * 1000),
-    messages: cluster.network.messages,
-    bytes: cluster.network.bytes,
-    requests: cluster.network.requests,
-    crashes,
-    certificates: [...held.values()].reduce((sum, each) => sum + each.length, 0),
-    hostile: Object.fromEntries([...hostiles.malice].map(([key, names]) => [nameOf(key), names])),
-    guilty: Object.fromEntries([...checker.guilt.proven].map(([key, grounds]) => [nameOf(key), [...grounds.keys()]])),
-    reclaims: over.size,
-    wastedProofs: Math.max(0, proofs - blocks * (shards + 1)),
-    contentSplits: contentSplits(held),
-    traceHash: cluster.world.traceHash,
-    ok: violations.length === 0,
-    violations: violations.slice(0, VIOLATIONS_MAX),
-  };
+  world.after(CHECK_MS, look);
+  return checker;
 }
 
-/** Batches that a node had made durable but not sent when it died: peers pull them, so they are as good as said. */
-function unsentBy(cluster: Cluster, from: string, checker: WireChecker): Uint8Array[] {
-  const feed = cluster.nodes.find(({ key }) => key === from)?.runtime?.state.log.feed(from);
-  const next = checker.next(from);
-  return (feed?.kept() ?? []).filter(({ head }) => head.number >= next).map(({ bytes }) => bytes);
-}
-
-function growChain(cluster: Cluster, blocks: number, blockMs: number): void {
-  let height = 0;
+function growChain(cluster: Cluster, nemesis: Nemesis, blocks: number, blockMs: number): void {
   const next = () => {
-    cluster.mine(++height);
-    if (height < blocks) cluster.world.after(blockMs, next);
+    if (nemesis.stalls === 0) cluster.chain.mine();
+    if (cluster.chain.blocks.length < blocks) cluster.world.after(blockMs, next);
   };
   cluster.world.after(100, next);
 }
 
-function certificatesOf(
-  cluster: Cluster,
-  nodes: readonly SimNode[],
-  blocks: number,
-): Map<string, CheckedCertificate[]> {
-  const held = new Map<string, CheckedCertificate[]>();
-  for (const node of nodes) readStore(cluster, node, blocks, held);
-  let answered = false;
-  cluster.world.after(1000, () => {
-    answered = true;
-  });
-  cluster.world.run(Number.POSITIVE_INFINITY, () => answered);
-  return held;
+/** Looks now and then, because looking at every node after every step would cost more than the step. */
+function runUntil(cluster: Cluster, limitMs: number, until: () => boolean): void {
+  const { world } = cluster;
+  let over = false;
+  const look = () => {
+    over = until();
+    if (!over) world.after(LOOK_MS, look);
+  };
+  look();
+  world.run(world.nowMs + limitMs, () => over);
 }
 
-function readStore(cluster: Cluster, node: SimNode, blocks: number, held: Map<string, CheckedCertificate[]>): void {
-  node.store.certificates(1, 0, blocks + 1, (result) => {
-    const files = result.ok ? result.value : [];
-    const checked = files.map(({ bytes }) => checkCertificate(cluster.manifest, bytes, cluster.equation));
-    held.set(node.name, checked);
+/** L3: what anybody knew at this moment, everybody knows soon. */
+function lateLogs(cluster: Cluster, nodes: readonly SimNode[]): string[] {
+  const known = new Map<Key, number>();
+  for (const node of nodes)
+    for (const [author, next] of frontierOf(node)) known.set(author, Math.max(next, known.get(author) ?? 0));
+  const lags = (node: SimNode): Key | undefined => {
+    const own = frontierOf(node);
+    return [...known].find(([author, next]) => (own.get(author) ?? 0) < next)?.[0];
+  };
+  runUntil(cluster, CONVERGE_MS, () => nodes.every((node) => lags(node) === undefined));
+  return nodes.flatMap((node) => {
+    const author = lags(node);
+    return author === undefined ? [] : [`L3: ${node.name} still lacks entries of ${author.slice(0, 8)}`];
   });
+}
+
+function frontierOf(node: SimNode): Map<Key, number> {
+  return node.runtime?.state.log.frontier() ?? new Map<Key, number>();
+}
+
+/** Whether so many attesters will never sign again that no quorum is left. */
+function noQuorumLeft({ nodes, manifest }: Cluster): boolean {
+  const lost = nodes.filter(({ runtime }) => runtime === null || runtime.state.mute === "key.cloned");
+  const weight = lost.reduce((sum, { key }) => sum + (manifest.weights.get(key) ?? 0), 0);
+  return weight > manifest.weight - manifest.quorum;
+}
+
+function verdictOf(violations: readonly string[], isUnrecoverable: boolean): VirtualReport["verdict"] {
+  if (violations.length === 0) return "green";
+  if (violations.some((violation) => violation.startsWith("crash"))) return "crash";
+  if (violations.some((violation) => !violation.startsWith("L"))) return "safety";
+  return isUnrecoverable ? "unrecoverable" : "liveness";
+}
+
+function certificatesOf(cluster: Cluster, nodes: readonly SimNode[]): Map<string, CheckedCertificate[]> {
+  return new Map(
+    nodes.map(({ name, disk }) => {
+      const files = disk.store.files().certificates.filter(({ chain }) => chain === CHAIN);
+      return [name, files.map(({ bytes }) => checkCertificate(cluster.manifest, bytes, cluster.equation))];
+    }),
+  );
 }

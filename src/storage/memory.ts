@@ -137,13 +137,15 @@ export interface MemoryJournal extends Journal {
    * `keepUnsynced` units survive (a record, or a compaction as a whole). Afterwards it may be loaded again.
    */
   crash(keepUnsynced: number): void;
+  /** What is durable now, to make another journal of. */
+  kept(): Kept;
 }
 
-export function memoryJournal({ defer }: MemoryCollaborators): MemoryJournal {
-  return new InMemoryJournal(defer);
+export function memoryJournal({ defer }: MemoryCollaborators, kept?: Kept): MemoryJournal {
+  return new InMemoryJournal(defer, kept);
 }
 
-interface Kept {
+export interface Kept {
   readonly floor: JournalFloor | null;
   readonly records: readonly Uint8Array[];
 }
@@ -168,14 +170,19 @@ class InMemoryJournal implements MemoryJournal {
   #life = 0;
   #loaded = false;
 
-  constructor(defer: (run: () => void) => void) {
+  constructor(defer: (run: () => void) => void, kept?: Kept) {
     this.#defer = defer;
+    if (kept !== undefined) this.#keep({ kind: "compact", kept });
+  }
+
+  kept(): Kept {
+    return { floor: this.#floor, records: [...this.#records] };
   }
 
   load(): Kept {
     if (this.#loaded) throw new Error("a journal is loaded once");
     this.#loaded = true;
-    return { floor: this.#floor, records: [...this.#records] };
+    return this.kept();
   }
 
   append(records: readonly Uint8Array[], done: Done<void>): void {

@@ -24,8 +24,8 @@ export const SCENARIOS: Readonly<Record<string, VirtualOptions>> = {
     seed: 10,
     nodes: 7,
     blocks: 20,
-    crashEveryMs: 4000,
-    diskLoss: true,
+    crashEveryMs: 1500,
+    damage: "empty",
   },
   "a node alone": { ...base, seed: 7, nodes: 1, blocks: 20, crashEveryMs: 2000 },
 };

@@ -82,7 +82,7 @@ describe("a node that comes back and has forgotten", () => {
     const rush = (runtime: Runtime) => {
       Object.defineProperty(runtime.state, "mute", { get: () => null, set: () => {} });
     };
-    const empty = { ...options, loss: 0, delayMs: 50, crashEveryMs: 1000, diskLoss: true, blocks: 6 };
+    const empty = { ...options, loss: 0, delayMs: 50, crashEveryMs: 1000, damage: "empty", blocks: 6 } as const;
     const caught = [1, 2, 3].flatMap((seed) => runVirtual({ ...empty, seed, sabotage: rush }).violations);
     expect(caught.join()).toContain("signed two batches");
   });

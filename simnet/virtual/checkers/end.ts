@@ -1,31 +1,36 @@
 /** What must hold once a run is over, and of the state of honest nodes while it lasts. */
 import type { State } from "../../../src/core/state.ts";
 import type { Certificate, CheckedCertificate } from "../../../src/protocol/certificate.ts";
-import type { Key } from "../../../src/protocol/ids.ts";
+import type { Hash, Key } from "../../../src/protocol/ids.ts";
 import type { WireChecker } from "./wire.ts";
 
 export type Held = ReadonlyMap<string, readonly CheckedCertificate[]>;
 
 /**
- * L1 and S6 at the end of a run: every honest node holds one certificate for each height, all for the same block, and no
+ * L1 and S6 at the end of a run: every honest node holds a certificate of each canonical block, all of the same
+ * content, and no
  * certificate names a proof that does not verify. Which of several true proofs stands, and whether its credit had come,
  * may differ: attesters sign again as their logs converge (protocol.md §4).
  */
-export function checkEnd(blocks: number, held: Held, checker: WireChecker): string[] {
+export function checkEnd(
+  canonical: readonly { readonly height: number; readonly hash: Hash }[],
+  held: Held,
+  checker: WireChecker,
+): string[] {
   const violations: string[] = [];
-  const contents = new Map<number, string>();
+  const contents = new Map<Hash, string>();
   for (const [node, files] of held) {
     for (const file of files)
       if (!file.ok) violations.push(`S7: ${node} keeps a certificate that is none: ${file.code}`);
     const certificates = certificatesIn(files);
-    const heights = new Set(certificates.map(({ content }) => content.height));
-    const missing = Array.from({ length: blocks }, (_, at) => at + 1).filter((height) => !heights.has(height));
+    const hashes = new Set(certificates.map(({ content }) => content.hash));
+    const missing = canonical.filter(({ hash }) => !hashes.has(hash)).map(({ height }) => height);
     if (missing.length > 0) violations.push(`L1: ${node} has no certificate of heights ${missing.join(", ")}`);
     for (const { content, block } of certificates) {
       const plain = agreed(content);
-      const other = contents.get(content.height);
+      const other = contents.get(content.hash);
       if (other !== undefined && other !== plain) violations.push(`S6: ${node} has another block at ${content.height}`);
-      contents.set(content.height, plain);
+      contents.set(content.hash, plain);
       for (const { stage, index, artefact, credited, prover, attempt } of content.tasks) {
         const task = { block, stage, index };
         const where = `the certificate of height ${content.height}`;

@@ -26,6 +26,8 @@ export class Owners {
 
   /** Whether some node that has heard of some of the benches may take this prover for the attempt's owner. */
   mayOwn(prover: Key, block: Hash, stage: string, count: number, index: number, attempt: number): boolean {
+    // Newcomers are admitted from a height on, and nodes hear of that at different moments, too.
+    if (this.#manifest.json.provers.admission === "open") return true;
     const ranking = this.#ranking(block, stage, count)[index];
     if (ranking === undefined) return false;
     if (this.benched.size > BENCHED_MAX) return true;

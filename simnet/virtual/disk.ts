@@ -1,0 +1,187 @@
+/**
+ * A node's disk: what is written, how much of it is synced, and what is left of it after a crash.
+ *
+ * The journal is synced with every append. The store is synced only where its caller asks for it, so what it was given
+ * since then may be gone when the machine dies, from any write on; a process that dies alone loses none of it.
+ */
+import type { Artefacts, Done, Store, StoreChange, StoredBatch, StoredCertificate } from "../../src/ports.ts";
+import type { Hash, Key } from "../../src/protocol/ids.ts";
+import { type Kept, type MemoryJournal, memoryArtefacts, memoryJournal } from "../../src/storage/memory.ts";
+import type { Chance, World } from "./world.ts";
+
+/** What comes back: all that was written; less than what was unsynced; a backup from before; nothing. */
+export type Damage = "intact" | "torn" | "old" | "empty";
+export const DAMAGES: readonly Damage[] = ["intact", "torn", "old", "empty"];
+
+interface Files {
+  readonly journal: Kept;
+  readonly batches: readonly StoredBatch[];
+  readonly certificates: readonly StoredCertificate[];
+}
+
+const NOTHING: Files = { journal: { floor: null, records: [] }, batches: [], certificates: [] };
+
+export class SimDisk {
+  readonly #world: World;
+  readonly #diskMs: number;
+  journal: MemoryJournal;
+  store: SimStore;
+  artefacts: Artefacts;
+  /** Nothing more can be written. */
+  full = false;
+  #backup: Files = NOTHING;
+
+  constructor(world: World, diskMs: number) {
+    this.#world = world;
+    this.#diskMs = diskMs;
+    this.journal = memoryJournal(this.#defers());
+    this.store = new SimStore(world, diskMs);
+    this.artefacts = memoryArtefacts(this.#defers());
+  }
+
+  /** Makes the copy that a crash with an old disk comes back to. */
+  backUp(): void {
+    this.#backup = { journal: this.journal.kept(), ...this.store.files() };
+  }
+
+  /** The process is dead; completions that are due are not called any more. */
+  crash(damage: Damage, chance: Chance): void {
+    this.journal.crash(chance.between(0, 3));
+    if (damage === "torn") this.store.loseUnsynced(chance);
+    if (damage === "old") this.#restore(this.#backup);
+    if (damage === "empty") this.#restore(NOTHING);
+    if (damage === "old" || damage === "empty") this.artefacts = memoryArtefacts(this.#defers());
+  }
+
+  #restore({ journal, batches, certificates }: Files): void {
+    this.journal = memoryJournal(this.#defers(), journal);
+    this.store = new SimStore(this.#world, this.#diskMs);
+    this.store.fill(batches, certificates);
+  }
+
+  #defers() {
+    return { defer: (run: () => void) => void this.#world.after(this.#diskMs, run) };
+  }
+}
+
+/** Batches and certificates, with what it takes to undo the writes since the last sync. */
+export class SimStore implements Store {
+  readonly #world: World;
+  readonly #diskMs: number;
+  readonly #batches = new Map<Key, Map<number, StoredBatch>>();
+  readonly #certificates = new Map<Hash, StoredCertificate>();
+  /** The certificates of a chain in order of height. */
+  readonly #chains = new Map<number, StoredCertificate[]>();
+  #undo: (() => void)[] = [];
+  #due: (() => void)[] = [];
+  /** Certificates kept of a chain; the oldest are moved away beyond it. */
+  certificatesMax: number = Number.POSITIVE_INFINITY;
+
+  constructor(world: World, diskMs: number) {
+    this.#world = world;
+    this.#diskMs = diskMs;
+  }
+
+  load(
+    done: Done<{ readonly batches: readonly StoredBatch[]; readonly certificates: readonly StoredCertificate[] }>,
+  ): void {
+    const value = this.files();
+    this.#later(() => done({ ok: true, value }));
+  }
+
+  files(): { readonly batches: readonly StoredBatch[]; readonly certificates: readonly StoredCertificate[] } {
+    const authors = [...this.#batches].sort(([a], [b]) => (a < b ? -1 : 1));
+    const batches = authors.flatMap(([, feed]) => [...feed.values()].sort((a, b) => a.number - b.number));
+    return { batches, certificates: [...this.#chains.values()].flat() };
+  }
+
+  fill(batches: readonly StoredBatch[], certificates: readonly StoredCertificate[]): void {
+    for (const batch of batches) this.#feed(batch.author).set(batch.number, batch);
+    for (const certificate of certificates) this.#insert(certificate);
+  }
+
+  write({ batches = [], certificates = [], forget = [], sync = false }: StoreChange, done: Done<void>): void {
+    for (const batch of batches) {
+      const feed = this.#feed(batch.author);
+      const before = feed.get(batch.number);
+      feed.set(batch.number, batch);
+      this.#undo.push(() => void (before === undefined ? feed.delete(batch.number) : feed.set(batch.number, before)));
+    }
+    for (const certificate of certificates) {
+      this.#insert(certificate);
+      this.#undo.push(() => this.#remove(certificate));
+    }
+    for (const { author, number } of forget) {
+      const feed = this.#feed(author);
+      const before = feed.get(number);
+      feed.delete(number);
+      if (before !== undefined) this.#undo.push(() => void feed.set(number, before));
+    }
+    const written = this.#undo.length;
+    this.#later(() => {
+      if (sync) this.#undo.splice(0, written);
+      done({ ok: true, value: undefined });
+    });
+  }
+
+  certificates(chain: number, fromHeight: number, countMax: number, done: Done<readonly StoredCertificate[]>): void {
+    const all = this.#chains.get(chain) ?? [];
+    const first = all.findIndex(({ height }) => height >= fromHeight);
+    const value = first < 0 ? [] : all.slice(first, first + countMax);
+    this.#later(() => done({ ok: true, value }));
+  }
+
+  certificate(block: Hash, done: Done<StoredCertificate | null>): void {
+    const value = this.#certificates.get(block) ?? null;
+    this.#later(() => done({ ok: true, value }));
+  }
+
+  /** The machine died: what was not synced is gone, from some write on. */
+  loseUnsynced(chance: Chance): void {
+    const lost = this.#undo.splice(chance.between(0, this.#undo.length));
+    for (const undo of lost.reverse()) undo();
+    this.#undo = [];
+  }
+
+  /** What comes within one delay is answered together: the store is asked for every message. */
+  #later(run: () => void): void {
+    this.#due.push(run);
+    if (this.#due.length > 1) return;
+    this.#world.after(this.#diskMs, () => {
+      const due = this.#due;
+      this.#due = [];
+      for (const answer of due) answer();
+    });
+  }
+
+  #feed(author: Key): Map<number, StoredBatch> {
+    const feed = this.#batches.get(author) ?? new Map<number, StoredBatch>();
+    this.#batches.set(author, feed);
+    return feed;
+  }
+
+  #insert(certificate: StoredCertificate): void {
+    const chain = this.#chains.get(certificate.chain) ?? [];
+    this.#chains.set(certificate.chain, chain);
+    let at = chain.length;
+    for (let before = chain[at - 1]; before !== undefined && !isBefore(before, certificate); before = chain[at - 1])
+      at--;
+    const there = chain[at];
+    const same = there !== undefined && there.height === certificate.height && there.block === certificate.block;
+    chain.splice(at, same ? 1 : 0, certificate);
+    this.#certificates.set(certificate.block, certificate);
+    for (const old of chain.splice(0, Math.max(chain.length - this.certificatesMax, 0)))
+      this.#certificates.delete(old.block);
+  }
+
+  #remove({ chain, block }: StoredCertificate): void {
+    const there = this.#chains.get(chain) ?? [];
+    const at = there.findIndex((certificate) => certificate.block === block);
+    if (at >= 0) there.splice(at, 1);
+    this.#certificates.delete(block);
+  }
+}
+
+function isBefore(a: StoredCertificate, b: StoredCertificate): boolean {
+  return a.height < b.height || (a.height === b.height && a.block < b.block);
+}

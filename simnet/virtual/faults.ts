@@ -1,0 +1,126 @@
+/** Makes the scheduled faults happen, and ends them all at the heal. */
+import type { Cluster, SimNode } from "./cluster.ts";
+import type { Fault } from "./schedule.ts";
+import { Chance } from "./world.ts";
+
+export class Nemesis {
+  readonly #cluster: Cluster;
+  readonly #chance: Chance;
+  /** What it takes to end the faults that last. */
+  readonly #lasting = new Set<() => void>();
+  /** How many faults hold the chain back. */
+  stalls = 0;
+  crashes = 0;
+  #healed = false;
+  /** Told of each fault, when it happens. */
+  readonly #say: (fault: Fault) => void;
+
+  constructor(cluster: Cluster, faults: readonly Fault[], say: (fault: Fault) => void) {
+    this.#cluster = cluster;
+    this.#chance = new Chance(cluster.world.seed, "nemesis");
+    this.#say = say;
+    for (const fault of faults) cluster.world.after(fault.atMs, () => this.#happen(fault));
+  }
+
+  /** From here on nothing goes wrong any more, and whoever is down comes back. */
+  heal(): void {
+    this.#healed = true;
+    for (const end of this.#lasting) end();
+    this.#lasting.clear();
+    this.#cluster.calm();
+    for (const node of this.#cluster.nodes) if (!node.gone) this.#cluster.start(node);
+  }
+
+  #happen(fault: Fault): void {
+    if (this.#healed) return;
+    this.#say(fault);
+    const { network, chain, nodes, world } = this.#cluster;
+    const node = "node" in fault ? nodes[fault.node] : undefined;
+    switch (fault.kind) {
+      case "crash":
+        return this.#crash(node, fault);
+      case "backup":
+        return node?.disk.backUp();
+      case "partition":
+        return this.#partition(fault, fault.flaps);
+      case "deaf": {
+        const [from, to] = [nodes[fault.from]?.key, nodes[fault.to]?.key];
+        if (from === undefined || to === undefined || from === to) return;
+        network.deafen(from, to);
+        return this.#lasts(fault.forMs, () => network.hear(from, to));
+      }
+      case "full-disk":
+        if (node === undefined) return;
+        node.disk.full = true;
+        return this.#lasts(fault.forMs, () => {
+          node.disk.full = false;
+        });
+      case "pause":
+        return node?.process?.freeze(fault.forMs);
+      case "drift":
+        return node?.clock.drift(fault.rate);
+      case "jump":
+        return node?.clock.jump(fault.byMs);
+      case "slow":
+        if (node === undefined) return;
+        node.machine.factor = fault.factor ?? Number.POSITIVE_INFINITY;
+        return this.#lasts(fault.forMs, () => {
+          node.machine.factor = 1;
+        });
+      case "reorg":
+        return chain.reorganise(fault.depth);
+      case "stall":
+        this.stalls++;
+        return this.#lasts(fault.forMs, () => void this.stalls--);
+      case "join": {
+        if (node === undefined) return;
+        node.gone = false;
+        this.#cluster.start(node);
+        if (fault.forMs === null) return;
+        world.after(fault.forMs, () => {
+          if (this.#healed) return;
+          node.gone = true;
+          this.#cluster.crash(node, "intact", this.#chance, 0);
+        });
+      }
+    }
+  }
+
+  #crash(node: SimNode | undefined, fault: Extract<Fault, { kind: "crash" }>): void {
+    if (node === undefined || node.process === null) return;
+    const kill = () => {
+      if (this.#healed) return;
+      this.crashes++;
+      this.#cluster.crash(node, fault.damage, this.#chance, fault.downMs);
+    };
+    if (fault.sites === null) kill();
+    else node.process.arm(fault.sites, kill);
+  }
+
+  #partition(fault: Extract<Fault, { kind: "partition" }>, flaps: number): void {
+    const { network, nodes, world } = this.#cluster;
+    const inside = nodes.filter((_, at) => fault.side.includes(at));
+    const outside = nodes.filter((_, at) => !fault.side.includes(at));
+    const links = inside.flatMap((a) =>
+      outside.flatMap((b) => [
+        ...(fault.way === "in" ? [] : [[a.key, b.key] as const]),
+        ...(fault.way === "out" ? [] : [[b.key, a.key] as const]),
+      ]),
+    );
+    for (const [from, to] of links) network.cut(from, to);
+    this.#lasts(fault.forMs, () => {
+      for (const [from, to] of links) network.mend(from, to);
+      if (flaps <= 1 || this.#healed) return;
+      world.after(this.#chance.between(100, 2_000), () => {
+        if (!this.#healed) this.#partition(fault, flaps - 1);
+      });
+    });
+  }
+
+  #lasts(forMs: number, end: () => void): void {
+    this.#lasting.add(end);
+    this.#cluster.world.after(forMs, () => {
+      if (this.#lasting.delete(end)) end();
+    });
+  }
+}

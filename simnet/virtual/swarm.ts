@@ -1,0 +1,48 @@
+/** Swarm mode: which faults a run has, and how strong, is drawn from its seed. Ranges after TigerBeetle's VOPR. */
+import { type Dials, NO_FAULTS, type VirtualOptions } from "./options.ts";
+import { Chance } from "./world.ts";
+
+/** Each fault is on in about half of the runs, so that the strong ones do not always hide what the weak ones do. */
+export function swarmDials(seed: number): Dials {
+  const chance = new Chance(seed, "swarm");
+  const on = <T>(value: T, off: T, odds = 0.5): T => (chance.next() < odds ? value : off);
+  const share = (percentMax: number): number => on(chance.between(1, percentMax) / 100, 0);
+  const every = (msMin: number, msMax: number, odds = 0.5): number => on(chance.between(msMin, msMax), 0, odds);
+  return {
+    ...NO_FAULTS,
+    loss: share(30),
+    duplicate: share(50),
+    replay: share(20),
+    delayMs: chance.between(2, on(300, 30)),
+    wan: on(true, false, 0.3),
+    partitionEveryMs: every(3_000, 20_000),
+    deafEveryMs: every(1_000, 10_000),
+    crashEveryMs: every(500, 8_000, 0.7),
+    crashSites: chance.between(0, 100) / 100,
+    damage: on("any", on("torn", "intact")),
+    awayMs: on(chance.between(5_000, 40_000), 5_000, 0.3),
+    fullDiskEveryMs: every(4_000, 20_000, 0.3),
+    pauseEveryMs: every(2_000, 15_000, 0.3),
+    drift: on(chance.between(100, 50_000) / 1e6, 0),
+    jumpEveryMs: every(2_000, 20_000, 0.3),
+    slowEveryMs: every(2_000, 10_000),
+    wrong: share(30),
+    failing: share(30),
+    reorgEveryMs: every(2_000, 15_000, 0.4),
+    reorgDepth: chance.between(1, 6),
+    stallEveryMs: every(5_000, 20_000, 0.3),
+    joiners: on(chance.between(1, 3), 0, 0.3),
+  };
+}
+
+/** How large the network is, and how long it runs. */
+export function swarmSize(seed: number): Pick<VirtualOptions, "nodes" | "attesters" | "blocks" | "shards"> {
+  const chance = new Chance(seed, "swarm/size");
+  const attesters = [1, 4, 4, 7, 7, 10][chance.between(0, 5)] ?? 4;
+  return {
+    attesters,
+    nodes: attesters + chance.between(0, 4),
+    blocks: chance.between(8, 30),
+    shards: chance.between(1, 6),
+  };
+}
