@@ -96,8 +96,11 @@ class LocalRun {
     try {
       await this.#tell();
     } catch (error) {
-      verdict = error instanceof RunFault ? error.verdict : "crash";
-      violations.push(error instanceof RunFault ? error.message : String(error instanceof Error ? error.stack : error));
+      const fault = error instanceof RunFault ? error : new RunFault("crash", stackOf(error));
+      // What still goes on must not start a node that nobody ends.
+      this.#watch.end(fault);
+      verdict = fault.verdict;
+      violations.push(fault.message);
     }
     // What was seen until the run broke counts all the same, and safety counts more.
     const found = this.#judge?.finish();
@@ -173,7 +176,10 @@ class LocalRun {
     const fleet = await Fleet.create(options, (node, line) => this.#watch.take(node, line));
     this.#fleet = fleet;
     this.#closers.push(() => this.#closeFleet(fleet));
-    await Promise.all(fleet.nodes.map((node) => fleet.start(node)));
+    let up = 0;
+    const started = Promise.all(fleet.nodes.map((node) => fleet.start(node).then(() => up++)));
+    await Promise.race([started, this.#watch.until(() => up === fleet.nodes.length, "all nodes are up")]);
+    await started;
     await this.#watch.until(
       () => fleet.nodes.every((node) => this.#watch.peersOf(node).size >= fleet.nodes.length - 1),
       "all nodes see each other",
@@ -306,6 +312,10 @@ class LocalRun {
     const by = `${shards} shards by ${provers.length} provers, ${attempts} attempts`;
     this.#options.say(`block ${height} certified: ${by}, ${(tookMs / 1000).toFixed(1)} s`);
   }
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 interface Certified {

@@ -110,6 +110,12 @@ export class Watch {
     this.#expectedExits.delete(node.name);
   }
 
+  /** The run is over: whoever waits or looks from now on throws. The first reason counts. */
+  end(fault: RunFault): void {
+    this.#broken ??= fault;
+    this.#wake();
+  }
+
   /** Throws what has ended the run in the meantime. */
   check(): void {
     if (this.#broken !== null) throw this.#broken;
@@ -124,7 +130,10 @@ export class Watch {
       if (holds()) return;
       const leftMs = this.#movedMs + this.#limitMs - performance.now();
       if (leftMs <= 0)
-        throw new RunFault("liveness", `L1: nothing moved for ${this.#limitMs / 1000} s while waiting until ${what}`);
+        this.end(
+          new RunFault("liveness", `L1: nothing moved for ${this.#limitMs / 1000} s while waiting until ${what}`),
+        );
+      this.check();
       await new Promise<void>((resolve) => {
         const late = setTimeout(() => wake(), Math.min(leftMs, 1000));
         const wake = (): void => {
@@ -152,6 +161,6 @@ export class Watch {
     this.#peers.delete(node.name);
     this.#proving.delete(node.name);
     if (this.#expectedExits.has(node.name)) return;
-    this.#broken ??= new RunFault("crash", `${node.name} ended by itself: ${node.complaints.join(" / ")}`);
+    this.end(new RunFault("crash", `${node.name} ended by itself: ${node.complaints.join(" / ")}`));
   }
 }
