@@ -33,17 +33,22 @@ export class Judge {
     this.#certificates = new CertificateChecker(options.network);
   }
 
-  /** Reads the logs of nodes that answer, one after the other. */
-  async collect(nodes: readonly LocalNode[]): Promise<Hashes[]> {
+  /** Takes in the logs of all nodes that can answer, before compaction takes them. */
+  async collect(nodes: readonly LocalNode[]): Promise<void> {
     const top = Math.max(0, ...nodes.flatMap((node) => [...this.#watch.heldBy(node)]));
+    const logs = await this.logsOf(nodes);
+    if (logs.length === 0) return;
+    if (top - this.#options.retentionBlocks > this.#collectedAt) this.#coveredFrom = top;
+    this.#collectedAt = top;
+  }
+
+  /** The logs of nodes that answer, one after the other. */
+  async logsOf(nodes: readonly LocalNode[]): Promise<Hashes[]> {
     const all: Hashes[] = [];
     for (const node of nodes) {
       const text = await textOf(node, "/log");
       if (text !== null) all.push(await this.read(text));
     }
-    if (all.length === 0) return all;
-    if (top - this.#options.retentionBlocks > this.#collectedAt) this.#coveredFrom = top;
-    this.#collectedAt = top;
     return all;
   }
 

@@ -38,7 +38,7 @@ const AWAY_MS = 3000;
 /** Past the lease of 4 s, so that what a paused node proves is reclaimed; past the ping that finds a dead peer. */
 const PAUSED_MS = 12_000;
 /** Faults of the long run, on average. */
-const GAP_MS = 5000;
+const GAP_MS = 7000;
 /** The nodes get this long before the first. */
 const CALM_MS = 3000;
 
@@ -70,8 +70,10 @@ export function planChaos(seed: number, nodes: number, durationMs: number): read
 function drawFault(chance: Chance, nodes: number): Fault {
   const kind = chance.next();
   const node = chance.between(0, nodes - 1);
-  if (kind < 0.3) return { kind: "kill", node, forMs: chance.between(500, 8000) };
-  if (kind < 0.55) return { kind: "pause", node, forMs: chance.between(500, 14_000) };
+  // Half of them in the middle of a proof, where it hurts.
+  const target = chance.next() < 0.5 ? "prover" : node;
+  if (kind < 0.3) return { kind: "kill", node: target, forMs: chance.between(500, 8000) };
+  if (kind < 0.55) return { kind: "pause", node: target, forMs: chance.between(500, 14_000) };
   if (kind < 0.75) return drawPartition(chance, nodes);
   if (kind < 0.9) return { kind: "cut", pair: drawPair(chance, nodes) };
   return { kind: "slow", node, extraMs: chance.between(50, 500), forMs: chance.between(5000, 15_000) };

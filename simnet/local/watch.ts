@@ -50,7 +50,8 @@ export class Watch {
         this.#claims.set(name, [...(this.#claims.get(name) ?? []), { node: node.name, atMs: performance.now() }]);
         break;
       case "task.started":
-        this.#proving.set(node.name, this.provedBy(node).add(name));
+        // Who hears late that a task is complete starts it for nothing, and nobody has to take it over.
+        if (!this.#completedMs.has(name)) this.#proving.set(node.name, this.provedBy(node).add(name));
         break;
       case "task.proved":
       case "task.failed":
