@@ -378,8 +378,10 @@ function settle(state: State, equation: Equation): void {
 function settleTask(state: State, task: Task): void {
   const { block } = task;
   task.wakeMs = null;
-  if (block.state === "cancelled" || block.certificate !== null) return;
+  if (block.certificate !== null) return;
+  // Objective, and a block that is cancelled may come back.
   collector.settleCompletion(state, task);
+  if (block.state === "cancelled") return;
   if (task.readyMs === null && isReady(task)) {
     task.readyMs = state.nowMs;
     // The claim window of the open attempt runs from here.

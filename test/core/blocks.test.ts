@@ -147,6 +147,23 @@ describe("a reorg", () => {
     expect(test.core.block(blockAt(1)).state).toBe("open");
   });
 
+  it("leaves proofs complete whether a quorum vouched for them before it cancelled the block or after (S6)", () => {
+    const states = [true, false].map((first) => {
+      const test = new Subject();
+      const vouch = () => ["b", "c", "d"].forEach((who) => test.hear(who, test.complete(0, "proof")));
+      test.hear("p", test.receipt(0, "proof"));
+      if (first) vouch();
+      ["b", "c", "d"].forEach((who) => test.hear(who, { kind: "cancel", block: test.id(), round: 0 }));
+      if (!first) vouch();
+      const { state, tasks } = test.core.block(blockAt(1));
+      return [state, ...tasks.map(({ completeMs }) => completeMs !== null)];
+    });
+    expect(states).toEqual([
+      ["cancelled", true, false, false],
+      ["cancelled", true, false, false],
+    ]);
+  });
+
   it("is believed of the own source and nobody else's, where there is one", () => {
     const test = new Subject({ announced: false });
     const { height, hash, parent } = blockAt(1);
