@@ -12,6 +12,7 @@ import { bundleOf, findNamed, type ReplayBundle, type TaskName } from "./core/bu
 import { certificateOf, evidenceOf } from "./core/certified.ts";
 import { quarantineOf, roundOf } from "./core/failures.ts";
 import { type BlockStatus, blockStatus, taskStatus, type TaskStatus, whereOut } from "./core/lifecycle.ts";
+import { quotaOf } from "./core/quota.ts";
 import { headOf, isIn } from "./core/standing.ts";
 import { type Closed, type CoreOptions, type State, type Task, weightOf } from "./core/state.ts";
 import { openManifest } from "./manifests.ts";
@@ -68,7 +69,13 @@ export interface NodeStatus {
   /** Why the node signs nothing, or `null` while it does. */
   readonly mute: string | null;
   readonly chains: readonly { readonly id: number; readonly certified: number; readonly source: string | null }[];
-  readonly provers: readonly { readonly key: Key; readonly slots: number; readonly benched: boolean }[];
+  /** `quota`: what it may have claimed at once, on the chain where that is least. */
+  readonly provers: readonly {
+    readonly key: Key;
+    readonly slots: number;
+    readonly quota: number;
+    readonly benched: boolean;
+  }[];
   /** Keys that broke a rule, and how. */
   readonly out: readonly { readonly key: Key; readonly offence: string; readonly where: string }[];
   readonly blocks: readonly BlockStatus[];
@@ -466,6 +473,7 @@ function statusOf(
     provers: [...state.roster.values()].map((member) => ({
       key: member.key,
       slots: member.slots,
+      quota: Math.min(...[...state.chains.keys()].map((chain) => quotaOf(state, member.key, chain))),
       benched: ![...state.chains.keys()].some((chain) => isIn(state, member, chain, headOf(state, chain))),
     })),
     out: [...state.out.values()].map((out) => ({

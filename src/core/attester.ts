@@ -28,6 +28,7 @@ import {
 } from "./collector.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
+import { quotaOf } from "./quota.ts";
 import { claimWindowMs, overdue } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import {
@@ -71,40 +72,46 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     attempt.claimedMs = state.nowMs;
   }
   if (!maySign(state) || attempt.own.granted !== null || attempt.own.timedOut || owner !== claimant) return;
-  if (isFull(state, openClaims(state), claimant)) {
+  if (isFull(state, openClaims(state), claimant, task.block.chain)) {
     refuse(state, task, "claim", claimant, "claim.capacity");
+    // What it has done before may be complete elsewhere already, and be so here in a moment.
+    wake(task, state.nowMs + state.manifest.json.timing.claimWindowMs / 4);
     return;
   }
   attempt.own.granted = claimant;
   say(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: claimant });
 }
 
-/** Claims that this node granted and whose tasks are not complete, by prover. */
-function openClaims(state: State): ReadonlyMap<Key, number> {
-  const open = new Map<Key, number>();
+/** Claims that this node granted and whose tasks are not complete, by prover and chain. */
+function openClaims(state: State): ReadonlyMap<Key, ReadonlyMap<number, number>> {
+  const open = new Map<Key, Map<number, number>>();
   for (const block of state.live) {
     if (block.state !== "open") continue;
     for (const task of block.tasks) {
       if (task.completeMs !== null || task.attempts.size === 0) continue;
       const { granted } = openAttempt(state, task).own;
-      if (granted !== null) open.set(granted, (open.get(granted) ?? 0) + 1);
+      if (granted === null) continue;
+      const chains = open.get(granted) ?? new Map<number, number>();
+      open.set(granted, chains.set(block.chain, (chains.get(block.chain) ?? 0) + 1));
     }
   }
   return open;
 }
 
-function isFull(state: State, open: ReadonlyMap<Key, number>, prover: Key): boolean {
+function isFull(state: State, open: ReturnType<typeof openClaims>, prover: Key, chain: number): boolean {
+  const chains = open.get(prover);
+  if (chains === undefined) return false;
   const slots = state.roster.get(prover)?.slots ?? 1;
-  return (open.get(prover) ?? 0) >= slots * state.manifest.json.limits.claimsPerSlotMax;
+  const all = [...chains.values()].reduce((sum, count) => sum + count, 0);
+  if (all >= slots * state.manifest.json.limits.claimsPerSlotMax) return true;
+  return (chains.get(chain) ?? 0) >= quotaOf(state, prover, chain);
 }
 
 /** An owner that has its hands full is not late while nobody else stands idle: another attempt would gain nothing. */
 function isSaturated(state: State, owner: Key, { chain, height }: Block): boolean {
   const open = openClaims(state);
-  if (!isFull(state, open, owner)) return false;
-  return [...state.roster.values()].every(
-    (member) => !isIn(state, member, chain, height) || (open.get(member.key) ?? 0) > 0,
-  );
+  if (!isFull(state, open, owner, chain)) return false;
+  return [...state.roster.values()].every((member) => !isIn(state, member, chain, height) || open.has(member.key));
 }
 
 function considerTimeout(state: State, task: Task, attempt: Attempt): void {

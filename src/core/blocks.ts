@@ -127,6 +127,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     invalid: null,
     votes: new Map(),
     content: null,
+    merits: null,
     contents: new Map(),
     ownContent: null,
     votedMs: 0,

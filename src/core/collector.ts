@@ -80,6 +80,7 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
   if (before !== undefined) keepLater(found.attempt.regrants, isEarlier(before, signed) ? signed : before);
   if (!keepVote(votes, signed)) return "vote.duplicate";
   found.attempt.grants.set(entry.prover, votes);
+  found.task.block.merits = null;
   if (signed.author === state.options.self) found.attempt.own.granted = entry.prover;
   state.dirtyTasks.add(found.task);
   return null;
@@ -90,6 +91,7 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   if (typeof found === "string") return found;
   noteConflicts(state, found.attempt, signed, entry);
   if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
+  found.task.block.merits = null;
   found.attempt.overCode ??= entry.code;
   if (signed.author === state.options.self) found.attempt.own.timedOut = true;
   state.dirtyTasks.add(found.task);
@@ -201,9 +203,14 @@ export function applyComplete(state: State, signed: Signed, entry: EntryOf<"comp
   return null;
 }
 
-export function applyReject(state: State, _signed: Signed, entry: EntryOf<"reject">): Refusal | null {
+export function applyReject(state: State, signed: Signed, entry: EntryOf<"reject">): Refusal | null {
   const task = findTask(state, entry);
   if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  const proof = proofOf(task, entry.artefact);
+  const votes = proof.rejects.get(entry.prover) ?? new Map<Key, Signed>();
+  proof.rejects.set(entry.prover, votes);
+  if (!keepVote(votes, signed)) return "vote.duplicate";
+  task.block.merits = null;
   report(state, "proof.rejected", { ...where(task), prover: entry.prover, code: entry.code });
   return null;
 }
@@ -220,6 +227,7 @@ function vouch(state: State, task: Task, artefact: Hash, signed: Signed): void {
   }
   state.dirtyTasks.add(task);
   task.block.content = null;
+  task.block.merits = null;
   state.dirtyBlocks.add(task.block);
 }
 
@@ -230,6 +238,7 @@ export function proofOf(task: Task, artefact: Hash): Proof {
       artefact,
       receipts: new Map(),
       rejected: new Set(),
+      rejects: new Map(),
       vouchers: new Map(),
       accused: new Map(),
       verdict: "unknown",

@@ -14,6 +14,7 @@ import { isPaused } from "./failures.ts";
 import type { MadeProof } from "./event.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import { attemptOf, report, show, type State, say, type Task } from "./state.ts";
+import { quotaOf } from "./quota.ts";
 import { claimableMs, claimWindowMs } from "./reclaim.ts";
 
 export function proves(state: State): boolean {
@@ -42,7 +43,8 @@ function yieldTail(state: State, claimsMax: number): void {
   const queued = [...state.working].filter(
     ({ work }) => work?.state === "queued" && state.nowMs - work.claimedMs >= waitMs,
   );
-  const unclaimed = state.working.size >= claimsMax ? claimable(state) : [];
+  const room = roomOf(state);
+  const unclaimed = claimable(state).filter(({ block }) => state.working.size >= claimsMax || room(block.chain) <= 0);
   const tail = [...queued.sort(byPriority(state)), ...unclaimed].reverse();
   for (const task of yieldable(state, tail)) {
     report(state, "task.yielded", { ...where(task), attempt: openAttempt(state, task).number });
@@ -59,10 +61,21 @@ function release(state: State, task: Task): void {
 }
 
 function claimOwned(state: State, claimsMax: number): void {
+  const room = roomOf(state);
   for (const task of claimable(state)) {
     if (state.working.size >= claimsMax) return;
-    claim(state, task);
+    if (room(task.block.chain) > 0) claim(state, task);
   }
+}
+
+/** How many more tasks of a chain this node may claim: the attesters grant no more than its quota. */
+function roomOf(state: State): (chain: number) => number {
+  const quotas = new Map<number, number>();
+  return (chain) => {
+    const quota = quotas.get(chain) ?? quotaOf(state, state.options.self, chain);
+    quotas.set(chain, quota);
+    return quota - [...state.working].filter(({ block }) => block.chain === chain).length;
+  };
 }
 
 /** Tasks that this node owns and has not claimed, in the order of their priority. */

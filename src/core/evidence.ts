@@ -194,12 +194,14 @@ function takeBackTask(task: Task, author: Key, isOver: (votes: Map<Key, Pick<Pla
   for (const proof of task.proofs.values()) {
     isOver(proof.vouchers);
     isOver(proof.receipts);
+    for (const votes of proof.rejects.values()) isOver(votes);
   }
 }
 
 /** What was settled on facts that are none any more is open again. A certificate stands: a quorum has signed it. */
 function rederive(state: State, block: Block): void {
   block.content = null;
+  block.merits = null;
   for (const task of block.tasks) {
     if (task.completeMs !== null && chosenProof(state, task) === null) task.completeMs = null;
   }

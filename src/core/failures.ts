@@ -81,6 +81,12 @@ function heaviestCode(state: State, attempt: Attempt): { readonly code: string; 
   return best;
 }
 
+/** Why the attempt ended, where one honest attester at least has seen it so. */
+export function endCode(state: State, attempt: Attempt): string | null {
+  const { code, weight } = heaviestCode(state, attempt);
+  return weight >= state.manifest.oneHonest ? code : null;
+}
+
 /** How long the open attempt waits before anybody claims it. A first failure costs nothing more than itself (L4). */
 export function backoffMs(state: State, task: Task): number {
   const { backoffMs: base, backoffMsMax } = state.manifest.retry;

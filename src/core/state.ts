@@ -87,6 +87,8 @@ export interface Proof {
   readonly receipts: Map<Key, EntryOf<"receipt"> & Pick<Place, "number">>;
   /** Provers whose receipt this node has rejected. */
   readonly rejected: Set<Key>;
+  /** Attesters that say it does not verify, by the prover whose receipt they mean. */
+  readonly rejects: Map<Key, Map<Key, Signed>>;
   /** Attesters that say it verifies: by attest or complete. */
   readonly vouchers: Map<Key, Signed>;
   /** Attesters that are said to have vouched for it though it does not verify, and who says so. */
@@ -147,6 +149,14 @@ export interface Work {
   startedMs: number | null;
 }
 
+/** What a prover has made of a block's tasks. */
+export interface Merits {
+  /** Proofs that a quorum has credited. */
+  readonly credits: number;
+  /** Rejected proofs and lost leases. */
+  readonly faults: number;
+}
+
 export type BlockState = "waiting" | "open" | "closed" | "cancelled";
 
 export interface Block {
@@ -184,6 +194,8 @@ export interface Block {
   readonly votes: Map<Hash, Map<Key, Signed>>;
   /** What the barrier says by the facts heard so far; `null` once a fact has come that may change it. */
   content: { readonly value: BarrierContent; readonly hash: Hash } | null;
+  /** By prover, by the facts heard so far; `null` once a fact has come that may change it. */
+  merits: ReadonlyMap<Key, Merits> | null;
   /** Contents this node has signed or built, by hash. */
   readonly contents: Map<Hash, BarrierContent>;
   ownContent: Hash | null;
