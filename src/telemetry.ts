@@ -2,7 +2,7 @@
  * Log lines and counters: the only place that prints.
  *
  * On a terminal a line a person reads, else one JSON object a line. What strangers can cause at will is counted, and
- * shown once in a while with how often it came.
+ * shown once in a while with how many lines were left out.
  */
 import type { Clock, Telemetry } from "./ports.ts";
 
@@ -19,14 +19,29 @@ export interface NodeTelemetry extends Telemetry {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The same refusal of the same author is shown at most this often. */
+/** The same refusal of the same peer is shown at most this often. */
 const REPEAT_MS = 10_000;
-/** Authors and codes that are told apart; strangers can invent more. */
+/** Peers and codes that are told apart; strangers can invent more. */
 const REPEATED_MAX = 1024;
+/**
+ * What strangers can bring about at will. Of each event so many lines are shown at once and one more every so often;
+ * the others are counted, and the next line that is shown says how many there were.
+ */
+const STRANGERS: ReadonlySet<string> = new Set([
+  "refused",
+  "peer.up",
+  "peer.down",
+  "network.banned",
+  "network.flooded",
+  "network.recycled",
+]);
+const LINES_BURST = 64;
+const LINE_EVERY_MS = 1_000;
 
 export function createTelemetry(options: TelemetryOptions, { clock }: { readonly clock: Clock }): NodeTelemetry {
   const counters = new Map<string, Map<string, number>>();
-  const repeated = new Map<string, { sinceMs: number; hidden: number }>();
+  const repeated = new Map<string, number>();
+  const shares = new Map<string, { lines: number; atMs: number; hidden: number }>();
 
   const count = (name: string, label: string): void => {
     const labels = counters.get(name) ?? new Map<string, number>();
@@ -34,17 +49,31 @@ export function createTelemetry(options: TelemetryOptions, { clock }: { readonly
     counters.set(name, labels);
   };
 
-  /** How many were hidden since the last one shown, or `null` to hide this one too. */
-  const repeats = (event: string, fields: Fields): number | null => {
-    const name = `${event}/${String(fields["code"])}/${String(fields["author"])}`;
-    const known = repeated.get(name);
-    if (known !== undefined && clock.now() - known.sinceMs < REPEAT_MS) {
-      known.hidden++;
+  /** Authors can be invented as well, so a refusal is its sender's where the sender is known. */
+  const isRepeat = (event: string, fields: Fields): boolean => {
+    const name = `${event}/${String(fields["code"])}/${String(fields["from"] ?? fields["author"])}`;
+    const sinceMs = repeated.get(name);
+    if (sinceMs !== undefined && clock.now() - sinceMs < REPEAT_MS) return true;
+    if (repeated.size >= REPEATED_MAX) repeated.clear();
+    repeated.set(name, clock.now());
+    return false;
+  };
+
+  /** How many of the event were hidden since the last one shown, or `null` to hide this one too. */
+  const hiddenBefore = (event: string, fields: Fields): number | null => {
+    const nowMs = clock.now();
+    const share = shares.get(event) ?? { lines: LINES_BURST, atMs: nowMs, hidden: 0 };
+    shares.set(event, share);
+    share.lines = Math.min(LINES_BURST, share.lines + (nowMs - share.atMs) / LINE_EVERY_MS);
+    share.atMs = nowMs;
+    if (share.lines < 1 || (event === "refused" && isRepeat(event, fields))) {
+      share.hidden++;
       return null;
     }
-    if (repeated.size >= REPEATED_MAX) repeated.clear();
-    repeated.set(name, { sinceMs: clock.now(), hidden: 0 });
-    return known?.hidden ?? 0;
+    share.lines--;
+    const { hidden } = share;
+    share.hidden = 0;
+    return hidden;
   };
 
   return {
@@ -52,8 +81,8 @@ export function createTelemetry(options: TelemetryOptions, { clock }: { readonly
     counters: () => Object.fromEntries([...counters].map(([name, labels]) => [name, Object.fromEntries(labels)])),
     emit(event, fields = {}) {
       let shown = fields;
-      if (event === "refused") {
-        const hidden = repeats(event, fields);
+      if (STRANGERS.has(event)) {
+        const hidden = hiddenBefore(event, fields);
         if (hidden === null) return;
         if (hidden > 0) shown = { ...fields, hidden };
       }
@@ -97,7 +126,7 @@ const LINES: Readonly<Record<string, (fields: Fields) => string>> = {
       : `, ${text(f, "stage")} ${num(f, "index")}${f["height"] === undefined ? "" : ` of ${num(f, "height")}`}`) +
     "; what it says from there on does not count",
   refused: (f) =>
-    `refused ${text(f, "entry")} of ${short(f["author"])}: ${text(f, "code")}${f["hidden"] === undefined ? "" : ` (and ${num(f, "hidden")} like it)`}`,
+    `refused ${text(f, "entry")} of ${short(f["author"])}: ${text(f, "code")}${f["hidden"] === undefined ? "" : ` (${num(f, "hidden")} more refused)`}`,
 };
 
 function plain(event: string, fields: Fields): string {

@@ -3,6 +3,7 @@
  * blocks. Bound to loopback by default; it authenticates nobody.
  */
 import http from "node:http";
+import { isIP } from "node:net";
 import type { SourceBlock, StoredCertificate } from "../ports.ts";
 import { type Batch, exportLine } from "../protocol/batch.ts";
 import { payloadOf } from "../protocol/ethereum.ts";
@@ -52,8 +53,22 @@ export interface ApiServer {
 /** A block's JSON is about twice its bytes. */
 const BODY_BYTES_MAX: number = 3 * PAYLOAD_BYTES_MAX;
 const REQUEST_MS_MAX = 30_000;
+const HEADERS_MS_MAX = 5_000;
+/** Node looks for requests that are late this often; by default it would let them be so for half a minute. */
+const LATE_EVERY_MS = 1_000;
+/**
+ * A connection on which nothing moves, in either direction: whoever does not read its answer holds it in our memory.
+ * Longer than our own command line waits for a block to be announced.
+ */
+const IDLE_MS_MAX = 35_000;
 const CONNECTIONS_MAX = 64;
+/** Answers of many megabytes, at once. */
+const LARGE_MAX = 8;
+/** Bodies that are being read, all together. */
+const BODIES_BYTES_MAX: number = 2 * BODY_BYTES_MAX;
 const CERTIFICATES_MAX = 256;
+/** Of certificates in one answer; whoever wants more asks from the next height on. */
+const CERTIFICATES_BYTES_MAX: number = 8 * 1024 * 1024;
 
 class ApiFault extends Error {
   readonly status: number;
@@ -68,10 +83,27 @@ class ApiFault extends Error {
 
 /** Throws `listen.in-use` where something else has the port. */
 export function openApi(options: ApiOptions, modules: ApiModules): Promise<ApiServer> {
-  const server = http.createServer({ requestTimeout: REQUEST_MS_MAX, headersTimeout: 5_000 }, (request, response) => {
-    answer(modules, request, response).catch((error: unknown) => refuse(response, error));
+  const limits = {
+    requestTimeout: REQUEST_MS_MAX,
+    headersTimeout: HEADERS_MS_MAX,
+    connectionsCheckingInterval: LATE_EVERY_MS,
+  };
+  let large = 0;
+  const bodies = { bytes: 0 };
+  const server = http.createServer(limits, (request, response) => {
+    const { pathname } = pathOf(request);
+    const isLarge = LARGE.test(pathname);
+    if (isLarge && large >= LARGE_MAX) {
+      return refuse(response, new ApiFault(503, "http.busy", `${LARGE_MAX} large requests are being answered`));
+    }
+    if (isLarge) {
+      large++;
+      response.once("close", () => large--);
+    }
+    answer(modules, bodies, request, response).catch((error: unknown) => refuse(response, error));
   });
   server.maxConnections = CONNECTIONS_MAX;
+  server.setTimeout(IDLE_MS_MAX);
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       const inUse = error.code === "EADDRINUSE";
@@ -97,13 +129,17 @@ export function openApi(options: ApiOptions, modules: ApiModules): Promise<ApiSe
 
 async function answer(
   modules: ApiModules,
+  bodies: Bodies,
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ): Promise<void> {
-  const url = new URL(request.url ?? "/", "http://node");
+  const url = pathOf(request);
+  if (isForeign(request)) {
+    throw new ApiFault(403, "http.origin", "this endpoint is for programs on this machine, not for pages in a browser");
+  }
   const [first = "", ...rest] = url.pathname.split("/").filter((part) => part !== "");
   const method = request.method ?? "GET";
-  if (method === "POST" && first === "submit") return submit(modules, url, request, response);
+  if (method === "POST" && first === "submit") return submit(modules, url, bodies, request, response);
   if (method === "POST" && first === "tasks" && rest[4] === "requeue")
     return json(response, 200, await modules.requeue(taskName(rest)));
   if (method !== "GET")
@@ -171,6 +207,27 @@ function sendEvidence(modules: ApiModules, key: string, response: http.ServerRes
   return send(response, 200, "application/json", found);
 }
 
+/**
+ * The endpoint authenticates nobody, and a page that an operator looks at can reach loopback as well: by a form, which
+ * names its origin, or under a name of its own that it lets point here. Programs do neither.
+ */
+function isForeign({ headers, socket }: http.IncomingMessage): boolean {
+  const host = (headers.host ?? "").replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
+  const isNamed = host !== "" && host !== "localhost" && isIP(host) === 0;
+  const isLoopback = /^(?:127\.|::1$|::ffff:127\.)/.test(socket.localAddress ?? "");
+  return headers.origin !== undefined || (isLoopback && isNamed && host.includes("."));
+}
+
+/** What may hold megabytes in memory for as long as somebody reads them: files, and lists of certificates. */
+const LARGE = /^\/+(?:artefacts(?:\/|$)|certificates\/+[^/]+\/*$)/;
+
+/** What is asked for; a path that no URL can have is a path that is not there. */
+function pathOf(request: http.IncomingMessage): URL {
+  const text = request.url ?? "/";
+  const base = "http://node";
+  return URL.parse(text.startsWith("/") ? `${base}${text}` : text, base) ?? new URL("/none", base);
+}
+
 async function sendCertificates(
   modules: ApiModules,
   url: URL,
@@ -181,10 +238,12 @@ async function sendCertificates(
   if (heightText === undefined) {
     const from = whole(url.searchParams.get("from") ?? "0", "from");
     const found = await modules.certificates(chain, from, CERTIFICATES_MAX);
+    let bytesLeft = CERTIFICATES_BYTES_MAX;
+    const fitting = found.filter(({ bytes }) => (bytesLeft -= bytes.length) >= 0);
     return json(
       response,
       200,
-      found.map(({ height, block, bytes }) => ({ height, block, certificate: Buffer.from(bytes).toString("utf8") })),
+      fitting.map(({ height, block, bytes }) => ({ height, block, certificate: Buffer.from(bytes).toString("utf8") })),
     );
   }
   const height = whole(heightText, "height");
@@ -212,11 +271,12 @@ async function sendLog(modules: ApiModules, response: http.ServerResponse): Prom
 async function submit(
   modules: ApiModules,
   url: URL,
+  bodies: Bodies,
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ): Promise<void> {
   const chain = whole(url.searchParams.get("chain") ?? undefined, "chain");
-  const block = payloadOf(parse(await body(request)));
+  const block = payloadOf(parse(await body(request, bodies)));
   if (!block.ok) throw new ApiFault(400, block.fault.code, block.fault.message);
   await modules.submit({ chain, ...block.value });
   json(response, 200, { chain, height: block.value.height, hash: block.value.hash });
@@ -234,15 +294,26 @@ function parse(bytes: Buffer): unknown {
   }
 }
 
-async function body(request: http.IncomingMessage): Promise<Buffer> {
+/** What the bodies that are being read take, over all connections. */
+interface Bodies {
+  bytes: number;
+}
+
+async function body(request: http.IncomingMessage, bodies: Bodies): Promise<Buffer> {
   const parts: Buffer[] = [];
   let bytes = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    bytes += part.length;
-    if (bytes > BODY_BYTES_MAX) throw new ApiFault(413, "http.body", `the body is over ${BODY_BYTES_MAX} bytes`);
-    parts.push(part);
+  try {
+    for await (const part of request as AsyncIterable<Buffer>) {
+      bytes += part.length;
+      bodies.bytes += part.length;
+      if (bytes > BODY_BYTES_MAX) throw new ApiFault(413, "http.body", `the body is over ${BODY_BYTES_MAX} bytes`);
+      if (bodies.bytes > BODIES_BYTES_MAX) throw new ApiFault(503, "http.busy", "too much is being submitted at once");
+      parts.push(part);
+    }
+    return Buffer.concat(parts);
+  } finally {
+    bodies.bytes -= bytes;
   }
-  return Buffer.concat(parts);
 }
 
 function whole(text: string | undefined, name: string): number {

@@ -11,7 +11,7 @@ import type { GossipSub, GossipSubComponents, Message } from "@chainsafe/libp2p-
 import type { PeerId } from "@libp2p/interface";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Clock, Telemetry, TransportHandler } from "../ports.ts";
-import { PeerBudget } from "./budget.ts";
+import { PeerBudget, type Rate } from "./budget.ts";
 import { rethrow } from "./fault.ts";
 import { keyOfPeer } from "./identity.ts";
 import { GOSSIP, PEER, SCORE } from "./limits.ts";
@@ -22,7 +22,15 @@ interface Inside {
   readonly streamsInbound: ReadonlyMap<string, unknown>;
   readonly streamsOutbound: ReadonlyMap<string, unknown>;
   getScore(peer: string): number;
+  /** Throws for bytes that are no frame. */
+  decodeRpc(bytes: Uint8Array): unknown;
+  /** Reads the frames of a peer one by one until they end. */
+  pipePeerReadStream(peer: PeerId, frames: AsyncIterable<Frame>): Promise<void>;
   reportMessageValidationResult(id: string, source: string, acceptance: TopicValidatorResult): void;
+}
+
+interface Frame {
+  readonly byteLength: number;
 }
 
 export type GossipService = GossipSub & Inside;
@@ -123,9 +131,11 @@ export interface GossipModules {
   /** Whether the handler may be called. */
   readonly live: () => boolean;
   /** Called when a message was rejected: the score may have fallen below the graylist. */
-  readonly rejected: (from: Key) => void;
+  readonly rejected: (from: Key, code: string) => void;
   /** Called when a peer has been over its budget for too long. */
   readonly flooded: (from: Key) => void;
+  /** Called when a peer did what no honest one does and gossipsub does not count. */
+  readonly struck: (from: Key, code: string) => void;
 }
 
 export interface Gossip {
@@ -140,6 +150,7 @@ export function openGossip(options: GossipOptions, modules: GossipModules): Goss
   const { service, telemetry } = modules;
   const inside = insideOf(service);
   const budgets = new Map<Key, PeerBudget>();
+  meterFrames(inside, modules);
   service.topicValidators.set(topic, (peer, message) => validate(peer, message, options, modules, budgets));
   service.addEventListener("gossipsub:message", ({ detail }) => {
     // Only what the validator accepted comes here; the report is what makes gossipsub forward it.
@@ -175,7 +186,7 @@ function validate(
   const from = keyOfPeer(peer);
   if (from === null || !live()) return TopicValidatorResult.Ignore;
   const now = clock.now();
-  const budget = budgetOf(from, now, budgets);
+  const budget = budgetOf(from, now, budgets, MESSAGES);
   if (!budget.take(message.data.length, now)) {
     telemetry.count("network.message", "peer.flood");
     if (budget.overMs(now) > PEER.floodMsMax) flooded(from);
@@ -185,7 +196,7 @@ function validate(
     telemetry.count("network.message", "message.too-large");
     telemetry.count("refused", "message.too-large");
     telemetry.emit("refused", { code: "message.too-large", author: "unreadable", entry: "batch", from });
-    rejected(from);
+    rejected(from, "message.too-large");
     return TopicValidatorResult.Reject;
   }
   try {
@@ -195,7 +206,7 @@ function validate(
     telemetry.count("network.message", verdict.kind === "accept" ? "accept" : verdict.code);
     if (verdict.kind === "accept") return TopicValidatorResult.Accept;
     if (verdict.kind === "ignore") return TopicValidatorResult.Ignore;
-    rejected(from);
+    rejected(from, verdict.code);
     return TopicValidatorResult.Reject;
   } catch (error) {
     // The handler never throws for a reason of its input: this is a broken invariant, and gossipsub would swallow it.
@@ -204,15 +215,74 @@ function validate(
   }
 }
 
+/**
+ * Counts frames before they are decoded. Gossipsub decodes whatever comes and forgets what it could not read, and what
+ * it has seen before never gets to the validator: both cost us, and neither costs the sender anything.
+ */
+function meterFrames(inside: GossipService, { clock, telemetry, flooded, struck }: GossipModules): void {
+  const budgets = new Map<Key, PeerBudget>();
+  let unreadable = false;
+  const decode = inside.decodeRpc.bind(inside);
+  inside.decodeRpc = (bytes) => {
+    try {
+      return decode(bytes);
+    } catch (error) {
+      unreadable = true;
+      throw error;
+    }
+  };
+  async function* metered(from: Key, frames: AsyncIterable<Frame>): AsyncGenerator<Frame, void, undefined> {
+    for await (const frame of frames) {
+      const now = clock.now();
+      const budget = budgetOf(from, now, budgets, FRAMES);
+      if (!budget.take(frame.byteLength, now)) {
+        telemetry.count("network.message", "peer.flood");
+        if (budget.overMs(now) > PEER.floodMsMax) flooded(from);
+        continue;
+      }
+      unreadable = false;
+      // Gossipsub decodes a frame before it asks for the next one, and nothing else runs in between.
+      yield frame;
+      if (!unreadable) continue;
+      unreadable = false;
+      telemetry.count("network.message", "frame.malformed");
+      struck(from, "frame.malformed");
+    }
+  }
+  /** The reader ends with a frame above the limit; gossipsub only forgets the stream. */
+  async function* whole(from: Key, frames: AsyncIterable<Frame>): AsyncGenerator<Frame, void, undefined> {
+    try {
+      yield* metered(from, frames);
+    } catch (error) {
+      if (error instanceof Error && error.name === "InvalidDataLengthError") struck(from, "frame.too-large");
+      throw error;
+    }
+  }
+  const read = inside.pipePeerReadStream.bind(inside);
+  inside.pipePeerReadStream = (peer, frames) => {
+    const from = keyOfPeer(peer);
+    return read(peer, from === null ? frames : whole(from, frames));
+  };
+}
+
+const { burst } = PEER;
+const MESSAGES: readonly [Rate, Rate] = [
+  { perSecond: PEER.messagesPerSecond, burst },
+  { perSecond: PEER.bytesPerSecond, burst },
+];
+const FRAMES: readonly [Rate, Rate] = [
+  { perSecond: PEER.framesPerSecond, burst },
+  { perSecond: PEER.frameBytesPerSecond, burst },
+];
+
 /** Budgets outlive connections, or a flooder would only have to redial. */
-function budgetOf(from: Key, now: number, budgets: Map<Key, PeerBudget>): PeerBudget {
+function budgetOf(from: Key, now: number, budgets: Map<Key, PeerBudget>, rates: readonly [Rate, Rate]): PeerBudget {
   const known = budgets.get(from);
   if (known !== undefined) return known;
-  const { messagesPerSecond, bytesPerSecond, burst, budgetsMax } = PEER;
-  const budget = new PeerBudget({ perSecond: messagesPerSecond, burst }, { perSecond: bytesPerSecond, burst }, now);
+  const budget = new PeerBudget(...rates, now);
   budgets.set(from, budget);
   const oldest = budgets.keys().next().value;
-  if (budgets.size > budgetsMax && oldest !== undefined) budgets.delete(oldest);
+  if (budgets.size > PEER.budgetsMax && oldest !== undefined) budgets.delete(oldest);
   return budget;
 }
 
@@ -223,6 +293,8 @@ export function insideOf(service: GossipSub): GossipService {
     inside.streamsInbound instanceof Map &&
     inside.streamsOutbound instanceof Map &&
     typeof inside.getScore === "function" &&
+    typeof inside.decodeRpc === "function" &&
+    typeof inside.pipePeerReadStream === "function" &&
     typeof inside.reportMessageValidationResult === "function";
   if (!whole) throw new Error("this version of gossipsub hides its streams or scores; the watch cannot work");
   return inside;

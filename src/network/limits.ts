@@ -97,8 +97,10 @@ export const SCORE = {
   retainMs: 3_600_000,
   appWeight: 10,
   member: 5,
-  /** One strike (a flood) is -300 at first: four in a row reach the graylist. */
+  /** One strike (a flood, a frame that is none) is -300 at first: four in a row reach the graylist. */
   strike: -30,
+  /** A peer that is slow may be in trouble itself; twenty times a minute it is not. */
+  slowStrike: -6,
   strikeHalfLifeMs: 60_000,
   strikesMax: 1_024,
   /** Off: sixteen nodes behind one address would go silent. */
@@ -136,8 +138,16 @@ export const PEER = {
   messagesPerSecond: 200,
   bytesPerSecond: 2 * MIB,
   burst: 4,
+  /** Frames cost their decoding whatever is in them: each message in its own, and as many about none. */
+  framesPerSecond: 400,
+  /** Of framing and control a frame may have as much as of messages. */
+  frameBytesPerSecond: 4 * MIB,
+  /** Pieces of anything that a peer sends on streams of its own: twice as many as its frames may be cut into, and pings. */
+  piecesPerSecond: 2_000,
   /** libp2p 3 buffers what we do not read; only hanging up stops a flood. */
   floodMsMax: 2_000,
+  /** Two nodes that dial each other at once have two for a moment. */
+  connectionsMax: 3,
   budgetsMax: 1_024,
 } as const;
 

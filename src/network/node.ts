@@ -167,6 +167,9 @@ class Libp2pNetwork implements Network {
     const { node } = this.#parts;
     const { handler, artefacts, clock, telemetry } = this.#modules;
     const live = (): boolean => this.#live;
+    const judge = (peer: Key, code: string): void => this.#presence.judge(peer, code);
+    const flooded = (peer: Key): void => this.#presence.flooded(peer);
+    const struck = (peer: Key, code: string): void => this.#presence.struck(peer, code);
     await serve(this.#options, {
       node,
       handler,
@@ -174,18 +177,18 @@ class Libp2pNetwork implements Network {
       clock,
       telemetry,
       live,
+      struck,
+      flooded,
       peers: (asking) => this.#keeper.tell(asking, this.addresses()),
     });
     this.#presence.attach(
       (peer) => this.#keeper.peerUp(peer),
       (peer) => this.#requests.drop(peer),
     );
-    const judge = (peer: Key): void => this.#presence.judge(peer);
-    const flooded = (peer: Key): void => this.#presence.flooded(peer);
     const { messageBytesMax, network } = this.#options;
     this.#gossip = openGossip(
       { topic: topicOf(network), messageBytesMax },
-      { service: this.#service, handler, clock, telemetry, live, rejected: judge, flooded },
+      { service: this.#service, handler, clock, telemetry, live, rejected: judge, flooded, struck },
     );
     try {
       await node.start();

@@ -5,15 +5,18 @@
  * honest nodes. So a peer is `up` only while both gossip streams are open, and a connection without them is closed for
  * the keeper to dial again.
  */
-import type { Connection, Libp2p, PeerId } from "@libp2p/interface";
+import type { Connection, Libp2p, PeerId, Stream } from "@libp2p/interface";
 import type { Key } from "../protocol/ids.ts";
 import type { Cancel, Clock, Telemetry, TransportHandler } from "../ports.ts";
 import type { Bans } from "./bans.ts";
 import type { GossipService } from "./gossip.ts";
 import { keyOfPeer, peerOfKey } from "./identity.ts";
-import { SCORE, WATCH } from "./limits.ts";
+import { PeerBudget } from "./budget.ts";
+import { PEER, SCORE, WATCH } from "./limits.ts";
 
 const MESHSUB = "/meshsub/";
+const PIECES = { perSecond: PEER.piecesPerSecond, burst: PEER.burst };
+const PIECE_BYTES = { perSecond: 2 * PEER.frameBytesPerSecond, burst: PEER.burst };
 
 export interface PresenceModules {
   readonly node: Libp2p;
@@ -40,9 +43,9 @@ export class Strikes {
     this.#members = new Set(keys.map((key) => peerOfKey(key).toString()));
   }
 
-  add(peer: PeerId): void {
+  add(peer: PeerId, strike: number): void {
     const id = peer.toString();
-    const points = this.#decayed(id) + SCORE.strike;
+    const points = this.#decayed(id) + strike;
     this.#strikes.delete(id);
     this.#strikes.set(id, { points, at: this.#clock.now() });
     const oldest = this.#strikes.keys().next().value;
@@ -67,6 +70,9 @@ interface Watched {
   everAlive: boolean;
   deafBeats: number;
   up: boolean;
+  /** The last thing that it did wrong. */
+  code: string;
+  readonly meter: PeerBudget;
 }
 
 export class Presence {
@@ -74,6 +80,7 @@ export class Presence {
   readonly #modules: PresenceModules;
   readonly #watched = new Map<string, Watched>();
   readonly #up = new Set<Key>();
+  readonly #metered = new WeakSet<Stream>();
   #cancelWatch: Cancel = () => undefined;
   #cancelReady: Cancel | null = null;
   #onUp: (peer: Key) => void = () => undefined;
@@ -89,6 +96,7 @@ export class Presence {
     this.#onUp = onUp;
     this.#onDown = onDown;
     const { node, gossip } = this.#modules;
+    node.addEventListener("connection:open", ({ detail }) => this.#crowded(detail));
     node.addEventListener("peer:connect", ({ detail }) => this.#connected(detail));
     node.addEventListener("peer:disconnect", ({ detail }) => this.#disconnected(detail));
     node.addEventListener("peer:identify", ({ detail }) => {
@@ -129,22 +137,38 @@ export class Presence {
     return this.#connections(peerOfKey(key)).find(({ status }) => status === "open") ?? null;
   }
 
-  /** Bans the peer if its score is below the graylist. Gossipsub caches scores for a heartbeat: so late this may be. */
-  judge(key: Key): void {
+  /**
+   * Bans the peer if its score is below the graylist. Gossipsub caches scores for a heartbeat: so late this may be.
+   * `code` is what it has just done wrong, if anything.
+   */
+  judge(key: Key, code?: string): void {
     const { gossip, bans, telemetry } = this.#modules;
     const peer = peerOfKey(key);
+    const watched = this.#watched.get(peer.toString());
+    if (watched !== undefined && code !== undefined) watched.code = code;
     const score = gossip.getScore(peer.toString());
     if (score >= SCORE.thresholds.graylistThreshold || bans.has(key)) return;
     const termMs = bans.add(key);
-    telemetry.emit("network.banned", { peer: key, score: Math.round(score), termMs });
+    const why = watched?.code ?? code ?? "unknown";
+    telemetry.emit("network.banned", { peer: key, code: why, score: Math.round(score), termMs });
     this.#cut(peer, "banned");
+  }
+
+  /** The peer did what costs no score by itself. */
+  struck(key: Key, code: string): void {
+    this.#modules.strikes.add(peerOfKey(key), code === "request.slow" ? SCORE.slowStrike : SCORE.strike);
+    this.#modules.telemetry.emit("refused", { code, author: key, entry: "stream", from: key });
+    this.judge(key, code);
   }
 
   /** The peer sent more than it may for longer than it may. */
   flooded(key: Key): void {
     const peer = peerOfKey(key);
-    if (this.#connections(peer).length === 0) return;
-    this.#modules.strikes.add(peer);
+    // A connection that is being cut still delivers what it holds.
+    if (!this.#connections(peer).some(({ status }) => status === "open")) return;
+    const watched = this.#watched.get(peer.toString());
+    if (watched !== undefined) watched.code = "peer.flood";
+    this.#modules.strikes.add(peer, SCORE.strike);
     this.#modules.telemetry.emit("network.flooded", { peer: key });
     this.#cut(peer, "flooding");
   }
@@ -157,7 +181,17 @@ export class Presence {
     const key = keyOfPeer(peer);
     const id = peer.toString();
     if (key === null || this.#watched.has(id) || this.#connections(peer).length === 0) return;
-    const fresh = { subscribed: false, speaks: false, everAlive: false, deafBeats: 0, up: false };
+    const { clock } = this.#modules;
+    const meter = new PeerBudget(PIECES, PIECE_BYTES, clock.now());
+    const fresh = {
+      subscribed: false,
+      speaks: false,
+      everAlive: false,
+      deafBeats: 0,
+      up: false,
+      code: "unknown",
+      meter,
+    };
     this.#watched.set(id, { peer, key, ...fresh });
     this.#awaitReady();
   }
@@ -217,6 +251,7 @@ export class Presence {
   #beat(watched: Watched): void {
     this.judge(watched.key);
     const connections = this.#connections(watched.peer);
+    for (const { streams } of connections) for (const stream of streams) this.#meter(watched, stream);
     if (connections.length === 0) return this.#disconnected(watched.peer);
     if (this.#alive(watched)) {
       watched.deafBeats = 0;
@@ -228,6 +263,25 @@ export class Presence {
     const code = watched.speaks || streaming ? "deaf" : "stranger";
     if (code === "deaf") this.#modules.telemetry.emit("network.recycled", { peer: watched.key });
     this.#cut(watched.peer, code);
+  }
+
+  /** Whatever comes on streams that the peer has opened: gossip, requests, pings. */
+  #meter(watched: Watched, stream: Stream): void {
+    if (stream.direction !== "inbound" || this.#metered.has(stream)) return;
+    this.#metered.add(stream);
+    stream.addEventListener("message", ({ data }) => {
+      const now = this.#modules.clock.now();
+      if (watched.meter.take(data.byteLength, now) || watched.meter.overMs(now) <= PEER.floodMsMax) return;
+      this.flooded(watched.key);
+    });
+  }
+
+  /** A key needs one connection; more of them are more buffers, streams and slots. */
+  #crowded(connection: Connection): void {
+    const open = this.#connections(connection.remotePeer).filter(({ status }) => status === "open");
+    if (open.length <= PEER.connectionsMax) return;
+    this.#modules.telemetry.count("network.cut", "crowded");
+    connection.abort(new Error("connection cut: crowded"));
   }
 
   #cut(peer: PeerId, code: string): void {

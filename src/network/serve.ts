@@ -8,7 +8,7 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { u64 } from "../protocol/ids.ts";
 import type { Artefacts, Clock, Request, Telemetry, TransportHandler } from "../ports.ts";
-import { Bucket } from "./budget.ts";
+import { PeerBudget } from "./budget.ts";
 import { NetworkFault, faultOf, rethrow } from "./fault.ts";
 import { keyOfPeer } from "./identity.ts";
 import { PEER, REQUEST, REQUESTS_PER_SECOND } from "./limits.ts";
@@ -31,6 +31,10 @@ export interface ServeModules {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly live: () => boolean;
+  /** Called when a peer did what an honest one does not, or not often. */
+  readonly struck: (from: Key, code: string) => void;
+  /** Called when a peer has been asking more than it may for too long. */
+  readonly flooded: (from: Key) => void;
   /** The encoded list of peers that `peers` answers with. */
   readonly peers: (asking: Key) => Uint8Array;
 }
@@ -45,9 +49,9 @@ export async function serve(options: ServeOptions, modules: ServeModules): Promi
     artefact: artefactAnswer(modules),
   };
   for (const [name, answer] of Object.entries(answers) as [Protocol, Answer][]) {
-    const buckets = new Map<Key, Bucket>();
+    const budgets = new Map<Key, PeerBudget>();
     const handle = (stream: Stream, connection: Connection): Promise<void> =>
-      answerStream(name, stream, connection, answer, buckets, modules);
+      answerStream(name, stream, connection, answer, budgets, modules);
     await modules.node.handle(protocolOf(options.network, name), handle, {
       maxInboundStreams: REQUEST.concurrentMax,
       maxOutboundStreams: REQUEST.concurrentMax,
@@ -61,17 +65,22 @@ async function answerStream(
   stream: Stream,
   connection: Connection,
   answer: Answer,
-  buckets: Map<Key, Bucket>,
-  { clock, telemetry, live }: ServeModules,
+  budgets: Map<Key, PeerBudget>,
+  { clock, telemetry, live, struck, flooded }: ServeModules,
 ): Promise<void> {
+  const from = keyOfPeer(connection.remotePeer);
   const cut = (code: string, message: string): void => {
     telemetry.count("network.request", `${name}.${code}`);
     stream.abort(new NetworkFault(code, message));
+    if (from !== null && STRIKES.has(code)) struck(from, code);
   };
-  const from = keyOfPeer(connection.remotePeer);
   if (from === null || !live()) return cut("request.early", "not serving");
-  if (!bucketOf(from, name, buckets, clock.now()).take(1, clock.now())) {
-    return cut("request.rate", "more requests a second than allowed");
+  const now = clock.now();
+  const budget = budgetOf(from, name, budgets, now);
+  if (!budget.take(0, now)) {
+    cut("request.rate", "more requests a second than allowed");
+    if (budget.overMs(now) > PEER.floodMsMax) flooded(from);
+    return;
   }
   const slow = (phase: string) => () => cut("request.slow", `the peer was too slow in ${phase}`);
   const cancelAll = clock.after(REQUEST.serveMsMax, slow("everything"));
@@ -98,15 +107,19 @@ function closedEarly(stream: Stream): Promise<never> {
   });
 }
 
-/** Buckets outlive connections, or redialling would refill them. */
-function bucketOf(from: Key, name: Protocol, buckets: Map<Key, Bucket>, now: number): Bucket {
-  const known = buckets.get(from);
+/** What is no accident of ours or of the line. */
+const STRIKES: ReadonlySet<string> = new Set(["request.slow", "request.body-too-large", "request.malformed"]);
+
+/** Budgets outlive connections, or redialling would refill them. */
+function budgetOf(from: Key, name: Protocol, budgets: Map<Key, PeerBudget>, now: number): PeerBudget {
+  const known = budgets.get(from);
   if (known !== undefined) return known;
-  const bucket = new Bucket({ perSecond: REQUESTS_PER_SECOND[name], burst: PEER.burst }, now);
-  buckets.set(from, bucket);
-  const oldest = buckets.keys().next().value;
-  if (buckets.size > PEER.budgetsMax && oldest !== undefined) buckets.delete(oldest);
-  return bucket;
+  const requests = { perSecond: REQUESTS_PER_SECOND[name], burst: PEER.burst };
+  const budget = new PeerBudget(requests, { perSecond: 1, burst: 1 }, now);
+  budgets.set(from, budget);
+  const oldest = budgets.keys().next().value;
+  if (budgets.size > PEER.budgetsMax && oldest !== undefined) budgets.delete(oldest);
+  return budget;
 }
 
 /** The handler's frames, as many whole ones as fit. */

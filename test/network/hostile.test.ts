@@ -2,6 +2,7 @@
 import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { multiaddr } from "@multiformats/multiaddr";
 import { afterAll, expect, test } from "vitest";
 import { writeFrames } from "../../src/network/streams.ts";
 import { reject } from "../../src/protocol/verdict.ts";
@@ -13,6 +14,7 @@ import {
   connected,
   fetched,
   newSeed,
+  realClock,
   requested,
   sha256,
   startNode,
@@ -110,6 +112,7 @@ test.concurrent("a frame above the limit kills gossip, and the connection is rec
   await until("it is back", () => a.states.filter((state) => state.startsWith("up")).length > 1, 15_000);
   bad.publish(new Uint8Array([1]));
   await until("gossip flows again", () => a.heard.length > 0);
+  expect(a.events.find(({ event }) => event === "refused")?.fields["code"]).toBe("frame.too-large");
   expect(a.states.map((state) => state.split(" ")[0])).toEqual(["up", "down", "up"]);
 }, 45_000);
 
@@ -133,6 +136,71 @@ test("a flood is cut off while another peer is still heard", async () => {
   await flood;
   expect(a.network.peers()).toContain(b.network.key);
 }, 20_000);
+
+test.concurrent("frames that are none cost the score, and the ban says why", async () => {
+  const a = await victim();
+  const bad = await raw(a);
+  for (const bytes of distinct("no frame", 8)) bad.frame(a, new Uint8Array([0x0f, ...bytes]));
+  await until("it is banned", () => a.emitted("network.banned") > 0);
+  await until("it was hung up on", () => bad.node.getConnections().length === 0);
+  expect(a.events.find(({ event }) => event === "network.banned")?.fields["code"]).toBe("frame.malformed");
+  expect(a.emitted("network.banned")).toBe(1);
+}, 15_000);
+
+/** Time stands still for budgets until the test lets it pass, so that a slow machine floods as well as a fast one. */
+async function unhurried(): Promise<{ readonly a: TestNode; readonly pass: (ms: number) => void }> {
+  let now = 1_000;
+  const clock = { ...realClock, now: () => now };
+  const a = await startNode({}, Object.assign(new TestNode(), { clock }));
+  nodes.push(a);
+  return { a, pass: (ms) => void (now += ms) };
+}
+
+test.concurrent("frames about nothing are dropped before they are read, and a peer that goes on is cut off", async () => {
+  const { a, pass } = await unhurried();
+  const bad = await raw(a);
+  for (let round = 0; round < 4; round++) {
+    expect(a.emitted("network.flooded")).toBe(0);
+    const before = a.count("network.message peer.flood");
+    for (let at = 0; at < (round === 0 ? 2_000 : 500); at++) bad.frame(a, new Uint8Array(0));
+    await until("some are dropped", () => a.count("network.message peer.flood") > before);
+    pass(900);
+  }
+  await until("it is cut off", () => a.emitted("network.flooded") > 0);
+  await until("it is gone", () => bad.node.getConnections().length === 0);
+}, 20_000);
+
+test.concurrent("one key has a few connections, however many it opens", async () => {
+  const a = await victim();
+  const bad = await raw(a);
+  for (let at = 0; at < 8; at++) {
+    await bad.node
+      .dial(multiaddr(a.network.addresses()[0]), { force: true, signal: AbortSignal.timeout(2_000) })
+      .catch(() => undefined);
+  }
+  await until("some are cut", () => a.count("network.cut crowded") > 0);
+  await until("few are left", () => bad.node.getConnections().length <= 3);
+  expect(a.network.peers()).toContain(keyOfRaw(bad));
+}, 15_000);
+
+test.concurrent("a peer that never stops asking more than it may is cut off", async () => {
+  const { a, pass } = await unhurried();
+  const bad = await raw(a);
+  for (let round = 0; round < 4; round++) {
+    expect(a.emitted("network.flooded")).toBe(0);
+    const before = a.count("network.request peers.request.rate");
+    for (let at = 0; a.count("network.request peers.request.rate") === before && at < 60; at++) {
+      const stream = await bad.stream(a, "peers");
+      if (stream.status === "open") stream.abort(new Error("next"));
+    }
+    await until("one is refused", () => a.count("network.request peers.request.rate") > before);
+    pass(900);
+  }
+  const last = await bad.stream(a, "peers").catch(() => null);
+  for (let at = 0; a.emitted("network.flooded") === 0 && at < 20; at++) await bad.stream(a, "peers").catch(() => null);
+  last?.abort(new Error("seen"));
+  await until("it is cut off", () => a.emitted("network.flooded") > 0);
+}, 30_000);
 
 test.concurrent("more requests a second than granted are refused and counted", async () => {
   const a = await victim();
