@@ -103,13 +103,12 @@ export class Judge {
   }
 }
 
-/** The number and hash of each author's last batch: equal where two logs are. */
-export function frontierOf(hashes: Hashes): string {
-  const last = [...hashes].map(([author, batches]) => {
-    const number = Math.max(...batches.keys());
-    return `${author} ${number} ${batches.get(number)}`;
-  });
-  return last.toSorted().join("\n");
+/** How many batches of one log another one lacks. */
+export function missingOf(of: Hashes, other: Hashes): number {
+  let missing = 0;
+  for (const [author, batches] of of)
+    for (const [number, hash] of batches) if (other.get(author)?.get(number) !== hash) missing++;
+  return missing;
 }
 
 /** What the node itself says of how far its log reaches. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Figures } from "../../simnet/local/figures.ts";
-import type { LocalNode, LogLine } from "../../simnet/local/nodes.ts";
+import type { LocalNode } from "../../simnet/local/nodes.ts";
 import { Watch } from "../../simnet/local/watch.ts";
 import { RunFault } from "../../simnet/outcome.ts";
 
@@ -26,7 +26,7 @@ type Said = readonly [who: LocalNode, t: number, event: string, fields?: Readonl
 
 function figuresOf(...said: readonly Said[]): Figures {
   const figures = new Figures();
-  for (const [who, t, event, fields] of said) figures.take(who, { ...TASK, ...fields, t, event } as LogLine);
+  for (const [who, t, event, fields] of said) figures.take(who, { ...TASK, ...fields, t, event });
   return figures;
 }
 
