@@ -57,9 +57,11 @@ function plausible(field: FieldRow, name: string, ids: readonly Hash[], keys: re
         maxLength: Math.min(field.bytesMax ?? 0, (field.bytesMin ?? 0) + 8),
       });
     case "bytesList":
-      return fc.array(fc.constant(new Uint8Array(field.bytesEach ?? 0)), { maxLength: 3 });
+      return fc.array(fc.constant(new Uint8Array(field.bytesEach ?? 0)), {
+        maxLength: Math.min(3, field.countMax ?? 0),
+      });
     case "list":
-      return fc.array(recordOf(field.of ?? {}, ids, keys), { maxLength: 3 });
+      return fc.array(recordOf(field.of ?? {}, ids, keys), { maxLength: Math.min(3, field.countMax ?? 0) });
     default:
       throw new Error(`no field of type ${field.type}`);
   }
