@@ -38,6 +38,8 @@ export interface DisturberModules {
   readonly watch: Watch;
   readonly judge: Judge;
   readonly say: (line: string) => void;
+  /** Whether all blocks are mined and certified: nobody will be at work any more. */
+  readonly isOver: () => boolean;
 }
 
 export class Disturber {
@@ -125,7 +127,7 @@ export class Disturber {
 
   /** The node itself, or the next one that is there; of those at work, one that is in the middle of a proof. */
   async #choose(target: Target): Promise<LocalNode | null> {
-    const { fleet, watch } = this.#modules;
+    const { fleet, watch, isOver, say } = this.#modules;
     const { nodes } = fleet;
     const isThere = (node: LocalNode): boolean => node.process !== null && !this.#away.has(node);
     if (typeof target === "number")
@@ -136,8 +138,10 @@ export class Disturber {
       if (!isThere(node) || (target === "attester" ? node.duty === "proves" : node.duty === "attests")) return false;
       return node.duty === "attests" || watch.provedBy(node).size > 0;
     };
-    await watch.until(() => nodes.some(fits), "a node to disturb is at work");
-    return nodes.find(fits) ?? null;
+    await watch.until(() => nodes.some(fits) || isOver(), "a node to disturb is at work");
+    const found = nodes.find(fits) ?? null;
+    if (found === null) say("a fault is left out: no node is at work any more");
+    return found;
   }
 
   #open(fault: Fault, what: string, node: LocalNode | null): Episode {

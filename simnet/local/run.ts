@@ -79,6 +79,7 @@ class LocalRun {
   #endedMs: number | null = null;
   #quietMs: number | null = null;
   #mined = 0;
+  #isMined = false;
   #tampered = 0;
 
   constructor(options: LocalOptions, directory: string, closers: Closer[]) {
@@ -116,7 +117,8 @@ class LocalRun {
     const fleet = await this.#startFleet(chain);
     const judge = this.#openJudge(fleet, chain);
     const watch = this.#watch;
-    const disturber = new Disturber({ fleet, watch, judge, say });
+    const isOver = (): boolean => this.#isMined && this.#certified(fleet) >= this.#mined;
+    const disturber = new Disturber({ fleet, watch, judge, say, isOver });
     this.#disturber = disturber;
     const plan = this.#plan(fleet.nodes.length);
     say(`${fleet.nodes.length} nodes are up, seed ${this.#options.seed}, ${plan.length} faults planned`);
@@ -226,6 +228,7 @@ class LocalRun {
       }
       await this.#watch.pause(next + intervalMs - performance.now());
     }
+    this.#isMined = true;
   }
 
   /** The highest certificate that any node has. */
