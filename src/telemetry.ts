@@ -102,6 +102,8 @@ const QUIET: ReadonlySet<string> = new Set([
   "task.started",
   "task.proved",
   "task.yielded",
+  "task.hedged",
+  "task.wasted",
   "certificate.stored",
   "journal.compacted",
 ]);

@@ -1,11 +1,15 @@
 /**
- * Balance between provers whose tasks turn out uneven: what a busy owner gives away to one that stands idle.
+ * Balance between provers whose tasks turn out uneven: what a busy owner gives away to one that stands idle, and what an
+ * idle one begins besides an owner that takes too long.
  *
  * Only to an owner of the next attempt that has a free slot by this node's log, so that the task starts three hops later
- * and is not handed round; and a task only so often. A task that is given back is no failure of anybody.
+ * and is not handed round; and a task only so often. A task that is given back is no failure of anybody. A hedge claims
+ * nothing: whoever's valid proof comes first completes the task, and the rest is wasted.
  */
 import type { Key } from "../protocol/ids.ts";
 import { openAttempt } from "./collector.ts";
+import { isPaused } from "./failures.ts";
+import { durationMs } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import type { State, Task } from "./state.ts";
 
@@ -22,6 +26,31 @@ export function yieldable(state: State, tail: readonly Task[]): Task[] {
     load.set(next, (load.get(next) ?? 0) + 1);
     return true;
   });
+}
+
+/** A task that this node owns next, and whose owner has had it for longer than is usual; the lowest block's first. */
+export function straggler(state: State): Task | null {
+  const { hedgePercentile } = state.manifest.retry;
+  if (hedgePercentile === null) return null;
+  let first: Task | null = null;
+  for (const { state: stands, tasks } of state.live) {
+    if (stands !== "open") continue;
+    const task = tasks.find((each) => isLate(state, each, hedgePercentile));
+    if (task !== undefined && (first === null || task.block.height < first.block.height)) first = task;
+  }
+  return first;
+}
+
+function isLate(state: State, task: Task, percentile: number): boolean {
+  if (task.readyMs === null || task.completeMs !== null || task.work !== null || task.proofs.size > 0) return false;
+  const { self, systems } = state.options;
+  const { number, claims, ends, claimHeardMs } = openAttempt(state, task);
+  const owner = ownerOfAttempt(state, task, number);
+  if (claimHeardMs === null || owner === null || owner === self || !claims.has(owner) || ends.has(owner)) return false;
+  if (!systems.includes(task.stage.system) || ownerOfAttempt(state, task, number + 1) !== self) return false;
+  const usualMs = durationMs(state, task, percentile);
+  const failed = task.attempts.get(number + 1)?.ends.has(self) === true;
+  return usualMs !== null && state.nowMs - claimHeardMs > usualMs && !failed && !isPaused(state, task);
 }
 
 function isIdle(state: State, load: ReadonlyMap<Key, number>, key: Key, { block }: Task): boolean {

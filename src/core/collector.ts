@@ -12,7 +12,7 @@ import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { afterOf, isParentCertified, isParentClosed, settleCertified, touch, childrenOf } from "./blocks.ts";
 import { noteConflicts } from "./conflict.ts";
-import { failCode, learnClaimDelay } from "./reclaim.ts";
+import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
   type Attempt,
@@ -65,7 +65,10 @@ export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">
   state.dirtyTasks.add(task);
   const isOwner = ownerOfAttempt(state, task, entry.attempt) === signed.author;
   const member = state.roster.get(signed.author);
-  if (isOwner && member !== undefined && !state.replaying) learnClaimDelay(state, member, attempt);
+  if (isOwner && member !== undefined && !state.replaying) {
+    learnClaimDelay(state, member, attempt);
+    attempt.claimHeardMs ??= state.nowMs;
+  }
   if (task.completeMs !== null) return "task.complete";
   // Kept all the same: whose view of the roster is behind will be seen by the votes, not by us.
   return isOwner ? null : "claim.not-owner";
@@ -333,6 +336,7 @@ export function settleCompletion(state: State, task: Task): void {
   const chosen = chosenProof(state, task);
   if (chosen === null) return;
   task.completeMs = state.nowMs;
+  learnDuration(state, task, chosen.receipt.attempt);
   report(state, "task.complete", {
     ...where(task),
     prover: chosen.prover,

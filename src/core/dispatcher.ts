@@ -8,7 +8,7 @@
 import type { Key } from "../protocol/ids.ts";
 import { BEAT_TASKS_MAX, INLINE_BYTES_MAX } from "../protocol/limits.ts";
 import { maySign, ref } from "./attester.ts";
-import { yieldable } from "./balance.ts";
+import { straggler, yieldable } from "./balance.ts";
 import { chosenProof, openAttempt, where } from "./collector.ts";
 import { isPaused } from "./failures.ts";
 import type { MadeProof } from "./event.ts";
@@ -28,9 +28,30 @@ export function settleWork(state: State): void {
   if (!maySign(state)) return;
   const claimsMax = state.options.slots * state.manifest.json.limits.claimsPerSlotMax;
   if (state.working.size < claimsMax) claimOwned(state, claimsMax);
-  if (state.working.size === 0) return;
+  if (state.working.size === 0) return hedge(state);
+  for (const task of state.working) claimHedged(state, task);
   startQueued(state);
   yieldTail(state, claimsMax);
+}
+
+/** A node with nothing else to do begins what its owner takes too long for; one task at a time, and at its own risk. */
+function hedge(state: State): void {
+  const task = straggler(state);
+  if (task === null) return;
+  const { number } = openAttempt(state, task);
+  take(state, task, number + 1, true);
+  if (!start(state, task)) return forgetWork(state, task);
+  report(state, "task.hedged", { ...where(task), attempt: number + 1 });
+}
+
+/** The attempt before is over: what was begun at this node's own risk is its task by now. */
+function claimHedged(state: State, task: Task): void {
+  const { work } = task;
+  const { number } = openAttempt(state, task);
+  if (work === null || !work.hedge || number !== work.attempt || isPaused(state, task)) return;
+  if (ownerOfAttempt(state, task, number) !== state.options.self) return;
+  work.hedge = false;
+  sayClaim(state, task, number);
 }
 
 /**
@@ -125,20 +146,22 @@ function byPriority(state: State): (a: Task, b: Task) => number {
 function claim(state: State, task: Task): void {
   const { self } = state.options;
   const attempt = openAttempt(state, task);
-  task.work = {
-    attempt: attempt.number,
-    state: "queued",
-    units: 0,
-    baseUnits: 0,
-    claimedMs: state.nowMs,
-    startedMs: null,
-  };
-  state.working.add(task);
+  take(state, task, attempt.number, false);
   report(state, "task.claimed", { ...where(task), attempt: attempt.number });
   // A claim that is in the log already was made before a restart: the work goes on under it.
   if (attempt.claims.has(self)) return;
-  const before = attempt.number === 0 ? [] : [...attemptOf(task, attempt.number - 1).timeouts.values()];
-  say(state, { ...ref(task), kind: "claim", attempt: attempt.number, timeouts: before.map(show) });
+  sayClaim(state, task, attempt.number);
+}
+
+function take(state: State, task: Task, attempt: number, isHedge: boolean): void {
+  const work = { state: "queued", units: 0, baseUnits: 0, claimedMs: state.nowMs, startedMs: null } as const;
+  task.work = { ...work, attempt, hedge: isHedge };
+  state.working.add(task);
+}
+
+function sayClaim(state: State, task: Task, attempt: number): void {
+  const before = attempt === 0 ? [] : [...attemptOf(task, attempt - 1).timeouts.values()];
+  say(state, { ...ref(task), kind: "claim", attempt, timeouts: before.map(show) });
 }
 
 function startQueued(state: State): void {
@@ -206,7 +229,11 @@ function dropIfOver(state: State, task: Task): void {
     if (taken || (work.state === "queued" && isPaused(state, task))) forgetWork(state, task);
     return;
   }
-  if (work.state === "running") state.effects.push({ kind: "cancel", task: ref(task) });
+  if (work.state === "running") {
+    state.effects.push({ kind: "cancel", task: ref(task) });
+    const ms = state.nowMs - (work.startedMs ?? state.nowMs);
+    report(state, "task.wasted", { ...where(task), attempt: work.attempt, ms, hedge: work.hedge });
+  }
   forgetWork(state, task);
 }
 
@@ -279,7 +306,7 @@ export function releaseAll(state: State): void {
   for (const task of state.working) {
     const { work } = task;
     if (work === null || work.state === "done") continue;
-    say(state, { ...ref(task), kind: "release", attempt: work.attempt });
+    if (!work.hedge) say(state, { ...ref(task), kind: "release", attempt: work.attempt });
     if (work.state === "running") state.effects.push({ kind: "cancel", task: ref(task) });
     attemptOf(task, work.attempt).ends.set(state.options.self, "released");
     forgetWork(state, task);

@@ -44,6 +44,30 @@ export function learnClaimDelay(state: State, member: Member, attempt: Attempt):
   known.meanMs += MEAN_GAIN * (delayMs - known.meanMs);
 }
 
+/** Durations kept of a stage. */
+const DURATIONS_MAX = 64;
+/** Fewer than this say nothing about what is usual. */
+const DURATIONS_MIN = 8;
+
+/** Learns how long a task took from the claim of the attempt that proved it, by this node's own clock. */
+export function learnDuration(state: State, task: Task, attempt: number): void {
+  const heardMs = task.attempts.get(attempt)?.claimHeardMs ?? null;
+  if (heardMs === null) return;
+  const name = stageName(task);
+  state.tookMs.set(name, [...(state.tookMs.get(name) ?? []), state.nowMs - heardMs].slice(-DURATIONS_MAX));
+}
+
+/** What this many percent of the tasks of the stage took at most; `null` while too few are known. */
+export function durationMs(state: State, task: Task, percentile: number): number | null {
+  const known = [...(state.tookMs.get(stageName(task)) ?? [])].sort((a, b) => a - b);
+  if (known.length < DURATIONS_MIN) return null;
+  return known[Math.ceil((known.length * percentile) / 100) - 1] ?? null;
+}
+
+function stageName({ block, stage }: Task): string {
+  return `${block.workflow}/${stage.name}`;
+}
+
 /**
  * How long the owner of an attempt has to claim it: what the manifest says, 1.5 times as long each attempt, or what its
  * earlier claims ask for; at most the manifest's maximum.

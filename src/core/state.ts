@@ -64,6 +64,8 @@ export interface Attempt {
   readonly attests: Map<Key, Map<Key, Signed>>;
   /** Whose claim counts: the owner's when it claimed. A change of the roster later takes nothing from it. */
   claimant: Key | null;
+  /** When this node heard the owner's claim; `null` where that was before a restart. */
+  claimHeardMs: number | null;
   /** When the claim that counts was first seen, and when its progress last moved. */
   claimedMs: number | null;
   /** When each prover's count of work last grew; only the claimant's counts. */
@@ -145,6 +147,8 @@ export interface Work {
   /** Signs of progress of this task, and of all the node's work when it began: a beat must never go back. */
   units: number;
   baseUnits: number;
+  /** Begun at this node's own risk, while the attempt before is open: nothing is claimed. */
+  hedge: boolean;
   readonly claimedMs: number;
   startedMs: number | null;
 }
@@ -318,6 +322,8 @@ export interface State {
   /** When one of this node's provers last became free. */
   slotFreeMs: number;
   beatMs: number;
+  /** How long tasks took from claim to completion, by workflow and stage: the latest that this node has seen itself. */
+  readonly tookMs: Map<string, number[]>;
   /** When this node looks next whether it has more than it can start while others stand idle. */
   yieldMs: number;
   joinMs: number | null;
@@ -391,6 +397,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     workUnits: 0,
     slotFreeMs: 0,
     beatMs: 0,
+    tookMs: new Map(),
     yieldMs: 0,
     joinMs: null,
     syncMs: 0,
@@ -417,6 +424,7 @@ export function attemptOf(task: Task, number: number): Attempt {
       timeouts: new Map(),
       attests: new Map(),
       claimant: null,
+      claimHeardMs: null,
       claimedMs: null,
       progress: new Map(),
       ends: new Map(),

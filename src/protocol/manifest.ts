@@ -151,6 +151,11 @@ const SCHEMA = z.strictObject(
           /** The second failure in a row waits so long before the next attempt, each further one twice as long. */
           backoffMs: int(0, 600_000, "ms").optional(),
           backoffMsMax: int(0, 3_600_000, "ms").optional(),
+          /**
+           * A task that takes longer than so many percent of those before it is begun by the next owner as well, where
+           * that stands idle. Left out it is not: what is slow on one machine is mostly slow on all, and the work is done twice.
+           */
+          hedgePercentile: int(50, 100).optional(),
         },
         "an object of retry limits",
       )
@@ -183,7 +188,7 @@ export interface Manifest {
   readonly keyHashes: ReadonlyMap<string, Hash>;
 }
 
-export type Retry = { readonly [K in keyof typeof RETRY]: number };
+export type Retry = { readonly [K in keyof typeof RETRY]: number } & { readonly hedgePercentile: number | null };
 
 /** Sixteen failures of provers that did take the task say more about the task than about them. */
 const RETRY = { attempts: 16, logicalProvers: 2, backoffMs: 500, backoffMsMax: 60_000 } as const;
@@ -221,11 +226,11 @@ function derive(json: ManifestJson): Manifest {
 
 function retryOf(json: ManifestJson): Retry {
   const { attempts, logicalProvers, backoffMs, backoffMsMax } = { ...RETRY, ...defined(json.retry) };
-  return { attempts, logicalProvers, backoffMs, backoffMsMax };
+  return { attempts, logicalProvers, backoffMs, backoffMsMax, hedgePercentile: json.retry?.hedgePercentile ?? null };
 }
 
 /** A field that is there without a value has the default like one that is not there. */
-function defined(fields: ManifestJson["retry"]): Partial<Retry> {
+function defined(fields: ManifestJson["retry"]): Partial<Record<keyof typeof RETRY, number>> {
   return Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined));
 }
 

@@ -228,6 +228,8 @@ export class Runtime implements TransportHandler {
         store.write({ forget: effect.batches }, () => this.#compactJournal());
         return;
       case "report":
+        if (effect.event === "task.wasted")
+          telemetry.count("wasted", effect.fields["hedge"] === true ? "hedge" : "late");
         return telemetry.emit(effect.event, effect.fields);
       case "refused":
         telemetry.count("refused", effect.code);

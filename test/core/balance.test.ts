@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { EntryOf } from "../../src/protocol/messages.ts";
+import { hashOf } from "../protocol/fixtures.ts";
 import { blockAt, type TestBlock } from "./harness.ts";
 import { PARTIES, Subject } from "./subject.ts";
 
@@ -95,5 +96,85 @@ describe("an owner that cannot start what it has claimed", () => {
     }
     expect(counts).toEqual([1, 1, 0]);
     expect(test.core.said().filter((line) => line === `claim shard/${index}#4`)).toHaveLength(1);
+  });
+});
+
+describe("a straggler", () => {
+  /** q has proven its shard of the only block and stands idle; p has claimed the other one. */
+  function idle(hedgePercentile: number | null, known: number): { readonly test: Subject; readonly index: number } {
+    const retry = hedgePercentile === null ? {} : { hedgePercentile };
+    const parties = { ...PARTIES, provers: ["p", "q"] };
+    const test = new Subject({ name: "q", roles: { prover: true }, parties, change: { retry } });
+    const index = indexOf(test, "p", BLOCKS[0]);
+    const [effect] = test.core.take("prove");
+    if (effect === undefined) throw new Error("q has nothing to prove");
+    const proof = {
+      artefact: hashOf("own"),
+      bytes: 100,
+      values: effect.values,
+      provingMs: 10,
+      inline: new Uint8Array(),
+    };
+    test.core.step({ kind: "proved", task: effect.task, attempt: 0, proof });
+    VOTERS.forEach((who) => test.hear(who, test.complete(effect.task.index, "own")));
+    // What this node has seen of other blocks: 100 to 800 ms.
+    test.core.state.tookMs.set(
+      "block/shard",
+      Array.from({ length: known }, (_, at) => 100 * (at + 1)),
+    );
+    test.hear("p", test.claim(index));
+    return { test, index };
+  }
+
+  it("is begun by the next owner as well, once it takes longer than is usual, and nothing is claimed for it", () => {
+    const { test, index } = idle(75, 8);
+    expect(test.tick(600)).toEqual([]);
+    expect(test.core.take("prove")).toEqual([]);
+    expect(test.tick(1)).toEqual([]);
+    expect(test.core.take("prove")).toMatchObject([{ task: { stage: "shard", index }, attempt: 1 }]);
+    expect(test.pass(5000)).toEqual([]);
+    expect(test.core.take("prove")).toEqual([]);
+  });
+
+  it("is left alone where the manifest does not ask for it, and while too little is known", () => {
+    for (const { test } of [idle(null, 8), idle(75, 7)]) {
+      test.pass(5000);
+      expect(test.core.take("prove")).toEqual([]);
+    }
+  });
+
+  it("is complete with the first valid proof, whoever made it; the other stops and is counted", () => {
+    const { test, index } = idle(75, 8);
+    test.pass(1000);
+    test.hear("p", test.receipt(index, "late"));
+    VOTERS.forEach((who) => test.hear(who, test.complete(index, "late")));
+    expect(test.core.take("cancel")).toMatchObject([{ task: { stage: "shard", index } }]);
+    expect(test.core.reports("task.wasted")).toMatchObject([{ index, hedge: true }]);
+
+    const first = idle(75, 8);
+    first.test.pass(1000);
+    const [effect] = first.test.core.take("prove");
+    if (effect === undefined) throw new Error("nothing hedged");
+    const proof = {
+      artefact: hashOf("hedge"),
+      bytes: 100,
+      values: effect.values,
+      provingMs: 10,
+      inline: new Uint8Array(),
+    };
+    const said = first.test.core.step({ kind: "proved", task: effect.task, attempt: 1, proof });
+    expect(said).toEqual([`receipt shard/${first.index}#1`]);
+    VOTERS.forEach((who) => first.test.hear(who, first.test.complete(first.index, "hedge")));
+    expect(first.test.core.block(BLOCKS[0]).tasks[first.index]?.completeMs).toBe(first.test.core.nowMs);
+  });
+
+  it("whose owner loses it is claimed by who works on it already", () => {
+    const { test, index } = idle(75, 8);
+    test.pass(1000);
+    expect(test.core.take("prove")).toHaveLength(1);
+    const said = VOTERS.flatMap((who) => test.hear(who, { ...test.timeout(index), code: "no-progress" }));
+    expect(said).toEqual([`claim shard/${index}#1`]);
+    expect(test.pass(1000)).toEqual([]);
+    expect(test.core.take("prove")).toEqual([]);
   });
 });
