@@ -146,7 +146,8 @@ export function isKnownAuthor(state: State, batch: Batch): boolean {
   const { author } = batch.head;
   const { manifest, roster } = state;
   if (manifest.weights.has(author) || manifest.sources.has(author) || roster.has(author)) return true;
-  return manifest.json.provers.admission === "open" && batch.entries.every((entry) => entry.kind === "join");
+  const isOpen = manifest.json.provers.admission === "open" && state.log.admits(author);
+  return isOpen && batch.entries.every((entry) => entry.kind === "join");
 }
 
 function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equation): void {

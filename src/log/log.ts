@@ -7,6 +7,8 @@ import { type Added, Feed } from "./feed.ts";
 
 /** Feeds of strangers are made only where the protocol admits their authors, and never more than this. */
 const FEEDS_MAX = 4096;
+/** The rest is for those whom the manifest or the roster names: whoever makes up keys must not take their places. */
+const STRANGERS_FEEDS_MAX = 2048;
 
 export class Log {
   readonly #feeds = new Map<Key, Feed>();
@@ -17,6 +19,11 @@ export class Log {
 
   feeds(): Iterable<Feed> {
     return this.#feeds.values();
+  }
+
+  /** Whether an author that nobody has vouched for may have a feed. */
+  admits(author: Key): boolean {
+    return this.#feeds.has(author) || this.#feeds.size < STRANGERS_FEEDS_MAX;
   }
 
   /** Whether the batch is here already, so that nobody spends a signature check on it. */

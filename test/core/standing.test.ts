@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { isKnownAuthor } from "../../src/core/step.ts";
+import { Log } from "../../src/log/log.ts";
 import type { EntryOf } from "../../src/protocol/messages.ts";
-import { manifestJson } from "../protocol/fixtures.ts";
+import { hashOf, manifestJson } from "../protocol/fixtures.ts";
 import { blockAt, keyOf } from "./harness.ts";
 import { Net } from "./net.ts";
 import { PARTIES, Subject } from "./subject.ts";
@@ -55,6 +57,18 @@ describe("an open network", () => {
     const test = open();
     test.hear("new", test.claim(0));
     expect(test.core.refusals()).toEqual(["author.role"]);
+  });
+
+  it("keeps room in its log for members, however many keys somebody makes up", () => {
+    const test = open();
+    const log = new Log();
+    Object.assign(test.core.state, { log });
+    for (let at = 0; at < 2048; at++) log.skipTo(hashOf(`made up ${at}`), 1);
+    const known = (who: string): boolean => isKnownAuthor(test.core.state, test.batch(who, join(3)));
+    expect(known("new")).toBe(false);
+    log.skipTo(keyOf("old"), 1);
+    expect(["old", "b", "p"].map(known)).toEqual([true, true, true]);
+    expect(log.add(test.batch("b", join(3)))).toBe("new");
   });
 
   it("that is not open admits nobody", () => {
