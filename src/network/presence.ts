@@ -15,6 +15,8 @@ import { PeerBudget } from "./budget.ts";
 import { PEER, SCORE, WATCH } from "./limits.ts";
 
 const MESHSUB = "/meshsub/";
+/** What gossipsub itself holds against a peer, and says no more about. */
+const BEHAVIOUR = "gossip.behaviour";
 const PIECES = { perSecond: PEER.piecesPerSecond, burst: PEER.burst };
 const PIECE_BYTES = { perSecond: 2 * PEER.frameBytesPerSecond, burst: PEER.burst };
 
@@ -149,7 +151,7 @@ export class Presence {
     const score = gossip.getScore(peer.toString());
     if (score >= SCORE.thresholds.graylistThreshold || bans.has(key)) return;
     const termMs = bans.add(key);
-    const why = watched?.code ?? code ?? "unknown";
+    const why = watched?.code ?? code ?? BEHAVIOUR;
     telemetry.emit("network.banned", { peer: key, code: why, score: Math.round(score), termMs });
     this.#cut(peer, "banned");
   }
@@ -189,7 +191,7 @@ export class Presence {
       everAlive: false,
       deafBeats: 0,
       up: false,
-      code: "unknown",
+      code: BEHAVIOUR,
       meter,
     };
     this.#watched.set(id, { peer, key, ...fresh });

@@ -30,6 +30,8 @@ import {
   orderedRoot,
 } from "../../src/protocol/rlp.ts";
 import { canonicalJson } from "../../src/protocol/shape.ts";
+import { openEvidence } from "../../src/protocol/evidence.ts";
+import { checkEvidence, checkVotes, encodeEvidence, encodeVotes } from "../../src/protocol/votes.ts";
 import { decodeFrontier, decodeSyncFrame, encodeFrontier, encodeSyncFrame } from "../../src/protocol/sync.ts";
 import { BatchSchema, VoteSchema } from "../../src/protocol/wire_pb.js";
 import { readResult } from "../../src/provers/process.ts";
@@ -216,6 +218,52 @@ const certificate: Target = {
     if (!checked.ok) return refused(checked.code);
     const file = json(bytes);
     return accepted(text(`${canonicalJson(file?.value)}\n`));
+  },
+};
+
+const claimant = signers[1]?.key ?? "";
+const attemptOf = { block: blockId(network, 1, content.hash), stage: "shard", index: 0, attempt: 2 };
+
+function signedBy(said: Entry, number = 4) {
+  return signers.map(({ key, sign }) =>
+    voteOf(sealBatch(network, { author: key, number, previous: ZERO_HASH }, [said], sign), 0),
+  );
+}
+
+const voteContent = { network, chain: 1, hash: content.hash, stage: "shard", index: 0, attempt: 2 };
+const grants = signedBy({ kind: "grant", ...attemptOf, prover: claimant });
+
+const voteCertificate: Target = {
+  name: "certificate of votes",
+  corpus: [
+    encodeVotes("assignment", { ...voteContent, prover: claimant }, grants),
+    encodeVotes(
+      "timeout",
+      { ...voteContent, prover: null },
+      signedBy({ kind: "timeout", ...attemptOf, code: "not-claimed" }),
+    ),
+  ],
+  cost: 4,
+  read(bytes) {
+    const checked = checkVotes(manifest, bytes, () => true);
+    return checked.ok ? accepted(text(`${canonicalJson(json(bytes)?.value)}\n`)) : refused(checked.code);
+  },
+};
+
+const others = signedBy({ kind: "grant", ...attemptOf, prover: author?.key ?? "" }, 5);
+
+const evidenceFile: Target = {
+  name: "evidence",
+  corpus: signers.map((_, at) => {
+    const shown = [grants[at], others[at]].filter((each) => each !== undefined);
+    const evidence = openEvidence(network, shown, () => true);
+    if (evidence === null) throw new Error("two grants are no evidence");
+    return encodeEvidence(network, evidence, shown);
+  }),
+  cost: 4,
+  read(bytes) {
+    const checked = checkEvidence(manifest, bytes, () => true);
+    return checked.ok ? accepted(text(`${canonicalJson(json(bytes)?.value)}\n`)) : refused(checked.code);
   },
 };
 
@@ -408,6 +456,8 @@ export const TARGETS: readonly Target[] = [
   syncFrame,
   frontierTarget,
   certificate,
+  voteCertificate,
+  evidenceFile,
   submitted,
   payload,
   transaction,

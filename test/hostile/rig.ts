@@ -33,7 +33,6 @@ export interface Observed {
   readonly lines: readonly LogLine[];
 }
 
-const MEMBERS = 3;
 const PROVING_MS = 20;
 
 export class Rig {
@@ -50,8 +49,8 @@ export class Rig {
     this.#probe = probe;
   }
 
-  static async start(dir: string): Promise<Rig> {
-    const members = makeMembers(MEMBERS, { shards: 2 }, (json) => json, dir);
+  static async start(dir: string, count: number): Promise<Rig> {
+    const members = makeMembers(count, { shards: 2 }, (json) => json, dir);
     const nodes: StartedNode[] = [];
     for (const member of members.list) {
       const join = nodes[0] === undefined ? [] : ["--bootstrap", nodes[0].address];

@@ -24,7 +24,7 @@ let rig: Rig;
 let before = 0;
 
 beforeAll(async () => {
-  rig = await Rig.start(directory);
+  rig = await Rig.start(directory, 3);
   await rig.observe(3_000);
   before = rig.rssMib;
 }, 180_000);
