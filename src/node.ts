@@ -4,6 +4,7 @@
  * A node is opened in the order in which it may fail cheaply: configuration, manifest, data directory, key, disk, sockets.
  * It is closed in the reverse order, so that nothing is written after the lock is gone.
  */
+import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ApiServer, openApi } from "./api/http.ts";
@@ -146,6 +147,7 @@ async function open(
     roles,
     slots: roles.prover ? config.slots : 0,
     systems: provers.map(({ system }) => system),
+    instance: randomBytes(16).toString("hex"),
     seed: Math.floor(Math.random() * 1e6),
   };
   const sinks: Sink[] = [fileSink({ directory: join(directory.dir, "certificates") })];

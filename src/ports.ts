@@ -116,6 +116,8 @@ export interface Transport {
   /** Best effort to everyone on the network's topic; a batch of at most `limits.messageBytesMax`. */
   publish(bytes: Uint8Array): void;
   peers(): readonly Key[];
+  /** Peers with a connection, whether or not gossip reaches them; where this is not told, `peers` are all. */
+  connected?(): readonly Key[];
   /** Answers with whole frames; at most `bytesMax` of them together. Cut off after `timeoutMs`. */
   request(
     peer: Key,

@@ -22,9 +22,24 @@ export function statusCommand(): Command {
     });
 }
 
+/** Why a node signs nothing, in words; the code for what is not listed. */
+function whySilent(code: string): string {
+  const why = SILENT[code];
+  return why === undefined ? code : `${why} (${code})`;
+}
+
+const SILENT: Readonly<Record<string, string>> = {
+  "feed.unchecked": "asks a quorum of attesters how far its own feed has come",
+  "feed.behind": "peers have words of its own that its disk has not; takes them over",
+  "feed.waiting": "its disk had lost words of its own; waits one lease before it votes again",
+  "key.cloned": "somebody signs with its key; another has to take its place in the manifest",
+  "key.out": "its key broke a rule; proofmesh evidence shows what it signed",
+  draining: "it is being stopped",
+};
+
 function describe(status: NodeStatus): string {
   const lines = [
-    `node      ${status.key.slice(0, 12)}  ${status.roles.join(", ")}${status.mute === null ? "" : `  SILENT: ${status.mute}`}`,
+    `node      ${status.key.slice(0, 12)}  ${status.roles.join(", ")}${status.mute === null ? "" : `  SILENT: ${whySilent(status.mute)}`}`,
     `network   ${status.network.name}  ${status.network.id.slice(0, 12)}`,
     `peers     ${status.peers.length}`,
     `provers   ${status.provers.map(({ key, benched }) => `${key.slice(0, 12)}${benched ? " (silent)" : ""}`).join(", ")}`,

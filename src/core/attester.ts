@@ -8,6 +8,7 @@
  *          never after our own timeout for it.
  * timeout: never after our own attest for it, never when we know a valid proof.
  * complete, reject: objective, no lock.
+ * After a lost journal none of the three in an attempt that was open before (`own-feed.ts`).
  * quarantine: once per (task, round), when its failures are past the limit and no valid proof is known; no lock.
  * requeue: once per (task, round), when a quorum has put it into quarantine and the operator, or f+1 others, want it.
  */
@@ -72,6 +73,7 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     attempt.claimedMs = state.nowMs;
   }
   if (!maySign(state) || attempt.own.granted !== null || attempt.own.timedOut || owner !== claimant) return;
+  if (attempt.number <= task.barred) return;
   if (isFull(state, openClaims(state), claimant, task.block.chain)) {
     refuse(state, task, "claim", claimant, "claim.capacity");
     // What it has done before may be complete elsewhere already, and be so here in a moment.
@@ -115,7 +117,7 @@ function isSaturated(state: State, owner: Key, { chain, height }: Block): boolea
 }
 
 function considerTimeout(state: State, task: Task, attempt: Attempt): void {
-  if (attempt.own.timedOut) return;
+  if (attempt.own.timedOut || attempt.number <= task.barred) return;
   const owner = claimantOf(state, task, attempt);
   const over = overdue(state, task, attempt, owner);
   if ("wakeMs" in over) {
@@ -260,7 +262,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
   let waitMs = Number.POSITIVE_INFINITY;
   for (const [prover, receipt] of soundReceipts(task, proof)) {
     const attempt = attemptOf(task, receipt.attempt);
-    if (attempt.own.attested !== null || attempt.own.timedOut) continue;
+    if (attempt.own.attested !== null || attempt.own.timedOut || attempt.number <= task.barred) continue;
     if (assignedTo(state, attempt) === prover) {
       attempt.own.attested = proof.artefact;
       proof.vouched = true;

@@ -144,6 +144,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
         index,
         attempts: new Map(),
         proofs: new Map(),
+        barred: -1,
         quarantines: new Map(),
         requeues: new Map(),
         own: { quarantined: -1, requeued: -1 },

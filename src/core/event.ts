@@ -3,7 +3,7 @@ import type { Batch } from "../protocol/batch.ts";
 import type { Certificate } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
-import type { Frontier } from "../protocol/sync.ts";
+import type { Frontier, Twin } from "../protocol/sync.ts";
 
 export interface TaskRef {
   readonly block: Hash;
@@ -26,8 +26,17 @@ export type Event =
   /** A certificate that checks against the manifest. */
   | { readonly kind: "certificate"; readonly certificate: Certificate; readonly bytes: Uint8Array }
   | { readonly kind: "peer"; readonly peer: Key; readonly state: "up" | "down" }
-  /** A peer has answered our frontier with its own; `received` batches and certificates came with it. */
-  | { readonly kind: "synced"; readonly peer: Key; readonly frontier: Frontier | null; readonly received: number }
+  /**
+   * A peer has answered our frontier with its own; `received` batches and certificates came with it, and what it has heard
+   * of other processes with our key.
+   */
+  | {
+      readonly kind: "synced";
+      readonly peer: Key;
+      readonly frontier: Frontier | null;
+      readonly received: number;
+      readonly twins?: readonly Twin[];
+    }
   /** The peer says that it has let go of the author's batches below `next`. */
   | { readonly kind: "forgotten"; readonly peer: Key; readonly author: Key; readonly next: number }
   /** This node's own source has a block whose payload is stored. */

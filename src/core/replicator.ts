@@ -8,11 +8,12 @@ import type { Batch } from "../protocol/batch.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { readEvidence } from "../protocol/evidence.ts";
 import type { Entry, EntryOf } from "../protocol/messages.ts";
-import type { Frontier, SyncFrame } from "../protocol/sync.ts";
+import type { Frontier, SyncFrame, Twin } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
-import { startOf, touch } from "./blocks.ts";
+import { startOf } from "./blocks.ts";
+import { hearOfOwnFeed } from "./own-feed.ts";
 import { compactRoster } from "./standing.ts";
-import { type Place, report, type Signed, type State, weightOf } from "./state.ts";
+import { type Place, type Signed, type State } from "./state.ts";
 
 /** Facts about blocks nobody has announced: enough for a burst that overtakes its announcement. */
 const HELD_MAX = 4096;
@@ -52,54 +53,21 @@ export function askPeer(state: State, peer: Key): void {
 }
 
 /** A peer has answered. What it had for us is applied by now; if there is more, it is asked again. */
-export function applySynced(state: State, peer: Key, theirs: Frontier | null, received: number): void {
+export function applySynced(
+  state: State,
+  peer: Key,
+  theirs: Frontier | null,
+  received: number,
+  twins: readonly Twin[],
+): void {
   state.syncing.delete(peer);
   if (theirs === null) return;
-  hearOfOwnFeed(state, peer, theirs.feeds.get(state.options.self) ?? 0);
+  for (const other of hearOfOwnFeed(state, peer, theirs.feeds.get(state.options.self) ?? 0, twins))
+    askPeer(state, other);
   const certificatesMissing = [...theirs.chains].some(
     ([chain, height]) => height > (state.chains.get(chain)?.certified ?? -1),
   );
   if (received > 0 && (state.log.lacks(theirs.feeds) || certificatesMissing)) askPeer(state, peer);
-}
-
-/**
- * Before its first word a node asks how far its own feed has come: a restored backup or a cloned key must not vote
- * twice. Enough have answered when together with this node they are a quorum: whatever it said that ever counted, one
- * of them has heard.
- */
-export function askBeforeSigning(state: State): void {
-  if (state.mute === null && weightToConfirm(state) > 0) state.mute = "feed.unchecked";
-}
-
-function weightToConfirm(state: State): number {
-  const { quorum, weights } = state.manifest;
-  return quorum - (weights.get(state.options.self) ?? 0);
-}
-
-/** A peer had a batch of ours that we did not: only our own signature can say so, so nobody can silence us by lying. */
-export function foundOwn(state: State, batch: Batch): void {
-  state.confirmed.clear();
-  if (state.mute !== null && state.mute !== "feed.unchecked") return;
-  state.mute = "feed.behind";
-  report(state, "feed.behind", { own: batch.head.number });
-}
-
-function hearOfOwnFeed(state: State, peer: Key, seen: number): void {
-  if (state.mute !== "feed.unchecked" && state.mute !== "feed.behind") return;
-  const feed = state.log.feed(state.options.self);
-  const whole = feed === undefined || feed.highest < feed.next;
-  if (!whole || seen > (feed?.next ?? 0)) return;
-  if (state.manifest.weights.has(peer)) state.confirmed.add(peer);
-  if (weightOf(state, state.confirmed) >= weightToConfirm(state)) {
-    report(state, "feed.confirmed", { own: feed?.next ?? 0, by: state.confirmed.size });
-    state.mute = null;
-    for (const block of state.blocks.values()) touch(state, block);
-    return;
-  }
-  // Only attesters count, and asking the others as well had left no turn for those that come late in the list.
-  for (const other of state.peers) {
-    if (state.manifest.weights.has(other) && !state.confirmed.has(other)) askPeer(state, other);
-  }
 }
 
 /**

@@ -130,6 +130,8 @@ export interface Task {
   readonly requeues: Map<number, Map<Key, RequeueVote>>;
   /** The last rounds for which this node has voted so, -1 for none. */
   readonly own: { quarantined: number; requeued: number };
+  /** Up to this attempt this node takes no lock: what it signed there may be lost. -1 for none. */
+  barred: number;
   /** The round whose clocks run. */
   round: number;
   /** Inputs are accepted and the block is open, by this node's view. */
@@ -336,6 +338,14 @@ export interface State {
   mute: string | null;
   /** Attesters that have confirmed since the last doubt that they know no more of our feed than we do. */
   readonly confirmed: Set<Key>;
+  /** When this process began, by its own clock. */
+  startedMs: number;
+  /** Peers had words of ours that were not on our disk; until when it waits therefore. */
+  lostOwn: boolean;
+  speakMs: number;
+  /** Attesters that hear another process with our key: one that began before this one, and one that began after. */
+  readonly elders: Set<Key>;
+  readonly juniors: Set<Key>;
   replaying: boolean;
 }
 
@@ -348,6 +358,8 @@ export interface CoreOptions {
   readonly systems: readonly string[];
   /** Stands in for the owner function's arithmetic: simulated nodes share what each of them would compute. */
   readonly ownersOf?: typeof ownersOf;
+  /** Names this process among all that may run with the same key; 32 hex digits, drawn once by the runtime. */
+  readonly instance?: string;
   /** Decides which peer to compare logs with next; drawn once by the runtime. */
   readonly seed: number;
 }
@@ -406,6 +418,11 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     peers: new Set(),
     mute: null,
     confirmed: new Set(),
+    startedMs: 0,
+    lostOwn: false,
+    speakMs: 0,
+    elders: new Set(),
+    juniors: new Set(),
     replaying: false,
   };
 }

@@ -21,6 +21,7 @@ import type { Effect } from "./effect.ts";
 import type { Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
 import * as failures from "./failures.ts";
+import * as ownFeed from "./own-feed.ts";
 import * as replicator from "./replicator.ts";
 import * as standing from "./standing.ts";
 import { report, type Signed, type State, type Task } from "./state.ts";
@@ -53,7 +54,7 @@ export function resume(state: State, nowMs: number, equation: Equation): Effect[
     block.votedMs = nowMs;
     blocks.touch(state, block);
   }
-  replicator.askBeforeSigning(state);
+  ownFeed.askBeforeSigning(state);
   return step(state, { kind: "tick" }, nowMs, equation);
 }
 
@@ -62,7 +63,7 @@ export function nextWakeMs(state: State): number {
   // Only what may be done then: a moment that passes without a deed would come again at once, for ever.
   let wake = state.peers.size > 0 ? state.syncMs : Number.POSITIVE_INFINITY;
   if (dispatcher.proves(state) && maySign(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
-  wake = Math.min(wake, evidence.nextDoubtMs(state));
+  wake = Math.min(wake, evidence.nextDoubtMs(state), ownFeed.nextSpeakMs(state));
   if (state.joinMs !== null && maySign(state)) wake = Math.min(wake, state.joinMs);
   for (const block of state.live) {
     if (block.wakeMs !== null) wake = Math.min(wake, block.wakeMs);
@@ -99,7 +100,7 @@ function apply(state: State, event: Event, equation: Equation): void {
       state.peers.add(event.peer);
       return replicator.askPeer(state, event.peer);
     case "synced":
-      return replicator.applySynced(state, event.peer, event.frontier, event.received);
+      return replicator.applySynced(state, event.peer, event.frontier, event.received, event.twins ?? []);
     case "forgotten":
       return replicator.hearForgotten(state, event.peer, event.author, event.next);
     case "source-block":
@@ -173,7 +174,7 @@ function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equa
       break;
   }
   if (author !== state.options.self) standing.alive(state, author);
-  else if (from !== null) replicator.foundOwn(state, batch);
+  else if (from !== null) ownFeed.foundOwn(state, batch);
   for (const [index, entry] of batch.entries.entries())
     applyEntry(state, { author, number: batch.head.number, index, shown: { batch, index } }, entry, equation);
 }
@@ -353,6 +354,7 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
 
 /** Looks at everything that facts or time have touched, until nothing is left to look at. */
 function settle(state: State, equation: Equation): void {
+  ownFeed.settleSpeech(state);
   wakeDue(state);
   evidence.settleEvidence(state);
   applyAgain(state, equation);

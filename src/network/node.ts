@@ -210,6 +210,10 @@ class Libp2pNetwork implements Network {
     return this.#presence.up();
   }
 
+  connected(): readonly Key[] {
+    return this.#presence.connected();
+  }
+
   request(
     peer: Key,
     request: Request,

@@ -134,6 +134,10 @@ export class Presence {
     return [...this.#up];
   }
 
+  connected(): readonly Key[] {
+    return [...this.#watched.values()].map(({ key }) => key);
+  }
+
   /** An open connection to a peer, or `null`. */
   connection(key: Key): Connection | null {
     return this.#connections(peerOfKey(key)).find(({ status }) => status === "open") ?? null;

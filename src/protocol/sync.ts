@@ -17,6 +17,26 @@ export interface Frontier {
   readonly feeds: ReadonlyMap<Key, number>;
   /** By chain: all certificates up to this height are here. */
   readonly chains: ReadonlyMap<number, number>;
+  /** In a question: who asks. */
+  readonly from?: Instance;
+  /** In an answer: who else has asked with the asker's key. */
+  readonly twins?: readonly Twin[];
+}
+
+/** Processes of one key that an answer names; one is too many. */
+const TWINS_MAX = 4;
+const INSTANCE_BYTES = 16;
+
+/** A process that asks: the same key may be run twice, which is never allowed. */
+export interface Instance {
+  readonly instance: string;
+  /** How long it has run. Durations only: clocks of two machines need not agree. */
+  readonly upMs: number;
+}
+
+/** Another process that asked with the same key, and how long ago. */
+export interface Twin extends Instance {
+  readonly agoMs: number;
 }
 
 export type SyncFrame =
@@ -109,6 +129,13 @@ function frontierMessage(frontier: Frontier): FrontierMessage {
     chains: [...frontier.chains]
       .slice(0, FRONTIER_MAX)
       .map(([chain, height]) => ({ chain: BigInt(chain), height: BigInt(height) })),
+    instance: frontier.from === undefined ? new Uint8Array() : hexToBytes(frontier.from.instance),
+    upMs: BigInt(frontier.from?.upMs ?? 0),
+    twins: (frontier.twins ?? []).slice(0, TWINS_MAX).map(({ instance, upMs, agoMs }) => ({
+      instance: hexToBytes(instance),
+      upMs: BigInt(upMs),
+      agoMs: BigInt(agoMs),
+    })),
   });
 }
 
@@ -125,5 +152,18 @@ function readFrontier(message: FrontierMessage): Frontier | null {
     if (chain > MAX || height > MAX || chains.has(Number(chain))) return null;
     chains.set(Number(chain), Number(height));
   }
-  return { feeds, chains };
+  const { instance, upMs } = message;
+  if ((instance.length !== 0 && instance.length !== INSTANCE_BYTES) || upMs > MAX) return null;
+  if (message.twins.length > TWINS_MAX) return null;
+  const twins: Twin[] = [];
+  for (const twin of message.twins) {
+    if (twin.instance.length !== INSTANCE_BYTES || twin.upMs > MAX || twin.agoMs > MAX) return null;
+    twins.push({ instance: bytesToHex(twin.instance), upMs: Number(twin.upMs), agoMs: Number(twin.agoMs) });
+  }
+  return {
+    feeds,
+    chains,
+    ...(instance.length === 0 ? {} : { from: { instance: bytesToHex(instance), upMs: Number(upMs) } }),
+    ...(twins.length === 0 ? {} : { twins }),
+  };
 }

@@ -1028,6 +1028,27 @@ export declare type Frontier = Message<"proofmesh.v1.Frontier"> & {
    * @generated from field: repeated proofmesh.v1.FrontierChain chains = 2;
    */
   chains: FrontierChain[];
+
+  /**
+   * in a question: 16 bytes that name the asking process
+   *
+   * @generated from field: bytes instance = 3;
+   */
+  instance: Uint8Array;
+
+  /**
+   * and how long it has run
+   *
+   * @generated from field: uint64 up_ms = 4;
+   */
+  upMs: bigint;
+
+  /**
+   * in an answer: other processes that asked with the same key
+   *
+   * @generated from field: repeated proofmesh.v1.Twin twins = 5;
+   */
+  twins: Twin[];
 };
 
 /**
@@ -1035,6 +1056,32 @@ export declare type Frontier = Message<"proofmesh.v1.Frontier"> & {
  * Use `create(FrontierSchema)` to create a new message.
  */
 export declare const FrontierSchema: GenMessage<Frontier>;
+
+/**
+ * @generated from message proofmesh.v1.Twin
+ */
+export declare type Twin = Message<"proofmesh.v1.Twin"> & {
+  /**
+   * @generated from field: bytes instance = 1;
+   */
+  instance: Uint8Array;
+
+  /**
+   * @generated from field: uint64 up_ms = 2;
+   */
+  upMs: bigint;
+
+  /**
+   * @generated from field: uint64 ago_ms = 3;
+   */
+  agoMs: bigint;
+};
+
+/**
+ * Describes the message proofmesh.v1.Twin.
+ * Use `create(TwinSchema)` to create a new message.
+ */
+export declare const TwinSchema: GenMessage<Twin>;
 
 /**
  * @generated from message proofmesh.v1.FrontierFeed

@@ -6,11 +6,13 @@
 import type { Event } from "../core/event.ts";
 import { answerSync, frontierOf } from "../core/replicator.ts";
 import type { State } from "../core/state.ts";
-import type { Equation, Store, Telemetry, Transport } from "../ports.ts";
+import type { Clock, Equation, Store, Telemetry, Transport } from "../ports.ts";
+import { upMs } from "../core/own-feed.ts";
 import { checkCertificate } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
 import { decodeFrontier, decodeSyncFrame, encodeFrontier, encodeSyncFrame, type Frontier } from "../protocol/sync.ts";
 import type { Verdict } from "../protocol/verdict.ts";
+import { Instances } from "./instances.ts";
 
 const BYTES_MAX: number = 4 * 1024 * 1024;
 const ANSWER_BYTES_MAX: number = 1024 * 1024;
@@ -18,6 +20,7 @@ const ANSWER_MS_MAX = 10_000;
 const CERTIFICATES_MAX = 64;
 
 interface Modules {
+  readonly clock: Clock;
   readonly state: State;
   readonly equation: Equation;
   readonly store: Store;
@@ -30,29 +33,41 @@ interface Modules {
 
 export class Repair {
   readonly #modules: Modules;
+  readonly #instances: Instances;
 
   constructor(modules: Modules) {
     this.#modules = modules;
+    this.#instances = new Instances(modules.clock);
+  }
+
+  /** The peer is gone, and every process of its key with it. */
+  gone(peer: Key): void {
+    this.#instances.forget(peer);
   }
 
   ask(peer: Key): void {
     const { state, telemetry, transport, post } = this.#modules;
-    const body = encodeFrontier(frontierOf(state));
+    const { instance } = state.options;
+    const from = instance === undefined ? {} : { from: { instance, upMs: upMs(state) } };
+    const body = encodeFrontier({ ...frontierOf(state), ...from });
     transport().request(peer, "sync", body, BYTES_MAX, ANSWER_MS_MAX, (result) => {
       if (!result.ok) {
         telemetry.count("sync.failed", result.fault.code);
         return post({ kind: "synced", peer, frontier: null, received: 0 });
       }
       const { frontier, received } = this.#takeFrames(peer, result.value);
-      post({ kind: "synced", peer, frontier, received });
+      post({ kind: "synced", peer, frontier, received, twins: frontier?.twins ?? [] });
     });
   }
 
   /** Says nothing to a question that is none. */
-  answer(body: Uint8Array, done: (frames: readonly Uint8Array[]) => void): void {
+  answer(peer: Key, body: Uint8Array, done: (frames: readonly Uint8Array[]) => void): void {
     const theirs = decodeFrontier(body);
     if (theirs === null) return done([]);
-    const [first, ...batches] = answerSync(this.#modules.state, theirs, ANSWER_BYTES_MAX).map(encodeSyncFrame);
+    const twins = theirs.from === undefined ? [] : this.#instances.asked(peer, theirs.from);
+    const [first, ...batches] = answerSync(this.#modules.state, theirs, ANSWER_BYTES_MAX)
+      .map((frame) => (frame.kind === "frontier" ? { ...frame, frontier: { ...frame.frontier, twins } } : frame))
+      .map(encodeSyncFrame);
     this.#certificatesFor(theirs, (certificates) =>
       done([...(first === undefined ? [] : [first]), ...certificates, ...batches]),
     );

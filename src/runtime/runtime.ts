@@ -46,6 +46,7 @@ import { Workshop } from "./work.ts";
 
 /** Events that wait; more than this means that the node cannot keep up, and gossip is refused until it can. */
 const QUEUE_MAX = 16_384;
+const ASK_DEAF_MS = 1_000;
 /** The journal is rewritten without what is over once it has grown past this. */
 const JOURNAL_BYTES_MAX: number = 16 * 1024 * 1024;
 
@@ -144,6 +145,20 @@ export class Runtime implements TransportHandler {
     this.#queueEffects(resume(this.#state, this.#modules.clock.now(), this.#modules.equation));
     for (const peer of transport.peers()) this.#queue.push({ kind: "peer", peer, state: "up" });
     this.#drain();
+    this.#askDeaf();
+  }
+
+  /**
+   * Where a process with our key runs already, peers have their gossip streams with that one and are never up for us.
+   * They still answer, and we must hear of it.
+   */
+  #askDeaf(): void {
+    if (this.#closed || this.#transport === null || this.#state.mute !== "feed.unchecked") return;
+    const { weights } = this.#options.manifest;
+    const deaf =
+      this.#transport.connected?.().filter((peer) => weights.has(peer) && !this.#state.peers.has(peer)) ?? [];
+    for (const peer of deaf) this.#repair.ask(peer);
+    this.#modules.clock.after(ASK_DEAF_MS, () => this.#askDeaf());
   }
 
   post(event: Event): void {
@@ -163,6 +178,11 @@ export class Runtime implements TransportHandler {
       this.#queueEffects(effects);
     }
     this.#draining = false;
+    if (this.#state.mute === "key.in-use" && !this.#closed) {
+      const { self } = this.#options.core;
+      const message = `another process signs with this node's key ${self}; run one of them, with one data directory`;
+      return this.#fail({ code: "key.in-use", message });
+    }
     this.#voice.speak();
     this.#schedule();
   }
@@ -310,11 +330,12 @@ export class Runtime implements TransportHandler {
 
   peer(peer: Key, state: "up" | "down"): void {
     this.#modules.telemetry.emit(`peer.${state}`, { peer });
+    if (state === "down") this.#repair.gone(peer);
     this.post({ kind: "peer", peer, state });
   }
 
-  request(_peer: Key, request: Request, body: Uint8Array, answer: (frames: readonly Uint8Array[]) => void): void {
-    if (request === "sync") this.#repair.answer(body, answer);
+  request(peer: Key, request: Request, body: Uint8Array, answer: (frames: readonly Uint8Array[]) => void): void {
+    if (request === "sync") this.#repair.answer(peer, body, answer);
     else answer([]);
   }
 

@@ -41,7 +41,7 @@ export class Voice {
 }
 
 /** Reasons that pass by themselves. */
-const WAITS: ReadonlySet<string> = new Set(["node.starting", "feed.unchecked", "feed.behind"]);
+const WAITS: ReadonlySet<string> = new Set(["node.starting", "feed.unchecked", "feed.behind", "feed.waiting"]);
 
 function fault(message: string): Fault {
   return { code: "node.mute", message };

@@ -280,6 +280,46 @@ describe("the state after any facts of a liar", () => {
     })),
   });
 
+  it("is what it said before its feed forked, whichever of the two feeds is heard first", () => {
+    fc.assert(
+      fc.property(
+        fc.nat({ max: 2 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.infiniteStream(fc.nat()),
+        (before, one, two, random) => {
+          const made = new Subject({ roles: {} });
+          const root = new Feed("b");
+          for (let at = 0; at < before; at++) root.seal(made.manifest, [made.timeout(0, at)]);
+          const forks = [one, two].map((count, fork) => {
+            const feed = new Feed("b", root.batches);
+            for (let at = 0; at < count; at++) feed.seal(made.manifest, [made.timeout(1, 10 * (fork + 1) + at)]);
+            return feed;
+          });
+          const heard = [...new Set(forks.flatMap(({ batches }) => batches))]
+            .map((batch) => ({ batch, at: random.next().value ?? 0 }))
+            .sort((a, b) => a.at - b.at);
+          const test = new Subject({ roles: {} });
+          for (const { batch } of heard) test.core.hear(batch);
+          expect(outOf(test)).toEqual([`b two-batches from ${before}`]);
+          const said = test.core
+            .block(blockAt(1))
+            .tasks.flatMap((task) => [...task.attempts.values()].filter(({ timeouts }) => timeouts.size > 0));
+          expect(said.map(({ number }) => number).sort((a, b) => a - b)).toEqual(
+            Array.from({ length: before }, (_, at) => at),
+          );
+          expect(
+            test.core.state.log
+              .feed(keyOf("b"))
+              ?.kept()
+              .map(({ head }) => head.number),
+          ).toEqual(Array.from({ length: before }, (_, at) => at));
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
   it("is the same whatever the order in which they came, and whoever had shown some of it (S6)", () => {
     const entry = fc.record({
       kind: fc.constantFrom("grant", "timeout", "attest", "complete", "cancel"),

@@ -75,11 +75,64 @@ describe("a restart", () => {
     expect(test.core.state.mute).toBe("feed.behind");
     expect(test.synced("b", 2)).toEqual([]);
     expect(test.synced("c", 2)).toEqual([]);
+    expect(test.core.state.mute).toBe("feed.waiting");
+    // One lease of silence; a word of its own that comes late starts it again.
+    expect(test.pass(1950)).toEqual([]);
+    expect(test.core.state.mute).toBe("feed.waiting");
+    test.tick(50);
     expect(test.core.state.mute).toBe(null);
-    test.tick(500);
-    expect(test.claimed(1)).toEqual([]);
-    expect(test.tick(2000)).toHaveLength(2);
     expect(test.core.refusals()).not.toContain("batch.equivocation");
+  });
+
+  it("takes no lock in what was open before it lost words of its own, and every lock in what opens later", () => {
+    const test = new Subject();
+    test.claimed(0);
+    const lost = test.core.feed.batches.pop();
+    if (lost === undefined) throw new Error("nothing said");
+    test.restartUnconfirmed();
+    test.core.step({ kind: "batch", batch: lost, from: keyOf("b") });
+    test.core.feed.batches.push(lost);
+    test.confirm();
+    expect(test.pass(2000)).toEqual([]);
+    expect(test.core.state.mute).toBe(null);
+    expect(test.claimed(1)).toEqual([]);
+    expect(test.pass(20_000)).toEqual([]);
+    const owner = test.owner("shard", 0);
+    test.assigned(0);
+    test.hear(owner, test.receipt(0, "proof"));
+    expect([...test.verdict(0, "proof"), ...test.pass(500)]).toEqual(["complete shard/0"]);
+    ["b", "c", "d"].forEach((who) => test.hear(who, test.timeout(1)));
+    expect(test.claimed(1, 1)).toEqual([`grant shard/1#1 ${test.owner("shard", 1, 1)}`]);
+  });
+
+  it("waits where a process of its key was heard a moment ago, and speaks once that one stays silent", () => {
+    const test = new Subject();
+    test.restartUnconfirmed();
+    test.tick(1000);
+    const dead = (agoMs: number) => [{ instance: "0".repeat(32), upMs: 60_000, agoMs }];
+    for (const peer of ["b", "c", "d"]) test.synced(peer, 0, dead(1500));
+    expect(test.core.state.mute).toBe("feed.unchecked");
+    test.tick(9000);
+    for (const peer of ["b", "c"]) test.synced(peer, 0, dead(10_500));
+    expect(test.core.state.mute).toBe(null);
+  });
+
+  it("gives way to an older process with its key that as many attesters hear as hold an honest one, and to no younger", () => {
+    const twin = (upMs: number) => [{ instance: "0".repeat(32), upMs, agoMs: 100 }];
+    const test = new Subject();
+    test.restart();
+    test.tick(10_000);
+    for (const peer of ["b", "b", "p", "q", "r", "s"]) test.synced(peer, 0, twin(60_000));
+    expect(test.core.state.mute).toBe(null);
+    test.synced("c", 0, twin(60_000));
+    expect(test.core.state.mute).toBe("key.in-use");
+    expect(test.claimed(0)).toEqual([]);
+    const elder = new Subject();
+    elder.restart();
+    elder.tick(10_000);
+    for (const peer of ["b", "c", "d"]) elder.synced(peer, 0, twin(5000));
+    expect(elder.core.state.mute).toBe(null);
+    expect(elder.core.reports("key.in-use")).toMatchObject([{ here: "goes on" }]);
   });
 
   it("is not silenced by peers that only say that they know more", () => {

@@ -5,6 +5,7 @@ import { blockId, type Hash } from "../../src/protocol/ids.ts";
 import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../../src/protocol/messages.ts";
 import { ownerOf, ownersOf } from "../../src/protocol/owner.ts";
+import type { Twin } from "../../src/protocol/sync.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 import {
   announceOf,
@@ -168,9 +169,9 @@ export class Subject {
   }
 
   /** A peer has answered: it has heard this much of our feed. */
-  synced(peer: string, seen: number): string[] {
+  synced(peer: string, seen: number, twins: readonly Twin[] = []): string[] {
     const frontier = { feeds: new Map([[keyOf(this.core.name), seen]]), chains: new Map<number, number>() };
-    return this.core.step({ kind: "synced", peer: keyOf(peer), frontier, received: 0 });
+    return this.core.step({ kind: "synced", peer: keyOf(peer), frontier, received: 0, twins });
   }
 
   /** All the others know as much of its feed as it does itself. */

@@ -13,10 +13,18 @@ import { FRONTIER_BYTES_MAX, FRONTIER_MAX } from "../../src/protocol/limits.ts";
 import { bytesToHex } from "@noble/hashes/utils.js";
 
 const key = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => bytesToHex(bytes));
-const frontier = fc.record({
+const instance = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((value) => bytesToHex(value));
+const from = fc.record({ instance, upMs: fc.maxSafeNat() });
+const twin = fc.record({ instance, upMs: fc.maxSafeNat(), agoMs: fc.maxSafeNat() });
+const plain = fc.record({
   feeds: fc.array(fc.tuple(key, fc.maxSafeNat()), { maxLength: 5 }).map((feeds) => new Map(feeds)),
   chains: fc.array(fc.tuple(fc.maxSafeNat(), fc.maxSafeNat()), { maxLength: 5 }).map((chains) => new Map(chains)),
 });
+const frontier = fc.oneof(
+  plain,
+  fc.tuple(plain, from).map(([asked, who]) => ({ ...asked, from: who })),
+  fc.tuple(plain, fc.array(twin, { minLength: 1, maxLength: 4 })).map(([answered, twins]) => ({ ...answered, twins })),
+);
 const bytes = fc.uint8Array({ maxLength: 64 });
 const frame: fc.Arbitrary<SyncFrame> = fc.oneof(
   frontier.map((value): SyncFrame => ({ kind: "frontier", frontier: value })),
