@@ -42,7 +42,8 @@ export function settleSync(state: State): void {
   const { syncMs } = state.manifest.json.timing;
   state.syncMs = state.nowMs + (state.log.gaps > 0 ? Math.min(syncMs, 250) : syncMs);
   const peers = [...state.peers].filter((peer) => !state.syncing.has(peer));
-  const peer = peers[Math.floor(state.nowMs + state.options.seed) % Math.max(peers.length, 1)];
+  // In turn, never by the clock: its steps may fall on one peer again and again, and that one may be a liar.
+  const peer = peers[state.syncTurn++ % Math.max(peers.length, 1)];
   if (peer !== undefined) askPeer(state, peer);
 }
 

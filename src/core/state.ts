@@ -330,6 +330,8 @@ export interface State {
   yieldMs: number;
   joinMs: number | null;
   syncMs: number;
+  /** Counts the questions, so that every peer is asked in turn; begins anywhere. */
+  syncTurn: number;
   readonly syncing: Set<Key>;
   /** By author with a gap: what peers say they have let go of it, below which number. */
   readonly forgotten: Map<Key, Map<Key, number>>;
@@ -413,6 +415,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     yieldMs: 0,
     joinMs: null,
     syncMs: 0,
+    syncTurn: options.seed,
     syncing: new Set(),
     forgotten: new Map(),
     peers: new Set(),
