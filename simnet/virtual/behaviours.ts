@@ -6,7 +6,7 @@ import type { ProveEvent, Prover } from "../../src/ports.ts";
 import { artefactHash, domainDigest, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
 import type { Behaviour, Hostile } from "./byzantine.ts";
-import { type AttemptRef, attemptOf, chatter, forge, noise, provers, taskOf } from "./chatter.ts";
+import { type AttemptRef, attemptOf, chatter, forge, malleated, noise, provers, taskOf } from "./chatter.ts";
 import { CHAIN } from "./manifest.ts";
 import { LIES } from "./lies.ts";
 import { WRONG_PROOF } from "./provers.ts";
@@ -131,10 +131,10 @@ const VOTERS = {
       ms: 2000,
       times: 20,
       run: (node) => {
-        const height = node.chance.between(0, 40);
+        const height = node.chance.between(0, 8);
         node.say(
           provers(node).flatMap((prover): Entry[] => [
-            { kind: "bench", prover, chain: CHAIN, height, turn: 1 },
+            { kind: "bench", prover, chain: CHAIN, height, turn: 0 },
             { kind: "admit", prover, chain: CHAIN, height, slots: 4 },
           ]),
         );
@@ -280,6 +280,7 @@ const ANYONE = {
     who: "anyone",
     says: "batches of others under signatures that do not hold, and votes that it has no right to",
     every: { ms: 300, times: 200, run: (node) => forge(node) },
+    hearsBatch: (batch, node) => node.send(malleated(node, batch)),
   },
   flood: {
     who: "anyone",
@@ -359,14 +360,16 @@ function altered(
   );
 }
 
+/** With the attempts that come later as well, which nobody may open yet. */
 function hoard(node: Hostile, hash: Hash): void {
   const { runtime } = node.node;
   const block = node.blocks().find((each) => each.hash === hash);
   if (runtime === null || block === undefined) return;
-  const owned = block.tasks.filter((task) => ownerOfAttempt(runtime.state, task, 0) === node.key);
-  node.say(
-    owned.slice(0, 100).map((task): EntryOf<"claim"> => {
-      return { kind: "claim", block: block.id, stage: task.stage.name, index: task.index, attempt: 0, timeouts: [] };
+  const claims = block.tasks.flatMap((task) =>
+    [0, 1, 2].flatMap((attempt): EntryOf<"claim">[] => {
+      if (ownerOfAttempt(runtime.state, task, attempt) !== node.key) return [];
+      return [{ kind: "claim", block: block.id, stage: task.stage.name, index: task.index, attempt, timeouts: [] }];
     }),
   );
+  node.say(claims.slice(0, 100));
 }

@@ -28,6 +28,7 @@ export interface Behaviour {
   /** What it says to a face's peers where the real node had decided to say this. */
   readonly rewrite?: (entry: Entry, face: Face, node: Hostile) => readonly Entry[];
   readonly hears?: (entry: Entry, author: Key, node: Hostile) => void;
+  readonly hearsBatch?: (batch: Batch, node: Hostile) => void;
   /** Whether it also reacts to the other hostile nodes; two that echo each other would never end. */
   readonly hearsFellows?: true;
   /** Whether a batch goes to this peer at all. */
@@ -198,7 +199,8 @@ export class Hostile {
     this.#known.add(batch.hash);
     this.heard.push(batch);
     const { author } = batch.head;
-    for (const { hears, hearsFellows = false } of this.options.behaviours) {
+    for (const { hears, hearsBatch, hearsFellows = false } of this.options.behaviours) {
+      hearsBatch?.(batch, this);
       if (hears === undefined || (!hearsFellows && this.options.fellows.has(author))) continue;
       for (const entry of batch.entries) hears(entry, author, this);
     }

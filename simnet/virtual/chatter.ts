@@ -39,13 +39,12 @@ export function forge(node: Hostile): void {
   // Somebody else's word under this node's signature, and under none at all.
   node.send(sealBatch(network, next, [claim], (message) => node.sign(message)).bytes);
   node.send(sealBatch(network, next, [claim], () => new Uint8Array(64)).bytes);
-  node.send(malleated(node, batch));
   // Votes that only an attester may cast, and proofs that nobody made.
   node.say([chatter(node, true)]);
 }
 
 /** The same batch under a signature whose S is beyond the group's order: some verifiers take it, ours never may. */
-function malleated(node: Hostile, batch: Batch): Uint8Array {
+export function malleated(node: Hostile, batch: Batch): Uint8Array {
   const { author, number, previous } = batch.head;
   const signature = Uint8Array.from(batch.signature);
   signature[63] = 0xff;

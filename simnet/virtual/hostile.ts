@@ -2,6 +2,7 @@
 import type { Key } from "../../src/protocol/ids.ts";
 import { BEHAVIOURS } from "./behaviours.ts";
 import { type Behaviour, Hostile } from "./byzantine.ts";
+import type { Durable } from "./checkers/durable.ts";
 import type { Cluster, NodeHooks, SimNode } from "./cluster.ts";
 import { Chance } from "./world.ts";
 
@@ -52,9 +53,10 @@ export class Hostiles {
     return this.malice.has(key);
   }
 
-  hooks(): NodeHooks {
+  hooks(durable: Durable): NodeHooks {
     return {
-      modules: (modules, node) => this.#nodes.get(node.key)?.modules(modules, node) ?? modules,
+      modules: (modules, node) =>
+        this.#nodes.get(node.key)?.modules(modules, node) ?? { ...modules, journal: durable.watch(modules.journal) },
       join: (node, network, handler, join) =>
         this.#nodes.get(node.key)?.join(node, network, handler, join) ?? join(handler, node.disk.artefacts),
     };

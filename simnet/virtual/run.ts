@@ -7,6 +7,7 @@
 import { type CheckedCertificate, checkCertificate } from "../../src/protocol/certificate.ts";
 import type { Key } from "../../src/protocol/ids.ts";
 import { checkBounds } from "./checkers/bounds.ts";
+import { Durable } from "./checkers/durable.ts";
 import { checkEnd, checkLog, contentSplits } from "./checkers/end.ts";
 import { WireChecker } from "./checkers/wire.ts";
 import { Cluster, type SimNode } from "./cluster.ts";
@@ -30,10 +31,11 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   const { blocks, blockMs = 1000 } = options;
   const figures = new Figures();
   const hostiles = new Hostiles();
-  const cluster = clusterOf(options, hostiles, figures);
+  const durable = new Durable();
+  const cluster = clusterOf(options, hostiles, durable, figures);
   const { world } = cluster;
   const honest = () => cluster.nodes.filter(({ key, gone }) => !gone && !hostiles.has(key));
-  const checker = check(cluster, hostiles, honest);
+  const checker = check(cluster, hostiles, durable, honest);
   const faultsMs = 100 + blocks * blockMs;
   const faults = scheduleOf(options, faultsMs);
   const nemesis = new Nemesis(cluster, faults, (fault) => figures.fault(fault));
@@ -95,7 +97,7 @@ function caught(run: () => void): string | null {
   }
 }
 
-function clusterOf(options: VirtualOptions, hostiles: Hostiles, figures: Figures): Cluster {
+function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, figures: Figures): Cluster {
   const { seed, nodes, shards, sabotage, hooks } = options;
   const { wrong, failing, loss, duplicate, replay, delayMs, wan, joiners } = dialsOf(options);
   const cluster: Cluster = new Cluster(
@@ -109,7 +111,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, figures: Figures
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
       times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing },
       diskMs: 2,
-      hooks: { ...(sabotage === undefined ? {} : { returning: sabotage }), ...hostiles.hooks(), ...hooks },
+      hooks: { ...(sabotage === undefined ? {} : { returning: sabotage }), ...hostiles.hooks(durable), ...hooks },
     },
     (node, event, fields) => figures.event(cluster.world.nowMs, node, event, fields),
   );
@@ -118,7 +120,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, figures: Figures
 }
 
 /** The checker hears what is published, and what a node had made durable but not sent when it died: peers pull that. */
-function check(cluster: Cluster, hostiles: Hostiles, honest: () => readonly SimNode[]): WireChecker {
+function check(cluster: Cluster, hostiles: Hostiles, durable: Durable, honest: () => readonly SimNode[]): WireChecker {
   const { world, manifest, equation } = cluster;
   const isHostile = (key: Key) => hostiles.has(key);
   const checker = new WireChecker({ manifest, equation, now: () => world.nowMs, isHostile });
@@ -133,6 +135,8 @@ function check(cluster: Cluster, hostiles: Hostiles, honest: () => readonly SimN
   cluster.network.onPublish = (from, bytes) => {
     unsent(byKey.get(from));
     checker.published(from, bytes);
+    if (!isHostile(from) && !durable.has(bytes))
+      checker.violations.push(`S5: ${from.slice(0, 8)} sent what its disk had not acknowledged`);
   };
   const look = () => {
     for (const { name, runtime } of honest())

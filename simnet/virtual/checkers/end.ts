@@ -4,6 +4,9 @@ import type { Certificate, CheckedCertificate } from "../../../src/protocol/cert
 import type { Hash, Key } from "../../../src/protocol/ids.ts";
 import type { WireChecker } from "./wire.ts";
 
+/** The highest byte of the group's order: no S is above it. */
+const TOP_OF_ORDER = 0x10;
+
 export type Held = ReadonlyMap<string, readonly CheckedCertificate[]>;
 
 /**
@@ -63,9 +66,11 @@ export function contentSplits(held: Held): number {
 export function checkLog(node: string, state: State, checker: WireChecker): string[] {
   const violations: string[] = [];
   for (const feed of state.log.feeds())
-    for (const { hash, head } of feed.kept())
-      if (!checker.wasSaid(hash))
-        violations.push(`S7: ${node} holds batch ${head.number} of ${short(feed.author)}, which it never signed`);
+    for (const { hash, head, signature } of feed.kept()) {
+      const what = `S7: ${node} holds batch ${head.number} of ${short(feed.author)}`;
+      if (!checker.wasSaid(hash)) violations.push(`${what}, which it never signed`);
+      if ((signature[63] ?? 0) > TOP_OF_ORDER) violations.push(`${what}, under a signature that is none`);
+    }
   for (const block of state.blocks.values())
     if (block.state === "cancelled" && !checker.isCancelled(block.id))
       violations.push(`S1: ${node} holds height ${block.height} to be cancelled, and no quorum does`);

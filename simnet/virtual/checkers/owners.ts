@@ -11,29 +11,36 @@ interface Dealt {
   readonly weight: number;
 }
 
-/** More benched provers than this, and what a node may believe has too many forms to be told apart. */
-const BENCHED_MAX = 6;
+/** More of them than this, and what a node may believe has too many forms to be told apart. */
+const TROUBLED_MAX = 7;
 
 export class Owners {
   readonly #manifest: Manifest;
   readonly #rankings = new Map<string, readonly Key[]>();
-  /** Whoever a quorum has ever benched: nodes learn of it at different moments. */
+  /** Whoever a quorum has ever benched, and whoever is proven guilty: nodes learn of it at different moments. */
   readonly benched = new Set<Key>();
+  readonly #guilty: () => Iterable<Key>;
 
-  constructor(manifest: Manifest) {
+  constructor(manifest: Manifest, guilty: () => Iterable<Key>) {
     this.#manifest = manifest;
+    this.#guilty = guilty;
   }
 
-  /** Whether some node that has heard of some of the benches may take this prover for the attempt's owner. */
+  /** Whether some node that has heard of a part of what befell the roster may take this prover for the attempt's owner. */
   mayOwn(prover: Key, block: Hash, stage: string, count: number, index: number, attempt: number): boolean {
     // Newcomers are admitted from a height on, and nodes hear of that at different moments, too.
     if (this.#manifest.json.provers.admission === "open") return true;
     const ranking = this.#ranking(block, stage, count)[index];
     if (ranking === undefined) return false;
-    if (this.benched.size > BENCHED_MAX) return true;
-    return subsets([...this.benched]).some((out) => {
-      const order = [...ranking.filter((key) => !out.includes(key)), ...ranking.filter((key) => out.includes(key))];
-      return order[attempt % order.length] === prover;
+    const guilty = [...this.#guilty()].filter((key) => ranking.includes(key));
+    if (this.benched.size + guilty.length > TROUBLED_MAX) return true;
+    // The benched go to the end of every order, and the guilty into none.
+    return subsets(guilty).some((out) => {
+      const left = ranking.filter((key) => !out.includes(key));
+      return subsets([...this.benched]).some((last) => {
+        const order = [...left.filter((key) => !last.includes(key)), ...left.filter((key) => last.includes(key))];
+        return order[attempt % order.length] === prover;
+      });
     });
   }
 

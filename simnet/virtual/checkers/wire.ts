@@ -60,6 +60,8 @@ export class WireChecker {
   readonly #attempts = new Map<string, Attempt>();
   /** By task and artefact: attesters that say the proof verifies. */
   readonly #vouchers = new Map<string, Map<Hash, Set<Key>>>();
+  /** Attester and task: it has said that a proof verifies. */
+  readonly #knowing = new Set<string>();
   readonly #credits = new Map<string, string>();
   readonly #blocks = new Map<Hash, Block>();
   /** By block: attesters that signed its barrier, whatever the content. */
@@ -72,7 +74,7 @@ export class WireChecker {
     this.#options = options;
     this.#manifest = options.manifest;
     this.truth = new Truth(options.manifest);
-    this.#owners = new Owners(options.manifest);
+    this.#owners = new Owners(options.manifest, () => this.guilt.proven.keys());
     this.#total = [...options.manifest.weights.values()].reduce((sum, weight) => sum + weight, 0);
   }
 
@@ -217,6 +219,8 @@ export class WireChecker {
     this.guilt.timeout(author, where, at);
     if (!isHostile(author)) {
       if (attempt.attested.has(author)) this.#violation(`S4: ${name(author)} timed out ${where} after its own attest`);
+      if (this.#knowing.has(`${author} ${placeOf(entry)}`))
+        this.#violation(`S4: ${name(author)} timed out ${where} and had said that there is a valid proof`);
       const opened = entry.attempt === 0 ? null : this.#attempt(entry, entry.attempt - 1).overMs;
       const others = this.#weightOf([...attempt.timeouts].filter((key) => key !== author));
       const stage = this.#stages(entry.block).find((each) => each.name === entry.stage);
@@ -258,7 +262,9 @@ export class WireChecker {
     this.#vouchers.set(placeOf(entry), proofs);
     const voters = (proofs.get(entry.artefact) ?? new Set<Key>()).add(author);
     proofs.set(entry.artefact, voters);
-    if (this.truth.isTrue(entry.artefact, entry) !== false) return;
+    const isTrue = this.truth.isTrue(entry.artefact, entry);
+    if (isTrue === true) this.#knowing.add(`${author} ${placeOf(entry)}`);
+    if (isTrue !== false) return;
     this.guilt.falseAttest(author, placeOf(entry));
     if (!this.#options.isHostile(author))
       this.#violation(`S2: ${name(author)} vouched for a proof of ${placeOf(entry)} that does not verify`);

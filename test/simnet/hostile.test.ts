@@ -1,0 +1,60 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { BEHAVIOURS } from "../../simnet/virtual/behaviours.ts";
+import { runVirtual } from "../../simnet/virtual/run.ts";
+
+const MAIN = fileURLToPath(new URL("../../simnet/main.ts", import.meta.url));
+const base = { nodes: 6, attesters: 4, blocks: 1, shards: 3 } as const;
+
+describe("one hostile attester of four and one prover break nothing by", () => {
+  for (const [at, [name, { says }]] of Object.entries(BEHAVIOURS).entries()) {
+    it(`${name}: ${says}`, () => {
+      const one = { byzantineAttesters: 1, byzantineProvers: 1, behaviours: [name] };
+      const { violations, certificates, hostile } = runVirtual({ ...base, ...one, seed: 100 + at, loss: 0.1 });
+      expect(violations).toEqual([]);
+      expect(certificates).toBe(base.nodes - 2);
+      expect(Object.values(hostile).flat()).toContain(name);
+    });
+  }
+});
+
+describe("what hostile attesters sign against themselves", () => {
+  it("is proof against them and nobody else", () => {
+    const behaviours = ["equivocate", "vote-both", "grant-twice"];
+    const { guilty, hostile } = runVirtual({ ...base, seed: 1, byzantineAttesters: 1, behaviours });
+    expect(Object.keys(guilty)).toEqual(Object.keys(hostile));
+    expect(Object.values(guilty).flat()).toContain("two-batches");
+  });
+
+  it("names three of four that together make a wrong proof stand", () => {
+    const options = { ...base, seed: 3, wrong: 1, byzantineAttesters: 3, behaviours: ["vouch"] };
+    const { violations, guilty, hostile, verdict } = runVirtual(options);
+    expect(verdict).toBe("safety");
+    expect(violations.join()).toContain("is complete with a proof that does not verify");
+    expect(violations.join()).not.toContain("attribution");
+    expect(Object.keys(guilty).sort()).toEqual(Object.keys(hostile).sort());
+  });
+
+  it("has to be of a kind that is known", () => {
+    const child = spawnSync(process.execPath, [MAIN, "virtual", "--behaviours", "kindness"], { encoding: "utf8" });
+    expect([child.status, child.stderr]).toEqual([2, expect.stringContaining('"kindness"')]);
+  });
+});
+
+describe("a mutant", () => {
+  it("that breaks a rule is caught, with the run and the seed that shows it", () => {
+    const only = "grant-again,other-owners,complete-too-soon";
+    const child = spawnSync(process.execPath, [MAIN, "mutants", "--only", only, "--json"], { encoding: "utf8" });
+    expect(child.stderr).toContain("caught   grant-again (grant: once per (task, attempt)) by run quiet, seed 1");
+    const { survivors, whole } = JSON.parse(child.stdout) as { survivors: unknown; whole: unknown };
+    expect([child.status, survivors, whole]).toEqual([0, [], []]);
+  });
+
+  it("that nobody knows ends the run", () => {
+    const hook = new URL("../../simnet/virtual/mutation.ts", import.meta.url).href;
+    const env = { ...process.env, SIMNET_MUTANT: "none" };
+    const child = spawnSync(process.execPath, ["--import", hook, MAIN], { env, encoding: "utf8" });
+    expect([child.status, child.stderr]).toEqual([1, expect.stringContaining('SIMNET_MUTANT is "none"')]);
+  });
+});
