@@ -69,6 +69,7 @@ export class Judge {
 
   /** What others have heard of a node that was killed must be in its own log. */
   async lookForLosses(node: LocalNode, others: readonly Hashes[]): Promise<void> {
+    await this.certificatesOf(node);
     const text = await textOf(node, "/log");
     if (text === null) return;
     const certified = Math.max(0, ...this.#watch.heldBy(node));
@@ -81,16 +82,19 @@ export class Judge {
   /** Reads all certificates of a node. What it has once said to have stored must be there. */
   async certificatesOf(node: LocalNode): Promise<readonly Held[]> {
     const held: Held[] = [];
+    const said = [...this.#watch.heldBy(node)];
     for (let from = 1; ; ) {
       const text = await textOf(node, `/certificates/${this.#options.chain}?from=${from}`);
-      const page = JSON.parse(text ?? "[]") as readonly Held[];
+      if (text === null) return [];
+      const page = JSON.parse(text) as readonly Held[];
       if (page.length === 0) break;
       held.push(...page);
       from = Math.max(...page.map(({ height }) => height)) + 1;
     }
     const heights = new Set(held.map(({ height }) => height));
-    for (const height of this.#watch.heldBy(node))
+    for (const height of said)
       if (!heights.has(height)) this.#watch.violation(`S5: ${node.name} has lost the certificate of height ${height}`);
+    this.#watch.learnHeld(node, heights);
     this.#certificates.add(node.name, held);
     return held;
   }

@@ -11,7 +11,7 @@ import { type Exported, exportAll, exportLog, verifyAll, verifyTampered } from "
 import { type Disturbance, Disturber } from "./disturb.ts";
 import { Figures } from "./figures.ts";
 import { frontierHashOf, Judge, missingOf } from "./judge.ts";
-import { type Duty, Fleet } from "./nodes.ts";
+import { type Duty, Fleet, type LocalNode } from "./nodes.ts";
 import { type LocalReport, reportOf } from "./report.ts";
 import { type Counts, type Planned, planChaos, planCounts } from "./schedule.ts";
 import { Watch } from "./watch.ts";
@@ -129,9 +129,13 @@ class LocalRun {
     await disturber.calm();
     this.#quietMs = performance.now();
     say(`quiet: no more blocks, no more faults; waiting for ${this.#mined} certificates on every node`);
+    for (const node of fleet.nodes) await judge.certificatesOf(node);
+    const lacksOf = (node: LocalNode): number[] =>
+      Array.from({ length: this.#mined }, (_, index) => index + 1).filter((height) => !watch.heldBy(node).has(height));
     await watch.until(
       () => fleet.nodes.every((node) => watch.heldBy(node).size >= this.#mined),
       `all nodes hold ${this.#mined} certificates`,
+      () => fleet.nodes.map((node) => `; ${node.name} lacks ${lacksOf(node).join(" ") || "nothing"}`).join(""),
     );
     const common = await this.#untilLogsAreEqual(fleet, judge);
     this.#endedMs = performance.now();

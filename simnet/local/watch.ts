@@ -88,6 +88,12 @@ export class Watch {
     return this.#held.get(node.name) ?? new Set();
   }
 
+  /** What a node turns out to hold without having said so: it was killed between the write and the line. */
+  learnHeld(node: LocalNode, heights: Iterable<number>): void {
+    this.#held.set(node.name, new Set([...this.heldBy(node), ...heights]));
+    this.#wake();
+  }
+
   provedBy(node: LocalNode): Set<string> {
     return this.#proving.get(node.name) ?? new Set();
   }
@@ -124,7 +130,7 @@ export class Watch {
   }
 
   /** Waits for what the log lines will say, as long as certificates come or the limit has not passed since. */
-  async until(holds: () => boolean, what: string): Promise<void> {
+  async until(holds: () => boolean, what: string, lacks: () => string = () => ""): Promise<void> {
     this.#movedMs = performance.now();
     for (;;) {
       this.check();
@@ -132,7 +138,10 @@ export class Watch {
       const leftMs = this.#movedMs + this.#limitMs - performance.now();
       if (leftMs <= 0)
         this.end(
-          new RunFault("liveness", `L1: nothing moved for ${this.#limitMs / 1000} s while waiting until ${what}`),
+          new RunFault(
+            "liveness",
+            `L1: nothing moved for ${this.#limitMs / 1000} s while waiting until ${what}${lacks()}`,
+          ),
         );
       this.check();
       await new Promise<void>((resolve) => {

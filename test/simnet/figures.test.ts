@@ -109,6 +109,15 @@ describe("the watch", () => {
     expect(watch.violations).toEqual([expect.stringContaining(event)]);
   });
 
+  test("counts a certificate that a killed node holds without having said so", async () => {
+    const watch = watchOf(60_000);
+    watch.take(ONE, { t: 0, event: "certificate.stored", height: 1 });
+    const waiting = watch.until(() => watch.heldBy(ONE).size === 2, "both are there");
+    watch.learnHeld(ONE, [1, 2]);
+    await waiting;
+    expect([...watch.heldBy(ONE)]).toEqual([1, 2]);
+  });
+
   test("knows who is at work, and who took over", () => {
     const watch = watchOf(60_000);
     watch.take(ONE, { ...TASK, t: 0, event: "task.started" });
