@@ -8,6 +8,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { fuzz, type Tally } from "../fuzz/check.ts";
+import { fuzzFrames } from "../fuzz/frames.ts";
 import { fuzzGossip } from "../fuzz/gossip.ts";
 import { fileTargets, TARGETS } from "../fuzz/targets.ts";
 
@@ -39,6 +40,11 @@ describe(`whatever the bytes, the answer is a code or the same bytes again (seed
       if (globalThis.gc !== undefined) expect(process.memoryUsage().heapUsed - before).toBeLessThan(KEPT_BYTES_MAX);
     });
   }
+});
+
+it(`whatever comes on a stream, it is what was asked for or a code (seed ${SEED})`, async () => {
+  const { refused, received } = await fuzzFrames(CASES, SEED);
+  expect(refused + received).toBe(CASES);
 });
 
 it(`whatever members and strangers say, each message gets a verdict and the node goes on (seed ${SEED})`, () => {
