@@ -31,8 +31,9 @@ beforeAll(async () => {
         asked.push(hash);
         return Promise.resolve(hash === hashOf("large") ? new Uint8Array(bytesMax) : null);
       },
-      voteCertificate: () => null,
-      evidence: () => null,
+      voteCertificate: (name, kind, attempt) =>
+        name.height === 7 ? Buffer.from(`${Object.values(name).join("/")} ${kind} ${attempt}\n`) : null,
+      evidence: (key) => (key === hashOf("liar") ? Buffer.from("{}\n") : null),
       tasks: () => [],
       task: () => null,
       requeue: () => {
@@ -83,6 +84,29 @@ async function codeOf(path: string): Promise<string> {
 }
 
 describe("the HTTP endpoint", () => {
+  it("serves what votes certify about a task, of the attempt that is asked for, and what is known against a key", async () => {
+    const text = async (path: string) => (await fetch(`${server.address}${path}`)).text();
+    expect(await text("/tasks/1/7/shard/3/credit")).toBe("1/7/shard/3 credit null\n");
+    expect(await text("/tasks/1/7/shard/3/timeout?attempt=2")).toBe("1/7/shard/3 timeout 2\n");
+    expect(await text(`/evidence/${hashOf("liar")}`)).toBe("{}\n");
+    const refused = [
+      "/tasks/1/8/shard/3/credit",
+      "/tasks/1/7/shard/3/wages",
+      "/tasks/1/7/shard/x/credit",
+      "/tasks/1/7/shard/3/credit?attempt=-1",
+      `/evidence/${hashOf("honest")}`,
+      "/evidence/liar",
+    ];
+    expect(await Promise.all(refused.map(codeOf))).toEqual([
+      "certificate.missing",
+      "http.kind",
+      "http.number",
+      "http.number",
+      "evidence.missing",
+      "http.hash",
+    ]);
+  });
+
   it("refuses paths that are tricks, with a code and never with somebody's file", async () => {
     const before = asked.length;
     const codes = await Promise.all(
