@@ -75,21 +75,25 @@ export class Rig {
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024;
   }
 
-  /** Watches for so long, with whatever else goes on. */
-  async observe(forMs: number): Promise<Observed> {
-    const end = performance.now() + forMs;
+  /** Watches until that is over. */
+  async observe(during: Promise<unknown>): Promise<Observed> {
+    let isOver = false;
+    const over = (): void => {
+      isOver = true;
+    };
+    during.then(over, over);
     const from = this.target.log.length;
     const answers: (number | null)[] = [];
     const blocks: number[] = [];
     let rssMibMax = 0;
     const asking = (async (): Promise<void> => {
-      while (performance.now() < end) {
+      while (!isOver) {
         answers.push(await this.ask());
         rssMibMax = Math.max(rssMibMax, this.rssMib);
         await new Promise((resolve) => setTimeout(resolve, 250));
       }
     })();
-    while (performance.now() < end) blocks.push(await this.block());
+    while (!isOver) blocks.push(await this.block());
     await asking;
     const lines = this.target.log
       .slice(from)
@@ -167,7 +171,7 @@ export function attack(
     stdio: ["ignore", "pipe", "inherit"],
     env: { PATH: process.env["PATH"] ?? "" },
   });
-  const late = setTimeout(() => child.kill("SIGKILL"), (seconds + 20) * 1_000);
+  const late = setTimeout(() => child.kill("SIGKILL"), (seconds + 40) * 1_000);
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
   return new Promise((resolve, reject) => {

@@ -25,7 +25,7 @@ let before = 0;
 
 beforeAll(async () => {
   rig = await Rig.start(directory, 3);
-  await rig.observe(3_000);
+  await rig.observe(calm());
   before = rig.rssMib;
 }, 180_000);
 
@@ -34,6 +34,10 @@ afterAll(async () => {
   await endAll();
   fs.rmSync(directory, { recursive: true, force: true });
 }, 60_000);
+
+function calm(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, CALM_MS));
+}
 
 function show(name: string, sent: string, { answers, blocks, rssMibMax, lines }: Observed): void {
   const counted = new Map<string, number>();
@@ -52,8 +56,9 @@ describe("a node under attack lives, answers its other peers and certifies block
   for (const name of NAMES) {
     it(`${name}: ${ATTACKS[name]?.what ?? ""}`, async () => {
       // Just before, for other work on the machine comes and goes.
-      show("(calm)", "", await rig.observe(CALM_MS));
-      const [sent, seen] = await Promise.all([attack(rig, [name], SECONDS), rig.observe(SECONDS * 1_000)]);
+      show("(calm)", "", await rig.observe(calm()));
+      const attacking = attack(rig, [name], SECONDS);
+      const [sent, seen] = await Promise.all([attacking, rig.observe(attacking)]);
       const { count = 0, refused = 0 } = sent[name] ?? {};
       show(name, `${count} sent, ${refused} refused`, seen);
       expect(count).toBeGreaterThan(0);

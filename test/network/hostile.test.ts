@@ -203,7 +203,7 @@ test.concurrent("a peer that never stops asking more than it may is cut off", as
 }, 30_000);
 
 test.concurrent("more requests a second than granted are refused and counted", async () => {
-  const a = await victim();
+  const { a } = await unhurried();
   const bad = await raw(a);
   for (let index = 0; index < 60; index += 1) {
     const stream = await bad.stream(a, "sync");
