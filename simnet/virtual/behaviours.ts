@@ -144,6 +144,8 @@ const VOTERS = {
   "poison-blocks": {
     who: "attester",
     says: "announcements of true blocks with another payload, parent or size",
+    breaks:
+      "L1: who hears it first holds the block to be invalid, and refuses the true announcement as a contradiction",
     rewrite: (entry, _face, node) => {
       if (entry.kind !== "announce") return [entry];
       const lies = [{ payload: noise(node) }, { parent: noise(node) }, { items: 40 }, { start: !entry.start }];

@@ -22,6 +22,8 @@ import type { Chance, World } from "./world.ts";
 export interface Behaviour {
   readonly who: "attester" | "prover" | "anyone";
   readonly says: string;
+  /** What it is known to break, so that no seed draws it until that is mended; it can be named. */
+  readonly breaks?: string;
   /** How many faces it needs. */
   readonly faces?: number;
   readonly modules?: (modules: RuntimeModules, node: Hostile) => RuntimeModules;
@@ -166,6 +168,8 @@ export class Hostile {
   #publish(bytes: Uint8Array): void {
     const opened = openBatch(bytes);
     if (!opened.ok) throw new Error(`the runtime published ${opened.code}`);
+    // What the real node signed is sent to nobody, but its votes get out in certificates and claims.
+    this.#network?.onPublish(this.key, bytes);
     for (const face of this.faces) {
       const said = opened.value.entries.flatMap((entry) => this.#rewritten(entry, face));
       this.say(said.slice(0, 256), face);

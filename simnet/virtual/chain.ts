@@ -1,5 +1,5 @@
 /** The chain that all sources follow: it grows, stalls, and gives up its newest blocks for others. */
-import { hexToBytes } from "@noble/hashes/utils.js";
+import { concatBytes, hexToBytes } from "@noble/hashes/utils.js";
 import type { Source, SourceBlock, SourceEvent } from "../../src/ports.ts";
 import { domainHash, type Hash, u64 } from "../../src/protocol/ids.ts";
 import { CHAIN } from "./manifest.ts";
@@ -18,7 +18,14 @@ export class SimChain {
     const height = this.blocks.length + 1;
     const hash = hashOf(height, this.#branch);
     const parent = this.blocks.at(-1)?.hash ?? hashOf(0, 0);
-    const block = { chain: CHAIN, height, hash, parent, payload: hexToBytes(hash), items: 0 };
+    const block = {
+      chain: CHAIN,
+      height,
+      hash,
+      parent,
+      payload: concatBytes(hexToBytes(hash), hexToBytes(parent)),
+      items: 0,
+    };
     this.blocks.push(block);
     this.#tell({ kind: "block", block });
   }

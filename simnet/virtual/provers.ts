@@ -1,5 +1,5 @@
 /** Simulated proving and verifying: a proof is a tag over the public values, and both take virtual time. */
-import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Cancel, Preparation, PrepareJob, Prover, Verifier } from "../../src/ports.ts";
 import { domainDigest, type Hash, u64 } from "../../src/protocol/ids.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
@@ -68,8 +68,9 @@ export function simProver(
 export function simVerifier(world: World, times: () => ProvingTimes, known: Preparations): Verifier {
   return {
     prepare(job, done) {
-      if (!equalBytes(job.payload, hexToBytes(job.hash)))
-        return world.after(1, () => done({ ok: false, fault: { code: "payload.hash", message: "simulated" } }));
+      const announced = concatBytes(hexToBytes(job.hash), hexToBytes(job.parent));
+      if (!equalBytes(job.payload, announced))
+        return world.after(1, () => done({ ok: false, fault: { code: "payload.announcement", message: "simulated" } }));
       const before = job.before ?? commitmentAtStart(job.parent);
       const name = `${job.block} ${bytesToHex(before)} ${job.shards}`;
       const ready = known.get(name) ?? derive(job, before);

@@ -42,13 +42,16 @@ export class Guilt {
   grant(author: Key, where: string, prover: Key, at: Position | null): void {
     const words = this.#wordsOf(author, where);
     if (words.grants.size > 0 && !words.grants.has(prover)) this.#prove(author, "two-grants", where);
-    if (!words.grants.has(prover)) words.grants.set(prover, at);
+    const before = words.grants.get(prover) ?? null;
+    // The last one counts: it is the one that may come after the own timeout.
+    words.grants.set(prover, before !== null && (at === null || isBefore(at, before)) ? before : at);
     this.#order(author, where, words);
   }
 
   timeout(author: Key, where: string, at: Position | null): void {
     const words = this.#wordsOf(author, where);
-    if (words.timeout === undefined || words.timeout === null) words.timeout = at;
+    const before = words.timeout ?? null;
+    words.timeout = before === null || (at !== null && isBefore(at, before)) ? at : before;
     if (words.attests.size > 0) this.#prove(author, "attest-and-timeout", where);
     this.#order(author, where, words);
   }
