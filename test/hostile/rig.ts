@@ -77,23 +77,21 @@ export class Rig {
 
   /** Watches until that is over. */
   async observe(during: Promise<unknown>): Promise<Observed> {
-    let isOver = false;
-    const over = (): void => {
-      isOver = true;
-    };
-    during.then(over, over);
+    const over = new AbortController();
+    const end = (): void => over.abort();
+    during.then(end, end);
     const from = this.target.log.length;
     const answers: (number | null)[] = [];
     const blocks: number[] = [];
     let rssMibMax = 0;
     const asking = (async (): Promise<void> => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         answers.push(await this.ask());
         rssMibMax = Math.max(rssMibMax, this.rssMib);
         await new Promise((resolve) => setTimeout(resolve, 250));
       }
     })();
-    while (!isOver) blocks.push(await this.block());
+    while (!over.signal.aborted) blocks.push(await this.block());
     await asking;
     const lines = this.target.log
       .slice(from)
