@@ -280,7 +280,7 @@ export function applyProveFailed(state: State, task: Task, attempt: number, code
 
 /** One message for all that this node works on; also a sign of life when there is nothing. */
 export function settleBeat(state: State): void {
-  if (!proves(state) || !maySign(state)) return;
+  if (!beats(state)) return;
   const { heartbeatMs, leaseMs } = state.manifest.json.timing;
   const active = [...state.working].filter((task) => task.work !== null && task.work.state !== "done");
   const everyMs = active.length > 0 ? heartbeatMs : leaseMs;
@@ -293,6 +293,11 @@ export function settleBeat(state: State): void {
     units: task.work?.state === "running" ? task.work.baseUnits + task.work.units : state.workUnits,
   }));
   say(state, { kind: "beat", tasks });
+}
+
+/** A stranger's beat is taken in by nobody, nor is a batch that it is part of: not even a newcomer's wish to join. */
+export function beats(state: State): boolean {
+  return proves(state) && maySign(state) && state.roster.has(state.options.self);
 }
 
 export function nextBeatMs(state: State): number {

@@ -62,7 +62,7 @@ export function resume(state: State, nowMs: number, equation: Equation): Effect[
 export function nextWakeMs(state: State): number {
   // Only what may be done then: a moment that passes without a deed would come again at once, for ever.
   let wake = state.peers.size > 0 ? state.syncMs : Number.POSITIVE_INFINITY;
-  if (dispatcher.proves(state) && maySign(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
+  if (dispatcher.beats(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
   wake = Math.min(wake, evidence.nextDoubtMs(state), ownFeed.nextSpeakMs(state));
   if (state.joinMs !== null && maySign(state)) wake = Math.min(wake, state.joinMs);
   for (const block of state.live) {

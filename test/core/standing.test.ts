@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { isKnownAuthor } from "../../src/core/step.ts";
+import { isKnownAuthor, step } from "../../src/core/step.ts";
 import { Log } from "../../src/log/log.ts";
 import type { EntryOf } from "../../src/protocol/messages.ts";
+import { createState } from "../../src/core/state.ts";
 import { hashOf, manifestJson } from "../protocol/fixtures.ts";
-import { blockAt, keyOf } from "./harness.ts";
+import { blockAt, keyOf, network } from "./harness.ts";
 import { Net } from "./net.ts";
 import { PARTIES, Subject } from "./subject.ts";
 
@@ -69,6 +70,16 @@ describe("an open network", () => {
     log.skipTo(keyOf("old"), 1);
     expect(["old", "b", "p"].map(known)).toEqual([true, true, true]);
     expect(log.add(test.batch("b", join(3)))).toBe("new");
+  });
+
+  it("hears of a newcomer that it wants to join and nothing else, for nobody takes in the rest", () => {
+    const manifest = network(PARTIES, { provers: { ...OPEN.provers, list: LISTED } });
+    const roles = { source: false, attester: false, prover: true };
+    const state = createState(manifest, { self: keyOf("new"), roles, slots: 1, systems: ["mock"], seed: 0 });
+    const said = Array.from({ length: 300 }, (_, at) => step(state, { kind: "tick" }, at * 100, () => true))
+      .flat()
+      .flatMap((effect) => (effect.kind === "append" ? effect.entries : []));
+    expect(new Set(said.map(({ kind }) => kind))).toEqual(new Set(["join"]));
   });
 
   it("that is not open admits nobody", () => {
