@@ -10,7 +10,7 @@ import { checkBounds } from "./checkers/bounds.ts";
 import { Durable } from "./checkers/durable.ts";
 import { checkEnd, checkLog, contentSplits } from "./checkers/end.ts";
 import { WireChecker } from "./checkers/wire.ts";
-import { Cluster, type SimNode } from "./cluster.ts";
+import { Cluster, type NodeHooks, type SimNode } from "./cluster.ts";
 import { Nemesis } from "./faults.ts";
 import { Figures } from "./figures.ts";
 import { Hostiles } from "./hostile.ts";
@@ -111,12 +111,21 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
       times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing },
       diskMs: 2,
-      hooks: { ...(sabotage === undefined ? {} : { returning: sabotage }), ...hostiles.hooks(durable), ...hooks },
+      hooks: { ...(sabotage === undefined ? {} : { returning: sabotage }), ...bothOf(hostiles.hooks(durable), hooks) },
     },
     (node, event, fields) => figures.event(cluster.world.nowMs, node, event, fields),
   );
   hostiles.appoint(cluster, options);
   return cluster;
+}
+
+/** Whatever a test changes of a node's ports lies above what the checkers watch. */
+function bothOf(watched: NodeHooks, changed: NodeHooks = {}): NodeHooks {
+  const modules: NodeHooks["modules"] = (given, node) => {
+    const below = watched.modules?.(given, node) ?? given;
+    return changed.modules?.(below, node) ?? below;
+  };
+  return { ...watched, ...changed, modules };
 }
 
 /** The checker hears what is published, and what a node had made durable but not sent when it died: peers pull that. */

@@ -23,7 +23,7 @@ const SYNCING_MAX = 3;
 /** Compaction waits until the retention is exceeded by this part of it. */
 const COMPACT_SHARE = 8;
 /** Certified blocks remembered for their children and against re-announcement. */
-const CLOSED_MAX = 65_536;
+const CLOSED_MAX = 4_096;
 
 export function frontierOf(state: State): Frontier {
   const chains = new Map<number, number>();

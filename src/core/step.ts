@@ -29,9 +29,10 @@ import { report, type Signed, type State, type Task } from "./state.ts";
 /** Runs one event at `nowMs` (a clock that never goes back) and returns what has to be done, in order. */
 export function step(state: State, event: Event, nowMs: number, equation: Equation): Effect[] {
   state.nowMs = Math.max(state.nowMs, nowMs);
+  const certifiedBefore = state.closed.size;
   apply(state, event, equation);
   applyAgain(state, equation);
-  if (!state.replaying) settle(state, equation);
+  if (!state.replaying) settle(state, equation, certifiedBefore);
   return takeEffects(state);
 }
 
@@ -352,13 +353,17 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
   });
 }
 
+/** What was said may be needed until the own feed is confirmed; a node that will never sign again lets go like others. */
+function mayForget(state: State): boolean {
+  return state.mute?.startsWith("feed.") !== true;
+}
+
 /** Looks at everything that facts or time have touched, until nothing is left to look at. */
-function settle(state: State, equation: Equation): void {
+function settle(state: State, equation: Equation, certifiedBefore: number): void {
   ownFeed.settleSpeech(state);
   wakeDue(state);
   evidence.settleEvidence(state);
   applyAgain(state, equation);
-  const certifiedBefore = state.closed.size;
   while (state.dirtyBlocks.size > 0 || state.dirtyTasks.size > 0) {
     for (const block of state.dirtyBlocks) {
       state.dirtyBlocks.delete(block);
@@ -375,7 +380,7 @@ function settle(state: State, equation: Equation): void {
   dispatcher.settleWork(state);
   dispatcher.settleBeat(state);
   replicator.settleSync(state);
-  if (state.closed.size !== certifiedBefore && maySign(state)) replicator.compact(state);
+  if (state.closed.size !== certifiedBefore && mayForget(state)) replicator.compact(state);
 }
 
 function settleTask(state: State, task: Task): void {

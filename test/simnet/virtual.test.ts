@@ -3,7 +3,9 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { VirtualReport } from "../../simnet/virtual/options.ts";
 import { runVirtual } from "../../simnet/virtual/run.ts";
-import type { Runtime } from "../../src/runtime/runtime.ts";
+import type { SimNode } from "../../simnet/virtual/cluster.ts";
+import type { Verifier } from "../../src/ports.ts";
+import type { Runtime, RuntimeModules } from "../../src/runtime/runtime.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
 const CHILD = fileURLToPath(new URL("virtual-child.ts", import.meta.url));
@@ -35,6 +37,23 @@ describe("the virtual cluster certifies every block everywhere, and breaks no ru
   it("no proof made twice and no attempt lost where nothing goes wrong", () => {
     const report = runVirtual({ seed: 8, nodes: 4, blocks: 12, shards: 3 });
     expect([report.reclaims, report.wastedProofs, report.contentSplits]).toEqual([0, 0, 0]);
+  });
+});
+
+describe("a node that gets no payload", () => {
+  it("learns the certificates from its peers, and lets go of the blocks like the others", () => {
+    const nodes = new Map<string, SimNode>();
+    const blind = (modules: RuntimeModules, node: SimNode): RuntimeModules => {
+      nodes.set(node.name, node);
+      if (node.attests) return modules;
+      const unavailable = { ok: false, fault: { code: "artefact.unavailable", message: "simulated" } } as const;
+      const prepare: Verifier["prepare"] = (_job, done) => modules.clock.after(1, () => done(unavailable));
+      return { ...modules, verifier: { ...modules.verifier, prepare } };
+    };
+    const options = { seed: 11, nodes: 3, attesters: 1, blocks: 40, shards: 1, blockMs: 1500 };
+    expect(runVirtual({ ...options, hooks: { modules: blind } }).violations).toEqual([]);
+    for (const { name, runtime } of nodes.values())
+      expect([name, runtime?.state.blocks.size ?? 99].join()).toMatch(/,[12]?\d$/);
   });
 });
 
