@@ -2,7 +2,7 @@
  * Keys that have broken a rule: noticed where two facts exclude each other, believed where they are shown, and out from
  * the offence on.
  *
- * What a key that is out says in the batch of its offence and in any after it is no fact: it is taken away where it was
+ * What a key that is out says in the batch of its offence and in any after it is no vote: it is taken away where it was
  * heard first and refused where it comes later, so the order of arrival makes no difference (S6). Of several offences
  * the earliest counts. A prover that is out owns no task. Nobody is accused on hearsay: an accusation carries what the
  * offender has signed, and a proof that is said not to verify is verified here first.
@@ -191,9 +191,9 @@ function takeBackTask(task: Task, author: Key, isOver: (votes: Map<Key, Pick<Pla
     if (attempt.claimant === author && !attempt.claims.has(author)) attempt.claimant = null;
   }
   for (const votes of [...task.quarantines.values(), ...task.requeues.values()]) isOver(votes);
+  // Receipts stay: that a proof is there is no vote, and attesters that are bound to the attempt could not let it go.
   for (const proof of task.proofs.values()) {
     isOver(proof.vouchers);
-    isOver(proof.receipts);
     for (const votes of proof.rejects.values()) isOver(votes);
   }
 }
@@ -204,6 +204,8 @@ function rederive(state: State, block: Block): void {
   block.merits = null;
   for (const task of block.tasks) {
     if (task.completeMs !== null && chosenProof(state, task) === null) task.completeMs = null;
+    // Somebody else may own it now, and has all the time to claim it.
+    if (task.completeMs === null) for (const attempt of task.attempts.values()) attempt.openedMs = null;
   }
   if (block.state === "closed" && block.tasks.some((task) => task.completeMs === null)) {
     block.state = "open";
