@@ -33,7 +33,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   late: { ...base, seed: 3, loss: 0.2, delayMs: 1200, failing: 0.2 },
   split: { ...base, ...rough, ...one, seed: 4, behaviours: ["withhold-votes", "steal"] },
   crashes: { ...base, ...rough, seed: 5, nodes: 4, blocks: 8, crashEveryMs: 400, failing: 0.3 },
-  "lost-disks": { ...base, seed: 6, nodes: 4, blocks: 8, delayMs: 50, crashEveryMs: 1000, damage: "empty" },
+  "lost-disks": { ...base, seed: 23, nodes: 4, blocks: 8, delayMs: 50, crashEveryMs: 2000, damage: "empty" },
   wrong: { ...base, seed: 7, wrong: 0.4 },
   greedy: { ...base, ...one, seed: 8, behaviours: ["claim-all"] },
   hoard: { ...base, seed: 9, nodes: 5, shards: 40, blocks: 4, byzantineProvers: 1, behaviours: ["hoard"] },
@@ -94,7 +94,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "grant-beyond-capacity": {
     rule: "grant: only within the owner's capacity",
     edits: [
-      { file: ATTESTER, from: "if (isFull(state, openClaims(state), claimant)) {", to: "if (state.nowMs < 0) {" },
+      {
+        file: ATTESTER,
+        from: "if (isFull(state, openClaims(state), claimant, task.block.chain)) {",
+        to: "if (state.nowMs < 0) {",
+      },
     ],
     runs: ["hoard"],
     expected: /^R1: .* claim \d+ tasks/,
@@ -118,8 +122,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: ATTESTER,
-        from: "if (attempt.own.attested !== null || attempt.own.timedOut) continue;",
-        to: "if (attempt.own.timedOut) continue;",
+        from: "if (attempt.own.attested !== null || attempt.own.timedOut || attempt.number <= task.barred) continue;",
+        to: "if (attempt.own.timedOut || attempt.number <= task.barred) continue;",
       },
     ],
     runs: ["quiet", "rough"],
@@ -130,8 +134,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: ATTESTER,
-        from: "if (attempt.own.attested !== null || attempt.own.timedOut) continue;",
-        to: "if (attempt.own.attested !== null) continue;",
+        from: "if (attempt.own.attested !== null || attempt.own.timedOut || attempt.number <= task.barred) continue;",
+        to: "if (attempt.own.attested !== null || attempt.number <= task.barred) continue;",
       },
     ],
     runs: ["rough", "late", "split"],
@@ -266,7 +270,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "speak-unasked": {
     rule: "peers are asked for the own feed before the first word",
-    edits: [{ file: "src/core/step.ts", from: "  replicator.askBeforeSigning(state);\n", to: "" }],
+    edits: [{ file: "src/core/step.ts", from: "  ownFeed.askBeforeSigning(state);\n", to: "" }],
     runs: ["lost-disks"],
     expected: /^S4: .* signed two batches/,
   },
