@@ -99,10 +99,10 @@ export class Judge {
     return held;
   }
 
-  /** What the whole log and all certificates show together. */
-  finish(): { readonly violations: readonly string[]; readonly votes: VoteFigures } {
-    const found = this.#certificates.finish(this.#votes, this.#coveredFrom);
-    const violations = [...found, ...this.#votes.finish(this.#certificates.blocks())];
+  /** What the log and all certificates show together; of a run that broke, only what has been read is known of them. */
+  finish(whole: boolean): { readonly violations: readonly string[]; readonly votes: VoteFigures } {
+    const found = whole ? this.#certificates.finish(this.#votes, this.#coveredFrom) : this.#certificates.violations;
+    const violations = [...found, ...this.#votes.finish(this.#certificates.blocks(), whole)];
     return { violations, votes: this.#votes.figures };
   }
 }

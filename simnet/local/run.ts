@@ -105,7 +105,7 @@ class LocalRun {
       violations.push(fault.message);
     }
     // What was seen until the run broke counts all the same, and safety counts more.
-    const found = this.#judge?.finish();
+    const found = this.#judge?.finish(verdict === "green");
     violations.push(...this.#watch.violations, ...(found?.violations ?? []));
     const unsafe = this.#watch.violations.length + (found?.violations.length ?? 0) > 0;
     return this.#report(unsafe ? "safety" : verdict, violations, found?.votes ?? null);

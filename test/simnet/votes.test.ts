@@ -101,6 +101,18 @@ describe("the checker of votes", () => {
     expect(violationsOf(...feeds, feed(FIRST, barrier(2)))).toEqual([]);
   });
 
+  test("says of a part of a log only what the rest cannot explain", () => {
+    const checker = new VoteChecker(
+      NETWORK,
+      ATTESTERS.map(({ key }) => key),
+    );
+    for (const signer of ATTESTERS)
+      checker.add(exported(feed(signer, grant(PROVERS[1], 1), announced(1), announced(2), barrier(2))));
+    expect(checker.finish(new Set(), false)).toEqual([]);
+    checker.add(exported(feed(FIRST, timeout(1))));
+    expect(checker.finish(new Set(), false)).toContainEqual(expect.stringContaining("two batches with number 0"));
+  });
+
   test("finds an entry that the signed head does not cover", () => {
     const [batch] = feed(FIRST, grant(PROVERS[0]), timeout());
     const bytes = Uint8Array.from(batch?.bytes ?? []);
