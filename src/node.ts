@@ -167,6 +167,8 @@ async function open(
       fatal: (fault) => fail(fault),
     },
   );
+  // Its timer would keep a node that could not be opened from ending.
+  closers.push(() => runtime.close());
   await settled<void>((done) => runtime.start(done));
   const network = await connect(config, manifest, nodeKey, directory, runtime, disk, telemetry);
   closers.push(() => network.close());
