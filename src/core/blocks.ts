@@ -189,7 +189,6 @@ export function isParentCertified(state: State, block: Block): boolean {
 /** Opens what the window allows, asks for what opened blocks need, and lets the children know. */
 export function settleBlock(state: State, block: Block): void {
   block.wakeMs = null;
-  if (block.state === "cancelled" || block.state === "closed") return;
   if (block.state === "waiting" && mayOpen(state, block)) {
     block.state = "open";
     state.live.add(block);
@@ -198,7 +197,8 @@ export function settleBlock(state: State, block: Block): void {
     for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
     for (const task of block.tasks) state.dirtyTasks.add(task);
   }
-  if (block.state === "open") prepare(state, block);
+  // Where others' words closed it first: its content, and its children, still rest on what its payload implies.
+  if (block.state === "open" || (block.state === "closed" && block.certificate === null)) prepare(state, block);
 }
 
 function mayOpen(state: State, block: Block): boolean {

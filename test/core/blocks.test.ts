@@ -211,6 +211,19 @@ describe("the state of a node", () => {
     );
   });
 
+  it("comes to the certificates where others' words close its blocks before it has read their payloads", () => {
+    const net = new Net(NAMES);
+    for (let height = 1; height <= 3; height++) net.mine(blockAt(height));
+    net.pass(3000);
+    expect(certifiedHeights(net.core("a"))).toEqual([1, 2, 3]);
+    const announces = (batch: (typeof net.batches)[number]) => batch.entries.some(({ kind }) => kind === "announce");
+    const core = net.observer();
+    // The lowest last: with it all the others open and close in one step.
+    const announced = net.batches.filter(announces).toReversed();
+    for (const batch of [...net.batches.filter((each) => !announces(each)), ...announced]) core.hear(batch);
+    expect(certifiedHeights(core)).toEqual([1, 2, 3]);
+  });
+
   it("stays bounded, however long the chain: entries go, certificates stay", () => {
     const net = new Net(NAMES);
     const sizes = new Set<number>();
