@@ -3,9 +3,9 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
-import { CHAIN, nextBlock, type RpcBlock, submit } from "./blocks.ts";
-import { flagsOf, makeMembers, type Member, type Members } from "./members.ts";
-import { endAll, runCli, type StartedNode, startCli } from "./processes.ts";
+import { CHAIN, nextBlock, type RpcBlock, submit } from "../node/blocks.ts";
+import { flagsOf, makeMembers, type Member, type Members } from "../node/members.ts";
+import { endAll, runCli, type StartedNode, startCli } from "../node/processes.ts";
 
 vi.setConfig({ testTimeout: 90_000 });
 

@@ -2,8 +2,8 @@ import { cpSync } from "node:fs";
 import path from "node:path";
 import { afterEach, expect, test } from "vitest";
 import type { NodeStatus } from "../../src/node.ts";
-import { flagsOf, makeMembers } from "./members.ts";
-import { endAll, eventually, startCli, type StartedNode } from "./processes.ts";
+import { flagsOf, makeMembers } from "../node/members.ts";
+import { endAll, eventually, startCli, type StartedNode } from "../node/processes.ts";
 
 afterEach(endAll);
 
