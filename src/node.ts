@@ -1,89 +1,35 @@
 /**
- * The composition root: the only file that knows every adapter.
+ * The composition root: the only place that knows every adapter (`node/` has its parts).
  *
  * A node is opened in the order in which it may fail cheaply: configuration, manifest, data directory, key, disk, sockets.
  * It is closed in the reverse order, so that nothing is written after the lock is gone.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type ApiServer, openApi } from "./api/http.ts";
 import type { NodeConfig } from "./config.ts";
-import { bundleOf, findNamed, type ReplayBundle, type TaskName } from "./core/bundle.ts";
-import { certificateOf, evidenceOf } from "./core/certified.ts";
-import { quarantineOf, roundOf } from "./core/failures.ts";
-import { type BlockStatus, blockStatus, taskStatus, type TaskStatus, whereOut } from "./core/lifecycle.ts";
-import { quotaOf } from "./core/quota.ts";
-import { headOf, isIn } from "./core/standing.ts";
-import { type Closed, type CoreOptions, type State, type Task, weightOf } from "./core/state.ts";
+import type { CoreOptions } from "./core/state.ts";
 import { openManifest } from "./manifests.ts";
 import { createNetwork, type Network } from "./network/node.ts";
-import type {
-  Clock,
-  Done,
-  Fault,
-  Prover,
-  Sink,
-  Source,
-  SourceBlock,
-  StoredCertificate,
-  TransportHandler,
-  Verifier,
-} from "./ports.ts";
-import { artefactHash, blockId, type Hash, type Key } from "./protocol/ids.ts";
+import { CLOCK } from "./node/clock.ts";
+import { settled } from "./node/fault.ts";
+import { openNodeApi } from "./node/operator.ts";
+import { openSources } from "./node/sources.ts";
+import { type NodeStatus, statusOf } from "./node/status.ts";
+import { openWorkers } from "./node/workers.ts";
+import type { Fault, Sink, TransportHandler } from "./ports.ts";
+import type { Key } from "./protocol/ids.ts";
 import { MESSAGE_BYTES_MAX } from "./protocol/limits.ts";
-import { decodeBase64, type Manifest } from "./protocol/manifest.ts";
-import { createBatchProver } from "./provers/groth16/batch.ts";
-import { createGroth16Prover, ONE_PARTY_SETUP } from "./provers/groth16/prover.ts";
-import { hasKey, type KeyBytes } from "./provers/keys.ts";
-import { createMockProver } from "./provers/mock.ts";
-import { createProcessProver, PLACEHOLDERS, unknownPlaceholder } from "./provers/process.ts";
-import { createVerifier } from "./provers/verifier.ts";
+import type { Manifest } from "./protocol/manifest.ts";
+import { ONE_PARTY_SETUP } from "./provers/groth16/prover.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import { fileSink } from "./sinks/file.ts";
-import type { DevChain } from "./sources/devchain.ts";
-import { fileSource } from "./sources/file.ts";
 import { openArtefacts } from "./storage/artefacts.ts";
 import { type DataDirectory, openDirectory } from "./storage/directory.ts";
 import { type FileJournal, openJournal } from "./storage/journal.ts";
 import { createKey, loadKey, nativeEquation, type NodeKey, nodeSigner } from "./storage/keystore.ts";
 import { type LevelStore, openLevelStore } from "./storage/level.ts";
-import { PACKAGE_KEYS, PROVING_FILES } from "./genesis.ts";
 import { createTelemetry, type NodeTelemetry } from "./telemetry.ts";
-
-/** What a start could not get past, or what ended a node: `code` and `message` as in `Fault`. */
-export class NodeFault extends Error implements Fault {
-  readonly code: string;
-
-  constructor(code: string, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-export interface NodeStatus {
-  readonly key: Key;
-  readonly network: { readonly id: Hash; readonly name: string };
-  readonly roles: readonly string[];
-  readonly addresses: readonly string[];
-  readonly peers: readonly Key[];
-  /** Why the node signs nothing, or `null` while it does. */
-  readonly mute: string | null;
-  readonly chains: readonly { readonly id: number; readonly certified: number; readonly source: string | null }[];
-  /** `quota`: what it may have claimed at once, on the chain where that is least. */
-  readonly provers: readonly {
-    readonly key: Key;
-    readonly slots: number;
-    readonly quota: number;
-    readonly benched: boolean;
-  }[];
-  /** Keys that broke a rule, and how. */
-  readonly out: readonly { readonly key: Key; readonly offence: string; readonly where: string }[];
-  readonly blocks: readonly BlockStatus[];
-  /** `frontier` names how far the log reaches: equal where two nodes have the same. */
-  readonly log: { readonly feeds: number; readonly gaps: number; readonly frontier: Hash };
-  readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
-}
 
 export interface ProofmeshNode {
   readonly manifest: Manifest;
@@ -98,15 +44,6 @@ export interface ProofmeshNode {
   /** Gives back what is not finished, then closes everything; bounded to a few seconds. */
   close(): Promise<void>;
 }
-
-const CLOCK: Clock = {
-  now: () => performance.now(),
-  wall: () => performance.timeOrigin + performance.now(),
-  after: (delayMs, run) => {
-    const timer = setTimeout(run, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
 
 /** Opens a node. Throws a `Fault` that says what is wrong, where, and what is allowed. */
 export async function openNode(config: NodeConfig, write: (line: string) => void): Promise<ProofmeshNode> {
@@ -183,7 +120,7 @@ async function open(
     failed,
     status: () => statusOf(manifest, runtime, network, telemetry, roles),
   };
-  const api = await openNodeApi(config, node, runtime, disk);
+  const api = await openNodeApi(config, node, runtime, disk.store);
   if (api !== null) closers.push(() => api.close());
   return { ...node, http: api?.address ?? null, close: () => closeNode(runtime, closers) };
 }
@@ -252,111 +189,6 @@ function rolesOf(config: NodeConfig, manifest: Manifest, key: Key): CoreOptions[
   };
 }
 
-function openWorkers(
-  config: NodeConfig,
-  manifest: Manifest,
-  proves: boolean,
-  closers: (() => Promise<void> | void)[],
-): { readonly verifier: Verifier; readonly provers: Prover[] } {
-  const verifier = openVerifier(manifest, config.verifierThreads);
-  // At once: a prover that cannot be opened must not leave the verifier's threads behind.
-  closers.push(() => verifier.close());
-  const provers: Prover[] = [];
-  for (const options of proves ? config.provers : []) {
-    const opened = openProver(options, config.slots, manifest);
-    for (const prover of opened) closers.push(() => prover.close());
-    provers.push(...opened);
-  }
-  return { verifier, provers };
-}
-
-/** The verifier that a manifest asks for; also what checks certificates offline. */
-export function openVerifier(manifest: Manifest, threads: number): Verifier {
-  const stages = Object.values(manifest.json.workflows).flatMap((workflow) =>
-    workflow.stages.map(({ name, system, tasks }) => ({
-      name,
-      system,
-      ...("takes" in tasks ? { aggregates: tasks.takes } : {}),
-    })),
-  );
-  const keys = new Map<Hash, KeyBytes>();
-  for (const [name, { system, verifyingKey }] of Object.entries(manifest.json.keys)) {
-    if (hasKey(system)) keys.set(manifest.keyHashes.get(name) ?? "", { system, bytes: decodeBase64(verifyingKey) });
-  }
-  try {
-    return createVerifier({ stages, keys, size: threads });
-  } catch (error) {
-    throw new NodeFault("keys.unsound", `manifest: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-/** The provers that one entry of the configuration stands for. */
-export function openProver(prover: NodeConfig["provers"][number], slots: number, manifest: Manifest): Prover[] {
-  switch (prover.kind) {
-    case "groth16": {
-      if (!Object.values(manifest.json.keys).some(({ system }) => system === "groth16-shard")) return [];
-      const keysDir = prover.keys ?? PACKAGE_KEYS;
-      checkProvingKeys(manifest, keysDir);
-      return [createGroth16Prover({ slots, keysDir, timeoutMs: prover.timeoutMs }), createBatchProver({ slots })];
-    }
-    case "mock": {
-      const { seed = "mock", provingMs, infrastructure = 0, logical = 0, wrong = 0 } = prover;
-      return [createMockProver({ clock: CLOCK, seed, slots, provingMs, infrastructure, logical, wrong })];
-    }
-    case "process": {
-      const {
-        system,
-        command,
-        timeoutMs,
-        args = [],
-        form = "json",
-        memoryBytesMax,
-        directory,
-        environment = {},
-      } = prover;
-      checkArguments(args, form);
-      return [
-        createProcessProver({
-          system,
-          slots,
-          command,
-          args,
-          form,
-          timeoutMs,
-          environment,
-          ...(memoryBytesMax === undefined ? {} : { memoryBytesMax }),
-          ...(directory === undefined ? {} : { directory }),
-        }),
-      ];
-    }
-  }
-}
-
-function checkArguments(args: readonly string[], form: "json" | "raw"): void {
-  const allowed = PLACEHOLDERS.map((name) => `{${name}}`).join(" ");
-  for (const [at, argument] of args.entries()) {
-    const unknown = unknownPlaceholder(argument);
-    if (unknown !== null)
-      throw new NodeFault("config.invalid", `provers: args[${at}] names {${unknown}}; allowed: ${allowed}`);
-  }
-  if (form === "raw" && !args.some((argument) => argument.includes("{output}")))
-    throw new NodeFault("config.invalid", "provers: args of the raw form have to name {output}, where the proof goes");
-}
-
-/** Proofs under other keys than the manifest's would all be refused: better to say so at the start. */
-function checkProvingKeys(manifest: Manifest, keysDir: string): void {
-  const entry = Object.values(manifest.json.keys).find(({ system }) => system === "groth16-shard");
-  for (const name of PROVING_FILES) {
-    const wanted = entry?.files[name]?.hash;
-    const file = join(keysDir, name);
-    if (!existsSync(file))
-      throw new NodeFault("keys.missing", `${file} is not there; the manifest names it with SHA-256 ${wanted ?? "?"}`);
-    const found = artefactHash(readFileSync(file));
-    if (found !== wanted)
-      throw new NodeFault("keys.mismatch", `${file} has SHA-256 ${found}; the manifest allows ${wanted ?? "none"}`);
-  }
-}
-
 async function connect(
   config: NodeConfig,
   manifest: Manifest,
@@ -390,234 +222,13 @@ async function connect(
   );
 }
 
-async function openSources(
-  config: NodeConfig,
-  manifest: Manifest,
-  runtime: Runtime,
-  directory: DataDirectory,
-  telemetry: NodeTelemetry,
-  closers: (() => Promise<void> | void)[],
-): Promise<{ readonly chainUrl: string | null }> {
-  let chainUrl: string | null = null;
-  if (config.sources.length === 0) return { chainUrl };
-  // Loaded where there is a chain to follow: its client is the slowest import of all.
-  const { chainSource } = await import("./sources/chain.ts");
-  for (const source of config.sources) {
-    const devChain = source.kind === "dev" ? await openDevChain(source, directory, telemetry, closers) : null;
-    const chain = devChain?.chain ?? (source.kind === "dev" ? 0 : source.chain);
-    const json = manifest.json.chains.find(({ id }) => id === chain);
-    if (json === undefined) {
-      const allowed = manifest.json.chains.map(({ id }) => id).join(", ");
-      throw new NodeFault("config.chain", `a source follows chain ${chain}; the manifest allows ${allowed}`);
-    }
-    if (source.kind === "rpc" || devChain !== null)
-      chainUrl = devChain?.url ?? (source.kind === "rpc" ? source.url : null);
-    const start = json.start === "any" ? "latest" : json.start;
-    const opened: Source =
-      source.kind === "file"
-        ? fileSource({ chain, path: source.path })
-        : chainSource({
-            chain,
-            url: chainUrl ?? "",
-            start,
-            confirmations: json.confirmations,
-            ...(devChain === null ? {} : { pollMs: 200 }),
-          });
-    closers.push(() => opened.close());
-    runtime.follow(opened, lastOf(runtime, chain));
-  }
-  return { chainUrl };
-}
-
-async function openDevChain(
-  source: Extract<NodeConfig["sources"][number], { kind: "dev" }>,
-  directory: DataDirectory,
-  telemetry: NodeTelemetry,
-  closers: (() => Promise<void> | void)[],
-): Promise<DevChain> {
-  const { startDevChain } = await import("./sources/devchain.ts");
-  const started = await startDevChain({ ...source, stateFile: join(directory.dir, "devchain.json") });
-  if (!started.ok) throw new NodeFault(started.fault.code, started.fault.message);
-  closers.push(() => started.value.close());
-  telemetry.emit("devchain.started", { url: started.value.url, blockTimeS: source.blockTimeS });
-  return started.value;
-}
-
-/** Where a source goes on: after the highest block of the chain that this node knows and nobody has retracted. */
-function lastOf(runtime: Runtime, chain: number): { readonly height: number; readonly hash: Hash } | null {
-  const known = [...runtime.state.blocks.values()].filter((block) => block.state !== "cancelled");
-  const all: readonly Pick<Closed, "chain" | "height" | "hash">[] = [...runtime.state.closed.values(), ...known];
-  const last = all
-    .filter((block) => block.chain === chain)
-    .reduce((best, block) => (block.height > best.height ? block : best), { chain, height: -1, hash: "" });
-  return last.height < 0 ? null : { height: last.height, hash: last.hash };
-}
-
-function statusOf(
-  manifest: Manifest,
-  runtime: Runtime,
-  network: Network,
-  telemetry: NodeTelemetry,
-  roles: CoreOptions["roles"],
-): NodeStatus {
-  const { state } = runtime;
-  const blocks = [...state.blocks.values()].sort((a, b) => a.chain - b.chain || a.height - b.height);
-  return {
-    key: state.options.self,
-    network: { id: manifest.network, name: manifest.json.name },
-    roles: Object.entries(roles).flatMap(([role, on]) => (on ? [role] : [])),
-    addresses: network.addresses(),
-    peers: network.peers(),
-    mute: state.mute,
-    chains: [...state.chains.values()].map(({ id, certified, sourceFault }) => ({
-      id,
-      certified,
-      source: sourceFault,
-    })),
-    provers: [...state.roster.values()].map((member) => ({
-      key: member.key,
-      slots: member.slots,
-      quota: Math.min(...[...state.chains.keys()].map((chain) => quotaOf(state, member.key, chain))),
-      benched: ![...state.chains.keys()].some((chain) => isIn(state, member, chain, headOf(state, chain))),
-    })),
-    out: [...state.out.values()].map((out) => ({
-      key: out.offender,
-      offence: out.offence,
-      where: whereOut(state, out),
-    })),
-    blocks: blocks.map((block) => blockStatus(state, block)),
-    log: {
-      feeds: state.log.frontier().size,
-      gaps: state.log.gaps,
-      frontier: state.log.frontierHash(),
-    },
-    counters: telemetry.counters(),
-  };
-}
-
-async function openNodeApi(
-  config: NodeConfig,
-  node: Pick<ProofmeshNode, "status" | "manifest">,
-  runtime: Runtime,
-  disk: Disk,
-): Promise<ApiServer | null> {
-  if (config.http === "off") return null;
-  const [, host = "", port = ""] = /^(.+):(\d+)$/.exec(config.http) ?? [];
-  return openApi(
-    { host, port: Number(port) },
-    {
-      manifest: node.manifest.bytes,
-      status: () => node.status(),
-      health: () => runtime.state.mute,
-      batches: () => [...runtime.state.log.feeds()].flatMap((feed) => feed.kept()),
-      certificate: (chain, height) =>
-        settled<readonly StoredCertificate[]>((done) => disk.store.certificates(chain, height, 16, done)).then(
-          (found) => found.filter((certificate) => certificate.height === height),
-        ),
-      certificates: (chain, from, countMax) =>
-        settled<readonly StoredCertificate[]>((done) => disk.store.certificates(chain, from, countMax, done)),
-      artefact: (hash, bytesMax) => settled<Uint8Array | null>((done) => runtime.artefact(hash, bytesMax, done)),
-      submit: (block) => submit(runtime, block),
-      tasks: () => openTasks(runtime.state),
-      task: (name) => bundleOf(runtime.state, taskNamed(runtime.state, name)),
-      requeue: (name) => requeue(runtime, name),
-      voteCertificate: (name, kind, attempt) =>
-        certificateOf(runtime.state, taskNamed(runtime.state, name), kind, attempt),
-      evidence: (key) => evidenceOf(runtime.state, key),
-    },
-  );
-}
-
-/** A task that is not complete, with its block. */
-export type OpenTask = TaskStatus & { readonly chain: number; readonly height: number; readonly hash: Hash };
-
-function openTasks(state: State): OpenTask[] {
-  const blocks = [...state.live].sort((a, b) => a.chain - b.chain || a.height - b.height);
-  return blocks.flatMap((block) => {
-    const { chain, height, hash, tasks } = blockStatus(state, block);
-    return tasks.filter((task) => task.state !== "complete").map((task) => ({ chain, height, hash, ...task }));
-  });
-}
-
-function taskNamed(state: State, name: TaskName): Task {
-  const task = findNamed(state, name);
-  if (task !== null) return task;
-  const { chain, height, stage, index } = name;
-  throw new NodeFault(
-    "tasks.unknown",
-    `task ${chain}/${height}/${stage}/${index} is none of a block that this node keeps; allowed: those of proofmesh tasks, and of blocks certified lately`,
-  );
-}
-
-/** What an operator's request has come to. */
-export interface Requeued {
-  /** `voted`: this node's vote is out; `requeued`: with it or with others a quorum has begun a new round. */
-  readonly state: "voted" | "requeued";
-  readonly round: number;
-  readonly weight: number;
-  /** With f+1 the other attesters follow by themselves. */
-  readonly oneHonest: number;
-}
-
-async function requeue(runtime: Runtime, name: TaskName): Promise<Requeued> {
-  const { state } = runtime;
-  const task = taskNamed(state, name);
-  const round = roundOf(state, task);
-  if (!state.options.roles.attester) {
-    throw new NodeFault(
-      "tasks.not-attester",
-      `node ${state.options.self} has no vote on tasks; ask the operators of attesters, whose nodes have`,
-    );
-  }
-  if (task.completeMs !== null || quarantineOf(state, task) === null) {
-    const { chain, height, stage, index } = name;
-    throw new NodeFault(
-      "tasks.not-quarantined",
-      `task ${chain}/${height}/${stage}/${index} is ${taskStatus(state, task).state}; allowed: one in quarantine`,
-    );
-  }
-  await settled<void>((done) =>
-    runtime.requeue({ block: task.block.id, stage: task.stage.name, index: task.index }, done),
-  );
-  const voters = task.requeues.get(round)?.keys() ?? [];
-  return {
-    state: roundOf(state, task) > round ? "requeued" : "voted",
-    round,
-    weight: weightOf(state, voters),
-    oneHonest: state.manifest.oneHonest,
-  };
-}
-
-/** Announces a block for an operator; resolves when the announcement is durable. */
-async function submit(runtime: Runtime, block: SourceBlock): Promise<void> {
-  const { state } = runtime;
-  const { manifest, options } = state;
-  if (!manifest.sources.has(options.self)) {
-    throw new NodeFault(
-      "submit.not-a-source",
-      `node ${options.self} may not announce blocks; the manifest's sources may`,
-    );
-  }
-  const chain = manifest.json.chains.find(({ id }) => id === block.chain);
-  if (chain === undefined) {
-    const allowed = manifest.json.chains.map(({ id }) => id).join(", ");
-    throw new NodeFault("submit.chain", `the block is of chain ${block.chain}; the manifest allows ${allowed}`);
-  }
-  const known = state.closed.has(blockId(manifest.network, block.chain, block.hash));
-  if (!known) await settled<void>((done) => runtime.submit(block, done));
-}
-
-/** A port's completion as a promise; a fault rejects. */
-function settled<T>(run: (done: Done<T>) => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    run((result) =>
-      result.ok ? resolve(result.value) : reject(new NodeFault(result.fault.code, result.fault.message)),
-    );
-  });
-}
-
 export { genesis, type GenesisOptions } from "./genesis.ts";
 export { discoverChain, readManifestFile } from "./manifests.ts";
+export { NodeFault } from "./node/fault.ts";
+export { type OpenTask, type Requeued } from "./node/operator.ts";
+export { type NodeStatus } from "./node/status.ts";
+export { openProver, openVerifier } from "./node/workers.ts";
 export { createKey, loadKey, nativeEquation } from "./storage/keystore.ts";
 export { readBlocks } from "./sources/file.ts";
-export { type BlockStatus, type ReplayBundle, type TaskName };
+export { type BlockStatus } from "./core/lifecycle.ts";
+export { type ReplayBundle, type TaskName } from "./core/bundle.ts";

@@ -1,0 +1,76 @@
+/** The chains that the node follows itself. */
+import { join } from "node:path";
+import type { NodeConfig } from "../config.ts";
+import type { Closed } from "../core/state.ts";
+import type { Source } from "../ports.ts";
+import type { Hash } from "../protocol/ids.ts";
+import type { Manifest } from "../protocol/manifest.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { DevChain } from "../sources/devchain.ts";
+import { fileSource } from "../sources/file.ts";
+import type { DataDirectory } from "../storage/directory.ts";
+import type { NodeTelemetry } from "../telemetry.ts";
+import { NodeFault } from "./fault.ts";
+
+export async function openSources(
+  config: NodeConfig,
+  manifest: Manifest,
+  runtime: Runtime,
+  directory: DataDirectory,
+  telemetry: NodeTelemetry,
+  closers: (() => Promise<void> | void)[],
+): Promise<{ readonly chainUrl: string | null }> {
+  let chainUrl: string | null = null;
+  if (config.sources.length === 0) return { chainUrl };
+  // Loaded where there is a chain to follow: its client is the slowest import of all.
+  const { chainSource } = await import("../sources/chain.ts");
+  for (const source of config.sources) {
+    const devChain = source.kind === "dev" ? await openDevChain(source, directory, telemetry, closers) : null;
+    const chain = devChain?.chain ?? (source.kind === "dev" ? 0 : source.chain);
+    const json = manifest.json.chains.find(({ id }) => id === chain);
+    if (json === undefined) {
+      const allowed = manifest.json.chains.map(({ id }) => id).join(", ");
+      throw new NodeFault("config.chain", `a source follows chain ${chain}; the manifest allows ${allowed}`);
+    }
+    if (source.kind === "rpc" || devChain !== null)
+      chainUrl = devChain?.url ?? (source.kind === "rpc" ? source.url : null);
+    const start = json.start === "any" ? "latest" : json.start;
+    const opened: Source =
+      source.kind === "file"
+        ? fileSource({ chain, path: source.path })
+        : chainSource({
+            chain,
+            url: chainUrl ?? "",
+            start,
+            confirmations: json.confirmations,
+            ...(devChain === null ? {} : { pollMs: 200 }),
+          });
+    closers.push(() => opened.close());
+    runtime.follow(opened, lastOf(runtime, chain));
+  }
+  return { chainUrl };
+}
+
+async function openDevChain(
+  source: Extract<NodeConfig["sources"][number], { kind: "dev" }>,
+  directory: DataDirectory,
+  telemetry: NodeTelemetry,
+  closers: (() => Promise<void> | void)[],
+): Promise<DevChain> {
+  const { startDevChain } = await import("../sources/devchain.ts");
+  const started = await startDevChain({ ...source, stateFile: join(directory.dir, "devchain.json") });
+  if (!started.ok) throw new NodeFault(started.fault.code, started.fault.message);
+  closers.push(() => started.value.close());
+  telemetry.emit("devchain.started", { url: started.value.url, blockTimeS: source.blockTimeS });
+  return started.value;
+}
+
+/** Where a source goes on: after the highest block of the chain that this node knows and nobody has retracted. */
+function lastOf(runtime: Runtime, chain: number): { readonly height: number; readonly hash: Hash } | null {
+  const known = [...runtime.state.blocks.values()].filter((block) => block.state !== "cancelled");
+  const all: readonly Pick<Closed, "chain" | "height" | "hash">[] = [...runtime.state.closed.values(), ...known];
+  const last = all
+    .filter((block) => block.chain === chain)
+    .reduce((best, block) => (block.height > best.height ? block : best), { chain, height: -1, hash: "" });
+  return last.height < 0 ? null : { height: last.height, hash: last.hash };
+}
