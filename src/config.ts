@@ -34,6 +34,16 @@ const SOURCE = z.discriminatedUnion(
   'a source: {"kind": "rpc", "chain", "url"}, {"kind": "file", "chain", "path"} or {"kind": "dev", "blockTimeS", "transactionsPerBlock"}',
 );
 
+const system = z.string("a proof system").min(1, "a proof system").max(32, "a proof system of at most 32 characters");
+const httpUrl = z
+  .string("a URL")
+  .regex(/^https?:\/\/[^/?#\s]+(\/[^?#\s]*)?$/, "a URL that starts with http:// or https://, without a query");
+const proverMs = count(1000, 86_400_000, "ms");
+const verifierMs = count(100, 600_000, "ms");
+const PROOF_TYPE = z
+  .string("a proof type")
+  .regex(/^[a-z0-9-]{1,64}$/, "a proof type such as reth-zisk (a-z, 0-9, '-', at most 64 characters)");
+
 const PROVER = z.discriminatedUnion(
   "kind",
   [
@@ -49,19 +59,45 @@ const PROVER = z.discriminatedUnion(
     }),
     z.strictObject({
       kind: z.literal("process"),
-      system: z.string("a proof system").min(1, "a proof system"),
+      system,
       command: path,
       /** May name what the job has: `{input}`, `{output}` and more (`provers/process.ts`). */
       args: z.array(z.string("text"), "a list of arguments").max(256, "at most 256 arguments").optional(),
       /** What the files are: push0's JSON (the default), or the bytes themselves. */
       form: z.enum(["json", "raw"], '"json" or "raw"').optional(),
-      timeoutMs: count(1000, 86_400_000, "ms"),
+      timeoutMs: proverMs,
       memoryBytesMax: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes").optional(),
       directory: path.optional(),
       environment: z.record(z.string(), z.string("text"), "an object of texts").optional(),
     }),
+    /** A zkVM behind ere-server; `input` is what its guest reads. */
+    z.strictObject({
+      kind: z.literal("ere"),
+      system,
+      url: httpUrl,
+      input: z.enum(["payload", "json"], '"payload" or "json"').optional(),
+      timeoutMs: proverMs,
+    }),
+    /** A zkVM behind zkboost's Proof Node API (G1). */
+    z.strictObject({ kind: z.literal("zkboost"), system, url: httpUrl, proofType: PROOF_TYPE, timeoutMs: proverMs }),
   ],
-  'a prover: {"kind": "groth16" | "mock" | "process", ...}',
+  'a prover: {"kind": "groth16" | "mock" | "process" | "ere" | "zkboost", ...}',
+);
+
+/** Servers that verify what the node has no verifier of its own for. */
+const VERIFIER = z.discriminatedUnion(
+  "kind",
+  [
+    z.strictObject({ kind: z.literal("ere"), system, url: httpUrl, timeoutMs: verifierMs }),
+    z.strictObject({
+      kind: z.literal("zkboost"),
+      system,
+      url: httpUrl,
+      proofType: PROOF_TYPE,
+      timeoutMs: verifierMs,
+    }),
+  ],
+  'a verifier: {"kind": "ere" | "zkboost", "system", "url", "timeoutMs", ...}',
 );
 
 const ROLE = z.enum(["source", "prover", "attester"], '"source", "prover" or "attester"');
@@ -88,6 +124,8 @@ const SCHEMA = z.strictObject(
     roles: z.array(ROLE, "a list of roles").max(3, "at most 3 roles"),
     slots: count(0, 64, "proofs at once"),
     provers: z.array(PROVER, "a list of provers").max(16, "at most 16 provers"),
+    /** For proof systems without a verifier in the node: who is asked. Each node trusts its own. */
+    verifiers: z.array(VERIFIER, "a list of verifiers").max(16, "at most 16 verifiers"),
     sources: z.array(SOURCE, "a list of sources").max(16, "at most 16 sources"),
     artefactBytesMax: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes"),
     verifierThreads: count(1, 64, "threads"),
@@ -116,6 +154,7 @@ const DEFAULTS: Omit<NodeConfig, "data"> = {
   roles: ["source", "prover", "attester"],
   slots: 1,
   provers: [{ kind: "groth16", timeoutMs: 120_000 }],
+  verifiers: [],
   sources: [],
   artefactBytesMax: 10 * 1024 ** 3,
   verifierThreads: 1,

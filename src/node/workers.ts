@@ -7,11 +7,15 @@ import type { Prover, Verifier } from "../ports.ts";
 import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { decodeBase64, type Manifest } from "../protocol/manifest.ts";
 import { createBatchProver } from "../provers/groth16/batch.ts";
+import { createEreProver } from "../provers/ere/prover.ts";
+import { createEreVerifier } from "../provers/ere/verifier.ts";
 import { createGroth16Prover } from "../provers/groth16/prover.ts";
 import { hasKey, type KeyBytes } from "../provers/keys.ts";
 import { createMockProver } from "../provers/mock.ts";
+import { type OutsideVerifier, withOutside } from "../provers/outside.ts";
 import { createProcessProver, PLACEHOLDERS, unknownPlaceholder } from "../provers/process.ts";
 import { createVerifier } from "../provers/verifier.ts";
+import { createZkboostProver, createZkboostVerifier } from "../provers/zkboost/prover.ts";
 import { CLOCK } from "./clock.ts";
 import { NodeFault } from "./fault.ts";
 
@@ -21,7 +25,7 @@ export function openWorkers(
   proves: boolean,
   closers: (() => Promise<void> | void)[],
 ): { readonly verifier: Verifier; readonly provers: Prover[] } {
-  const verifier = openVerifier(manifest, config.verifierThreads);
+  const verifier = withOutside(openVerifier(manifest, config.verifierThreads), config.verifiers.map(openOutside));
   // At once: a prover that cannot be opened must not leave the verifier's threads behind.
   closers.push(() => verifier.close());
   const provers: Prover[] = [];
@@ -53,6 +57,10 @@ export function openVerifier(manifest: Manifest, threads: number): Verifier {
   }
 }
 
+function openOutside(verifier: NodeConfig["verifiers"][number]): OutsideVerifier {
+  return verifier.kind === "ere" ? createEreVerifier(verifier) : createZkboostVerifier(verifier);
+}
+
 /** The provers that one entry of the configuration stands for. */
 export function openProver(prover: NodeConfig["provers"][number], slots: number, manifest: Manifest): Prover[] {
   switch (prover.kind) {
@@ -66,6 +74,10 @@ export function openProver(prover: NodeConfig["provers"][number], slots: number,
       const { seed = "mock", provingMs, infrastructure = 0, logical = 0, wrong = 0 } = prover;
       return [createMockProver({ clock: CLOCK, seed, slots, provingMs, infrastructure, logical, wrong })];
     }
+    case "ere":
+      return [createEreProver(prover)];
+    case "zkboost":
+      return [createZkboostProver(prover)];
     case "process": {
       const {
         system,

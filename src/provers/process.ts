@@ -205,7 +205,7 @@ function writeFiles(
     before: at("before.bin"),
     inputs: at("inputs"),
   };
-  writeFileSync(files.input, isJson(options) ? jsonOf(job) : job.payload);
+  writeFileSync(files.input, isJson(options) ? jobJson(job) : job.payload);
   writeFileSync(files.values, job.values);
   writeFileSync(files.before, job.before);
   mkdirSync(files.inputs);
@@ -213,7 +213,8 @@ function writeFiles(
   return files;
 }
 
-function jsonOf(job: ProveJob): string {
+/** A job as the JSON that programs and guests read. */
+export function jobJson(job: ProveJob): string {
   const { id, attempt, system, key, shards } = job;
   const task = { chain: id.chain, height: id.height, block: id.block, hash: id.hash, stage: id.stage, index: id.index };
   const bytes = {

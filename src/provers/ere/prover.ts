@@ -1,0 +1,131 @@
+/**
+ * SP1, ZisK or OpenVM behind ere-server.
+ *
+ * The server proves one job at a time and knows no cancel: what has begun runs to its end, whatever its client does. So a
+ * cancelled job is let go of here, and the machine is busy until the server answers; a job that comes in meanwhile fails at
+ * once (`ere.busy`), so that its task goes to another prover and does not wait for a lease.
+ */
+import type { Cancel, ProveEvent, ProveJob, Prover } from "../../ports.ts";
+import { NoAnswer } from "../http.ts";
+import { jobJson } from "../process.ts";
+import { paddedEqual } from "../values.ts";
+import { type EreAnswer, ereHealth, ereProve, type EreServer } from "./client.ts";
+
+export interface EreProverOptions extends EreServer {
+  readonly system: string;
+  readonly timeoutMs: number;
+  /** What the guest reads: the block's payload, or the job as JSON in the form of `process.ts`. */
+  readonly input?: "payload" | "json" | undefined;
+  readonly proofBytesMax?: number;
+  /** How often the server is asked whether it is well: its only sign of life. */
+  readonly probeMs?: number;
+}
+
+const PROOF_BYTES_MAX = 16 * 1024 * 1024;
+const PROBE_MS = 1_000;
+/** Nobody waits any longer for the answer to a job that was let go; its connection then goes, too. */
+const LINGER_TIMES = 4;
+
+export function createEreProver(options: EreProverOptions): Prover {
+  const { timeoutMs, probeMs = PROBE_MS } = options;
+  const closing = new AbortController();
+  let busy = false;
+
+  const prove = (job: ProveJob, emit: (event: ProveEvent) => void): Cancel => {
+    let over = false;
+    const startedMs = performance.now();
+    const end = (event: ProveEvent | null): void => {
+      if (over) return;
+      over = true;
+      clearTimeout(limit);
+      clearInterval(probe);
+      if (event !== null) emit(event);
+    };
+    let units = 0;
+    const look = async (): Promise<void> => {
+      try {
+        const health = await ereHealth(options, closing.signal);
+        if (health === "stuck") return end(failed("ere.stuck", `${options.url} says that its prover hangs`, false));
+        if (health === "well" && !over) emit({ kind: "progress", units: ++units });
+      } catch (error) {
+        if (!closing.signal.aborted) end(failed("ere.unreachable", messageOf(error), false));
+      }
+    };
+    const limit = setTimeout(
+      () => end(failed("ere.timeout", `no proof within ${timeoutMs} ms; ${options.url} cannot be stopped`, false)),
+      timeoutMs,
+    );
+    const probe = setInterval(() => void look(), probeMs);
+    const input = inputOf(options, job);
+    if (busy || input === null) {
+      const [code, message] = busy
+        ? ["ere.busy", `${options.url} still proves what was cancelled`]
+        : ["ere.inputs", `a guest takes one proof, and the task has ${job.inputs.length}`];
+      setImmediate(() => end(failed(code, message, false)));
+      return () => end(null);
+    }
+    busy = true;
+    const bytesMax = (options.proofBytesMax ?? PROOF_BYTES_MAX) + 64 * 1024;
+    void ereProve(options, input.stdin, input.proofs, {
+      bytesMax,
+      timeoutMs: timeoutMs * LINGER_TIMES,
+      signal: closing.signal,
+    })
+      .then(
+        (answer) => end(eventOf(job, answer, performance.now() - startedMs)),
+        (error: unknown) => end(closing.signal.aborted ? null : failed(codeOf(error), messageOf(error), false)),
+      )
+      .finally(() => {
+        busy = false;
+      });
+    return () => end(null);
+  };
+
+  return {
+    system: options.system,
+    slots: 1,
+    prove,
+    async close() {
+      closing.abort();
+    },
+  };
+}
+
+function inputOf(
+  { input = "payload" }: EreProverOptions,
+  job: ProveJob,
+): { readonly stdin: Uint8Array; readonly proofs: Uint8Array | null } | null {
+  if (input === "json") return { stdin: new TextEncoder().encode(jobJson(job)), proofs: null };
+  if (job.inputs.length > 1) return null;
+  return { stdin: job.payload, proofs: job.inputs[0] ?? null };
+}
+
+function eventOf(job: ProveJob, answer: EreAnswer, provingMs: number): ProveEvent {
+  switch (answer.kind) {
+    case "refused":
+      return failed("ere.refused", answer.message, true);
+    case "fault":
+      return failed("ere.fault", `${answer.code} (${answer.status}): ${answer.message}`, false);
+    case "ok": {
+      const values = answer.fields.get(1) ?? new Uint8Array();
+      const proof = answer.fields.get(2) ?? new Uint8Array();
+      if (proof.length === 0)
+        return failed("ere.fault", "the server says that it has proved, and gives no proof", false);
+      if (!paddedEqual(values, job.values))
+        return failed("ere.values", "the guest has committed to other public values than the task implies", true);
+      return { kind: "proved", proof, values: job.values, provingMs };
+    }
+  }
+}
+
+function failed(code: string, message: string, logical: boolean): ProveEvent {
+  return { kind: "failed", logical, fault: { code, message: message.slice(0, 500) } };
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof NoAnswer ? `ere.${error.reason}` : "ere.fault";
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,113 @@
+/** One HTTP exchange with a prover that is a server, under limits of size and time. */
+import { request as plain } from "node:http";
+import { request as secure } from "node:https";
+
+export interface Question {
+  readonly method: "GET" | "POST";
+  readonly url: string;
+  readonly type?: string;
+  readonly body?: Uint8Array;
+  /** An answer that is longer is a fault. */
+  readonly bytesMax: number;
+  /** For all of it. Proving has a limit of its own, and no client's default of a few minutes may cut it short. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: Uint8Array;
+}
+
+/** No answer: nobody there, too late, too long, or given up. */
+export class NoAnswer extends Error {
+  readonly reason: "unreachable" | "timeout" | "too-long" | "aborted";
+
+  constructor(reason: NoAnswer["reason"], message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** Asks once. Rejects with `NoAnswer`; any status is an answer. */
+export function ask(question: Question): Promise<Answer> {
+  const { method, url, type, body, bytesMax, timeoutMs, signal } = question;
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) return reject(new NoAnswer("aborted", "given up"));
+    const send = url.startsWith("https:") ? secure : plain;
+    const headers = {
+      ...(type === undefined ? {} : { "content-type": type }),
+      ...(body === undefined ? {} : { "content-length": String(body.length) }),
+    };
+    // A connection of its own: one that is kept alive may be closed by the server while the next question is under way.
+    const sent = send(url, { method, headers, agent: false });
+    const fail = (reason: NoAnswer["reason"], message: string): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+      sent.destroy();
+      reject(new NoAnswer(reason, message));
+    };
+    const abort = (): void => fail("aborted", "given up");
+    const timer = setTimeout(() => fail("timeout", `${url} gave no answer within ${timeoutMs} ms`), timeoutMs);
+    signal?.addEventListener("abort", abort, { once: true });
+    sent.on("error", (error) => fail("unreachable", `${url}: ${error.message}`));
+    sent.on("response", (response) => {
+      const parts: Buffer[] = [];
+      let bytes = 0;
+      response.on("data", (part: Buffer) => {
+        bytes += part.length;
+        if (bytes > bytesMax) return fail("too-long", `${url} answers with more than ${bytesMax} bytes`);
+        parts.push(part);
+      });
+      response.on("error", (error) => fail("unreachable", `${url}: ${error.message}`));
+      response.on("aborted", () => fail("unreachable", `${url} broke off its answer`));
+      response.on("end", () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", abort);
+        resolve({ status: response.statusCode ?? 0, body: new Uint8Array(Buffer.concat(parts)) });
+      });
+    });
+    sent.end(body);
+  });
+}
+
+export interface Listening {
+  readonly url: string;
+  readonly type: string;
+  /** A connection that says nothing for so long is taken for dead. */
+  readonly silenceMs: number;
+  readonly signal: AbortSignal;
+  /** Called once the server has begun to answer. */
+  readonly opened: () => void;
+}
+
+/** Reads an answer that does not end by itself, part by part. Resolves when the server ends it; rejects like `ask`. */
+export function listen(
+  { url, type, silenceMs, signal, opened }: Listening,
+  heard: (part: Uint8Array) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(new NoAnswer("aborted", "given up"));
+    const send = url.startsWith("https:") ? secure : plain;
+    const sent = send(url, { method: "GET", headers: { accept: type }, agent: false });
+    const end = (error: NoAnswer | null): void => {
+      signal.removeEventListener("abort", abort);
+      sent.destroy();
+      if (error === null) resolve();
+      else reject(error);
+    };
+    const abort = (): void => end(new NoAnswer("aborted", "given up"));
+    signal.addEventListener("abort", abort, { once: true });
+    sent.setTimeout(silenceMs, () => end(new NoAnswer("timeout", `${url} was silent for ${silenceMs} ms`)));
+    sent.on("error", (error) => end(new NoAnswer("unreachable", `${url}: ${error.message}`)));
+    sent.on("response", (response) => {
+      if (response.statusCode !== 200)
+        return end(new NoAnswer("unreachable", `${url} answers with status ${response.statusCode ?? 0}`));
+      opened();
+      response.on("data", (part: Buffer) => heard(part));
+      response.on("error", (error) => end(new NoAnswer("unreachable", `${url}: ${error.message}`)));
+      response.on("end", () => end(null));
+    });
+    sent.end();
+  });
+}

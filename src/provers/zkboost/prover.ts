@@ -1,0 +1,158 @@
+/**
+ * A zkVM behind zkboost (G1). The payload of the block is the SSZ of its NewPayloadRequest; zkboost fetches the witness itself.
+ *
+ * There is no cancel: what was requested is proven, and may be had at once by whoever asks for it again. Its own limit of
+ * time frees the machine.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Cancel, ProveEvent, ProveJob, Prover } from "../../ports.ts";
+import { NoAnswer } from "../http.ts";
+import type { OutsideVerifier } from "../outside.ts";
+import {
+  fetchProof,
+  followProof,
+  requestProof,
+  verifyProof,
+  type ZkboostEvent,
+  ZkboostRefusal,
+  type ZkboostServer,
+} from "./client.ts";
+
+export interface ZkboostOptions extends ZkboostServer {
+  readonly system: string;
+  readonly timeoutMs: number;
+  readonly proofBytesMax?: number;
+  /** How often the proof is asked for besides the events, which may be lost. Each answer is a sign of life. */
+  readonly pollMs?: number;
+}
+
+const PROOF_BYTES_MAX = 16 * 1024 * 1024;
+const POLL_MS = 1_000;
+
+export function createZkboostProver(options: ZkboostOptions): Prover {
+  const running = new Set<AbortController>();
+  return {
+    system: options.system,
+    // One worker a zkVM, in sequence: a second job would only wait there.
+    slots: 1,
+    prove(job: ProveJob, emit: (event: ProveEvent) => void): Cancel {
+      const given = new AbortController();
+      running.add(given);
+      const limit = setTimeout(() => given.abort(TIMEOUT), options.timeoutMs);
+      void run(options, job, emit, given.signal)
+        .then(
+          (event) => (given.signal.aborted ? null : event),
+          (error: unknown) => failureOf(error),
+        )
+        .then((event) => {
+          const timedOut = given.signal.aborted && given.signal.reason === TIMEOUT;
+          clearTimeout(limit);
+          running.delete(given);
+          if (timedOut) emit(failed("zkboost.timeout", `no proof within ${options.timeoutMs} ms`, false));
+          else if (!given.signal.aborted && event !== null) emit(event);
+        });
+      return () => given.abort();
+    },
+    async close() {
+      for (const given of running) given.abort();
+    },
+  };
+}
+
+const TIMEOUT = "timeout";
+
+async function run(
+  options: ZkboostOptions,
+  job: ProveJob,
+  emit: (event: ProveEvent) => void,
+  signal: AbortSignal,
+): Promise<ProveEvent> {
+  const { proofBytesMax = PROOF_BYTES_MAX, pollMs = POLL_MS } = options;
+  const startedMs = performance.now();
+  const root = rootOf(job.values);
+  const events = new Events(options, root, signal);
+  try {
+    // Before the request: a failure is told only to those who listen by then.
+    await events.opened;
+    const asked = await requestProof(options, job.payload, signal);
+    if (asked !== root)
+      return failed("zkboost.values", `the payload's root is ${asked}, and the task implies another`, true);
+    for (let units = 1; !signal.aborted; units++) {
+      const news = events.next();
+      const proof = await fetchProof(options, root, proofBytesMax, signal);
+      if (proof !== null)
+        return { kind: "proved", proof, values: job.values, provingMs: performance.now() - startedMs };
+      if (events.failure !== null) return refused(events.failure);
+      if (!signal.aborted) emit({ kind: "progress", units });
+      await Promise.race([news, delay(pollMs, null, { signal }).catch(() => null)]);
+    }
+    return failed("zkboost.aborted", "given up", false);
+  } finally {
+    events.close();
+  }
+}
+
+/** What the server tells of one root. Where it stops telling, asking goes on without it. */
+class Events {
+  readonly opened: Promise<void>;
+  failure: Extract<ZkboostEvent, { kind: "failure" }> | null = null;
+  readonly #ended = new AbortController();
+  #wake: () => void = () => {};
+
+  constructor(server: ZkboostServer, root: string, signal: AbortSignal) {
+    this.opened = new Promise((resolve) => {
+      const heard = (event: ZkboostEvent): void => {
+        if (event.kind === "failure") this.failure = event;
+        this.#wake();
+      };
+      void followProof(server, root, heard, resolve, AbortSignal.any([signal, this.#ended.signal])).catch(() =>
+        resolve(),
+      );
+    });
+  }
+
+  /** Resolves with the next thing that is told from now on. */
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  close(): void {
+    this.#ended.abort();
+  }
+}
+
+/** Only what the proving itself says of the input would be the same elsewhere. */
+function refused({ reason, message }: { readonly reason: string; readonly message: string }): ProveEvent {
+  return failed(`zkboost.${reason.replaceAll("_", "-")}`, message, reason === "proving_error");
+}
+
+function failureOf(error: unknown): ProveEvent {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof ZkboostRefusal)
+    // A body that it cannot read is wrong for every server of its kind; any other refusal is about this one.
+    return failed("zkboost.refused", `${error.status}: ${message}`, message.startsWith("invalid SSZ body"));
+  return failed(error instanceof NoAnswer ? `zkboost.${error.reason}` : "zkboost.fault", message, false);
+}
+
+function failed(code: string, message: string, logical: boolean): ProveEvent {
+  return { kind: "failed", logical, fault: { code, message: message.slice(0, 500) } };
+}
+
+/** The task's public values are the payload's root, which is what such a proof is for. */
+export function createZkboostVerifier(options: ZkboostOptions): OutsideVerifier {
+  return {
+    system: options.system,
+    async verify(job, signal) {
+      if (job.values.length !== 32) return { valid: false, code: "proof.values" };
+      const root = rootOf(job.values);
+      const status = await verifyProof(options, root, job.proof, options.timeoutMs, signal);
+      return status === "VALID" ? { valid: true } : { valid: false, code: "proof.equation" };
+    },
+  };
+}
+
+function rootOf(values: Uint8Array): string {
+  return `0x${Buffer.from(values).toString("hex")}`;
+}
