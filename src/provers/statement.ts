@@ -63,6 +63,35 @@ export function itemFields(item: Item): readonly [sender: bigint, recipient: big
   return [BigInt(`0x${item.sender}`), recipient, item.value, item.feeLimit];
 }
 
+/** The inputs of the shard circuits, columns of SHARD_ITEMS_MAX rows; absent items are zeros. */
+export interface Witness extends Values {
+  readonly active: readonly bigint[];
+  readonly sender: readonly bigint[];
+  readonly recipient: readonly bigint[];
+  readonly creation: readonly bigint[];
+  readonly value: readonly bigint[];
+  readonly feeLimit: readonly bigint[];
+}
+
+export function witnessOf({ before, after, fees, items }: Run, context: bigint): Witness {
+  const rows = items.map(itemFields);
+  const column = (i: number): bigint[] => Array.from({ length: SHARD_ITEMS_MAX }, (_, row) => rows[row]?.[i] ?? 0n);
+  const count = BigInt(items.length);
+  return {
+    before,
+    after,
+    fees,
+    count,
+    context,
+    active: Array.from({ length: SHARD_ITEMS_MAX }, (_, i) => (i < items.length ? 1n : 0n)),
+    sender: column(0),
+    recipient: column(1).map((recipient) => (recipient === CREATION ? 0n : recipient)),
+    creation: column(1).map((recipient) => (recipient === CREATION ? 1n : 0n)),
+    value: column(2),
+    feeLimit: column(3),
+  };
+}
+
 export function fold(before: bigint, items: readonly Item[]): Run {
   let after = before;
   let fees = 0n;
