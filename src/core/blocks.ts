@@ -10,6 +10,7 @@ import type { PreparedResult } from "./event.ts";
 import {
   type Block,
   type Chain,
+  type Closed,
   isEarlier,
   isQuorum,
   type Place,
@@ -373,20 +374,12 @@ export function settleCertified(state: State, block: Block, contentHash: Hash, a
     block.state = "closed";
     block.closedMs = state.nowMs;
   }
-  rememberClosed(state, { id: block.id, chain: block.chain, height: block.height, hash: block.hash, after });
+  const { id, chain, height, hash } = block;
+  rememberClosed(state, { id, chain, height, hash, parentId: block.start ? null : block.parentId, after });
   touch(state, block);
 }
 
-export function rememberClosed(
-  state: State,
-  closed: {
-    readonly id: Hash;
-    readonly chain: number;
-    readonly height: number;
-    readonly hash: Hash;
-    readonly after: string;
-  },
-): void {
+export function rememberClosed(state: State, closed: Closed): void {
   state.closed.set(closed.id, closed);
   const chain = state.chains.get(closed.chain);
   if (chain !== undefined) chain.certified = Math.max(chain.certified, closed.height);

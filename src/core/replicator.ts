@@ -7,6 +7,7 @@
 import type { Batch } from "../protocol/batch.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { readEvidence } from "../protocol/evidence.ts";
+import { WANTED_MAX } from "../protocol/limits.ts";
 import type { Entry, EntryOf } from "../protocol/messages.ts";
 import type { Frontier, SyncFrame, Twin } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
@@ -22,6 +23,8 @@ const HELD_MS_MAX = 60_000;
 const SYNCING_MAX = 3;
 /** Compaction waits until the retention is exceeded by this part of it. */
 const COMPACT_SHARE = 8;
+/** So far below the highest certified height a missing certificate is asked for; older ones may be archived everywhere. */
+const HOLE_DEPTH_MAX = 512;
 /** Certified blocks remembered for their children and against re-announcement. */
 const CLOSED_MAX = 4_096;
 
@@ -29,6 +32,27 @@ export function frontierOf(state: State): Frontier {
   const chains = new Map<number, number>();
   for (const chain of state.chains.values()) if (chain.certified >= 0) chains.set(chain.id, chain.certified);
   return { feeds: state.log.frontier(), chains };
+}
+
+/**
+ * Blocks whose certificates are missing below the highest that is certified: a reorg certifies heights again, and a node
+ * that was away for some of that has a hole that no height tells. The parents of certified blocks are certified
+ * somewhere; blocks known here may be.
+ */
+export function wantedOf(state: State): Hash[] {
+  const wanted = new Set(holesOf(state));
+  for (const { id, chain, height, certificate } of state.blocks.values())
+    if (certificate === null && height <= (state.chains.get(chain)?.certified ?? -1)) wanted.add(id);
+  return [...wanted].slice(0, WANTED_MAX);
+}
+
+function holesOf(state: State): Hash[] {
+  const holes: Hash[] = [];
+  for (const { parentId, chain, height } of state.closed.values()) {
+    const certified = state.chains.get(chain)?.certified ?? height;
+    if (parentId !== null && !state.closed.has(parentId) && height > certified - HOLE_DEPTH_MAX) holes.push(parentId);
+  }
+  return holes;
 }
 
 /** The answer to a peer's frontier, without the certificates, which are on disk. */
@@ -68,7 +92,8 @@ export function applySynced(
   const certificatesMissing = [...theirs.chains].some(
     ([chain, height]) => height > (state.chains.get(chain)?.certified ?? -1),
   );
-  if (received > 0 && (state.log.lacks(theirs.feeds) || certificatesMissing)) askPeer(state, peer);
+  const lacks = certificatesMissing || state.log.lacks(theirs.feeds) || holesOf(state).length > 0;
+  if (received > 0 && lacks) askPeer(state, peer);
 }
 
 /**

@@ -219,6 +219,8 @@ export interface Closed {
   readonly chain: number;
   readonly height: number;
   readonly hash: Hash;
+  /** The parent's id; `null` where none is needed. */
+  readonly parentId: Hash | null;
   readonly after: string;
 }
 

@@ -335,14 +335,11 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
   if (state.closed.has(id)) return;
   const block = state.blocks.get(id);
   if (block !== undefined) blocks.settleCertified(state, block, contentHash, content.after);
-  else
-    blocks.rememberClosed(state, {
-      id,
-      chain: content.chain,
-      height: content.height,
-      hash: content.hash,
-      after: content.after,
-    });
+  else {
+    const { chain, height, hash, parent, after } = content;
+    const parentId = content.start ? null : blockId(state.manifest.network, chain, parent);
+    blocks.rememberClosed(state, { id, chain, height, hash, parentId, after });
+  }
   if (state.replaying) return;
   state.effects.push({ kind: "certify", chain: content.chain, height: content.height, block: id, bytes: event.bytes });
   report(state, "block.learned", {

@@ -18,8 +18,10 @@ export const BLOCK_TASKS_MAX = 2048;
 export const BEAT_TASKS_MAX = 64;
 /** Feeds and chains that one frontier names. */
 export const FRONTIER_MAX = 4096;
-/** A frontier of that many feeds (45 bytes each) and chains (20 bytes). */
-export const FRONTIER_BYTES_MAX: number = FRONTIER_MAX * 65 + 512;
+/** Certificates that one question names; whoever lacks more asks again. */
+export const WANTED_MAX = 64;
+/** A frontier of that many feeds (45 bytes each), chains (20 bytes) and block ids (34 bytes). */
+export const FRONTIER_BYTES_MAX: number = FRONTIER_MAX * 65 + WANTED_MAX * 34 + 512;
 /** Attempts of one task: past it nothing new is voted and an operator has to look. */
 export const ATTEMPTS_MAX = 1_000;
 /** Rounds of attempts of one task: each begins when operators take it out of quarantine. */

@@ -1,8 +1,8 @@
 /** What two nodes say when they compare what they have: the pull that repairs what gossip lost. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
-import type { Key } from "./ids.ts";
-import { CERTIFICATE_BYTES_MAX, FRONTIER_BYTES_MAX, FRONTIER_MAX, MESSAGE_BYTES_MAX } from "./limits.ts";
+import type { Hash, Key } from "./ids.ts";
+import { CERTIFICATE_BYTES_MAX, FRONTIER_BYTES_MAX, FRONTIER_MAX, MESSAGE_BYTES_MAX, WANTED_MAX } from "./limits.ts";
 import { equalBytes } from "./messages.ts";
 import {
   FrontierFeedSchema,
@@ -15,8 +15,10 @@ import {
 export interface Frontier {
   /** By author: all batches below this number are here. */
   readonly feeds: ReadonlyMap<Key, number>;
-  /** By chain: all certificates up to this height are here. */
+  /** By chain: the highest height that is certified here. */
   readonly chains: ReadonlyMap<number, number>;
+  /** In a question: blocks (by id) whose certificates are missing below those heights. A reorg leaves such holes. */
+  readonly wanted?: readonly Hash[];
   /** In a question: who asks. */
   readonly from?: Instance;
   /** In an answer: who else has asked with the asker's key. */
@@ -136,6 +138,7 @@ function frontierMessage(frontier: Frontier): FrontierMessage {
       upMs: BigInt(upMs),
       agoMs: BigInt(agoMs),
     })),
+    wanted: (frontier.wanted ?? []).slice(0, WANTED_MAX).map(hexToBytes),
   });
 }
 
@@ -160,9 +163,13 @@ function readFrontier(message: FrontierMessage): Frontier | null {
     if (twin.instance.length !== INSTANCE_BYTES || twin.upMs > MAX || twin.agoMs > MAX) return null;
     twins.push({ instance: bytesToHex(twin.instance), upMs: Number(twin.upMs), agoMs: Number(twin.agoMs) });
   }
+  if (message.wanted.length > WANTED_MAX || message.wanted.some(({ length }) => length !== 32)) return null;
+  const wanted = new Set(message.wanted.map(bytesToHex));
+  if (wanted.size < message.wanted.length) return null;
   return {
     feeds,
     chains,
+    ...(wanted.size === 0 ? {} : { wanted: [...wanted] }),
     ...(instance.length === 0 ? {} : { from: { instance: bytesToHex(instance), upMs: Number(upMs) } }),
     ...(twins.length === 0 ? {} : { twins }),
   };

@@ -1049,6 +1049,13 @@ export declare type Frontier = Message<"proofmesh.v1.Frontier"> & {
    * @generated from field: repeated proofmesh.v1.Twin twins = 5;
    */
   twins: Twin[];
+
+  /**
+   * in a question: blocks whose certificates are missing below the heights above
+   *
+   * @generated from field: repeated bytes wanted = 6;
+   */
+  wanted: Uint8Array[];
 };
 
 /**

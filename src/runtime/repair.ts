@@ -4,12 +4,12 @@
  * Gossip loses messages by design; this pull is what makes a log complete.
  */
 import type { Event } from "../core/event.ts";
-import { answerSync, frontierOf } from "../core/replicator.ts";
+import { answerSync, frontierOf, wantedOf } from "../core/replicator.ts";
 import type { State } from "../core/state.ts";
-import type { Clock, Equation, Store, Telemetry, Transport } from "../ports.ts";
+import type { Clock, Equation, Store, StoredCertificate, Telemetry, Transport } from "../ports.ts";
 import { upMs } from "../core/own-feed.ts";
 import { checkCertificate } from "../protocol/certificate.ts";
-import type { Key } from "../protocol/ids.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
 import { decodeFrontier, decodeSyncFrame, encodeFrontier, encodeSyncFrame, type Frontier } from "../protocol/sync.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 import { Instances } from "./instances.ts";
@@ -49,7 +49,7 @@ export class Repair {
     const { state, telemetry, transport, post } = this.#modules;
     const { instance } = state.options;
     const from = instance === undefined ? {} : { from: { instance, upMs: upMs(state) } };
-    const body = encodeFrontier({ ...frontierOf(state), ...from });
+    const body = encodeFrontier({ ...frontierOf(state), ...from, wanted: wantedOf(state) });
     transport().request(peer, "sync", body, BYTES_MAX, ANSWER_MS_MAX, (result) => {
       if (!result.ok) {
         telemetry.count("sync.failed", result.fault.code);
@@ -73,14 +73,32 @@ export class Repair {
     );
   }
 
-  /** Certificates of the first chain where the other node is behind; it asks again for the rest. */
+  /** What is wanted, then those of the first chain where the other node is behind; it asks again for the rest. */
   #certificatesFor(theirs: Frontier, done: (frames: Uint8Array[]) => void): void {
     const { state, store } = this.#modules;
-    const behind = [...state.chains.values()].find((chain) => chain.certified > (theirs.chains.get(chain.id) ?? -1));
-    if (behind === undefined) return done([]);
-    store.certificates(behind.id, (theirs.chains.get(behind.id) ?? -1) + 1, CERTIFICATES_MAX, (result) =>
-      done(result.ok ? result.value.map(({ bytes }) => encodeSyncFrame({ kind: "certificate", bytes })) : []),
-    );
+    this.#wanted(theirs.wanted ?? [], (wanted) => {
+      const behind = [...state.chains.values()].find(({ id, certified }) => certified > (theirs.chains.get(id) ?? -1));
+      if (behind === undefined) return done(framed(wanted));
+      store.certificates(behind.id, (theirs.chains.get(behind.id) ?? -1) + 1, CERTIFICATES_MAX, (result) =>
+        done(framed([...wanted, ...(result.ok ? result.value : [])])),
+      );
+    });
+  }
+
+  /** Of these blocks' certificates those that are here; the disk is asked for nothing else. */
+  #wanted(blocks: readonly Hash[], done: (found: readonly StoredCertificate[]) => void): void {
+    const { state, store } = this.#modules;
+    const here = blocks.filter((block) => state.closed.has(block));
+    const found: StoredCertificate[] = [];
+    const next = (): void => {
+      const block = here.shift();
+      if (block === undefined) return done(found);
+      store.certificate(block, (result) => {
+        if (result.ok && result.value !== null) found.push(result.value);
+        next();
+      });
+    };
+    next();
   }
 
   #takeFrames(peer: Key, frames: readonly Uint8Array[]): { frontier: Frontier | null; received: number } {
@@ -118,4 +136,11 @@ export class Repair {
     telemetry.emit("refused", { code: checked.code, author: peer, entry: "certificate", from: peer });
     return false;
   }
+}
+
+/** As many as fit an answer, and always the first. */
+function framed(certificates: readonly StoredCertificate[]): Uint8Array[] {
+  let left = ANSWER_BYTES_MAX;
+  const fitting = certificates.filter(({ bytes }, at) => (left -= bytes.length) >= 0 || at === 0);
+  return fitting.map(({ bytes }) => encodeSyncFrame({ kind: "certificate", bytes }));
 }

@@ -174,7 +174,10 @@ const syncFrame: Target = {
 
 const frontierTarget: Target = {
   name: "frontier",
-  corpus: [encodeFrontier(frontier), encodeFrontier({ feeds: new Map(), chains: new Map() })],
+  corpus: [
+    encodeFrontier({ ...frontier, wanted: [hashOf("wanted")] }),
+    encodeFrontier({ feeds: new Map(), chains: new Map() }),
+  ],
   read(bytes) {
     const read = decodeFrontier(bytes);
     return read === null ? MALFORMED : accepted(encodeFrontier(read));

@@ -9,7 +9,7 @@ import {
   type SyncFrame,
 } from "../../src/protocol/sync.ts";
 import { REQUEST } from "../../src/network/limits.ts";
-import { FRONTIER_BYTES_MAX, FRONTIER_MAX } from "../../src/protocol/limits.ts";
+import { FRONTIER_BYTES_MAX, FRONTIER_MAX, WANTED_MAX } from "../../src/protocol/limits.ts";
 import { bytesToHex } from "@noble/hashes/utils.js";
 
 const key = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => bytesToHex(bytes));
@@ -23,6 +23,9 @@ const plain = fc.record({
 const frontier = fc.oneof(
   plain,
   fc.tuple(plain, from).map(([asked, who]) => ({ ...asked, from: who })),
+  fc
+    .tuple(plain, fc.uniqueArray(key, { minLength: 1, maxLength: WANTED_MAX }))
+    .map(([asked, wanted]) => ({ ...asked, wanted })),
   fc.tuple(plain, fc.array(twin, { minLength: 1, maxLength: 4 })).map(([answered, twins]) => ({ ...answered, twins })),
 );
 const bytes = fc.uint8Array({ maxLength: 64 });
@@ -81,6 +84,8 @@ describe("what two nodes say when they compare their logs", () => {
     const bytesOf = encodeFrontier({
       feeds: new Map(Array.from({ length: FRONTIER_MAX }, (_, i) => [i.toString(16).padStart(64, "0"), number])),
       chains: new Map(Array.from({ length: FRONTIER_MAX }, (_, i) => [number - i, number])),
+      from: { instance: "ff".repeat(16), upMs: number },
+      wanted: Array.from({ length: WANTED_MAX }, (_, i) => i.toString(16).padStart(64, "0")),
     }).length;
     expect(bytesOf).toBeLessThanOrEqual(FRONTIER_BYTES_MAX);
     expect(bytesOf).toBeLessThanOrEqual(REQUEST.bodyBytesMax);
@@ -90,6 +95,10 @@ describe("what two nodes say when they compare their logs", () => {
     const one = [0x0a, 0x22, 0x0a, 0x20, ...new Uint8Array(32)];
     expect(decodeFrontier(Uint8Array.from(one))?.feeds.size).toBe(1);
     expect(decodeFrontier(Uint8Array.from([...one, ...one]))).toBe(null);
+    const want = [0x32, 0x20, ...new Uint8Array(32)];
+    expect(decodeFrontier(Uint8Array.from(want))?.wanted).toHaveLength(1);
+    expect(decodeFrontier(Uint8Array.from([...want, ...want]))).toBe(null);
+    expect(decodeFrontier(Uint8Array.from([0x32, 0x01, 0x07]))).toBe(null);
     expect(decodeFrontier(Uint8Array.from([0x12, 0x00, 0x12, 0x00]))).toBe(null);
     expect(decodeFrontier(Uint8Array.from([0x12, 0x02, 0x08, 0x00]))).toBe(null);
     expect(decodeSyncFrame(Uint8Array.from([0x0a, 0x00]))).toEqual({

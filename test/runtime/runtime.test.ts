@@ -2,7 +2,13 @@ import { describe, expect, it } from "vitest";
 import { Fetcher } from "../../src/runtime/fetcher.ts";
 import { Sealer } from "../../src/runtime/sealer.ts";
 import { type Batch, openBatch, sealBatch } from "../../src/protocol/batch.ts";
-import { encodeSyncFrame, type Frontier, type SyncFrame } from "../../src/protocol/sync.ts";
+import {
+  decodeSyncFrame,
+  encodeFrontier,
+  encodeSyncFrame,
+  type Frontier,
+  type SyncFrame,
+} from "../../src/protocol/sync.ts";
 import { memoryArtefacts } from "../../src/storage/memory.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
 import { simSigner } from "../../simnet/virtual/provers.ts";
@@ -221,6 +227,38 @@ describe("what a peer sends", () => {
     expect(everything).toHaveLength(1 + bench.published.length);
     expect(nothing).toEqual([]);
     answers = [];
+  });
+
+  it("is answered with the certificates that it wants, and with no more of them than fit", () => {
+    const bench = new Bench("a", ALONE).start();
+    bench.mine(1);
+    for (let at = 0; at < 3; at++) {
+      bench.flush();
+      finish(bench, at);
+    }
+    bench.flush();
+    const { id } = [...bench.runtime.state.closed.values()][0] ?? { id: hashOf("none") };
+    const ask = (height: number, wanted: readonly string[]) => {
+      const lengths: number[] = [];
+      const feeds = bench.runtime.state.log.frontier();
+      const body = encodeFrontier({ feeds, chains: new Map([[1, height]]), wanted });
+      bench.runtime.request(keyOf("b"), "sync", body, (frames) =>
+        frames.forEach((bytes) => {
+          const frame = decodeSyncFrame(bytes);
+          if (frame?.kind === "certificate") lengths.push(frame.bytes.length);
+        }),
+      );
+      bench.settle();
+      return lengths;
+    };
+    expect(ask(1, [])).toEqual([]);
+    const [length = 0] = ask(1, [hashOf("unknown"), id]);
+    expect(length).toBeGreaterThan(500);
+    const large = [2, 3, 4].map((height) => {
+      return { chain: 1, height, block: hashOf(`block ${height}`), bytes: new Uint8Array(400_000) };
+    });
+    bench.store.write({ certificates: large }, () => {});
+    expect(ask(0, [])).toEqual([length, 400_000, 400_000]);
   });
 });
 
