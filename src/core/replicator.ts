@@ -4,6 +4,7 @@
  *
  * Gossip is the fast path and loses messages by design; this pull is what makes the log complete.
  */
+import type { Feed } from "../log/feed.ts";
 import type { Batch } from "../protocol/batch.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { readEvidence } from "../protocol/evidence.ts";
@@ -87,6 +88,7 @@ export function applySynced(
 ): void {
   state.syncing.delete(peer);
   if (theirs === null) return;
+  if (state.manifest.weights.has(peer)) state.frontiers.set(peer, theirs.feeds);
   for (const other of hearOfOwnFeed(state, peer, theirs.feeds.get(state.options.self) ?? 0, twins))
     askPeer(state, other);
   const certificatesMissing = [...theirs.chains].some(
@@ -100,6 +102,8 @@ export function applySynced(
  * A peer says that it has let go of what is missing here. One alone may lie and hide what is to come, so as much weight
  * of attesters has to say so as holds an honest one; where this node is the only attester nobody can, and any peer's
  * word is taken. Even then only as far as the author's own signature has been seen.
+ *
+ * They will: nobody lets go of what a quorum of attesters does not have, so as many are left who had it (`spreadOf`).
  */
 export function hearForgotten(state: State, peer: Key, author: Key, next: number): void {
   const feed = state.log.feed(author);
@@ -151,7 +155,8 @@ function dropOldHeld(state: State): void {
 
 /**
  * Lets go of blocks whose barrier is certified and whose retention is over: their entries. Certificates
- * and proofs stay. Ends with the batches that hold nothing anybody could still need.
+ * and proofs stay. Ends with the batches that hold nothing anybody could still need, once enough have them: a gap in a
+ * feed that nobody can fill, and too few can vouch for, would stay for ever.
  */
 export function compact(state: State): void {
   const { retentionBlocks } = state.manifest.json.limits;
@@ -185,7 +190,8 @@ export function compact(state: State): void {
   const batches = [...state.log.feeds()].flatMap((feed) => {
     const kept = feed.kept();
     const last = kept.at(-1);
-    return kept.filter((batch) => batch !== last && batch.head.number < feed.next && isOver(state, batch));
+    const spread = spreadOf(state, feed);
+    return kept.filter((batch) => batch !== last && batch.head.number < spread && isOver(state, batch));
   });
   for (const { head } of batches) state.log.forget(head.author, head.number);
   if (batches.length === 0) return;
@@ -193,6 +199,19 @@ export function compact(state: State): void {
     kind: "forget",
     batches: batches.map(({ head }) => ({ author: head.author, number: head.number })),
   });
+}
+
+/** Below which number a quorum of attesters has all of the feed, or had it: of those f+1 are honest. */
+function spreadOf(state: State, feed: Feed): number {
+  const { weights, quorum } = state.manifest;
+  const said = [...weights].map(([key, weight]) => {
+    const next = key === state.options.self ? feed.next : (state.frontiers.get(key)?.get(feed.author) ?? 0);
+    return { next, weight };
+  });
+  said.sort((a, b) => b.next - a.next);
+  let heard = 0;
+  const lowest = said.find(({ weight }) => (heard += weight) >= quorum);
+  return Math.min(lowest?.next ?? 0, feed.next);
 }
 
 function trimClosed(state: State): void {

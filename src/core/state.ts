@@ -335,6 +335,8 @@ export interface State {
   /** Counts the questions, so that every peer is asked in turn; begins anywhere. */
   syncTurn: number;
   readonly syncing: Set<Key>;
+  /** By attester: how much of each feed it has said it holds, or has let go of. */
+  readonly frontiers: Map<Key, ReadonlyMap<Key, number>>;
   /** By author with a gap: what peers say they have let go of it, below which number. */
   readonly forgotten: Map<Key, Map<Key, number>>;
   readonly peers: Set<Key>;
@@ -419,6 +421,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     syncMs: 0,
     syncTurn: options.seed,
     syncing: new Set(),
+    frontiers: new Map(),
     forgotten: new Map(),
     peers: new Set(),
     mute: null,

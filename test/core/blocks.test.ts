@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { manifestJson } from "../protocol/fixtures.ts";
-import { announceOf, blockAt } from "./harness.ts";
+import { announceOf, blockAt, type Core } from "./harness.ts";
 import { certifiedHeights, Net, summary } from "./net.ts";
 import { Subject } from "./subject.ts";
 
@@ -230,15 +230,42 @@ describe("the state of a node", () => {
     for (let height = 1; height <= 40; height++) {
       net.mine(blockAt(height));
       net.pass(200);
+      net.compare();
       const [core] = net.cores;
       if (core === undefined || height < 10) continue;
-      const kept = [...core.state.log.feeds()].reduce((sum, feed) => sum + feed.kept().length, 0);
       sizes.add(core.state.blocks.size);
-      expect(kept).toBeLessThan(4 * 80);
+      expect(batchesKept(core)).toBeLessThan(4 * 80);
     }
     const { retentionBlocks } = manifestJson([]).limits;
     expect(Math.max(...sizes)).toBeLessThanOrEqual(retentionBlocks + 2);
     expect(certifiedHeights(net.core("a"))).toHaveLength(40);
     expect(net.core("a").state.working.size).toBe(0);
   });
+
+  it("keeps what a quorum of attesters has not said that it has: a gap that nobody can fill would stay for ever", () => {
+    const net = new Net(NAMES);
+    const grow = (from: number, to: number) => {
+      for (let height = from; height <= to; height++) {
+        net.mine(blockAt(height));
+        net.pass(200);
+      }
+    };
+    const { retentionBlocks } = manifestJson([]).limits;
+    grow(1, 2 * retentionBlocks);
+    const core = net.core("a");
+    expect(batchesKept(core)).toBe(net.batches.length);
+    net.down.add("c");
+    net.down.add("d");
+    net.compare();
+    net.down.clear();
+    grow(2 * retentionBlocks + 1, 3 * retentionBlocks);
+    expect(batchesKept(core)).toBe(net.batches.length);
+    net.compare();
+    grow(3 * retentionBlocks + 1, 4 * retentionBlocks);
+    expect(batchesKept(core)).toBeLessThan(net.batches.length);
+  });
 });
+
+function batchesKept({ state }: Core): number {
+  return [...state.log.feeds()].reduce((sum, feed) => sum + feed.kept().length, 0);
+}

@@ -1,9 +1,10 @@
 /** Several whole cores; what one says the others hear, in the order that the test wants. */
 import type { TaskRef } from "../../src/core/event.ts";
+import { frontierOf } from "../../src/core/replicator.ts";
 import type { Batch } from "../../src/protocol/batch.ts";
 import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
 import { hashOf } from "../protocol/fixtures.ts";
-import { Core, network, type TestBlock } from "./harness.ts";
+import { Core, keyOf, network, type TestBlock } from "./harness.ts";
 
 export class Net {
   readonly manifest: Manifest;
@@ -63,6 +64,15 @@ export class Net {
       for (const core of this.live()) core.tick(stepMs);
       this.settle();
     }
+  }
+
+  /** Every live node hears from every other how far its log reaches. */
+  compare(): void {
+    for (const core of this.live())
+      for (const other of this.live().filter((each) => each !== core)) {
+        const [peer, frontier] = [keyOf(other.name), frontierOf(other.state)];
+        core.step({ kind: "synced", peer, frontier, received: 0 });
+      }
   }
 
   #work(core: Core): boolean {
