@@ -8,6 +8,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeConfig } from "./config.ts";
+import { artefactsNeeded } from "./core/lifecycle.ts";
 import type { CoreOptions } from "./core/state.ts";
 import { openManifest } from "./manifests.ts";
 import { createNetwork, type Network } from "./network/node.ts";
@@ -18,7 +19,7 @@ import { openSources } from "./node/sources.ts";
 import { type NodeStatus, statusOf } from "./node/status.ts";
 import { openWorkers } from "./node/workers.ts";
 import type { Fault, Sink, TransportHandler } from "./ports.ts";
-import type { Key } from "./protocol/ids.ts";
+import type { Hash, Key } from "./protocol/ids.ts";
 import { MESSAGE_BYTES_MAX } from "./protocol/limits.ts";
 import type { Manifest } from "./protocol/manifest.ts";
 import { ONE_PARTY_SETUP } from "./provers/groth16/prover.ts";
@@ -68,7 +69,8 @@ async function open(
   const manifest = await openManifest(config, nodeKey.key);
   const directory = openDirectory({ dir: config.data, network: manifest.network });
   closers.push(() => directory.lock.release());
-  const disk = await openDisk(config, directory, nodeKey, telemetry, closers);
+  let needed = (): ReadonlySet<Hash> => new Set();
+  const disk = await openDisk(config, directory, nodeKey, telemetry, () => needed(), closers);
   const roles = rolesOf(config, manifest, nodeKey.key);
   const { verifier, provers } = openWorkers(config, manifest, roles.prover, closers);
   // Embedded networks say how far their proofs may be believed.
@@ -104,6 +106,7 @@ async function open(
       fatal: (fault) => fail(fault),
     },
   );
+  needed = () => artefactsNeeded(runtime.state);
   // Its timer would keep a node that could not be opened from ending.
   closers.push(() => runtime.close());
   await settled<void>((done) => runtime.start(done));
@@ -120,7 +123,7 @@ async function open(
     failed,
     status: () => statusOf(manifest, runtime, network, telemetry, roles),
   };
-  const api = await openNodeApi(config, node, runtime, disk.store);
+  const api = await openNodeApi(config, node, runtime, disk);
   if (api !== null) closers.push(() => api.close());
   return { ...node, http: api?.address ?? null, close: () => closeNode(runtime, closers) };
 }
@@ -165,6 +168,7 @@ async function openDisk(
   directory: DataDirectory,
   nodeKey: NodeKey,
   telemetry: NodeTelemetry,
+  needed: () => ReadonlySet<Hash>,
   closers: (() => Promise<void> | void)[],
 ): Promise<Disk> {
   const journal = openJournal({ dir: directory.journal, key: nodeKey.key });
@@ -173,10 +177,9 @@ async function openDisk(
   const { store, report } = await openLevelStore({ dir: directory.level }, { clock: CLOCK, telemetry });
   closers.push(() => store.close());
   if (report.replaced !== null) telemetry.emit("store.replaced", report.replaced);
-  // The quota is far above what open blocks need, and the oldest go first.
   const artefacts = openArtefacts(
     { dir: directory.artefacts, bytesMax: config.artefactBytesMax },
-    { telemetry, pinned: () => false },
+    { telemetry, needed },
   );
   return { journal, store, artefacts };
 }

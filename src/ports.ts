@@ -102,11 +102,29 @@ export interface StoreChange {
 export interface Artefacts {
   has(hash: Hash, done: Done<boolean>): void;
   read(hash: Hash, bytesMax: number, done: Done<Uint8Array | null>): void;
+  /** Length in bytes; `null` where it is not there. */
+  size(hash: Hash, done: Done<number | null>): void;
+  /** At most `bytesMax` bytes from `offset` on, of an artefact of any length; what is damaged is not there. */
+  readPart(hash: Hash, offset: number, bytesMax: number, done: Done<Uint8Array | null>): void;
+  /** Takes in an artefact piece by piece, and goes on where an earlier try ended, a restart in between or not. */
+  receive(hash: Hash, length: number, done: Done<Incoming>): void;
   /** Durable when `done` is called. */
   write(bytes: Uint8Array, done: Done<Hash>): void;
   /** Readable when `done` is called, and may be gone after a power cut: for what peers or the log have as well. */
   keep(bytes: Uint8Array, done: Done<Hash>): void;
   forget(hashes: readonly Hash[], done: Done<void>): void;
+}
+
+/** An artefact on its way in. One call at a time. */
+export interface Incoming {
+  /** How many bytes are there by now. */
+  readonly bytes: number;
+  /** No more than the length that was said when it began. */
+  append(bytes: Uint8Array, done: Done<void>): void;
+  /** `true`: it is whole and of its hash, and an artefact from now on. `false`: it is not, and nothing of it is left. */
+  finish(done: Done<boolean>): void;
+  /** Lets go of it; what is there stays for the next try as long as there is room. */
+  pause(): void;
 }
 
 /** What peers ask each other over a stream of its own. */

@@ -96,6 +96,9 @@ export class SimProcess {
       artefacts: {
         has: (hash, done) => artefacts.has(hash, this.#answer(done)),
         read: (hash, bytesMax, done) => artefacts.read(hash, bytesMax, this.#answer(done)),
+        size: (hash, done) => artefacts.size(hash, this.#answer(done)),
+        readPart: (hash, offset, bytesMax, done) => artefacts.readPart(hash, offset, bytesMax, this.#answer(done)),
+        receive: (hash, length, done) => artefacts.receive(hash, length, this.#answer(done)),
         write: (bytes, done) => {
           if (this.#pass() && !isFull(done)) artefacts.write(bytes, this.#written(done));
         },

@@ -4,12 +4,15 @@
  */
 import http from "node:http";
 import { isIP } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import type { SourceBlock, StoredCertificate } from "../ports.ts";
 import { type Batch, exportLine } from "../protocol/batch.ts";
 import { payloadOf } from "../protocol/ethereum.ts";
 import { type Hash, isHash, type Key } from "../protocol/ids.ts";
 import { isVoteKind, VOTE_KINDS, type VoteKind } from "../protocol/votes.ts";
 import { PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
+import { type Files, sendFile, takePiece } from "./artefacts.ts";
+import { ApiFault } from "./fault.ts";
 
 export interface ApiOptions {
   readonly host: string;
@@ -25,7 +28,9 @@ export interface ApiModules {
   readonly batches: () => readonly Batch[];
   readonly certificate: (chain: number, height: number) => Promise<readonly StoredCertificate[]>;
   readonly certificates: (chain: number, from: number, countMax: number) => Promise<readonly StoredCertificate[]>;
-  readonly artefact: (hash: Hash, bytesMax: number) => Promise<Uint8Array | null>;
+  readonly files: Files;
+  /** Has a file here, from peers if need be; rejects with `artefact.unavailable` where nobody has it. */
+  readonly fetch: (hash: Hash) => Promise<void>;
   /** Tasks that are not complete, and all that is known of one. */
   readonly tasks: () => unknown;
   readonly task: (name: TaskName) => unknown;
@@ -61,6 +66,8 @@ const LATE_EVERY_MS = 1_000;
  * Longer than our own command line waits for a block to be announced.
  */
 const IDLE_MS_MAX = 35_000;
+/** A fetch that takes longer is answered with 202. */
+const FETCH_ANSWER_MS = 10_000;
 const CONNECTIONS_MAX = 64;
 /** Answers of many megabytes, at once. */
 const LARGE_MAX = 8;
@@ -69,17 +76,6 @@ const BODIES_BYTES_MAX: number = 2 * BODY_BYTES_MAX;
 const CERTIFICATES_MAX = 256;
 /** Of certificates in one answer; whoever wants more asks from the next height on. */
 const CERTIFICATES_BYTES_MAX: number = 8 * 1024 * 1024;
-
-class ApiFault extends Error {
-  readonly status: number;
-  readonly code: string;
-
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
-}
 
 /** Throws `listen.in-use` where something else has the port. */
 export function openApi(options: ApiOptions, modules: ApiModules): Promise<ApiServer> {
@@ -142,11 +138,25 @@ async function answer(
   if (method === "POST" && first === "submit") return submit(modules, url, bodies, request, response);
   if (method === "POST" && first === "tasks" && rest[4] === "requeue")
     return json(response, 200, await modules.requeue(taskName(rest)));
+  if (method === "PUT" && first === "artefacts") {
+    const hash = hashNamed(rest[0]);
+    const [length, from] = ["length", "from"].map((name) => whole(url.searchParams.get(name) ?? undefined, name));
+    const bytes = await takePiece(modules.files, { hash, length: length ?? 0, from: from ?? 0 }, request);
+    return json(response, 200, { hash, bytes });
+  }
+  if (method === "POST" && first === "artefacts" && rest[1] === "fetch") {
+    const hash = hashNamed(rest[0]);
+    // A long file takes longer than a silent connection may: whoever asks again joins the same fetch.
+    const timer = new AbortController();
+    const going = delay(FETCH_ANSWER_MS, "going", { signal: timer.signal }).catch(() => "going");
+    const state = await Promise.race([modules.fetch(hash).then(() => "here"), going]).finally(() => timer.abort());
+    return json(response, state === "here" ? 200 : 202, { hash, state });
+  }
   if (method !== "GET")
     throw new ApiFault(
       405,
       "http.method",
-      `${method} ${url.pathname}: only GET, and POST /submit and /tasks/…/requeue`,
+      `${method} ${url.pathname}: only GET, PUT /artefacts/SHA256, and POST /submit, /tasks/…/requeue and /artefacts/SHA256/fetch`,
     );
   switch (first) {
     case "health": {
@@ -166,13 +176,8 @@ async function answer(
       return sendLog(modules, response);
     case "certificates":
       return sendCertificates(modules, url, rest, response);
-    case "artefacts": {
-      const hash = rest[0] ?? "";
-      if (!isHash(hash)) throw new ApiFault(400, "http.hash", `${hash} is no SHA-256 of 64 lower-case hex digits`);
-      const bytes = await modules.artefact(hash, PAYLOAD_BYTES_MAX);
-      if (bytes === null) throw new ApiFault(404, "artefact.missing", `this node does not hold ${hash}`);
-      return send(response, 200, "application/octet-stream", bytes);
-    }
+    case "artefacts":
+      return sendFile(modules.files, hashNamed(rest[0]), response);
     default:
       throw new ApiFault(
         404,
@@ -180,6 +185,11 @@ async function answer(
         `${url.pathname}: there are /health /status /manifest /log /tasks[/CHAIN/HEIGHT/STAGE/INDEX[/assignment|timeout|credit]] /evidence/KEY /certificates/CHAIN[/HEIGHT] /artefacts/SHA256 /submit`,
       );
   }
+}
+
+function hashNamed(hash = ""): Hash {
+  if (!isHash(hash)) throw new ApiFault(400, "http.hash", `${hash} is no SHA-256 of 64 lower-case hex digits`);
+  return hash;
 }
 
 function taskName([chain, height, stage = "", index]: readonly string[]): TaskName {
@@ -330,10 +340,12 @@ function send(response: http.ServerResponse, status: number, type: string, bytes
   response.end(bytes);
 }
 
+/** Of faults that are not this endpoint's own, by what they are about. */
+const STATUS: Readonly<Record<string, number>> = { submit: 409, tasks: 409, artefact: 404 };
+
 function refuse(response: http.ServerResponse, error: unknown): void {
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "internal";
-  const status =
-    error instanceof ApiFault ? error.status : code.startsWith("submit.") || code.startsWith("tasks.") ? 409 : 500;
+  const status = error instanceof ApiFault ? error.status : (STATUS[code.split(".")[0] ?? ""] ?? 500);
   if (response.headersSent) return void response.destroy();
   json(response, status, { code, message: error instanceof Error ? error.message : String(error) });
 }

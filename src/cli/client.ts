@@ -27,11 +27,16 @@ export function addressOf(where: Where): string {
 }
 
 /** Throws the node's own fault where it refuses, and `node.unreachable` where nobody answers. */
-export async function ask(where: Where, path: string, init: RequestInit = {}): Promise<Response> {
+export async function ask(
+  where: Where,
+  path: string,
+  init: RequestInit = {},
+  timeoutMs: number = REQUEST_MS_MAX,
+): Promise<Response> {
   const address = addressOf(where);
   let response: Response;
   try {
-    response = await fetch(`${address}${path}`, { ...init, signal: AbortSignal.timeout(REQUEST_MS_MAX) });
+    response = await fetch(`${address}${path}`, { ...init, signal: AbortSignal.timeout(timeoutMs) });
   } catch (error) {
     throw new CommandError(
       "node.unreachable",

@@ -3,6 +3,7 @@
 import "./threads.ts";
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { artefactCommand } from "./artefact.ts";
 import { certificateCommand } from "./certificate.ts";
 import { evidenceCommand } from "./evidence.ts";
 import { CommandError, explain, EXIT } from "./exit.ts";
@@ -38,6 +39,7 @@ for (const command of [
   certificateCommand(),
   evidenceCommand(),
   tasksCommand(),
+  artefactCommand(),
   verifyCommand(),
   simnetCommand(),
 ]) {

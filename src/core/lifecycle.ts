@@ -1,5 +1,5 @@
 /** A task's states and what it waits for, in words an operator can act on. */
-import type { Key } from "../protocol/ids.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
 import { chosenProof, openAttempt } from "./collector.ts";
 import { contradictsSource, isParentClosed, parentOf } from "./blocks.ts";
 import { countFailures, type FailureKind, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
@@ -50,6 +50,16 @@ export function whereOut(state: State, { about, from }: Out): string {
   const of = block === undefined ? `block ${about.block.slice(0, 12)}` : `${block.chain}/${block.height}`;
   const attempt = about.attempt === null ? "" : `, attempt ${about.attempt + 1}`;
   return `${about.stage} ${about.index} of ${of}${attempt}`;
+}
+
+/** What open blocks, and those certified lately, rest on: their payloads and their tasks' proofs. */
+export function artefactsNeeded(state: State): ReadonlySet<Hash> {
+  const needed = new Set<Hash>();
+  for (const block of state.blocks.values()) {
+    needed.add(block.payload);
+    for (const { proofs } of block.tasks) for (const artefact of proofs.keys()) needed.add(artefact);
+  }
+  return needed;
 }
 
 function whyBlock(state: State, block: Block): string {

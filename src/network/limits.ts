@@ -184,9 +184,10 @@ export const REQUEST = {
   readMsMax: 5_000,
   serveMsMax: 60_000,
   artefactFrameBytes: 256 * KIB,
-  artefactBytesMax: 16 * MIB,
-  /** Files held in memory at once for all peers together: 16 x 16 MiB. */
-  artefactsServedMax: 16,
+  /** A file comes in ranges of so many bytes, each a request: at 0.5 MiB a second one takes the 8 s that a fetch has. */
+  rangeBytesMax: 4 * MIB,
+  /** Ranges held in memory at once for all peers together: 16 x 4 MiB. */
+  rangesServedMax: 16,
   manifestBytesMax: 1 * MIB,
 } as const;
 

@@ -235,11 +235,12 @@ class Libp2pNetwork implements Network {
 
   fetch(peer: Key, hash: Hash, bytesMax: number, timeoutMs: number, done: Done<void>): Cancel {
     const protocol = protocolOf(this.#options.network, "artefact");
-    return this.#requests.start<void>(
-      peer,
-      "artefact",
-      timeoutMs,
-      (connection, signal) => fetchArtefact(connection, protocol, hash, bytesMax, this.#modules.artefacts, signal),
+    return fetchArtefact(
+      { protocol, hash, bytesMax },
+      {
+        artefacts: this.#modules.artefacts,
+        ask: (run, then) => this.#requests.start(peer, "artefact", timeoutMs, run, then),
+      },
       done,
     );
   }

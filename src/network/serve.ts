@@ -7,7 +7,7 @@ import type { Connection, Libp2p, Stream } from "@libp2p/interface";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { u64 } from "../protocol/ids.ts";
-import type { Artefacts, Clock, Request, Telemetry, TransportHandler } from "../ports.ts";
+import type { Artefacts, Clock, Done, Request, Telemetry, TransportHandler } from "../ports.ts";
 import { PeerBudget } from "./budget.ts";
 import { NetworkFault, faultOf, rethrow } from "./fault.ts";
 import { keyOfPeer } from "./identity.ts";
@@ -27,7 +27,7 @@ export interface ServeOptions {
 export interface ServeModules {
   readonly node: Libp2p;
   readonly handler: Pick<TransportHandler, "request">;
-  readonly artefacts: Pick<Artefacts, "read">;
+  readonly artefacts: Pick<Artefacts, "size" | "readPart">;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly live: () => boolean;
@@ -155,19 +155,26 @@ function fittingOf(frames: readonly Uint8Array[]): Uint8Array[] {
 }
 
 /**
- * First a frame with the length, so that the asker can refuse before anything comes; then the bytes. The slot is held
- * until they are sent: it bounds the files in memory.
+ * First a frame with the length of the whole file, so that the asker can refuse before anything comes; then the range that
+ * begins at the offset. The slot is held until it is sent: it bounds what is in memory.
  */
 function artefactAnswer({ artefacts }: ServeModules): Answer {
   let held = 0;
   return async function* answer(_from, body) {
-    if (body.length !== 32) throw new NetworkFault("request.malformed", "an artefact is asked for by 32 bytes of hash");
-    if (held >= REQUEST.artefactsServedMax) throw new NetworkFault("request.overload", "too many files are being read");
+    const asked = askedOf(body);
+    if (asked === null)
+      throw new NetworkFault("request.malformed", "an artefact is asked for by 32 bytes of hash and 8 of offset");
+    if (held >= REQUEST.rangesServedMax) throw new NetworkFault("request.overload", "too many files are being read");
     held += 1;
     try {
-      const bytes = await read(artefacts, bytesToHex(body));
+      const length = await settled<number | null>((done) => artefacts.size(asked.hash, done));
+      if (length === null) return;
+      const { rangeBytesMax } = REQUEST;
+      const bytes = await settled<Uint8Array | null>((done) =>
+        artefacts.readPart(asked.hash, asked.offset, rangeBytesMax, done),
+      );
       if (bytes === null) return;
-      yield u64(bytes.length);
+      yield u64(length);
       yield* slices(bytes);
     } finally {
       held -= 1;
@@ -175,9 +182,15 @@ function artefactAnswer({ artefacts }: ServeModules): Answer {
   };
 }
 
-function read(artefacts: Pick<Artefacts, "read">, hash: Hash): Promise<Uint8Array | null> {
+function askedOf(body: Uint8Array): { readonly hash: Hash; readonly offset: number } | null {
+  if (body.length !== 40) return null;
+  const offset = Number(new DataView(body.buffer, body.byteOffset + 32, 8).getBigUint64(0));
+  return Number.isSafeInteger(offset) ? { hash: bytesToHex(body.subarray(0, 32)), offset } : null;
+}
+
+function settled<T>(run: (done: Done<T>) => void): Promise<T> {
   return new Promise((resolve, reject) => {
-    artefacts.read(hash, REQUEST.artefactBytesMax, (result) => {
+    run((result) => {
       if (result.ok) resolve(result.value);
       else reject(new NetworkFault(result.fault.code, result.fault.message));
     });

@@ -6,8 +6,9 @@ import { certificateOf, evidenceOf } from "../core/certified.ts";
 import { quarantineOf, roundOf } from "../core/failures.ts";
 import { blockStatus, taskStatus, type TaskStatus } from "../core/lifecycle.ts";
 import { type State, type Task, weightOf } from "../core/state.ts";
-import type { SourceBlock, Store, StoredCertificate } from "../ports.ts";
+import type { Artefacts, SourceBlock, Store, StoredCertificate } from "../ports.ts";
 import { blockId, type Hash } from "../protocol/ids.ts";
+import { PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { NodeFault, settled } from "./fault.ts";
@@ -17,7 +18,7 @@ export async function openNodeApi(
   config: NodeConfig,
   node: { readonly manifest: Manifest; status(): NodeStatus },
   runtime: Runtime,
-  store: Store,
+  { store, artefacts }: { readonly store: Store; readonly artefacts: Artefacts },
 ): Promise<ApiServer | null> {
   if (config.http === "off") return null;
   const [, host = "", port = ""] = /^(.+):(\d+)$/.exec(config.http) ?? [];
@@ -34,7 +35,8 @@ export async function openNodeApi(
         ),
       certificates: (chain, from, countMax) =>
         settled<readonly StoredCertificate[]>((done) => store.certificates(chain, from, countMax, done)),
-      artefact: (hash, bytesMax) => settled<Uint8Array | null>((done) => runtime.artefact(hash, bytesMax, done)),
+      files: withLogged(artefacts, runtime),
+      fetch: (hash) => settled<void>((done) => runtime.fetchArtefact(hash, done)),
       submit: (block) => submit(runtime, block),
       tasks: () => openTasks(runtime.state),
       task: (name) => bundleOf(runtime.state, taskNamed(runtime.state, name)),
@@ -44,6 +46,22 @@ export async function openNodeApi(
       evidence: (key) => evidenceOf(runtime.state, key),
     },
   );
+}
+
+/** What a disk has lost in a power cut, or not taken yet, is put back where the log or memory has it. */
+function withLogged(artefacts: Artefacts, runtime: Runtime): Pick<Artefacts, "size" | "readPart" | "receive"> {
+  return {
+    readPart: (...asked) => artefacts.readPart(...asked),
+    receive: (...asked) => artefacts.receive(...asked),
+    size: (hash, done) =>
+      artefacts.size(hash, (known) => {
+        if (!known.ok || known.value !== null) return done(known);
+        runtime.artefact(hash, PAYLOAD_BYTES_MAX, (found) => {
+          if (!found.ok || found.value === null) return done(found.ok ? known : found);
+          artefacts.keep(found.value, (kept) => (kept.ok ? artefacts.size(hash, done) : done(kept)));
+        });
+      }),
+  };
 }
 
 /** A task that is not complete, with its block. */

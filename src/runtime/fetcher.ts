@@ -1,7 +1,11 @@
-/** Gets artefacts from whoever has them: each asked in turn, one fetch at a time for one artefact. */
+/**
+ * Gets artefacts from whoever has them: each asked in turn, one fetch at a time for one artefact. What one peer has sent before
+ * it went away is there for the next.
+ */
 import type { Artefacts, Done, Fault, Result, Transport } from "../ports.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 
+/** For each range of a file. */
 const FETCH_MS_MAX = 10_000;
 /** Peers asked beyond those that are known to have it. */
 const STRANGERS_MAX = 4;
@@ -17,7 +21,7 @@ export class Fetcher {
   readonly #transport: () => Transport;
   /** What the log itself holds: a disk may have lost it in a power cut. */
   readonly #logged: (artefact: Hash) => Uint8Array | null;
-  readonly #waiting = new Map<Hash, Done<Uint8Array>[]>();
+  readonly #waiting = new Map<Hash, Done<void>[]>();
   /** What is being written: whoever wants it now need not wait for the disk, nor ask peers for what is here. */
   readonly #storing = new Map<Hash, Uint8Array>();
 
@@ -49,15 +53,32 @@ export class Fetcher {
   get(wanted: Wanted, done: Done<Uint8Array>): void {
     const storing = this.#storing.get(wanted.artefact);
     if (storing !== undefined) return done({ ok: true, value: storing });
+    this.#read(wanted, (found) => {
+      if (found !== null) return done(found);
+      this.#bring(wanted, (brought) => {
+        if (!brought.ok) return done(brought);
+        this.#read(wanted, (read) => done(read ?? { ok: false, fault: unavailable(wanted.artefact) }));
+      });
+    });
+  }
+
+  /** Has the artefact here, however long it is: from peers if need be. */
+  have(wanted: Wanted, done: Done<void>): void {
+    this.#artefacts.has(wanted.artefact, (result) => {
+      if (!result.ok) return done(result);
+      if (result.value) return done({ ok: true, value: undefined });
+      this.#bring(wanted, done);
+    });
+  }
+
+  #bring(wanted: Wanted, done: Done<void>): void {
     const waiting = this.#waiting.get(wanted.artefact);
     if (waiting !== undefined) {
       waiting.push(done);
       return;
     }
     this.#waiting.set(wanted.artefact, [done]);
-    this.#read(wanted, (found) =>
-      found === null ? this.#ask(wanted, this.#candidates(wanted)) : this.#finish(wanted, found),
-    );
+    this.#ask(wanted, this.#candidates(wanted));
   }
 
   #read(wanted: Wanted, done: (found: Result<Uint8Array> | null) => void): void {
@@ -81,12 +102,12 @@ export class Fetcher {
       return;
     }
     this.#transport().fetch(peer, wanted.artefact, wanted.bytesMax, FETCH_MS_MAX, (result) => {
-      if (!result.ok) return this.#ask(wanted, others);
-      this.#read(wanted, (found) => (found === null ? this.#ask(wanted, others) : this.#finish(wanted, found)));
+      if (result.ok) this.#finish(wanted, result);
+      else this.#ask(wanted, others);
     });
   }
 
-  #finish(wanted: Wanted, result: Result<Uint8Array>): void {
+  #finish(wanted: Wanted, result: Result<void>): void {
     const waiting = this.#waiting.get(wanted.artefact) ?? [];
     this.#waiting.delete(wanted.artefact);
     for (const done of waiting) done(result);

@@ -34,6 +34,7 @@ import type {
 import type { Batch } from "../protocol/batch.ts";
 import { type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import { ARTEFACT_BYTES_MAX } from "../protocol/limits.ts";
 import { ACCEPT, type Verdict } from "../protocol/verdict.ts";
 import { Fetcher } from "./fetcher.ts";
 import { admit, type BatchChecks } from "./ingress.ts";
@@ -359,6 +360,13 @@ export class Runtime implements TransportHandler {
   /** An artefact's bytes where this node has them. */
   artefact(hash: Hash, bytesMax: number, done: Done<Uint8Array | null>): void {
     this.#fetcher.local(hash, bytesMax, done);
+  }
+
+  /** Has a file of any length here, from peers if need be. */
+  fetchArtefact(hash: Hash, done: Done<void>): void {
+    if (this.#transport === null)
+      return done({ ok: false, fault: { code: "node.starting", message: "not connected" } });
+    this.#fetcher.have({ artefact: hash, bytesMax: ARTEFACT_BYTES_MAX, holders: [] }, done);
   }
 
   /** Votes for another round of attempts; `done` when the vote, if there is one, is durable. */

@@ -7,21 +7,22 @@
 import fs from "node:fs";
 import fsp from "node:fs/promises";
 import path from "node:path";
-import type { Artefacts, Done, Telemetry } from "../ports.ts";
+import type { Artefacts, Done, Incoming, Telemetry } from "../ports.ts";
 import { artefactHash, type Hash, isHash } from "../protocol/ids.ts";
 import { codeOf, DONE, failed, StorageFault, succeeded, systemFault } from "./fault.ts";
 import { makeDirectory } from "./files.ts";
+import { hashOfFile, IncomingFiles } from "./incoming.ts";
 
 export interface ArtefactOptions {
   readonly dir: string;
-  /** All files together; the oldest that are not pinned make room. */
+  /** All files together; the oldest that are not needed make room. */
   readonly bytesMax: number;
 }
 
 export interface ArtefactCollaborators {
   readonly telemetry: Telemetry;
-  /** Whether an artefact is still needed. */
-  readonly pinned: (hash: Hash) => boolean;
+  /** What may not go, however old: asked for when room has to be made. */
+  readonly needed: () => ReadonlySet<Hash>;
 }
 
 /** Blocks while it lists the files: call it at start. Throws `disk.full` or `artefact.failed`. */
@@ -63,6 +64,9 @@ class FileArtefacts implements Artefacts {
   #waiting: Write[] = [];
   #writing = 0;
   #temporaries = 0;
+  readonly #incoming: IncomingFiles;
+  /** Files too long to be read whole, whose hash was checked since the start. */
+  readonly #checked = new Map<Hash, Promise<boolean>>();
 
   constructor(options: ArtefactOptions, collaborators: ArtefactCollaborators, lengths: Map<Hash, number>) {
     this.#dir = options.dir;
@@ -70,6 +74,33 @@ class FileArtefacts implements Artefacts {
     this.#collaborators = collaborators;
     this.#lengths = lengths;
     for (const length of lengths.values()) this.#bytes += length;
+    this.#incoming = new IncomingFiles(path.join(options.dir, "incoming"), {
+      reserve: async (bytes) => {
+        await this.#makeRoom(bytes);
+        this.#bytes += bytes;
+      },
+      release: (bytes) => {
+        this.#bytes -= bytes;
+      },
+      adopt: (hash, file, length) => this.#adopt(hash, file, length),
+    });
+    this.#bytes += this.#incoming.left();
+  }
+
+  size(hash: Hash, done: Done<number | null>): void {
+    const length = this.#lengths.get(hash) ?? null;
+    queueMicrotask(() => done(succeeded(length)));
+  }
+
+  readPart(hash: Hash, offset: number, bytesMax: number, done: Done<Uint8Array | null>): void {
+    void this.#readPart(hash, offset, bytesMax).then(
+      (bytes) => done(succeeded(bytes)),
+      (error: unknown) => done(failed(systemFault(error, "artefact.failed", `cannot read artefact ${hash}`))),
+    );
+  }
+
+  receive(hash: Hash, length: number, done: Done<Incoming>): void {
+    this.#incoming.receive(hash, length, done);
   }
 
   has(hash: Hash, done: Done<boolean>): void {
@@ -165,6 +196,51 @@ class FileArtefacts implements Artefacts {
     return null;
   }
 
+  async #readPart(hash: Hash, offset: number, bytesMax: number): Promise<Uint8Array | null> {
+    const length = this.#lengths.get(hash);
+    if (length === undefined) return null;
+    const part = Math.max(0, Math.min(bytesMax, length - offset));
+    if (part === length) return this.#readFile(hash);
+    const checked = this.#checked.get(hash) ?? this.#check(hash);
+    this.#checked.set(hash, checked);
+    if (!(await checked)) return null;
+    const handle = await fsp.open(this.#fileOf(hash), "r");
+    try {
+      const { buffer, bytesRead } = await handle.read(new Uint8Array(part), 0, part, offset);
+      return bytesRead === part ? buffer : null;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Once in a node's life: a part alone cannot show that the file was damaged. */
+  async #check(hash: Hash): Promise<boolean> {
+    const found = await hashOfFile(this.#fileOf(hash)).catch((error: unknown) => {
+      if (codeOf(error) === "ENOENT") return null;
+      throw error;
+    });
+    if (found === hash) return true;
+    this.#collaborators.telemetry.count("artefact.damaged", found === null ? "gone" : "changed");
+    await this.#remove(hash);
+    return false;
+  }
+
+  /** Takes over a file that is whole, synced and checked. Its bytes are counted already. */
+  async #adopt(hash: Hash, from: string, length: number): Promise<void> {
+    const file = this.#fileOf(hash);
+    if (this.#lengths.has(hash)) {
+      await fsp.rm(from, { force: true });
+      this.#bytes -= length;
+      return;
+    }
+    const made = await fsp.mkdir(path.dirname(file), { recursive: true });
+    if (made !== undefined) this.#hasNewFolders = true;
+    await fsp.rename(from, file);
+    await this.#syncFolders(path.dirname(file));
+    this.#lengths.set(hash, length);
+    this.#checked.set(hash, Promise.resolve(true));
+  }
+
   async #writeFile({ hash, bytes, durable }: Write): Promise<void> {
     // What was only kept so far is replaced by itself, this time durably.
     const added = this.#lengths.has(hash) ? 0 : bytes.length;
@@ -203,9 +279,12 @@ class FileArtefacts implements Artefacts {
   }
 
   async #makeRoom(length: number): Promise<void> {
+    if (this.#bytes + length <= this.#bytesMax) return;
+    this.#incoming.clear();
+    const needed = this.#collaborators.needed();
     for (const hash of this.#lengths.keys()) {
       if (this.#bytes + length <= this.#bytesMax) break;
-      if (this.#collaborators.pinned(hash)) continue;
+      if (needed.has(hash)) continue;
       this.#collaborators.telemetry.count("artefact.evicted", "quota");
       await this.#remove(hash);
     }
@@ -222,6 +301,7 @@ class FileArtefacts implements Artefacts {
     if (length === undefined) return;
     this.#lengths.delete(hash);
     this.#unsynced.delete(hash);
+    this.#checked.delete(hash);
     this.#bytes -= length;
     await fsp.rm(this.#fileOf(hash), { force: true });
   }

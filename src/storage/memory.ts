@@ -7,6 +7,7 @@
 import type {
   Artefacts,
   Done,
+  Incoming,
   Journal,
   JournalFloor,
   Result,
@@ -15,6 +16,7 @@ import type {
   StoredBatch,
   StoredCertificate,
 } from "../ports.ts";
+import { concatBytes } from "@noble/hashes/utils.js";
 import { artefactHash, type Hash, type Key } from "../protocol/ids.ts";
 import { DONE, failed, succeeded } from "./fault.ts";
 
@@ -89,25 +91,27 @@ function isBefore(a: StoredCertificate, b: StoredCertificate): boolean {
   return a.height < b.height || (a.height === b.height && a.block < b.block);
 }
 
-export function memoryArtefacts({ defer }: MemoryCollaborators): Artefacts {
+export function memoryArtefacts({ defer }: MemoryCollaborators): MemoryArtefacts {
   return new MemoryArtefacts(defer);
 }
 
-class MemoryArtefacts implements Artefacts {
+export class MemoryArtefacts implements Artefacts {
   readonly #defer: (run: () => void) => void;
-  readonly #files = new Map<Hash, Uint8Array>();
+  /** For tests, which also put there what no write would. */
+  readonly files = new Map<Hash, Uint8Array>();
+  readonly #incoming = new Map<Hash, Uint8Array[]>();
 
   constructor(defer: (run: () => void) => void) {
     this.#defer = defer;
   }
 
   has(hash: Hash, done: Done<boolean>): void {
-    const there = this.#files.has(hash);
+    const there = this.files.has(hash);
     this.#defer(() => done(succeeded(there)));
   }
 
   read(hash: Hash, bytesMax: number, done: Done<Uint8Array | null>): void {
-    const bytes = this.#files.get(hash) ?? null;
+    const bytes = this.files.get(hash) ?? null;
     const result: Result<Uint8Array | null> =
       bytes !== null && bytes.length > bytesMax
         ? failed({ code: "artefact.too-large", message: `artefact ${hash} has ${bytes.length} bytes of ${bytesMax}` })
@@ -115,9 +119,31 @@ class MemoryArtefacts implements Artefacts {
     this.#defer(() => done(result));
   }
 
+  size(hash: Hash, done: Done<number | null>): void {
+    const length = this.files.get(hash)?.length ?? null;
+    this.#defer(() => done(succeeded(length)));
+  }
+
+  readPart(hash: Hash, offset: number, bytesMax: number, done: Done<Uint8Array | null>): void {
+    const part = this.files.get(hash)?.subarray(offset, offset + bytesMax) ?? null;
+    this.#defer(() => done(succeeded(part)));
+  }
+
+  receive(hash: Hash, length: number, done: Done<Incoming>): void {
+    const begun = this.#incoming.get(hash) ?? [];
+    this.#incoming.set(hash, begun);
+    const incoming = new MemoryIncoming(length, begun, this.#defer, (bytes) => {
+      this.#incoming.delete(hash);
+      if (bytes === null || artefactHash(bytes) !== hash) return false;
+      this.files.set(hash, bytes);
+      return true;
+    });
+    this.#defer(() => done(succeeded(incoming)));
+  }
+
   write(bytes: Uint8Array, done: Done<Hash>): void {
     const hash = artefactHash(bytes);
-    this.#files.set(hash, bytes);
+    this.files.set(hash, bytes);
     this.#defer(() => done(succeeded(hash)));
   }
 
@@ -126,9 +152,50 @@ class MemoryArtefacts implements Artefacts {
   }
 
   forget(hashes: readonly Hash[], done: Done<void>): void {
-    for (const hash of hashes) this.#files.delete(hash);
+    for (const hash of hashes) this.files.delete(hash);
     this.#defer(() => done(DONE));
   }
+}
+
+class MemoryIncoming implements Incoming {
+  readonly #length: number;
+  readonly #parts: Uint8Array[];
+  readonly #defer: (run: () => void) => void;
+  readonly #end: (bytes: Uint8Array | null) => boolean;
+
+  constructor(
+    length: number,
+    parts: Uint8Array[],
+    defer: (run: () => void) => void,
+    end: (bytes: Uint8Array | null) => boolean,
+  ) {
+    this.#length = length;
+    this.#parts = parts;
+    this.#defer = defer;
+    this.#end = end;
+    if (this.bytes > length) parts.length = 0;
+  }
+
+  get bytes(): number {
+    return this.#parts.reduce((sum, part) => sum + part.length, 0);
+  }
+
+  append(bytes: Uint8Array, done: Done<void>): void {
+    if (this.bytes + bytes.length > this.#length) {
+      const fault = { code: "artefact.too-large", message: `it was to have ${this.#length} bytes` };
+      this.#defer(() => done(failed(fault)));
+      return;
+    }
+    this.#parts.push(bytes);
+    this.#defer(() => done(DONE));
+  }
+
+  finish(done: Done<boolean>): void {
+    const whole = this.#end(this.bytes === this.#length ? concatBytes(...this.#parts) : null);
+    this.#defer(() => done(succeeded(whole)));
+  }
+
+  pause(): void {}
 }
 
 export interface MemoryJournal extends Journal {

@@ -1,14 +1,16 @@
 /** The operator's endpoint before whatever may reach it: it answers with a code, or it hangs up, and it goes on. */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import net from "node:net";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ApiServer, openApi } from "../../src/api/http.ts";
+import { memoryArtefacts } from "../../src/storage/memory.ts";
 import { mutants } from "../fuzz/mutants.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 
 const LARGE = 8;
 let server: ApiServer;
+const files = memoryArtefacts({ defer: queueMicrotask });
 const asked: string[] = [];
 
 beforeAll(async () => {
@@ -27,10 +29,19 @@ beforeAll(async () => {
           Array.from({ length: countMax }, (_, at) => ({ chain, height: at, block: hashOf("b"), bytes })),
         );
       },
-      artefact: (hash, bytesMax) => {
-        asked.push(hash);
-        return Promise.resolve(hash === hashOf("large") ? new Uint8Array(bytesMax) : null);
+      files: {
+        size: (hash, done) => {
+          asked.push(hash);
+          if (hash === hashOf("large")) done({ ok: true, value: 1 << 24 });
+          else files.size(hash, done);
+        },
+        readPart: (hash, offset, bytesMax, done) => {
+          if (hash === hashOf("large")) done({ ok: true, value: new Uint8Array(bytesMax) });
+          else files.readPart(hash, offset, bytesMax, done);
+        },
+        receive: (hash, length, done) => files.receive(hash, length, done),
       },
+      fetch: () => Promise.reject(Object.assign(new Error("nobody has it"), { code: "artefact.unavailable" })),
       voteCertificate: (name, kind, attempt) =>
         name.height === 7 ? Buffer.from(`${Object.values(name).join("/")} ${kind} ${attempt}\n`) : null,
       evidence: (key) => (key === hashOf("liar") ? Buffer.from("{}\n") : null),
@@ -47,6 +58,7 @@ beforeAll(async () => {
 
 afterAll(() => server.close());
 
+const hashOfBytes = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const port = (): number => Number(new URL(server.address).port);
 
 /** Writes bytes as they are and gives back what came until the other side hung up or the time was over. */
@@ -256,5 +268,38 @@ describe("the HTTP endpoint", () => {
   it("gives as many certificates as fit an answer", async () => {
     const found = (await (await fetch(`${server.address}/certificates/1`)).json()) as unknown[];
     expect(found).toHaveLength(8);
+  });
+
+  it("takes a file in by pieces, says where to go on, and gives it back", async () => {
+    const bytes = randomBytes(3_000_000);
+    const hash = hashOfBytes(bytes);
+    const put = async (from: number, to: number, length = bytes.length) => {
+      const url = `${server.address}/artefacts/${hash}?length=${length}&from=${from}`;
+      const response = await fetch(url, { method: "PUT", body: bytes.subarray(from, to) });
+      return { status: response.status, ...((await response.json()) as Record<string, unknown>) };
+    };
+    expect(await put(0, 1_000_000)).toMatchObject({ status: 200, bytes: 1_000_000 });
+    expect(await put(0, 1_000_000)).toMatchObject({ status: 409, code: "artefact.offset" });
+    expect((await fetch(`${server.address}/artefacts/${hash}`)).status).toBe(404);
+    expect(await put(1_000_000, bytes.length)).toMatchObject({ status: 200, bytes: bytes.length });
+    const got = await (await fetch(`${server.address}/artefacts/${hash}`)).arrayBuffer();
+    expect(Buffer.from(got).equals(bytes)).toBe(true);
+  });
+
+  it("artefact.wrong-bytes and artefact.too-large: keeps nothing that is not what it is said to be", async () => {
+    const hash = hashOf("something else");
+    const put = async (length: number): Promise<unknown> => {
+      const url = `${server.address}/artefacts/${hash}?length=${length}&from=0`;
+      return ((await (await fetch(url, { method: "PUT", body: "four" })).json()) as { code?: unknown }).code;
+    };
+    expect(await put(4)).toBe("artefact.wrong-bytes");
+    expect(await put(2)).toBe("artefact.too-large");
+    expect(await put(2 ** 31)).toBe("artefact.too-large");
+    expect((await fetch(`${server.address}/artefacts/${hash}`)).status).toBe(404);
+  });
+
+  it("artefact.unavailable: says that no peer has a file", async () => {
+    const response = await fetch(`${server.address}/artefacts/${hashOf("x")}/fetch`, { method: "POST" });
+    expect([response.status, await response.json()]).toMatchObject([404, { code: "artefact.unavailable" }]);
   });
 });

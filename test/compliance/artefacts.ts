@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { describe, expect, test } from "vitest";
-import type { Artefacts } from "../../src/ports.ts";
+import { describe, expect, test, vi } from "vitest";
+import type { Artefacts, Incoming } from "../../src/ports.ts";
 import { faultOf, valueOf } from "./completion.ts";
 
 export function artefact(text: string): Uint8Array {
@@ -89,5 +89,59 @@ export function artefactsCompliance(name: string, open: () => Promise<Artefacts>
       await writeArtefact(artefacts, artefact("a"));
       expect(await readArtefact(artefacts, hashOf(artefact("a")))).toBe("a");
     });
+
+    test("its length and any part of it can be had", async () => {
+      const artefacts = await open();
+      const hash = await writeArtefact(artefacts, proof);
+      const size = (of: string) => valueOf<number | null>((done) => artefacts.size(of, done));
+      const part = async (offset: number, bytesMax: number): Promise<string | null> => {
+        const bytes = await valueOf<Uint8Array | null>((done) => artefacts.readPart(hash, offset, bytesMax, done));
+        return bytes === null ? null : new TextDecoder().decode(bytes);
+      };
+      expect([await size(hash), await size(hashOf(artefact("no")))]).toEqual([proof.length, null]);
+      expect([await part(0, 100), await part(2, 3), await part(5, 100), await part(7, 1)]).toEqual([
+        "a proof",
+        "pro",
+        "of",
+        "",
+      ]);
+    });
+
+    test("what comes in pieces is an artefact once it is whole, and goes on where an earlier try ended", async () => {
+      const artefacts = await open();
+      const hash = hashOf(proof);
+      const first = await receive(artefacts, hash, proof.length);
+      await valueOf<void>((done) => first.append(proof.slice(0, 3), done));
+      expect(await hasArtefact(artefacts, hash)).toBe(false);
+      first.pause();
+      const second = await vi.waitFor(() => receive(artefacts, hash, proof.length));
+      expect(second.bytes).toBe(3);
+      await valueOf<void>((done) => second.append(proof.slice(3), done));
+      expect(await valueOf<boolean>((done) => second.finish(done))).toBe(true);
+      expect(await readArtefact(artefacts, hash)).toBe("a proof");
+    });
+
+    test("what is of another hash or length in the end leaves nothing", async () => {
+      const artefacts = await open();
+      for (const sent of ["a prooF", "a pro"]) {
+        const incoming = await receive(artefacts, hashOf(proof), proof.length);
+        expect(incoming.bytes).toBe(0);
+        await valueOf<void>((done) => incoming.append(artefact(sent), done));
+        expect(await valueOf<boolean>((done) => incoming.finish(done))).toBe(false);
+        expect(await hasArtefact(artefacts, hashOf(proof))).toBe(false);
+      }
+    });
+
+    test("no more comes in than was announced", async () => {
+      const artefacts = await open();
+      const incoming = await receive(artefacts, hashOf(proof), proof.length);
+      const fault = await faultOf((done) => incoming.append(artefact("a proof and more"), done));
+      expect(fault.code).toBe("artefact.too-large");
+      incoming.pause();
+    });
   });
+}
+
+export function receive(artefacts: Artefacts, hash: string, length: number): Promise<Incoming> {
+  return valueOf<Incoming>((done) => artefacts.receive(hash, length, done));
 }

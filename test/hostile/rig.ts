@@ -9,7 +9,8 @@ import type { Network } from "../../src/network/node.ts";
 import { createNetwork } from "../../src/network/node.ts";
 import { encodeFrontier } from "../../src/protocol/sync.ts";
 import { ACCEPT } from "../../src/protocol/verdict.ts";
-import { MemoryArtefacts, realClock } from "../network/fixture.ts";
+import { memoryArtefacts } from "../../src/storage/memory.ts";
+import { realClock } from "../network/fixture.ts";
 import { nextBlock, type RpcBlock, submit } from "../node/blocks.ts";
 import { flagsOf, makeMembers, type Members } from "../node/members.ts";
 import { eventually, type LogLine, startCli, type StartedNode } from "../node/processes.ts";
@@ -143,7 +144,7 @@ async function honest(network: string, address: string): Promise<Network> {
     },
     {
       handler: { message: () => ACCEPT, request: (_peer, _request, _body, answer) => answer([]), peer: () => {} },
-      artefacts: new MemoryArtefacts(),
+      artefacts: memoryArtefacts({ defer: queueMicrotask }),
       clock: realClock,
       telemetry: { emit: () => {}, count: () => {} },
     },

@@ -6,8 +6,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Cluster } from "../../simnet/virtual/cluster.ts";
 import type { Artefacts, Journal } from "../../src/ports.ts";
-import type { Hash } from "../../src/protocol/ids.ts";
-import { artefactHash } from "../../src/protocol/ids.ts";
+import { memoryArtefacts } from "../../src/storage/memory.ts";
 
 const CERTIFICATES_MAX = 64;
 const ARTEFACTS_MAX = 512;
@@ -50,22 +49,23 @@ function forgetfulJournal(): Journal {
   };
 }
 
+/** Only the newest are kept. */
 function forgetfulArtefacts(): Artefacts {
-  const files = new Map<Hash, Uint8Array>();
-  const later = (then: () => void) => void cluster.world.after(2, then);
+  const artefacts = memoryArtefacts({ defer: (run) => void cluster.world.after(2, run) });
   const write: Artefacts["write"] = (bytes, done) => {
-    const hash = artefactHash(bytes);
-    files.set(hash, bytes);
-    const [oldest] = files.keys();
-    if (files.size > ARTEFACTS_MAX && oldest !== undefined) files.delete(oldest);
-    later(() => done({ ok: true, value: hash }));
+    artefacts.write(bytes, done);
+    const [oldest] = artefacts.files.keys();
+    if (artefacts.files.size > ARTEFACTS_MAX && oldest !== undefined) artefacts.files.delete(oldest);
   };
   return {
-    has: (hash, done) => later(() => done({ ok: true, value: files.has(hash) })),
-    read: (hash, _bytesMax, done) => later(() => done({ ok: true, value: files.get(hash) ?? null })),
+    has: (...of) => artefacts.has(...of),
+    read: (...of) => artefacts.read(...of),
+    size: (...of) => artefacts.size(...of),
+    readPart: (...of) => artefacts.readPart(...of),
+    receive: (...of) => artefacts.receive(...of),
     write,
     keep: write,
-    forget: (_hashes, done) => later(() => done({ ok: true, value: undefined })),
+    forget: (...of) => artefacts.forget(...of),
   };
 }
 

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import type { Hash, Key } from "../../src/protocol/ids.ts";
 import { ACCEPT } from "../../src/protocol/verdict.ts";
 import type { Verdict } from "../../src/protocol/verdict.ts";
-import type { Artefacts, Clock, Fault, Request, Result, Telemetry, TransportHandler } from "../../src/ports.ts";
+import type { Clock, Request, Result, Telemetry, TransportHandler } from "../../src/ports.ts";
+import { type MemoryArtefacts, memoryArtefacts } from "../../src/storage/memory.ts";
 import { createNetwork } from "../../src/network/node.ts";
 import type { Network, NetworkOptions } from "../../src/network/node.ts";
 
@@ -41,37 +42,6 @@ export async function until(what: string, condition: () => boolean, deadlineMs: 
   }
 }
 
-export class MemoryArtefacts implements Artefacts {
-  readonly files = new Map<Hash, Uint8Array>();
-
-  has(hash: Hash, done: (result: Result<boolean>) => void): void {
-    queueMicrotask(() => done({ ok: true, value: this.files.has(hash) }));
-  }
-
-  read(hash: Hash, bytesMax: number, done: (result: Result<Uint8Array | null>) => void): void {
-    const bytes = this.files.get(hash) ?? null;
-    const fault: Fault = { code: "artefact.too-large", message: `more than ${bytesMax} bytes` };
-    queueMicrotask(() =>
-      done(bytes !== null && bytes.length > bytesMax ? { ok: false, fault } : { ok: true, value: bytes }),
-    );
-  }
-
-  write(bytes: Uint8Array, done: (result: Result<Hash>) => void): void {
-    const hash = sha256(bytes);
-    this.files.set(hash, bytes);
-    queueMicrotask(() => done({ ok: true, value: hash }));
-  }
-
-  keep(bytes: Uint8Array, done: (result: Result<Hash>) => void): void {
-    this.write(bytes, done);
-  }
-
-  forget(hashes: readonly Hash[], done: (result: Result<void>) => void): void {
-    for (const hash of hashes) this.files.delete(hash);
-    queueMicrotask(() => done({ ok: true, value: undefined }));
-  }
-}
-
 export interface Heard {
   readonly bytes: Uint8Array;
   readonly from: Key;
@@ -84,7 +54,7 @@ export class TestNode {
   readonly states: string[] = [];
   readonly events: { readonly event: string; readonly fields: Readonly<Record<string, unknown>> }[] = [];
   readonly counts = new Map<string, number>();
-  readonly artefacts: MemoryArtefacts = new MemoryArtefacts();
+  readonly artefacts: MemoryArtefacts = memoryArtefacts({ defer: queueMicrotask });
   verdict: (bytes: Uint8Array, from: Key) => Verdict = () => ACCEPT;
   answer: (peer: Key, request: Request, body: Uint8Array, reply: (frames: readonly Uint8Array[]) => void) => void = (
     _peer,

@@ -5,7 +5,7 @@ import type { Entry } from "../../src/protocol/messages.ts";
 import { Fetcher } from "../../src/runtime/fetcher.ts";
 import { Sealer } from "../../src/runtime/sealer.ts";
 import { createKeyFrom } from "../keys.ts";
-import { MemoryArtefacts } from "../network/fixture.ts";
+import { memoryArtefacts } from "../../src/storage/memory.ts";
 
 const NETWORK = "ab".repeat(32);
 
@@ -66,7 +66,7 @@ describe("what is acknowledged", () => {
 
 describe("a proof that came inside its receipt", () => {
   test("can be had before it is on disk, without asking anyone", () => {
-    const neverWritten: Artefacts = Object.assign(new MemoryArtefacts(), { keep: () => {} });
+    const neverWritten: Artefacts = Object.assign(memoryArtefacts({ defer: queueMicrotask }), { keep: () => {} });
     const fetcher = new Fetcher(
       neverWritten,
       () => {

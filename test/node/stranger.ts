@@ -8,7 +8,8 @@ import { ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Entry, EntryOf, Kind } from "../../src/protocol/messages.ts";
 import { ACCEPT } from "../../src/protocol/verdict.ts";
 import { createKeyFrom } from "../keys.ts";
-import { MemoryArtefacts, realClock } from "../network/fixture.ts";
+import { memoryArtefacts } from "../../src/storage/memory.ts";
+import { realClock } from "../network/fixture.ts";
 import { eventually } from "./processes.ts";
 
 export class Stranger {
@@ -51,7 +52,7 @@ export class Stranger {
           request: (_peer, _request, _body, answer) => answer([]),
           peer: () => {},
         },
-        artefacts: new MemoryArtefacts(),
+        artefacts: memoryArtefacts({ defer: queueMicrotask }),
         clock: realClock,
         telemetry: { emit: () => {}, count: () => {} },
       },

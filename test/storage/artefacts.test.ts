@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import path from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Artefacts } from "../../src/ports.ts";
 import { openArtefacts } from "../../src/storage/artefacts.ts";
 import {
@@ -9,6 +9,7 @@ import {
   hasArtefact,
   hashOf,
   readArtefact,
+  receive,
   writeArtefact,
 } from "../compliance/artefacts.ts";
 import { faultOf, valueOf } from "../compliance/completion.ts";
@@ -16,7 +17,7 @@ import { smallDisk, temporaryDirectory } from "./directories.ts";
 import { recordingTelemetry } from "./world.ts";
 
 function open(dir: string, bytesMax: number = 1024 * 1024, pinned: readonly string[] = []): Artefacts {
-  return openArtefacts({ dir, bytesMax }, { telemetry: recordingTelemetry(), pinned: (hash) => pinned.includes(hash) });
+  return openArtefacts({ dir, bytesMax }, { telemetry: recordingTelemetry(), needed: () => new Set(pinned) });
 }
 
 function fileOf(dir: string, hash: string): string {
@@ -37,7 +38,7 @@ test("artefacts are there after opening again, and what was half written is not"
 test("a damaged file is deleted, reads as nothing, and may be written again", async () => {
   const dir = temporaryDirectory();
   const telemetry = recordingTelemetry();
-  const artefacts = openArtefacts({ dir, bytesMax: 1024 }, { telemetry, pinned: () => false });
+  const artefacts = openArtefacts({ dir, bytesMax: 1024 }, { telemetry, needed: () => new Set() });
   const hash = await writeArtefact(artefacts, artefact("a proof"));
   fs.writeFileSync(fileOf(dir, hash), "a prooF");
   expect(await readArtefact(artefacts, hash)).toBeNull();
@@ -130,4 +131,39 @@ test("what is not a hash never becomes a path", async () => {
   const artefacts = open(temporaryDirectory());
   expect(await readArtefact(artefacts, "../../etc/passwd")).toBeNull();
   expect(await hasArtefact(artefacts, "../x")).toBe(false);
+});
+
+test("what has come in before a process died is gone on with, and its room is given back once it is in the way", async () => {
+  const dir = temporaryDirectory();
+  const bytes = new Uint8Array(600).fill(7);
+  const before = await receive(open(dir, 1000), hashOf(bytes), bytes.length);
+  await valueOf<void>((done) => before.append(bytes.slice(0, 400), done));
+  const after = open(dir, 1000);
+  const incoming = await receive(after, hashOf(bytes), bytes.length);
+  expect(incoming.bytes).toBe(400);
+  const fault = await faultOf((done) => after.write(new Uint8Array(700), done));
+  expect(fault.code).toBe("artefact.quota");
+  incoming.pause();
+  const other = new Uint8Array(700).fill(1);
+  await vi.waitFor(() => writeArtefact(after, other));
+  const again = await receive(open(dir, 2000), hashOf(bytes), bytes.length);
+  expect(again.bytes).toBe(0);
+});
+
+test("artefact.busy: one artefact comes in once at a time", async () => {
+  const artefacts = open(temporaryDirectory());
+  const hash = hashOf(artefact("a proof"));
+  const incoming = await receive(artefacts, hash, 7);
+  const fault = await faultOf((done) => artefacts.receive(hash, 7, done));
+  expect(fault.code).toBe("artefact.busy");
+  incoming.pause();
+});
+
+test("a part of a file that was damaged is not there", async () => {
+  const dir = temporaryDirectory();
+  const hash = await writeArtefact(open(dir), artefact("a proof"));
+  fs.writeFileSync(fileOf(dir, hash), "a prooF");
+  const artefacts = open(dir);
+  expect(await valueOf<Uint8Array | null>((done) => artefacts.readPart(hash, 1, 2, done))).toBeNull();
+  expect(await hasArtefact(artefacts, hash)).toBe(false);
 });
