@@ -51,6 +51,11 @@ const PROVER = z.discriminatedUnion(
     z.strictObject({ kind: z.literal("groth16"), timeoutMs: count(1000, 3_600_000, "ms"), keys: path.optional() }),
     z.strictObject({
       kind: z.literal("mock"),
+      /** `mock`, or any `mock-...`: each is a family of its own. */
+      system: z
+        .string('"mock", or a name that starts with "mock-"')
+        .regex(/^mock(-[a-z0-9._-]{1,27})?$/, '"mock", or a name that starts with "mock-"')
+        .optional(),
       provingMs: count(0, 3_600_000, "ms"),
       infrastructure: share.optional(),
       logical: share.optional(),

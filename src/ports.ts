@@ -10,6 +10,7 @@
  */
 import type { Hash, Key } from "./protocol/ids.ts";
 import type { Verdict } from "./protocol/verdict.ts";
+import type { StageRow } from "./protocol/workflow.ts";
 
 /** A fault that was expected: a stable code and one sentence for a person. */
 export interface Fault {
@@ -212,9 +213,11 @@ export interface ProveJob {
   readonly before: Uint8Array;
   /** Public values of the task, derived from the block: what the proof has to be for. */
   readonly values: Uint8Array;
-  /** How many tasks the first stage of the block has. */
+  /** Which of its stage's outputs the task is for; several tasks are, where several proof systems prove it side by side. */
+  readonly group: number;
+  /** Into how many shards the stage cuts the block, an output each; 0 where each output is about the whole block. */
   readonly shards: number;
-  /** Accepted proofs of the stages that this one takes, by task index. */
+  /** Accepted proofs of the stages that this one takes, in their order. */
   readonly inputs: readonly Uint8Array[];
 }
 
@@ -226,6 +229,7 @@ export type ProveEvent =
   | { readonly kind: "failed"; readonly logical: boolean; readonly fault: Fault };
 
 export interface Prover {
+  /** What manifests call it: the proof system, or a stage's executor. */
   readonly system: string;
   /** How many jobs run at once. */
   readonly slots: number;
@@ -252,7 +256,7 @@ export interface PrepareJob {
   readonly payload: Uint8Array;
   /** `null` where a run of blocks starts: the commitment is then derived from the parent's hash. */
   readonly before: Uint8Array | null;
-  readonly shards: number;
+  readonly stages: readonly StageRow[];
 }
 
 export interface VerifyJob {

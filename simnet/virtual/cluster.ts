@@ -9,7 +9,7 @@ import { sharedOwners } from "./owners.ts";
 import { SimChain } from "./chain.ts";
 import { type Damage, SimDisk } from "./disk.ts";
 import { SimClock, SimProcess } from "./process.ts";
-import { CHAIN, manifestOf, type NetworkShape, SYSTEM } from "./manifest.ts";
+import { CHAIN, manifestOf, type NetworkShape, SYSTEMS } from "./manifest.ts";
 import { type LinkFaults, SimNetwork } from "./network.ts";
 import {
   type Preparations,
@@ -144,7 +144,7 @@ export class Cluster {
           roles: { source: node.attests, attester: node.attests, prover: true },
           slots: 2,
           ownersOf: this.#owners,
-          systems: [SYSTEM],
+          systems: this.#systemsOf(node),
           seed: chance.between(0, 1 << 20),
         },
       },
@@ -163,6 +163,13 @@ export class Cluster {
       node.source = this.chain.follow();
       runtime.follow(node.source, lastOf(runtime));
     });
+  }
+
+  /** Where proofs of several families are wanted no node can make all of them. */
+  #systemsOf(node: SimNode): readonly string[] {
+    if (!this.#options.families) return [SYSTEMS[0]];
+    const lacking = SYSTEMS[1 + (this.nodes.indexOf(node) % (SYSTEMS.length - 1))];
+    return SYSTEMS.filter((system) => system !== lacking);
   }
 
   #modules(node: SimNode, chance: Chance): RuntimeModules {
@@ -188,7 +195,7 @@ export class Cluster {
       store: node.disk.store,
       artefacts: node.disk.artefacts,
       verifier: simVerifier(this.world, times, this.#prepared),
-      provers: [simProver(this.world, chance, times, node.machine, SYSTEM, 2)],
+      provers: this.#systemsOf(node).map((system) => simProver(this.world, chance, times, node.machine, system, 2)),
       sinks: [],
       telemetry,
       fatal: (fault) => {

@@ -4,7 +4,8 @@ import { type Manifest, type ManifestJson, readManifest } from "../../src/protoc
 import { describeShapeError } from "../../src/protocol/shape.ts";
 
 export const CHAIN = 1;
-export const SYSTEM = "sim";
+/** Proof systems of families of their own; a network that needs only one uses the first. */
+export const SYSTEMS = ["sim", "sim-two", "sim-three"] as const;
 
 export interface NetworkShape {
   readonly nodes: number;
@@ -12,6 +13,8 @@ export interface NetworkShape {
   /** Provers that are on nobody's list and come later. */
   readonly joiners: number;
   readonly shards: number;
+  /** Each shard is proven in three proof systems, of which two are enough; each node lacks one of them. */
+  readonly families?: boolean;
   readonly window: number;
 }
 
@@ -19,7 +22,10 @@ export interface NetworkShape {
 export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifest {
   const verifyingKey = "c2lt";
   const attesters = keys.slice(0, options.attesters);
-  const stage = { system: SYSTEM, key: "sim", leaseMs: 2000, limitMs: 20_000 };
+  const times = { leaseMs: 2000, limitMs: 20_000 };
+  const stage = { system: SYSTEMS[0], key: SYSTEMS[0], ...times };
+  const variants = SYSTEMS.map((system) => ({ system, key: system }));
+  const proven = options.families ? { ...times, variants, collect: { any: 2, of: "families" as const } } : { ...stage };
   const json: ManifestJson = {
     format: 1,
     name: "virtual",
@@ -34,12 +40,12 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
       block: {
         window: options.window,
         stages: [
-          { name: "shard", ...stage, tasks: { shards: options.shards, itemsMax: 8 } },
+          { name: "shard", ...proven, tasks: { shards: options.shards, itemsMax: 8 } },
           { name: "aggregate", ...stage, tasks: { takes: "shard" } },
         ],
       },
     },
-    keys: { sim: { system: SYSTEM, verifyingKey, files: {} } },
+    keys: Object.fromEntries(SYSTEMS.map((system) => [system, { system, verifyingKey, files: {} }])),
     timing: { claimWindowMs: 500, claimWindowMsMax: 4000, heartbeatMs: 500, leaseMs: 2000, syncMs: 1000 },
     limits: { proofBytesMax: 1 << 20, claimsPerSlotMax: 8, retentionBlocks: 16 },
     bootstrap: [],

@@ -226,10 +226,10 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: COLLECTOR,
-        from: "block.tasks.every((task) => task.completeMs !== null)) {",
-        to: "block.tasks.some((task) => task.completeMs !== null)) {",
+        from: "isParentClosed(state, block) && isBlockDone(block)) {",
+        to: "isParentClosed(state, block) && block.tasks.some((task) => task.completeMs !== null)) {",
       },
-      { file: COLLECTOR, from: "if (chosen === null) return null;", to: "if (chosen === null) continue;" },
+      { file: COLLECTOR, from: "if (rests === null) return null;", to: "if (rests === null) continue;" },
     ],
     runs: ["quiet"],
     expected: /^S2: .* was not complete/,

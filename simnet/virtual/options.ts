@@ -76,6 +76,8 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly attesters?: number;
   readonly blocks: number;
   readonly shards: number;
+  /** Three proof systems on each shard, of which two are enough. */
+  readonly families?: boolean;
   readonly blockMs?: number;
   /** Of the faults drawn, by number, only these. */
   readonly only?: readonly number[];

@@ -17,11 +17,6 @@ export interface ProvingTimes {
 /** What a prover hands in whose proof does not verify. */
 export const WRONG_PROOF: Uint8Array = new Uint8Array(32);
 
-const STAGES = [
-  { name: "shard", takes: null },
-  { name: "aggregate", takes: "shard" },
-] as const;
-
 /** What blocks imply, by block and running commitment: the same for every node that derives it. */
 export type Preparations = Map<string, Preparation & { readonly before: Uint8Array }>;
 const PREPARATIONS_MAX = 1024;
@@ -72,7 +67,7 @@ export function simVerifier(world: World, times: () => ProvingTimes, known: Prep
       if (!equalBytes(job.payload, announced))
         return world.after(1, () => done({ ok: false, fault: { code: "payload.announcement", message: "simulated" } }));
       const before = job.before ?? commitmentAtStart(job.parent);
-      const name = `${job.block} ${bytesToHex(before)} ${job.shards}`;
+      const name = `${job.block} ${bytesToHex(before)}`;
       const ready = known.get(name) ?? derive(job, before);
       known.set(name, ready);
       const [oldest] = known.keys();
@@ -91,9 +86,9 @@ export function simVerifier(world: World, times: () => ProvingTimes, known: Prep
 
 function derive(job: PrepareJob, before: Uint8Array): Preparation & { readonly before: Uint8Array } {
   const values = Object.fromEntries(
-    STAGES.map(({ name, takes }) => [
+    job.stages.map(({ name, groups, systems }) => [
       name,
-      Array.from({ length: takes === null ? job.shards : 1 }, (_, index) => valuesOf(job.block, before, name, index)),
+      Array.from({ length: groups * systems.length }, (_, index) => valuesOf(job.block, before, name, index)),
     ]),
   );
   return { before, after: commitmentAfter(before, job.hash), values };

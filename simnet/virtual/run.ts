@@ -98,7 +98,7 @@ function caught(run: () => void): string | null {
 }
 
 function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, figures: Figures): Cluster {
-  const { seed, nodes, shards, sabotage, hooks } = options;
+  const { seed, nodes, shards, families = false, sabotage, hooks } = options;
   const { wrong, failing, loss, duplicate, replay, delayMs, wan, joiners } = dialsOf(options);
   const cluster: Cluster = new Cluster(
     {
@@ -107,6 +107,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       attesters: attestersOf(options),
       joiners,
       shards,
+      families,
       window: 4,
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
       times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing },

@@ -3,6 +3,8 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import { readConfig } from "../config.ts";
 import { openProver, openVerifier, readManifestFile, type ReplayBundle } from "../node.ts";
 import type { Done, Preparation, ProveEvent, ProveJob, Prover, Verifier } from "../ports.ts";
+import type { Manifest } from "../protocol/manifest.ts";
+import { groupOf, partsOf, rowsOf, stagesOf, takenGroups } from "../protocol/workflow.ts";
 import { CommandError } from "./exit.ts";
 
 export interface Replayed {
@@ -30,44 +32,52 @@ export async function replay(bundle: ReplayBundle, { network, config, read }: Re
     );
   const { provers: configs } = readConfig(config, process.env, {});
   const provers = configs.flatMap((each) => openProver(each, 1, manifest));
-  const prover = provers.find(({ system }) => system === bundle.system);
+  const prover = provers.find(({ system }) => system === bundle.executor);
   const verifier = openVerifier(manifest, 1);
   try {
     if (prover === undefined) {
       const allowed = provers.map(({ system }) => system).join(", ");
       throw new CommandError(
         "config.provers",
-        `the task is of system ${bundle.system}; the configured provers make ${allowed === "" ? "none" : allowed}`,
+        `the task is made by ${bundle.executor}; the configured provers make ${allowed === "" ? "none" : allowed}`,
       );
     }
-    return await run(bundle, read, prover, verifier);
+    return await run(manifest, bundle, read, prover, verifier);
   } finally {
     await Promise.all([verifier.close(), ...provers.map((each) => each.close())]);
   }
 }
 
 async function run(
+  manifest: Manifest,
   bundle: ReplayBundle,
   read: (hash: string) => Uint8Array,
   prover: Prover,
   verifier: Verifier,
 ): Promise<Replayed> {
-  const { chain, height, block, hash, parent, stage, index, items, shards, system, key } = bundle;
+  const { chain, height, block, hash, parent, index, items, system, key } = bundle;
+  const stages = stagesOf(manifest, bundle.workflow, items) ?? [];
+  const stage = stages.find(({ name }) => name === bundle.stage);
+  if (stage === undefined || index >= stage.count)
+    throw new CommandError("replay.values", `the manifest has no task ${index} of stage ${bundle.stage}`);
   const payload = read(bundle.payload.artefact);
   const before = bundle.start || bundle.before === null ? null : hexToBytes(bundle.before);
   const prepared = await settled<Preparation & { readonly before: Uint8Array }>((done) =>
-    verifier.prepare({ chain, height, block, hash, parent, items, payload, before, shards }, done),
+    verifier.prepare({ chain, height, block, hash, parent, items, payload, before, stages: rowsOf(stages) }, done),
   );
-  const values = prepared.values[stage]?.[index];
+  const values = prepared.values[stage.name]?.[index];
   if (values === undefined)
-    throw new CommandError("replay.values", `the block implies nothing for task ${index} of stage ${stage}`);
+    throw new CommandError("replay.values", `the block implies nothing for task ${index} of stage ${stage.name}`);
   const inputs = bundle.inputs.map(({ artefact }) => read(artefact));
-  const parts = bundle.takes === null ? [] : (prepared.values[bundle.takes] ?? []);
-  if (inputs.length !== parts.length)
-    throw new CommandError("replay.inputs", `the bundle has ${inputs.length} inputs; the task takes ${parts.length}`);
+  const parts = partsOf(stages, stage, index, prepared.values);
+  const taken = takenGroups(stages, stage, groupOf(stage, index));
+  const needed = taken.reduce((sum, { stage: { need }, groups }) => sum + need * groups.length, 0);
+  if (inputs.length !== needed)
+    throw new CommandError("replay.inputs", `the bundle has ${inputs.length} inputs; the task takes ${needed}`);
   const attempt = (bundle.failures.at(-1)?.attempt ?? -1) + 1;
-  const id = { chain, height, block, hash, stage, index };
-  const job = { id, attempt, system, key, payload, before: prepared.before, values, shards, inputs };
+  const id = { chain, height, block, hash, stage: stage.name, index };
+  const place = { group: groupOf(stage, index), shards: stage.shards };
+  const job = { id, attempt, system, key, payload, before: prepared.before, values, ...place, inputs };
   const { proof, provingMs } = await proven(prover, job);
   const verdict = await settled<Verdict>((done) => verifier.verify({ system, key, values, parts, proof }, done));
   if (!verdict.valid) throw new CommandError("replay.invalid", `the proof does not verify: ${verdict.code}`);

@@ -9,7 +9,7 @@ import { type BarrierContent, type Certificate, checkCertificate, kindOf } from 
 import { artefactHash, blockId, type Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { type Checked, checkEvidence, checkVotes, isVoteKind } from "../protocol/votes.ts";
-import { stagesOf } from "../protocol/workflow.ts";
+import { partsOf, rowsOf, stagesOf } from "../protocol/workflow.ts";
 import { CommandError } from "./exit.ts";
 
 interface Flags {
@@ -126,7 +126,7 @@ async function checkProofs(
         items,
         payload,
         before: content.start ? null : hexToBytes(content.before),
-        shards: stages[0]?.count ?? 0,
+        stages: rowsOf(stages),
       },
       done,
     ),
@@ -138,9 +138,9 @@ async function checkProofs(
     );
   }
   for (const task of content.tasks) {
-    const takes = stages.find((stage) => stage.name === task.stage)?.takes ?? null;
+    const stage = stages.find(({ name }) => name === task.stage);
     const values = prepared.values[task.stage]?.[task.index] ?? new Uint8Array();
-    const parts = takes === null ? [] : (prepared.values[takes] ?? []);
+    const parts = stage === undefined ? [] : partsOf(stages, stage, task.index, prepared.values);
     const proof = artefact(directory, task.artefact);
     const verdict = await settled<{ readonly valid: true } | { readonly valid: false; readonly code: string }>((done) =>
       verifier.verify({ system: task.system, key: task.key, values, parts, proof }, done),

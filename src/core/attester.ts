@@ -15,6 +15,7 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import { ROUNDS_MAX } from "../protocol/limits.ts";
 import { asCode, type EntryOf, type Kind } from "../protocol/messages.ts";
+import { groupOf, restsOn } from "../protocol/workflow.ts";
 import { childrenOf, contradictsSource, isParentCertified, parentOf } from "./blocks.ts";
 import {
   assignedTo,
@@ -28,6 +29,7 @@ import {
   where,
 } from "./collector.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
+import { hasRivals, partsFor, tasksOf } from "./graph.ts";
 import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
 import { quotaOf } from "./quota.ts";
 import { claimWindowMs, overdue } from "./reclaim.ts";
@@ -53,7 +55,8 @@ const REVOTE_MS = 2_000;
 export function settleVotes(state: State, task: Task): void {
   if (!state.options.roles.attester || task.readyMs === null) return;
   for (const proof of task.proofs.values()) considerProof(state, task, proof);
-  if (task.completeMs !== null) return;
+  // What a closed block does without is nobody's turn any more, though its proof is welcome.
+  if (task.completeMs !== null || task.block.state !== "open") return;
   const open = openAttempt(state, task);
   open.openedMs ??= state.nowMs;
   considerRequeue(state, task);
@@ -173,7 +176,7 @@ function isReceipted(task: Task, proof: Proof): boolean {
 }
 
 function considerProof(state: State, task: Task, proof: Proof): void {
-  if (task.block.certificate !== null) return;
+  if (task.block.certificate !== null && !hasRivals(task)) return;
   rejectUnsound(state, task, proof);
   if (proof.verdict === "unknown") {
     if (task.completeMs !== null && creditOf(state, task) !== null) return;
@@ -203,7 +206,7 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
     wake(task, proof.retryMs);
     return;
   }
-  const { block, stage } = task;
+  const { variant } = task;
   const values = impliedValues(task);
   const receipts = soundReceipts(task, proof);
   const [, receipt] = receipts.find(([, { inline }]) => inline.length > 0) ?? receipts[0] ?? [];
@@ -215,10 +218,10 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
     artefact: proof.artefact,
     bytes: receipt.bytes,
     inline: receipt.inline,
-    system: stage.system,
-    key: stage.key,
+    system: variant.system,
+    key: variant.key,
     values,
-    parts: stage.takes === null ? [] : (block.prepared?.values[stage.takes] ?? []),
+    parts: partsFor(task),
     holders: [...proof.receipts.keys(), ...proof.vouchers.keys()],
   });
 }
@@ -293,6 +296,7 @@ export function settleBarrierVote(state: State, block: Block): void {
   const signed = [...block.votes].some(([voted, votes]) => voted === hash && votes.has(state.options.self));
   if (signed || block.ownContent === hash) return;
   if (block.ownContent !== null && mayStillHold(state, block, block.ownContent)) return;
+  if (mayChange(state, block)) return;
   block.ownContent = hash;
   block.votedMs = state.nowMs;
   block.contents.set(hash, content.value);
@@ -319,6 +323,28 @@ function mayStillHold(state: State, block: Block, signed: Hash): boolean {
   if (state.manifest.weight - weightOf(state, against) < state.manifest.quorum) return false;
   block.wakeMs = block.wakeMs === null ? untilMs : Math.min(block.wakeMs, untilMs);
   return true;
+}
+
+/**
+ * Where more variants than needed come in at one time, attesters would see different ones first. So what is on its way
+ * and would be named instead, a lower variant's proof that is being verified, is waited for a little.
+ */
+function mayChange(state: State, block: Block): boolean {
+  const untilMs = (block.closedMs ?? 0) + state.manifest.json.timing.claimWindowMs / 2;
+  if (state.nowMs >= untilMs || !block.tasks.some((task) => wouldReplace(task))) return false;
+  block.wakeMs = block.wakeMs === null ? untilMs : Math.min(block.wakeMs, untilMs);
+  return true;
+}
+
+function wouldReplace(task: Task): boolean {
+  const { block, stage, index, completeMs } = task;
+  if (!hasRivals(task) || completeMs !== null) return false;
+  const tasks = tasksOf(block, stage.name);
+  const rests = restsOn(stage, groupOf(stage, index), (at) => (tasks[at]?.completeMs ?? null) !== null);
+  if (index > (rests?.at(-1) ?? -1)) return false;
+  return [...task.proofs.values()].some(
+    (proof) => proof.verdict !== "invalid" && soundReceipts(task, proof).length > 0,
+  );
 }
 
 export function maySign(state: State): boolean {

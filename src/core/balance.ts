@@ -47,7 +47,7 @@ function isLate(state: State, task: Task, percentile: number): boolean {
   const { number, claims, ends, claimHeardMs } = openAttempt(state, task);
   const owner = ownerOfAttempt(state, task, number);
   if (claimHeardMs === null || owner === null || owner === self || !claims.has(owner) || ends.has(owner)) return false;
-  if (!systems.includes(task.stage.system) || ownerOfAttempt(state, task, number + 1) !== self) return false;
+  if (!systems.includes(task.variant.executor) || ownerOfAttempt(state, task, number + 1) !== self) return false;
   const usualMs = durationMs(state, task, percentile);
   const failed = task.attempts.get(number + 1)?.ends.has(self) === true;
   return usualMs !== null && state.nowMs - claimHeardMs > usualMs && !failed && !isPaused(state, task);

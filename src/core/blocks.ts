@@ -5,7 +5,7 @@ import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { blockId, type Hash } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { stagesOf } from "../protocol/workflow.ts";
+import { rowsOf, stagesOf, variantOf } from "../protocol/workflow.ts";
 import type { PreparedResult } from "./event.ts";
 import {
   type Block,
@@ -98,6 +98,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
   const stages = stagesOf(state.manifest, entry.workflow, entry.items);
   if (stages === null) return null;
   const tasks: Task[] = [];
+  const tasksByStage = new Map<string, Task[]>();
   const block: Block = {
     id,
     chain: entry.chain,
@@ -114,6 +115,8 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     announcedMs: state.nowMs,
     stages,
     tasks,
+    tasksByStage,
+    progress: new Map(),
     state: "waiting",
     openedMs: null,
     closedMs: null,
@@ -138,11 +141,14 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     wakeMs: null,
   };
   for (const stage of stages) {
+    const own: Task[] = [];
+    tasksByStage.set(stage.name, own);
     for (let index = 0; index < stage.count; index++) {
-      tasks.push({
+      own.push({
         block,
         stage,
         index,
+        variant: variantOf(stage, index),
         attempts: new Map(),
         proofs: new Map(),
         barred: -1,
@@ -156,6 +162,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
         wakeMs: null,
       });
     }
+    tasks.push(...own);
   }
   return block;
 }
@@ -245,7 +252,7 @@ function prepare(state: State, block: Block): void {
     payload: block.payload,
     payloadBytes: block.payloadBytes,
     before,
-    shards: block.stages[0]?.count ?? 0,
+    stages: rowsOf(block.stages),
     holders: [...block.announcers.keys()],
   });
 }

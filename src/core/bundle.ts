@@ -8,6 +8,7 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Hash } from "../protocol/ids.ts";
 import type { Vote } from "../protocol/messages.ts";
 import { chosenProof, impliedValues } from "./collector.ts";
+import { inputsOf } from "./graph.ts";
 import { type Failure, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
 import { type Block, show, type State, type Task } from "./state.ts";
 
@@ -28,17 +29,22 @@ export interface ReplayBundle extends TaskName {
   readonly parent: Hash;
   /** Starts a run of blocks: its commitment before is derived from its parent's hash. */
   readonly start: boolean;
+  readonly workflow: string;
   readonly items: number;
-  readonly shards: number;
   readonly system: string;
+  readonly executor: string;
   readonly key: Hash;
-  readonly takes: string | null;
   readonly payload: { readonly artefact: Hash; readonly bytes: number };
   /** In hex; `null` until this node has derived them from the payload. */
   readonly before: string | null;
   readonly values: string | null;
-  /** Accepted proofs that it takes, by index; fewer than there are tasks while some are not accepted. */
-  readonly inputs: readonly { readonly index: number; readonly artefact: Hash; readonly bytes: number }[];
+  /** Accepted proofs that it takes, in their order; none while some are not accepted. */
+  readonly inputs: readonly {
+    readonly stage: string;
+    readonly index: number;
+    readonly artefact: Hash;
+    readonly bytes: number;
+  }[];
   readonly round: number;
   readonly failures: readonly Failure[];
   /** Why it is in quarantine, and the votes that put it there, in hex. */
@@ -56,7 +62,7 @@ function isAt(block: Block, { chain, height }: TaskName): boolean {
 }
 
 export function bundleOf(state: State, task: Task): ReplayBundle {
-  const { block, stage, index } = task;
+  const { block, stage, index, variant } = task;
   const values = impliedValues(task);
   return {
     kind: "replay",
@@ -70,28 +76,28 @@ export function bundleOf(state: State, task: Task): ReplayBundle {
     hash: block.hash,
     parent: block.parent,
     start: block.start,
+    workflow: block.workflow,
     items: block.items,
-    shards: block.stages[0]?.count ?? 0,
-    system: stage.system,
-    key: stage.key,
-    takes: stage.takes,
+    system: variant.system,
+    executor: variant.executor,
+    key: variant.key,
     payload: { artefact: block.payload, bytes: block.payloadBytes },
     before: block.prepared === null ? null : bytesToHex(block.prepared.before),
     values: values === null ? null : bytesToHex(values),
-    inputs: inputsOf(state, task),
+    inputs: takenBy(state, task),
     round: roundOf(state, task),
     failures: failuresOf(state, task),
     quarantine: quarantine(state, task),
   };
 }
 
-function inputsOf(state: State, { block, stage }: Task): ReplayBundle["inputs"] {
-  if (stage.takes === null) return [];
-  return block.tasks.flatMap((other) => {
-    const chosen = other.stage.name === stage.takes ? chosenProof(state, other) : null;
-    return chosen === null
-      ? []
-      : [{ index: other.index, artefact: chosen.proof.artefact, bytes: chosen.receipt.bytes }];
+function takenBy(state: State, task: Task): ReplayBundle["inputs"] {
+  const tasks = inputsOf(task, (input) => chosenProof(state, input) !== null) ?? [];
+  return tasks.flatMap((input) => {
+    const chosen = chosenProof(state, input);
+    if (chosen === null) return [];
+    const { artefact } = chosen.proof;
+    return [{ stage: input.stage.name, index: input.index, artefact, bytes: chosen.receipt.bytes }];
   });
 }
 

@@ -10,8 +10,10 @@ import { artefactHash, type Hash, type Key } from "../protocol/ids.ts";
 import { ATTEMPTS_MAX, RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
 import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
+import { restsOn, type Stage, variantOf } from "../protocol/workflow.ts";
 import { afterOf, isParentCertified, isParentClosed, settleCertified, touch, childrenOf } from "./blocks.ts";
 import { noteConflicts } from "./conflict.ts";
+import { completionChanged, followersOf, isBlockDone, tasksOf } from "./graph.ts";
 import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
@@ -38,7 +40,7 @@ export function findTask(
   ref: { readonly block: Hash; readonly stage: string; readonly index: number },
 ): Task | undefined {
   const block = state.blocks.get(ref.block);
-  return block?.tasks.find((task) => task.stage.name === ref.stage && task.index === ref.index);
+  return block?.tasksByStage.get(ref.stage)?.[ref.index];
 }
 
 /** The task and attempt that an entry is about, or why there is none. */
@@ -139,7 +141,7 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   const { task, attempt } = found;
-  if (entry.system !== task.stage.system || entry.key !== task.stage.key) return "receipt.wrong-key";
+  if (entry.system !== task.variant.system || entry.key !== task.variant.key) return "receipt.wrong-key";
   if (entry.bytes > state.manifest.json.limits.proofBytesMax) return "message.too-large";
   state.dirtyTasks.add(task);
   if (
@@ -336,8 +338,9 @@ export function settleCompletion(state: State, task: Task): void {
   const chosen = chosenProof(state, task);
   if (chosen === null) return;
   task.completeMs = state.nowMs;
+  completionChanged(task);
   learnDuration(state, task, chosen.receipt.attempt);
-  report(state, "task.complete", {
+  report(state, task.block.certificate === null ? "task.complete" : "task.late", {
     ...where(task),
     prover: chosen.prover,
     attempt: chosen.receipt.attempt,
@@ -345,7 +348,7 @@ export function settleCompletion(state: State, task: Task): void {
     credited: chosen.credited,
   });
   state.dirtyBlocks.add(task.block);
-  for (const other of task.block.tasks) if (other.stage.takes === task.stage.name) state.dirtyTasks.add(other);
+  for (const other of followersOf(task)) state.dirtyTasks.add(other);
 }
 
 /** Each attempt that a timeout certificate ends is held against its owner once, unless it gave the task back. */
@@ -394,7 +397,7 @@ function trimContents(block: Block, author: Key): Hash | null {
 /** Closes the block when its tasks are complete and its parent is closed; says so; assembles the certificate. */
 export function settleBarrier(state: State, block: Block): void {
   if (block.certificate !== null || block.state === "cancelled") return;
-  if (block.state === "open" && isParentClosed(state, block) && block.tasks.every((task) => task.completeMs !== null)) {
+  if (block.state === "open" && isParentClosed(state, block) && isBlockDone(block)) {
     block.state = "closed";
     block.closedMs = state.nowMs;
     report(state, "block.closed", { chain: block.chain, height: block.height, hash: block.hash });
@@ -427,7 +430,7 @@ function certify(
     hash: block.hash,
     content: hash,
     items: block.items,
-    shards: block.stages[0]?.count ?? 0,
+    shards: block.stages[0]?.groups ?? 0,
     attempts: content.tasks.reduce((sum, task) => sum + task.attempt + 1, 0),
     provers: [...new Set(content.tasks.map((task) => task.prover))],
     tookMs: block.openedMs === null ? 0 : Math.round(state.nowMs - block.openedMs),
@@ -447,20 +450,13 @@ function foldContent(state: State, block: Block): BarrierContent | null {
   const after = afterOf(block);
   if (block.prepared === null || after === null) return null;
   const tasks: BarrierTask[] = [];
-  for (const task of block.tasks) {
-    const chosen = chosenProof(state, task);
-    if (chosen === null) return null;
-    tasks.push({
-      stage: task.stage.name,
-      index: task.index,
-      system: task.stage.system,
-      key: task.stage.key,
-      attempt: chosen.receipt.attempt,
-      prover: chosen.prover,
-      credited: chosen.credited,
-      artefact: chosen.proof.artefact,
-      bytes: chosen.receipt.bytes,
-    });
+  for (const stage of block.stages) {
+    const chosen = tasksOf(block, stage.name).map((task) => chosenProof(state, task));
+    for (let group = 0; group < stage.groups; group++) {
+      const rests = restsOn(stage, group, (index) => (chosen[index] ?? null) !== null);
+      if (rests === null) return null;
+      for (const index of rests) tasks.push(...named(stage, index, chosen[index] ?? null));
+    }
   }
   return {
     network: state.manifest.network,
@@ -476,6 +472,15 @@ function foldContent(state: State, block: Block): BarrierContent | null {
     after,
     tasks,
   };
+}
+
+/** How the barrier names a task and the proof that stands for it. */
+function named(stage: Stage, index: number, chosen: ReturnType<typeof chosenProof>): BarrierTask[] {
+  if (chosen === null) return [];
+  const { system, key } = variantOf(stage, index);
+  const { receipt, prover, credited, proof } = chosen;
+  const { attempt, bytes } = receipt;
+  return [{ stage: stage.name, index, system, key, attempt, prover, credited, artefact: proof.artefact, bytes }];
 }
 
 /** How reports name a task. */

@@ -7,12 +7,15 @@
  */
 import type { Key } from "../protocol/ids.ts";
 import { BEAT_TASKS_MAX, INLINE_BYTES_MAX } from "../protocol/limits.ts";
+import { groupOf, type Variant } from "../protocol/workflow.ts";
 import { maySign, ref } from "./attester.ts";
 import { straggler, yieldable } from "./balance.ts";
 import { chosenProof, openAttempt, where } from "./collector.ts";
 import { isPaused } from "./failures.ts";
+import type { Effect } from "./effect.ts";
 import type { MadeProof } from "./event.ts";
-import { ownerOfAttempt } from "./standing.ts";
+import { hasRivals, inputsOf, isNeeded } from "./graph.ts";
+import { orderOf, ownerOfAttempt } from "./standing.ts";
 import { attemptOf, report, show, type State, say, type Task } from "./state.ts";
 import { quotaOf } from "./quota.ts";
 import { claimableMs, claimWindowMs } from "./reclaim.ts";
@@ -26,6 +29,7 @@ export function settleWork(state: State): void {
   if (!proves(state)) return;
   for (const task of state.working) dropIfOver(state, task);
   if (!maySign(state)) return;
+  releaseUnable(state);
   const claimsMax = state.options.slots * state.manifest.json.limits.claimsPerSlotMax;
   if (state.working.size < claimsMax) claimOwned(state, claimsMax);
   if (state.working.size === 0) return hedge(state);
@@ -81,6 +85,25 @@ function release(state: State, task: Task): void {
   forgetWork(state, task);
 }
 
+/**
+ * The owner function does not know who can prove what. Who owns a task that it cannot prove gives it on at once, in the
+ * first round of the task's order only: where nobody can, the claim windows keep the log quiet.
+ */
+function releaseUnable(state: State): void {
+  for (const block of state.live) {
+    if (block.state !== "open" || block.stages.every(({ variants }) => variants.every((each) => isAble(state, each))))
+      continue;
+    for (const task of block.tasks) {
+      if (isAble(state, task.variant) || !mayClaim(state, task)) continue;
+      if (openAttempt(state, task).number < orderOf(state, task).length) release(state, task);
+    }
+  }
+}
+
+function isAble({ options }: State, { executor }: Variant): boolean {
+  return options.systems.includes(executor);
+}
+
 function claimOwned(state: State, claimsMax: number): void {
   const room = roomOf(state);
   for (const task of claimable(state)) {
@@ -101,21 +124,22 @@ function roomOf(state: State): (chain: number) => number {
 
 /** Tasks that this node owns and has not claimed, in the order of their priority. */
 function claimable(state: State): Task[] {
-  const { self, systems } = state.options;
   const tasks: Task[] = [];
   for (const block of state.live) {
     if (block.state !== "open") continue;
-    for (const task of block.tasks) {
-      if (task.readyMs === null || task.completeMs !== null || state.working.has(task)) continue;
-      if (!systems.includes(task.stage.system)) continue;
-      const attempt = openAttempt(state, task);
-      if (ownerOfAttempt(state, task, attempt.number) !== self || attempt.ends.has(self)) continue;
-      if ((attempt.waitUntilMs ?? 0) > state.nowMs || isPaused(state, task)) continue;
-      if (attempt.own.timedOut || tooLate(state, task) || hasProved(task, self, attempt.number)) continue;
-      tasks.push(task);
-    }
+    for (const task of block.tasks) if (isAble(state, task.variant) && mayClaim(state, task)) tasks.push(task);
   }
   return tasks.sort(byPriority(state));
+}
+
+/** Whether the open attempt of the task is this node's and nobody works on it yet. */
+function mayClaim(state: State, task: Task): boolean {
+  const { self } = state.options;
+  if (task.readyMs === null || task.completeMs !== null || state.working.has(task)) return false;
+  const attempt = openAttempt(state, task);
+  if (ownerOfAttempt(state, task, attempt.number) !== self || attempt.ends.has(self)) return false;
+  if ((attempt.waitUntilMs ?? 0) > state.nowMs || isPaused(state, task)) return false;
+  return !attempt.own.timedOut && !tooLate(state, task) && !hasProved(task, self, attempt.number);
 }
 
 /** After a restart: the receipt is in the log, and its proof was durable before it. */
@@ -134,9 +158,10 @@ function tooLate(state: State, task: Task): boolean {
   );
 }
 
-/** Height, then attempt (a retried task is late already), then longest remaining path, then index. */
+/** What its block waits for, height, then attempt (a retried task is late already), then longest remaining path, then index. */
 function byPriority(state: State): (a: Task, b: Task) => number {
   return (a, b) =>
+    Number(isNeeded(b)) - Number(isNeeded(a)) ||
     a.block.height - b.block.height ||
     openAttempt(state, b).number - openAttempt(state, a).number ||
     b.stage.pathLength - a.stage.pathLength ||
@@ -174,20 +199,11 @@ function startQueued(state: State): void {
 }
 
 function start(state: State, task: Task): boolean {
-  const { block, stage, work } = task;
+  const { block, stage, variant, work } = task;
   const values = block.prepared?.values[stage.name]?.[task.index];
   if (work === null || block.prepared === null || values === undefined) return false;
-  const inputs: { artefact: string; holders: Key[] }[] = [];
-  if (stage.takes !== null) {
-    for (const input of block.tasks.filter((other) => other.stage.name === stage.takes)) {
-      const chosen = chosenProof(state, input);
-      if (chosen === null) return false;
-      inputs.push({
-        artefact: chosen.proof.artefact,
-        holders: [...chosen.proof.receipts.keys(), ...chosen.proof.vouchers.keys()],
-      });
-    }
-  }
+  const inputs = chosenInputs(state, task);
+  if (inputs === null) return false;
   work.state = "running";
   work.startedMs = state.nowMs;
   work.baseUnits = state.workUnits;
@@ -204,25 +220,40 @@ function start(state: State, task: Task): boolean {
     chain: block.chain,
     height: block.height,
     hash: block.hash,
-    system: stage.system,
-    key: stage.key,
+    system: variant.system,
+    executor: variant.executor,
+    key: variant.key,
     payload: block.payload,
     before: block.prepared.before,
     values,
-    shards: block.stages[0]?.count ?? 0,
+    group: groupOf(stage, task.index),
+    shards: stage.shards,
     inputs,
   });
   return true;
 }
 
+/** The proofs that the task takes, and who has them. */
+function chosenInputs(state: State, task: Task): Extract<Effect, { kind: "prove" }>["inputs"] | null {
+  const tasks = inputsOf(task, (input) => chosenProof(state, input) !== null);
+  if (tasks === null) return null;
+  return tasks.flatMap((input) => {
+    const chosen = chosenProof(state, input);
+    if (chosen === null) return [];
+    const { artefact, receipts, vouchers } = chosen.proof;
+    return [{ artefact, holders: [...receipts.keys(), ...vouchers.keys()] }];
+  });
+}
+
 /** A task that is complete, or whose block is gone, stops everybody who works on it. */
 function dropIfOver(state: State, task: Task): void {
   const { work, block } = task;
-  const over = task.completeMs !== null || block.state === "cancelled" || block.certificate !== null;
   if (work === null) {
     state.working.delete(task);
     return;
   }
+  const isDone = block.certificate !== null && !mayComeLate(state, task);
+  const over = task.completeMs !== null || block.state === "cancelled" || isDone;
   if (!over) {
     // The attempt is somebody else's by now. What runs goes on: a late proof is as good as any.
     const taken = work.state !== "running" && openAttempt(state, task).number > work.attempt;
@@ -235,6 +266,13 @@ function dropIfOver(state: State, task: Task): void {
     report(state, "task.wasted", { ...where(task), attempt: work.attempt, ms, hedge: work.hedge });
   }
   forgetWork(state, task);
+}
+
+/** What the barrier does without is still proven where it has begun, within the time of an attempt. */
+function mayComeLate(state: State, task: Task): boolean {
+  const { block, stage, work } = task;
+  if (!hasRivals(task) || !state.blocks.has(block.id) || work?.state !== "running" || work.hedge) return false;
+  return state.nowMs - (work.startedMs ?? state.nowMs) < stage.limitMs;
 }
 
 function forgetWork(state: State, task: Task): void {
@@ -259,8 +297,8 @@ export function applyProved(state: State, task: Task, attempt: number, made: Mad
     ...ref(task),
     kind: "receipt",
     attempt,
-    system: task.stage.system,
-    key: task.stage.key,
+    system: task.variant.system,
+    key: task.variant.key,
     artefact: made.artefact,
     bytes: made.bytes,
     values: made.values,

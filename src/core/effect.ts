@@ -11,6 +11,7 @@
  */
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Entry } from "../protocol/messages.ts";
+import type { StageRow } from "../protocol/workflow.ts";
 import type { TaskRef } from "./event.ts";
 
 export type Effect =
@@ -23,11 +24,14 @@ export type Effect =
       readonly height: number;
       readonly hash: Hash;
       readonly system: string;
+      /** Which of this node's provers makes it. */
+      readonly executor: string;
       readonly key: Hash;
       readonly payload: Hash;
       readonly before: Uint8Array;
       /** Public values that the block implies for the task. */
       readonly values: Uint8Array;
+      readonly group: number;
       readonly shards: number;
       /** Artefacts of the proofs that this task takes, and who has them. */
       readonly inputs: readonly { readonly artefact: Hash; readonly holders: readonly Key[] }[];
@@ -44,7 +48,7 @@ export type Effect =
       readonly payload: Hash;
       readonly payloadBytes: number;
       readonly before: Uint8Array | null;
-      readonly shards: number;
+      readonly stages: readonly StageRow[];
       readonly holders: readonly Key[];
     }
   | {

@@ -16,6 +16,7 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { maySign } from "./attester.ts";
 import { touch } from "./blocks.ts";
 import { chosenProof, findTask, impliedValues, proofOf } from "./collector.ts";
+import { completionChanged, isBlockDone, partsFor } from "./graph.ts";
 import { recountTurns, rosterChanged } from "./standing.ts";
 import {
   type Block,
@@ -203,11 +204,14 @@ function rederive(state: State, block: Block): void {
   block.content = null;
   block.merits = null;
   for (const task of block.tasks) {
-    if (task.completeMs !== null && chosenProof(state, task) === null) task.completeMs = null;
+    if (task.completeMs !== null && chosenProof(state, task) === null) {
+      task.completeMs = null;
+      completionChanged(task);
+    }
     // Somebody else may own it now, and has all the time to claim it.
     if (task.completeMs === null) for (const attempt of task.attempts.values()) attempt.openedMs = null;
   }
-  if (block.state === "closed" && block.tasks.some((task) => task.completeMs === null)) {
+  if (block.state === "closed" && !isBlockDone(block)) {
     block.state = "open";
     block.closedMs = null;
   }
@@ -301,7 +305,7 @@ function askAgain(state: State, task: Task, proof: Proof, holders: readonly Key[
   if (proof.retryMs !== null && state.nowMs < proof.retryMs) return;
   const receipt =
     [...proof.receipts.values()].find(({ inline }) => inline.length > 0) ?? [...proof.receipts.values()][0];
-  const { block, stage } = task;
+  const { block, stage, variant } = task;
   proof.verdict = "asked";
   state.effects.push({
     kind: "verify",
@@ -309,10 +313,10 @@ function askAgain(state: State, task: Task, proof: Proof, holders: readonly Key[
     artefact: proof.artefact,
     bytes: receipt?.bytes ?? state.manifest.json.limits.proofBytesMax,
     inline: receipt?.inline ?? new Uint8Array(),
-    system: stage.system,
-    key: stage.key,
+    system: variant.system,
+    key: variant.key,
     values,
-    parts: stage.takes === null ? [] : (block.prepared?.values[stage.takes] ?? []),
+    parts: partsFor(task),
     holders: [...new Set([...proof.receipts.keys(), ...proof.vouchers.keys(), ...holders])],
   });
 }

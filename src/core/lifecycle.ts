@@ -3,10 +3,11 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import { chosenProof, openAttempt } from "./collector.ts";
 import { contradictsSource, isParentClosed, parentOf } from "./blocks.ts";
 import { countFailures, type FailureKind, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
+import { isNeeded, missingInput } from "./graph.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import type { Block, Out, State, Task } from "./state.ts";
 
-export type TaskState = "waiting" | "ready" | "claimed" | "proven" | "complete" | "quarantined";
+export type TaskState = "waiting" | "ready" | "claimed" | "proven" | "complete" | "optional" | "quarantined";
 
 export interface TaskStatus {
   readonly stage: string;
@@ -73,10 +74,12 @@ function whyBlock(state: State, block: Block): string {
     case "open": {
       if (block.prepared === null)
         return block.tries > 0 ? "its payload cannot be had yet" : "its payload is being fetched and checked";
-      const stuck = block.tasks.filter((task) => task.completeMs === null && quarantineOf(state, task) !== null).length;
+      const needed = block.tasks.filter(isNeeded);
+      const stuck = needed.filter((task) => quarantineOf(state, task) !== null).length;
       if (stuck > 0) return `${stuck} of ${block.tasks.length} tasks are in quarantine: an operator has to look`;
-      const left = block.tasks.filter((task) => task.completeMs === null).length;
-      return left > 0 ? `${left} of ${block.tasks.length} tasks are not complete` : "waits for its parent's barrier";
+      return needed.length > 0
+        ? `${needed.length} of ${block.tasks.length} tasks are not complete`
+        : "waits for its parent's barrier";
     }
     case "waiting":
       if (contradictsSource(state, block)) return "this node's own source sees another block at this height";
@@ -100,8 +103,12 @@ export function taskStatus(state: State, task: Task): TaskStatus {
     round: roundOf(state, task),
   };
   if (task.completeMs !== null) return { ...base, state: "complete", why: "a quorum verified its proof" };
+  if (task.block.state === "open" || task.block.state === "closed") {
+    if (!isNeeded(task))
+      return { ...base, state: "optional", why: "enough others are complete; its proof is recorded if it comes" };
+  }
   if (task.readyMs === null) {
-    const inputs = task.stage.takes;
+    const inputs = missingInput(task);
     return {
       ...base,
       state: "waiting",

@@ -170,8 +170,8 @@ export function compact(state: State): void {
     retired = true;
     for (const block of done.slice(0, done.length - retentionBlocks)) {
       state.blocks.delete(block.id);
+      state.live.delete(block);
       chain.retired = Math.max(chain.retired, block.height);
-      for (const task of block.tasks) state.working.delete(task);
     }
     // Heights mean nothing where runs of blocks come in any order.
     if (startOf(state, chain.id) === "any") continue;

@@ -10,7 +10,7 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { ownersOf } from "../protocol/owner.ts";
-import type { Stage } from "../protocol/workflow.ts";
+import type { Stage, Variant } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
 import type { Prepared } from "./event.ts";
 
@@ -122,6 +122,7 @@ export interface Task {
   readonly block: Block;
   readonly stage: Stage;
   readonly index: number;
+  readonly variant: Variant;
   /** By number: an attempt is made when something is heard of it. */
   readonly attempts: Map<number, Attempt>;
   readonly proofs: Map<Hash, Proof>;
@@ -141,6 +142,13 @@ export interface Task {
   work: Work | null;
   /** When it has to be looked at again. */
   wakeMs: number | null;
+}
+
+/** Which groups of a stage have their output. */
+export interface StageProgress {
+  readonly done: readonly boolean[];
+  /** As many from the first on without a gap. */
+  readonly inOrder: number;
 }
 
 export interface Work {
@@ -182,6 +190,9 @@ export interface Block {
   readonly announcedMs: number;
   readonly stages: readonly Stage[];
   readonly tasks: readonly Task[];
+  readonly tasksByStage: ReadonlyMap<string, readonly Task[]>;
+  /** By stage, as worked out since one of its tasks was last completed. */
+  readonly progress: Map<string, StageProgress>;
   state: BlockState;
   openedMs: number | null;
   closedMs: number | null;

@@ -21,6 +21,7 @@ import type { Effect } from "./effect.ts";
 import type { Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
 import * as failures from "./failures.ts";
+import { hasRivals, missingInput } from "./graph.ts";
 import * as ownFeed from "./own-feed.ts";
 import * as replicator from "./replicator.ts";
 import * as standing from "./standing.ts";
@@ -383,7 +384,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
 function settleTask(state: State, task: Task): void {
   const { block } = task;
   task.wakeMs = null;
-  if (block.certificate !== null) return;
+  if (block.certificate !== null) return settleLate(state, task);
   // Objective, and a block that is cancelled may come back.
   collector.settleCompletion(state, task);
   if (block.state === "cancelled") return;
@@ -394,6 +395,16 @@ function settleTask(state: State, task: Task): void {
   }
   settleRound(state, task);
   settleVotes(state, task);
+}
+
+/** A proof that the barrier did without: recorded and credited like any other, and nobody waits for it. */
+function settleLate(state: State, task: Task): void {
+  const { block } = task;
+  if (!hasRivals(task)) return;
+  collector.settleCompletion(state, task);
+  if (block.prepared !== null) settleVotes(state, task);
+  if (block.tasks.some(({ wakeMs }) => wakeMs !== null)) state.live.add(block);
+  else state.live.delete(block);
 }
 
 /** Lets the open attempt wait for its turn; a new round begins with fresh clocks and without waiting. */
@@ -412,11 +423,9 @@ function settleRound(state: State, task: Task): void {
 }
 
 function isReady(task: Task): boolean {
-  const { block, stage } = task;
+  const { block } = task;
   if (block.state !== "open" || block.prepared === null) return false;
-  return (
-    stage.takes === null || block.tasks.every((other) => other.stage.name !== stage.takes || other.completeMs !== null)
-  );
+  return missingInput(task) === null;
 }
 
 function wakeDue(state: State): void {

@@ -39,19 +39,12 @@ export function openWorkers(
 
 /** The verifier that a manifest asks for; also what checks certificates offline. */
 export function openVerifier(manifest: Manifest, threads: number): Verifier {
-  const stages = Object.values(manifest.json.workflows).flatMap((workflow) =>
-    workflow.stages.map(({ name, system, tasks }) => ({
-      name,
-      system,
-      ...("takes" in tasks ? { aggregates: tasks.takes } : {}),
-    })),
-  );
   const keys = new Map<Hash, KeyBytes>();
   for (const [name, { system, verifyingKey }] of Object.entries(manifest.json.keys)) {
     if (hasKey(system)) keys.set(manifest.keyHashes.get(name) ?? "", { system, bytes: decodeBase64(verifyingKey) });
   }
   try {
-    return createVerifier({ stages, keys, size: threads });
+    return createVerifier({ keys, size: threads });
   } catch (error) {
     throw new NodeFault("keys.unsound", `manifest: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -71,8 +64,8 @@ export function openProver(prover: NodeConfig["provers"][number], slots: number,
       return [createGroth16Prover({ slots, keysDir, timeoutMs: prover.timeoutMs }), createBatchProver({ slots })];
     }
     case "mock": {
-      const { seed = "mock", provingMs, infrastructure = 0, logical = 0, wrong = 0 } = prover;
-      return [createMockProver({ clock: CLOCK, seed, slots, provingMs, infrastructure, logical, wrong })];
+      const { system = "mock", seed = "mock", provingMs, infrastructure = 0, logical = 0, wrong = 0 } = prover;
+      return [createMockProver({ clock: CLOCK, system, seed, slots, provingMs, infrastructure, logical, wrong })];
     }
     case "ere":
       return [createEreProver(prover)];

@@ -14,7 +14,7 @@ import type { Manifest } from "./manifest.ts";
 import { encodeEntry, type Vote } from "./messages.ts";
 import { canonicalJson, checkShape, describeShapeError } from "./shape.ts";
 import type { Equation } from "./signing.ts";
-import { type Stage, stagesOf } from "./workflow.ts";
+import { groupOf, restsOn, type Stage, stagesOf, variantOf } from "./workflow.ts";
 
 export const hash = z.string("64 lower-case hex digits").regex(/^[0-9a-f]{64}$/, "64 lower-case hex digits");
 export const bytes = z.string("lower-case hex").regex(/^(?:[0-9a-f]{2})*$/, "lower-case hex");
@@ -192,21 +192,41 @@ function checkVotes(
   return { ok: true, value: { content, contentHash: digest, block, signers } };
 }
 
-/** Whether the content names exactly the tasks that the manifest's workflow asks for; a sentence if not. */
+/**
+ * Whether the content names what the manifest's workflow asks for: of each group the tasks that its output rests on, in
+ * their order; a sentence if not.
+ */
 function checkTasks(manifest: Manifest, content: BarrierContent): string | null {
-  const stages: readonly Stage[] | null = stagesOf(manifest, content.workflow, content.items);
+  const stages = stagesOf(manifest, content.workflow, content.items);
   if (stages === null) return `the manifest has no workflow "${content.workflow}" for ${content.items} items`;
-  const wanted = stages.flatMap((stage) => Array.from({ length: stage.count }, (_, index) => ({ stage, index })));
-  if (wanted.length !== content.tasks.length) {
-    return `it names ${content.tasks.length} tasks; the workflow asks for ${wanted.length}`;
-  }
-  for (const [at, { stage, index }] of wanted.entries()) {
-    const task = content.tasks[at];
-    if (task?.stage !== stage.name || task.index !== index || task.system !== stage.system || task.key !== stage.key) {
-      return `tasks[${at}] is not task ${index} of stage "${stage.name}" under the manifest's key`;
+  let at = 0;
+  for (const stage of stages) {
+    for (let group = 0; group < stage.groups; group++) {
+      const named = content.tasks.slice(at, at + stage.need);
+      const wrong = checkGroup(stage, group, named);
+      if (wrong !== null) return `tasks[${at}] ${wrong}`;
+      at += stage.need;
     }
   }
-  return null;
+  if (at === content.tasks.length) return null;
+  return `it names ${content.tasks.length} tasks; the workflow asks for ${at}`;
+}
+
+function checkGroup(stage: Stage, group: number, named: readonly BarrierTask[]): string | null {
+  const of = `output ${group} of stage "${stage.name}"`;
+  for (const { stage: name, index, system, key } of named) {
+    if (name !== stage.name || groupOf(stage, index) !== group) return `belongs to another than ${of}`;
+    const variant = variantOf(stage, index);
+    if (system !== variant.system || key !== variant.key)
+      return `is not task ${index} of stage "${stage.name}" under the manifest's key`;
+  }
+  // What is named must be what it rests on if nothing else were complete: enough, none twice, in order.
+  const indices = named.map(({ index }) => index);
+  const rests = restsOn(stage, group, (index) => indices.includes(index));
+  if (rests?.join() === indices.join()) return null;
+  const { distinct, need, variants } = stage;
+  const rule = need === variants.length ? `all ${need}` : `${need} of ${variants.length}`;
+  return `is not what ${rule}${distinct === null ? "" : ` ${distinct}`} asks for in ${of}`;
 }
 
 function fromHex(vote: z.infer<typeof FILE>["votes"][number]): Omit<Vote, "entry"> {

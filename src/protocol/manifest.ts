@@ -4,55 +4,15 @@
  * Its hash is the network id, which is in every signing domain, topic and stream protocol, so nothing signed for one
  * network is valid on another. The hash is taken over the canonical JSON, so how the file is laid out does not matter.
  */
-import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { z } from "zod";
+import { hash, int, key, label, LIST as list } from "./fields.ts";
+import { checkWorkflow } from "./graph.ts";
 import { domainHash, type Hash, type Key } from "./ids.ts";
-import { ATTESTERS_MAX, BLOCK_TASKS_MAX, MANIFEST_BYTES_MAX } from "./limits.ts";
+import { ATTESTERS_MAX, MANIFEST_BYTES_MAX } from "./limits.ts";
 import { canonicalJson, checkShape, type Shaped, type ShapeError } from "./shape.ts";
-import { isStrictKey } from "./signing.ts";
-import { taskCount } from "./workflow.ts";
-
-const key = z
-  .string("a public key of 64 lower-case hex digits")
-  .refine(
-    (text) => /^[0-9a-f]{64}$/.test(text) && isStrictKey(hexToBytes(text)),
-    "a public key of 64 lower-case hex digits (canonical, not of small order)",
-  );
-const hash = z
-  .string("a SHA-256 of 64 lower-case hex digits")
-  .regex(/^[0-9a-f]{64}$/, "a SHA-256 of 64 lower-case hex digits");
-const label = z
-  .string("a name of 1 to 32 characters a-z, 0-9, '.', '_', '-'")
-  .regex(
-    /^[a-z0-9][a-z0-9._-]{0,31}$/,
-    "a name of 1 to 32 characters a-z, 0-9, '.', '_', '-', the first a letter or digit",
-  );
-
-function int(min: number, max: number, unit = ""): z.ZodType<number> {
-  const allowed = `a whole number from ${min} to ${max}${unit === "" ? "" : ` ${unit}`}`;
-  return z.number(allowed).int(allowed).min(min, allowed).max(max, allowed);
-}
-
-const list = "a list";
-const stage = z.strictObject(
-  {
-    name: label,
-    system: label,
-    /** Name of an entry of `keys`. */
-    key: label,
-    /** How many tasks: at least this many shards, and one more for every `itemsMax` items; or one that takes a stage. */
-    tasks: z.union(
-      [z.strictObject({ shards: int(1, 256), itemsMax: int(1, 4096) }), z.strictObject({ takes: label })],
-      'either {"shards": n, "itemsMax": n} or {"takes": "an earlier stage"}',
-    ),
-    /** A prover that shows no progress for this long loses the task. */
-    leaseMs: int(200, 3_600_000, "ms").optional(),
-    /** No attempt may last longer, whatever its beats say. */
-    limitMs: int(500, 86_400_000, "ms"),
-  },
-  "a stage",
-);
+import { WORKFLOW } from "./stages.ts";
 
 const SCHEMA = z.strictObject(
   {
@@ -88,18 +48,7 @@ const SCHEMA = z.strictObject(
       )
       .min(1, "1 to 100 chains")
       .max(100, "1 to 100 chains"),
-    workflows: z.record(
-      label,
-      z.strictObject(
-        {
-          /** How many blocks of a chain may be in proof at once. */
-          window: int(1, 1024),
-          stages: z.array(stage, list).min(1, "1 to 16 stages").max(16, "1 to 16 stages"),
-        },
-        '{"window", "stages"}',
-      ),
-      "an object of workflows",
-    ),
+    workflows: z.record(label, WORKFLOW, "an object of workflows"),
     keys: z.record(
       label,
       z.strictObject(
@@ -168,7 +117,6 @@ const SCHEMA = z.strictObject(
 );
 
 export type ManifestJson = z.infer<typeof SCHEMA>;
-export type StageJson = ManifestJson["workflows"][string]["stages"][number];
 
 /** A manifest whose every rule was checked, and what follows from it. */
 export interface Manifest {
@@ -274,11 +222,7 @@ function crossCheck(json: ManifestJson): ShapeError[] {
     }
   });
   for (const [name, workflow] of Object.entries(json.workflows)) {
-    errors.push(...checkStages(`workflows.${name}.stages`, workflow.stages, json));
-    const tasks = taskCount(workflow.stages, 0);
-    if (tasks > BLOCK_TASKS_MAX) {
-      wrong(`workflows.${name}.stages`, `${tasks} tasks`, `stages of at most ${BLOCK_TASKS_MAX} tasks together`);
-    }
+    errors.push(...checkWorkflow(`workflows.${name}`, workflow, json));
   }
   const { timing } = json;
   if (timing.claimWindowMsMax < timing.claimWindowMs) {
@@ -294,33 +238,6 @@ function crossCheck(json: ManifestJson): ShapeError[] {
   if (canonicalJson(json).length > MANIFEST_BYTES_MAX) {
     wrong("", canonicalJson(json).length, `a manifest of at most ${MANIFEST_BYTES_MAX} bytes`);
   }
-  return errors;
-}
-
-function checkStages(path: string, stages: readonly StageJson[], json: ManifestJson): ShapeError[] {
-  const errors: ShapeError[] = [];
-  stages.forEach((each, at) => {
-    const wrong = (field: string, value: unknown, allowed: string) =>
-      errors.push({ path: `${path}[${at}].${field}`, value, allowed });
-    const earlier = stages.slice(0, at).map((before) => before.name);
-    if (earlier.includes(each.name)) wrong("name", each.name, "a name that no earlier stage has");
-    if ("takes" in each.tasks && !earlier.includes(each.tasks.takes)) {
-      wrong(
-        "tasks.takes",
-        each.tasks.takes,
-        earlier.length === 0
-          ? "nothing: the first stage has no earlier one"
-          : `an earlier stage: ${earlier.join(", ")}`,
-      );
-    }
-    const entry = Object.hasOwn(json.keys, each.key) ? json.keys[each.key] : undefined;
-    if (entry === undefined) wrong("key", each.key, `one of the keys ${names(json.keys)}`);
-    else if (entry.system !== each.system)
-      wrong("system", each.system, `the system of the key "${each.key}": ${entry.system}`);
-    if (each.leaseMs !== undefined && each.leaseMs < 4 * json.timing.heartbeatMs) {
-      wrong("leaseMs", each.leaseMs, `at least four heartbeats (${4 * json.timing.heartbeatMs})`);
-    }
-  });
   return errors;
 }
 

@@ -1,71 +1,199 @@
 /**
  * From a block's announcement to its tasks. Any node derives the same tasks from the announcement alone, so nobody has
  * to publish them.
+ *
+ * A stage has groups, and each group one output. The tasks of a group are its variants: one proof system, or several side
+ * by side of which `need` are enough. Task `index` is variant `index % variants` of group `index / variants`.
  */
 import type { Hash } from "./ids.ts";
 import { BLOCK_TASKS_MAX } from "./limits.ts";
-
-/** What the manifest says of a stage. */
-interface StageRule {
-  readonly name: string;
-  readonly system: string;
-  readonly key: string;
-  readonly tasks: { readonly shards: number; readonly itemsMax: number } | { readonly takes: string };
-  readonly leaseMs?: number | undefined;
-  readonly limitMs: number;
-}
+import { eachOf, type StageJson, takesOf, variantsOf } from "./stages.ts";
+import { familyOf } from "./systems.ts";
 
 /** As much of a manifest as the tasks of a block depend on. */
 interface Rules {
   readonly json: {
-    readonly workflows: Readonly<Record<string, { readonly stages: readonly StageRule[] }>>;
+    readonly workflows: Readonly<Record<string, { readonly stages: readonly StageJson[] }>>;
     readonly timing: { readonly leaseMs: number };
   };
   readonly keyHashes: ReadonlyMap<string, Hash>;
 }
 
-export interface Stage {
-  readonly name: string;
+/** Who proves one task of a group. */
+export interface Variant {
   readonly system: string;
   /** Hash of the verifying key. */
   readonly key: Hash;
-  /** The stage whose outputs this one takes, if any. */
-  readonly takes: string | null;
+  /** The prover in a node's configuration that makes it. */
+  readonly executor: string;
+  readonly family: string;
+}
+
+/** A stage whose outputs another takes: all of them, or for each group the one of the same number. */
+export interface Taken {
+  readonly stage: string;
+  readonly each: boolean;
+}
+
+export interface Stage {
+  readonly name: string;
+  /** In the order in which a task gets them. */
+  readonly takes: readonly Taken[];
+  readonly groups: number;
+  readonly variants: readonly Variant[];
+  /** Tasks: groups times variants. */
   readonly count: number;
+  /** Variants of a group that must be complete. */
+  readonly need: number;
+  /** Whether two of one family count once. */
+  readonly distinct: "families" | null;
+  /** Its outputs are taken in the order of their number. */
+  readonly sequential: boolean;
+  /** Into how many shards its groups cut the block, one each; 0 where each is about the whole block. */
+  readonly shards: number;
   readonly leaseMs: number;
   readonly limitMs: number;
   /** Stages from here to the workflow's end, this one counted: what waits longest behind a task goes first. */
   readonly pathLength: number;
 }
 
+/** A stage as far as the public values of its tasks go. */
+export interface StageRow {
+  readonly name: string;
+  /** Proof systems of the tasks of a group, in the order of their index. */
+  readonly systems: readonly string[];
+  readonly groups: number;
+  /** Into how many shards its groups cut the block, one each; 0 where each is about the whole block. */
+  readonly shards: number;
+}
+
 /** The stages of a block with `items` transactions, in the order of the manifest; `null` for more than a block may have. */
 export function stagesOf(manifest: Rules, workflow: string, items: number): readonly Stage[] | null {
-  const { workflows } = manifest.json;
+  const { workflows, timing } = manifest.json;
   // A name from outside may be one that every object has, like "constructor".
   const json = Object.hasOwn(workflows, workflow) ? workflows[workflow] : undefined;
   if (json === undefined || taskCount(json.stages, items) > BLOCK_TASKS_MAX) return null;
-  return json.stages.map((stage) => ({
-    name: stage.name,
-    system: stage.system,
-    key: manifest.keyHashes.get(stage.key) ?? "",
-    takes: "takes" in stage.tasks ? stage.tasks.takes : null,
-    count: countTasks(stage, items),
-    leaseMs: stage.leaseMs ?? manifest.json.timing.leaseMs,
-    limitMs: stage.limitMs,
-    pathLength: pathLength(json.stages, stage.name),
-  }));
+  const groups = groupsOf(json.stages, items);
+  const paths = pathLengths(json.stages);
+  return json.stages.map((stage) => {
+    const { collect = "match" } = stage;
+    const variants = variantsOf(stage).map(({ system, key, executor }) => {
+      return { system, key: manifest.keyHashes.get(key) ?? "", executor: executor ?? system, family: familyOf(system) };
+    });
+    const count = groups.get(stage.name) ?? 0;
+    return {
+      name: stage.name,
+      takes: takenBy(stage),
+      groups: count,
+      variants,
+      count: count * variants.length,
+      need: typeof collect === "string" ? variants.length : collect.any,
+      distinct: typeof collect === "string" ? null : collect.of,
+      sequential: collect === "sequential",
+      shards: isSharded(json.stages, stage) ? count : 0,
+      leaseMs: stage.leaseMs ?? timing.leaseMs,
+      limitMs: stage.limitMs,
+      pathLength: paths.get(stage.name) ?? 1,
+    };
+  });
+}
+
+/** What it takes one by one, then what it takes whole. */
+function takenBy(stage: StageJson): readonly Taken[] {
+  const each = eachOf(stage);
+  const whole = takesOf(stage).map((name) => ({ stage: name, each: false }));
+  return each === null ? whole : [{ stage: each, each: true }, ...whole];
 }
 
 /** Tasks of a block with so many items. */
-export function taskCount(stages: readonly StageRule[], items: number): number {
-  return stages.reduce((sum, stage) => sum + countTasks(stage, items), 0);
+export function taskCount(stages: readonly StageJson[], items: number): number {
+  const groups = groupsOf(stages, items);
+  return stages.reduce((sum, stage) => sum + (groups.get(stage.name) ?? 0) * variantsOf(stage).length, 0);
 }
 
-function countTasks(stage: StageRule, items: number): number {
-  return "takes" in stage.tasks ? 1 : Math.max(stage.tasks.shards, Math.ceil(items / stage.tasks.itemsMax));
+function groupsOf(stages: readonly StageJson[], items: number): ReadonlyMap<string, number> {
+  const groups = new Map<string, number>();
+  for (const { name, tasks } of stages) {
+    if ("shards" in tasks) groups.set(name, Math.max(tasks.shards, Math.ceil(items / tasks.itemsMax)));
+    else groups.set(name, "each" in tasks ? (groups.get(tasks.each) ?? 1) : (tasks.count ?? 1));
+  }
+  return groups;
 }
 
-function pathLength(stages: readonly StageRule[], name: string): number {
-  const after = stages.filter((stage) => "takes" in stage.tasks && stage.tasks.takes === name);
-  return 1 + Math.max(0, ...after.map((stage) => pathLength(stages, stage.name)));
+/** Whether its groups are shards of the block, its own or those of a stage that it takes one by one. */
+function isSharded(stages: readonly StageJson[], stage: StageJson): boolean {
+  const each = eachOf(stage);
+  if (each === null) return "shards" in stage.tasks;
+  const before = stages.slice(0, stages.indexOf(stage)).find(({ name }) => name === each);
+  return before !== undefined && isSharded(stages, before);
+}
+
+/** Stages stand behind those that they take, so from the last to the first each finds its own followers done. */
+function pathLengths(stages: readonly StageJson[]): ReadonlyMap<string, number> {
+  const lengths = new Map<string, number>();
+  for (const { name } of stages.toReversed()) {
+    const after = stages.filter((other) => takenBy(other).some(({ stage }) => stage === name));
+    lengths.set(name, 1 + Math.max(0, ...after.map((other) => lengths.get(other.name) ?? 0)));
+  }
+  return lengths;
+}
+
+export function groupOf(stage: Stage, index: number): number {
+  return Math.floor(index / stage.variants.length);
+}
+
+export function variantOf(stage: Stage, index: number): Variant {
+  const variant = stage.variants[index % stage.variants.length];
+  if (variant === undefined) throw new RangeError(`stage ${stage.name} has no variants`);
+  return variant;
+}
+
+/**
+ * The tasks that a group's output rests on: the lowest of those that are complete, as many as are needed and none of a
+ * family that is there already. `null` while there are too few.
+ */
+export function restsOn(stage: Stage, group: number, isComplete: (index: number) => boolean): readonly number[] | null {
+  const chosen: number[] = [];
+  const families = new Set<string>();
+  for (const [at, { family }] of stage.variants.entries()) {
+    const index = group * stage.variants.length + at;
+    if ((stage.distinct === "families" && families.has(family)) || !isComplete(index)) continue;
+    families.add(family);
+    chosen.push(index);
+    if (chosen.length === stage.need) return chosen;
+  }
+  return null;
+}
+
+/** The stage and groups that a group of a stage takes, in the order in which its tasks get their outputs. */
+export function takenGroups(
+  stages: readonly Stage[],
+  { takes }: Stage,
+  group: number,
+): readonly { readonly stage: Stage; readonly groups: readonly number[] }[] {
+  return takes.flatMap(({ stage: name, each }) => {
+    const stage = stages.find((other) => other.name === name);
+    if (stage === undefined) return [];
+    return [{ stage, groups: each ? [group] : Array.from({ length: stage.groups }, (_, at) => at) }];
+  });
+}
+
+/** The public values of all tasks whose outputs a task may rest on: of each variant, since any may be chosen. */
+export function partsOf(
+  stages: readonly Stage[],
+  stage: Stage,
+  index: number,
+  values: Readonly<Record<string, readonly Uint8Array[]>>,
+): readonly Uint8Array[] {
+  return takenGroups(stages, stage, groupOf(stage, index)).flatMap(({ stage: taken, groups }) =>
+    groups.flatMap((group) =>
+      (values[taken.name] ?? []).slice(group * taken.variants.length, (group + 1) * taken.variants.length),
+    ),
+  );
+}
+
+export function rowsOf(stages: readonly Stage[]): readonly StageRow[] {
+  return stages.map(({ name, variants, groups, shards }) => {
+    return { name, systems: variants.map(({ system }) => system), groups, shards };
+  });
 }

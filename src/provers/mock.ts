@@ -18,10 +18,12 @@ import type {
   Verifier,
   VerifyJob,
 } from "../ports.ts";
-import type { Check, Prepared, StageRow } from "./statement.ts";
+import type { Check, Prepared } from "./statement.ts";
 
 export interface MockOptions {
   readonly clock: Clock;
+  /** `mock`, if left out. */
+  readonly system?: string;
   readonly seed: string;
   readonly slots: number;
   /** How long a proof takes: always the same, or drawn evenly from a range. */
@@ -38,12 +40,16 @@ export interface MockOptions {
 export interface MockVerifierOptions {
   readonly clock: Clock;
   readonly delayMs: number;
-  readonly stages: readonly StageRow[];
   /** What is wrong with a payload, or `null`; the simulator's blocks are its own. */
   readonly check?: (job: PrepareJob) => Fault | null;
 }
 
 const PROGRESS = 4;
+
+/** Whether the system proves nothing: `mock` itself, and any number of others like `mock-zkvm`, each a family of its own. */
+export function isMock(system: string): boolean {
+  return system === "mock" || system.startsWith("mock-");
+}
 
 export function mockValues(block: Hash, stage: string, index: number, before: Uint8Array): Uint8Array {
   return domainDigest("mock-values", hexToBytes(block), u64(index), before, utf8ToBytes(stage));
@@ -75,7 +81,7 @@ function outcome(options: MockOptions, job: ProveJob, chance: number, provingMs:
   };
   if (chance < infrastructure) return failed(false, "mock.infrastructure");
   if (chance < infrastructure + logical) return failed(true, "mock.logical");
-  const values = mockValues(job.id.block, job.id.stage, job.id.index, job.before);
+  const { values } = job;
   const proof = mockProof(values);
   if (chance < infrastructure + logical + wrong) proof[0] = (proof[0] ?? 0) ^ 1;
   return { kind: "proved", proof, values, provingMs };
@@ -85,7 +91,7 @@ export function createMockProver(options: MockOptions): Prover {
   const { clock, provingMs, progress = PROGRESS } = options;
   const running = new Set<Cancel>();
   return {
-    system: "mock",
+    system: options.system ?? "mock",
     slots: options.slots,
     prove(job: ProveJob, emit: (event: ProveEvent) => void): Cancel {
       const [time = 0, fate = 0] = chances(options.seed, job);
@@ -123,9 +129,9 @@ export function createMockVerifier(options: MockVerifierOptions): Verifier {
   const later = (run: () => void): Cancel => clock.after(delayMs, () => void (closed || run()));
   const prepared = (job: PrepareJob): Prepared => {
     const before = job.before ?? domainDigest("mock-beginning", u64(job.chain), hexToBytes(job.parent));
-    const values = options.stages.map(({ name, aggregates }) => {
-      const tasks = aggregates === undefined ? job.shards : 1;
-      return [name, Array.from({ length: tasks }, (_, index) => mockValues(job.block, name, index, before))] as const;
+    const values = job.stages.map(({ name, groups, systems }) => {
+      const count = groups * systems.length;
+      return [name, Array.from({ length: count }, (_, index) => mockValues(job.block, name, index, before))] as const;
     });
     const after = domainDigest("mock-after", before, hexToBytes(job.hash));
     return { before, after, values: Object.fromEntries(values) };

@@ -45,14 +45,6 @@ export interface Folded {
   readonly shards: readonly Run[];
 }
 
-/** A stage of a workflow, as far as its public values go. */
-export interface StageRow {
-  readonly name: string;
-  readonly system: string;
-  /** The stage whose proofs it takes: then it is one task about the whole block. */
-  readonly aggregates?: string;
-}
-
 export type Prepared = Preparation & { readonly before: Uint8Array };
 
 export type Check = { readonly valid: true } | { readonly valid: false; readonly code: string };
@@ -128,12 +120,15 @@ export function foldBlock(
 ): Result<Folded> {
   const read = readPayload(payload, hash);
   if (!read.ok) return read;
-  const block = read.value;
+  return foldShards(read.value, before ?? beginning(chain, read.value.parent), shards);
+}
+
+/** Cuts a block into shards and folds them one after the other. */
+export function foldShards(block: PayloadBlock, first: bigint, shards: number): Result<Folded> {
   const { items } = block;
   if (!Number.isSafeInteger(shards) || shards < 1 || Math.ceil(items.length / shards) > SHARD_ITEMS_MAX) {
     return failed("prepare.shards", `${items.length} items do not go into ${shards} shards of ${SHARD_ITEMS_MAX}`);
   }
-  const first = before ?? beginning(chain, block.parent);
   const runs: Run[] = [];
   let last = first;
   for (let index = 0; index < shards; index++) {

@@ -5,10 +5,9 @@ import { artefactHash } from "../protocol/ids.ts";
 import type { Cancel, Done, PrepareJob, Verifier, VerifyJob } from "../ports.ts";
 import { type KeyBytes, readKey } from "./keys.ts";
 import { createPool } from "./pool.ts";
-import type { Check, Prepared, StageRow } from "./statement.ts";
+import type { Check, Prepared } from "./statement.ts";
 
 export interface VerifierOptions {
-  readonly stages: readonly StageRow[];
   /** Verifying keys by their SHA-256. */
   readonly keys: ReadonlyMap<Hash, KeyBytes>;
   /** Threads. */
@@ -40,7 +39,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     size: options.size ?? 1,
     queueMax: options.queueMax ?? QUEUE_MAX,
     deadlineMs,
-    data: { stages: options.stages, keys: options.keys },
+    data: { keys: options.keys },
   });
   return {
     prepare(job: PrepareJob, done: Done<Prepared>): Cancel {

@@ -1,24 +1,26 @@
 /** What runs in a worker thread of the pool: reading blocks, folding them, checking proofs. */
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
+import { readPayload } from "../protocol/ethereum.ts";
 import type { Hash } from "../protocol/ids.ts";
 import type { PrepareJob, Result, VerifyJob } from "../ports.ts";
 import type { Verdict } from "./groth16/equation.ts";
 import { verifyBatch, verifyOne } from "./groth16/verify.ts";
 import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
-import { mockValues, mockVerify } from "./mock.ts";
+import { isMock, mockValues, mockVerify } from "./mock.ts";
 import { verifySp1 } from "./sp1/verify.ts";
 import {
+  beginning,
   type Check,
   elementOf,
   encodeElement,
-  foldBlock,
+  fold,
+  type Folded,
+  foldShards,
   type Prepared,
-  type StageRow,
   valuesOf,
 } from "./statement.ts";
 
 export interface WorkerData {
-  readonly stages: readonly StageRow[];
   /** Verifying keys by the hash of their bytes. */
   readonly keys: ReadonlyMap<Hash, KeyBytes>;
 }
@@ -36,31 +38,46 @@ function refuse(
   return { ok: false, fault: { code, message } };
 }
 
-export function prepare(job: PrepareJob, stages: readonly StageRow[]): Result<Prepared> {
+export function prepare(job: PrepareJob): Result<Prepared> {
   const given = job.before === null ? null : elementOf(job.before);
   if (job.before !== null && given === null) return refuse("prepare.before", "before is no field element");
-  const folded = foldBlock(job.payload, job.hash, given, job.chain, job.shards);
-  if (!folded.ok) return folded;
-  const { block, whole, shards } = folded.value;
+  const read = readPayload(job.payload, job.hash);
+  if (!read.ok) return read;
+  const block = read.value;
   const announced = { parent: job.parent, height: job.height, items: job.items };
   const found = { parent: block.parent, height: block.height, items: block.items.length };
   for (const name of ["parent", "height", "items"] as const) {
     if (announced[name] === found[name]) continue;
     return refuse(`payload.${name}-mismatch`, `the block has ${name} ${found[name]}, not ${announced[name]}`);
   }
-  const before = encodeElement(whole.before);
-  const values: Record<string, readonly Uint8Array[]> = {};
-  for (const { name, system, aggregates } of stages) {
-    const runs = aggregates === undefined ? shards : [whole];
-    values[name] = runs.map((run, index) =>
-      system === "mock" ? mockValues(job.block, name, index, before) : valuesOf(run, job.block, name, index),
-    );
+  const first = given ?? beginning(job.chain, block.parent);
+  const folds = new Map<number, Folded>();
+  for (const { shards } of job.stages) {
+    if (shards === 0 || folds.has(shards)) continue;
+    const folded = foldShards(block, first, shards);
+    if (!folded.ok) return folded;
+    folds.set(shards, folded.value);
   }
+  const [any] = folds.values();
+  const whole = any?.whole ?? fold(first, block.items);
+  const before = encodeElement(first);
+  const values = Object.fromEntries(
+    job.stages.map((stage) => {
+      const runs = folds.get(stage.shards)?.shards ?? [];
+      const of = (index: number): Uint8Array => {
+        const { length } = stage.systems;
+        if (isMock(stage.systems[index % length] ?? "")) return mockValues(job.block, stage.name, index, before);
+        return valuesOf(runs[Math.floor(index / length)] ?? whole, job.block, stage.name, index);
+      };
+      const count = stage.groups * stage.systems.length;
+      return [stage.name, Array.from({ length: count }, (_, index) => of(index))] as const;
+    }),
+  );
   return { ok: true, value: { before, after: encodeElement(whole.after), values } };
 }
 
 export function check(job: VerifyJob, keys: ReadonlyMap<Hash, StageKey>): Result<Check> {
-  if (job.system === "mock") return { ok: true, value: mockVerify(job.values, job.proof) };
+  if (isMock(job.system)) return { ok: true, value: mockVerify(job.values, job.proof) };
   const known = keys.get(job.key);
   if (known === undefined) return refuse("verifier.unknown-key", `no verifying key ${job.key}`);
   const verdict = verdictOf(job, known);
@@ -84,7 +101,7 @@ function serve(data: WorkerData): void {
   const answer = (request: WorkerRequest): Answer => {
     switch (request.kind) {
       case "prepare":
-        return prepare(request.job, data.stages);
+        return prepare(request.job);
       case "verify":
         return check(request.job, keys);
     }
@@ -92,6 +109,6 @@ function serve(data: WorkerData): void {
   parentPort?.on("message", (request: WorkerRequest) => parentPort?.postMessage(answer(request), []));
 }
 
-if (!isMainThread && parentPort !== null && (workerData as Partial<WorkerData> | null)?.stages !== undefined) {
+if (!isMainThread && parentPort !== null && (workerData as Partial<WorkerData> | null)?.keys !== undefined) {
   serve(workerData as WorkerData);
 }

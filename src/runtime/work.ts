@@ -84,9 +84,9 @@ export class Workshop {
     this.#gather(effect, (result) => {
       if (run.cancelled) return;
       if (!result.ok) return this.#end(effect, { kind: "failed", logical: false, fault: result.fault });
-      const prover = this.#modules.provers.find(({ system }) => system === effect.system);
+      const prover = this.#modules.provers.find(({ system }) => system === effect.executor);
       if (prover === undefined) {
-        const fault = { code: "prover.missing", message: `this node has no prover for ${effect.system}` };
+        const fault = { code: "prover.missing", message: `this node has no prover for ${effect.executor}` };
         return this.#end(effect, { kind: "failed", logical: false, fault });
       }
       const [payload, ...inputs] = result.value;

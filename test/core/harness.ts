@@ -80,6 +80,8 @@ export interface CoreSetup {
   readonly manifest: Manifest;
   readonly roles?: Partial<CoreOptions["roles"]>;
   readonly slots?: number;
+  /** What it can prove. */
+  readonly systems?: readonly string[];
   readonly names: readonly string[];
 }
 
@@ -96,7 +98,7 @@ export class Core {
   readonly #names: ReadonlyMap<Key, string>;
 
   constructor(setup: CoreSetup, feed = new Feed(setup.name)) {
-    const { name, manifest, names, roles = {}, slots = 1 } = setup;
+    const { name, manifest, names, roles = {}, slots = 1, systems = ["mock"] } = setup;
     this.#setup = setup;
     this.name = name;
     this.manifest = manifest;
@@ -106,7 +108,7 @@ export class Core {
       self: keyOf(name),
       roles: { source: false, attester: false, prover: false, ...roles },
       slots,
-      systems: ["mock"],
+      systems,
       seed: 0,
     };
     this.state = createState(manifest, options);

@@ -1,10 +1,13 @@
 /** Several whole cores; what one says the others hear, in the order that the test wants. */
+import type { Effect } from "../../src/core/effect.ts";
 import type { TaskRef } from "../../src/core/event.ts";
 import { frontierOf } from "../../src/core/replicator.ts";
 import type { Batch } from "../../src/protocol/batch.ts";
 import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 import { Core, keyOf, network, type TestBlock } from "./harness.ts";
+
+type Proves = Extract<Effect, { kind: "prove" }>;
 
 export class Net {
   readonly manifest: Manifest;
@@ -18,11 +21,19 @@ export class Net {
   /** With which logical code an attempt fails, if it does. */
   failing: (task: TaskRef, attempt: number) => string | null = () => null;
 
-  constructor(names: readonly string[], change: Partial<ManifestJson> = {}) {
+  /** Proofs that take for ever. */
+  hangs: (task: TaskRef) => boolean = () => false;
+  readonly #hanging: { readonly core: Core; readonly effect: Proves }[] = [];
+
+  constructor(
+    names: readonly string[],
+    change: Partial<ManifestJson> = {},
+    systems: (name: string) => readonly string[] = () => ["mock"],
+  ) {
     this.names = names;
     this.manifest = network({ attesters: names, provers: names, sources: names }, change);
     const roles = { source: true, attester: true, prover: true };
-    this.cores = names.map((name) => new Core({ name, manifest: this.manifest, roles, names }));
+    this.cores = names.map((name) => new Core({ name, manifest: this.manifest, roles, names, systems: systems(name) }));
   }
 
   core(name: string): Core {
@@ -77,15 +88,18 @@ export class Net {
 
   #work(core: Core): boolean {
     const [proves, verifies] = [core.take("prove"), core.take("verify")];
-    for (const { task, attempt, values } of proves) {
+    for (const effect of proves) {
+      const { task, attempt } = effect;
+      if (this.hangs(task)) {
+        this.#hanging.push({ core, effect });
+        continue;
+      }
       const code = this.failing(task, attempt);
       if (code !== null) {
         core.step({ kind: "prove-failed", task, attempt, code, logical: true });
         continue;
       }
-      const artefact = hashOf(`proof ${core.name} ${task.block}/${task.stage}/${task.index}`);
-      const proof = { artefact, bytes: 100, values, provingMs: 10, inline: new Uint8Array() };
-      core.step({ kind: "proved", task, attempt, proof });
+      this.#prove(core, effect);
     }
     for (const { task, artefact } of verifies) {
       const prover = this.names.find(
@@ -98,6 +112,23 @@ export class Net {
       core.step({ kind: "verified", task, artefact, verdict });
     }
     return proves.length + verifies.length > 0;
+  }
+
+  /** What hung comes to its end after all. */
+  release(): void {
+    for (const { core, effect } of this.#hanging.splice(0)) this.#prove(core, effect);
+    this.settle();
+  }
+
+  /** What a prover that hangs was given. */
+  hanging(stage: string, index: number): Proves | undefined {
+    return this.#hanging.find(({ effect: { task } }) => task.stage === stage && task.index === index)?.effect;
+  }
+
+  #prove(core: Core, { task, attempt, values }: Proves): void {
+    const artefact = hashOf(`proof ${core.name} ${task.block}/${task.stage}/${task.index}`);
+    const proof = { artefact, bytes: 100, values, provingMs: 10, inline: new Uint8Array() };
+    core.step({ kind: "proved", task, attempt, proof });
   }
 
   /** A node that votes on nothing and only listens, to see what the log says. */

@@ -9,6 +9,7 @@ import { mockProof } from "../../src/provers/mock.ts";
 import { payloadOf } from "../../src/protocol/ethereum.ts";
 import { artefactHash, blockId } from "../../src/protocol/ids.ts";
 import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
+import { rowsOf, stagesOf } from "../../src/protocol/workflow.ts";
 import { createKeyFrom } from "../keys.ts";
 import { value } from "../provers/fixtures.ts";
 import { CHAIN, nextBlock, type RpcBlock, submit } from "./blocks.ts";
@@ -196,7 +197,8 @@ async function valuesOf(block: RpcBlock, id: string, shard: number): Promise<Uin
   if (!encoded.ok) throw new Error(encoded.fault.message);
   const { height, hash, parent, items, payload } = encoded.value;
   const before = height === 1 ? null : await afterOf(height - 1);
-  const job = { chain: CHAIN, height, block: id, hash, parent, items, payload, before, shards: 2 };
+  const stages = rowsOf(stagesOf(node.manifest, "block", items) ?? []);
+  const job = { chain: CHAIN, height, block: id, hash, parent, items, payload, before, stages };
   const prepared = await value<{ readonly values: Readonly<Record<string, readonly Uint8Array[]>> }>((done) =>
     verifier.current?.prepare(job, done),
   );

@@ -65,7 +65,7 @@ describe("a manifest", () => {
     expect(linesOf(wrong)).toEqual([
       `manifest: attesters[4].key is "${attester.key}"; allowed: a key that is not listed before`,
       'manifest: chains[0].workflow is "blok"; allowed: one of the workflows block',
-      'manifest: workflows.block.stages[0].tasks.takes is "aggregate"; allowed: nothing: the first stage has no earlier one',
+      'manifest: workflows.block.stages[0].tasks.takes is "aggregate"; allowed: nothing: the first stage has no earlier one (shard takes aggregate takes shard is a cycle)',
       'manifest: workflows.block.stages[1].key is "other"; allowed: one of the keys mock',
       "manifest: timing.claimWindowMsMax is 100; allowed: at least claimWindowMs (500)",
       "manifest: timing.leaseMs is 1999; allowed: at least four heartbeats (2000)",

@@ -20,7 +20,7 @@ const provers: Prover[] = [];
 beforeAll(async () => {
   server = await fakeEre();
   keyHash = artefactHash(server.key);
-  const inner = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0, stages: [] });
+  const inner = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0 });
   verifier = withOutside(inner, [createEreVerifier({ system: SYSTEM, url: server.url, timeoutMs: 5_000 })]);
 });
 afterAll(async () => {
@@ -171,7 +171,7 @@ describe("verification by ere-server", () => {
   });
 
   it("gives no verdict where nobody answers", async () => {
-    const inner = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0, stages: [] });
+    const inner = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0 });
     const nobody = withOutside(inner, [
       createEreVerifier({ system: SYSTEM, url: "http://127.0.0.1:1", timeoutMs: 1_000 }),
     ]);

@@ -25,10 +25,19 @@ export function block(name: string): EncodedBlock {
 export const SMALL: EncodedBlock = block("mainnet-2000004");
 export const SMALL_SHARDS = 2;
 
+/** A stage of shards and one that takes them. */
+export function rows(shard: string, aggregate: string, shards: number): PrepareJob["stages"] {
+  return [
+    { name: "shard", systems: [shard], groups: shards, shards },
+    { name: "block", systems: [aggregate], groups: 1, shards: 0 },
+  ];
+}
+
 export function prepareJob(of: EncodedBlock, shards: number, changes: Partial<PrepareJob> = {}): PrepareJob {
   const { height, hash, parent, items, payload } = of;
   const id = blockId(ZERO_HASH, 1, hash);
-  return { chain: 1, height, block: id, hash, parent, items, payload, before: null, shards, ...changes };
+  const stages = rows("groth16-shard", "groth16-batch", shards);
+  return { chain: 1, height, block: id, hash, parent, items, payload, before: null, stages, ...changes };
 }
 
 export function proveJob(of: EncodedBlock, before: Uint8Array, changes: Partial<ProveJob> = {}): ProveJob {
@@ -39,7 +48,7 @@ export function proveJob(of: EncodedBlock, before: Uint8Array, changes: Partial<
   const shard = folded.ok ? folded.value.shards[0] : undefined;
   if (shard === undefined) throw new Error("no first shard");
   const values = valuesOf(shard, id.block, id.stage, 0);
-  const rest = { payload, before, values, shards, inputs: [] };
+  const rest = { payload, before, values, group: 0, shards, inputs: [] };
   return { id, attempt: 0, system: "groth16-shard", key: VKEY_HASH, ...rest, ...changes };
 }
 

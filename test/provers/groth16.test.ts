@@ -18,10 +18,6 @@ import * as fixtures from "./fixtures.ts";
 
 const { KEYS_DIR, SMALL, SMALL_SHARDS, VKEY, VKEY_HASH } = fixtures;
 
-const STAGES = [
-  { name: "shard", system: "groth16-shard" },
-  { name: "block", system: "groth16-batch", aggregates: "shard" },
-];
 const key = readVerifyingKey(VKEY);
 const make = () => createGroth16Prover({ slots: 1, keysDir: KEYS_DIR, timeoutMs: 100_000 });
 const makeBatch = () => createBatchProver({ slots: 1 });
@@ -34,7 +30,7 @@ const proofs: Uint8Array[] = [];
 
 const shardJob = (index: number): ProveJob => {
   const job = fixtures.proveJob(SMALL, before);
-  return { ...job, id: { ...job.id, index }, values: part(index) };
+  return { ...job, id: { ...job.id, index }, group: index, values: part(index) };
 };
 const batchJob = (): ProveJob => {
   const job = fixtures.proveJob(SMALL, before, { system: "groth16-batch", values: whole, inputs: proofs });
@@ -42,7 +38,7 @@ const batchJob = (): ProveJob => {
 };
 
 beforeAll(async () => {
-  verifier = createVerifier({ stages: STAGES, keys: new Map([[VKEY_HASH, { system: "groth16-shard", bytes: VKEY }]]) });
+  verifier = createVerifier({ keys: new Map([[VKEY_HASH, { system: "groth16-shard", bytes: VKEY }]]) });
   const prepared = await fixtures.value<Prepared>((done) =>
     verifier.prepare(fixtures.prepareJob(SMALL, SMALL_SHARDS), done),
   );
@@ -201,8 +197,10 @@ describe("an aggregation", () => {
 
   it("batch.inputs: is not made of anything but the shards' proofs", async () => {
     const prover = makeBatch();
-    const event = await fixtures.last(prover, { ...batchJob(), inputs: [proof(0)] });
-    expect(event).toMatchObject({ kind: "failed", logical: true, fault: { code: "batch.inputs" } });
+    for (const inputs of [[], [proof(0), proof(1).subarray(1)]]) {
+      const event = await fixtures.last(prover, { ...batchJob(), inputs });
+      expect(event).toMatchObject({ kind: "failed", logical: true, fault: { code: "batch.inputs" } });
+    }
     await prover.close();
   });
 });

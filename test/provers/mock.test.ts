@@ -5,15 +5,12 @@ import type { Prepared } from "../../src/provers/statement.ts";
 import { proverSuite } from "../compliance/prover.ts";
 import * as fixtures from "./fixtures.ts";
 
-const STAGES = [
-  { name: "shard", system: "mock" },
-  { name: "block", system: "mock", aggregates: "shard" },
-];
 const BEFORE = new Uint8Array(32).fill(3);
-const job = (changes: Partial<ProveJob> = {}): ProveJob =>
-  fixtures.proveJob(fixtures.SMALL, BEFORE, { system: "mock", ...changes });
+const MADE = fixtures.proveJob(fixtures.SMALL, BEFORE, { system: "mock" });
+const VALUES = mockValues(MADE.id.block, MADE.id.stage, MADE.id.index, BEFORE);
+const job = (changes: Partial<ProveJob> = {}): ProveJob => ({ ...MADE, values: VALUES, ...changes });
 
-const verifier = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0, stages: STAGES });
+const verifier = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0 });
 afterAll(() => verifier.close());
 
 proverSuite("mock", {
@@ -21,9 +18,7 @@ proverSuite("mock", {
   makeSlow: () => createMockProver({ clock: fixtures.CLOCK, seed: "1", slots: 2, provingMs: 500 }),
   job,
   verifier: () => verifier,
-  verifyJob: ({ system, key, id, before }, proof) => {
-    return { system, key, values: mockValues(id.block, id.stage, id.index, before), parts: [], proof };
-  },
+  verifyJob: ({ system, key, values }, proof) => ({ system, key, values, parts: [], proof }),
   processes: fixtures.descendants,
 });
 
@@ -109,7 +104,7 @@ describe("the mock verifier", () => {
 
   it("tells whose payload is not the block's", async () => {
     const fault = { code: "payload.malformed", message: "made up" };
-    const strict = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0, stages: STAGES, check: () => fault });
+    const strict = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0, check: () => fault });
     const result = await fixtures.outcome<unknown>((done) =>
       strict.prepare(fixtures.prepareJob(fixtures.SMALL, 3), done),
     );

@@ -12,7 +12,7 @@ import { proverSuite } from "../compliance/prover.ts";
 import * as fixtures from "./fixtures.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "proofmesh-test-"));
-const verifier = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0, stages: [] });
+const verifier = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0 });
 
 const job = (changes: Partial<ProveJob> = {}): ProveJob =>
   fixtures.proveJob(fixtures.SMALL, encodeElement(5n), { system: "mock", ...changes });

@@ -11,11 +11,6 @@ import type { Check, Prepared } from "../../src/provers/statement.ts";
 import { block, outcome, prepareJob, SMALL, value, VKEY, VKEY_HASH } from "./fixtures.ts";
 import { sp1Vector } from "./sp1-vectors.ts";
 
-const STAGES = [
-  { name: "shard", system: "groth16-shard" },
-  { name: "block", system: "groth16-batch", aggregates: "shard" },
-  { name: "trial", system: "mock" },
-];
 const SHARD_KEY = { system: "groth16-shard", bytes: VKEY };
 const SP1 = sp1Vector(1);
 const SP1_HASH = artefactHash(SP1.keyBytes);
@@ -24,7 +19,7 @@ const KEYS = new Map([
   [SP1_HASH, { system: "sp1-groth16", bytes: SP1.keyBytes }],
 ]);
 const GOERLI = block("goerli-10536893");
-const verifier = createVerifier({ stages: STAGES, keys: KEYS });
+const verifier = createVerifier({ keys: KEYS });
 afterAll(() => verifier.close());
 
 const prepare = (job: PrepareJob): Promise<Prepared> => value<Prepared>((done) => verifier.prepare(job, done));
@@ -59,12 +54,16 @@ describe("Poseidon", () => {
 
 describe("preparing a block", () => {
   it("derives one chain of values over all shards, from the parent's hash on", async () => {
-    const prepared = await prepare(prepareJob(GOERLI, 9));
+    const job = prepareJob(GOERLI, 9);
+    const trial = { name: "trial", systems: ["mock", "groth16-shard"], groups: 9, shards: 9 };
+    const prepared = await prepare({ ...job, stages: [...job.stages, trial] });
     const shards = (prepared.values["shard"] ?? []).map(decodeValues);
     const [whole] = (prepared.values["block"] ?? []).map(decodeValues);
     expect(elementOf(prepared.before)).toBe(beginning(1, GOERLI.parent));
     expect(shards).toHaveLength(9);
-    expect(prepared.values["trial"]).toHaveLength(9);
+    const twice = prepared.values["trial"] ?? [];
+    expect(twice).toHaveLength(18);
+    expect(decodeValues(twice[7] ?? new Uint8Array())?.after).toBe(shards[3]?.after);
     let at = elementOf(prepared.before);
     for (const shard of shards) {
       expect(shard?.before).toBe(at);
@@ -124,14 +123,14 @@ describe("the verifier", () => {
   });
 
   it("does not start with a key that is not what its hash says", () => {
-    expect(() => createVerifier({ stages: [], keys: new Map([[ZERO_HASH, SHARD_KEY]]) })).toThrow("another hash");
+    expect(() => createVerifier({ keys: new Map([[ZERO_HASH, SHARD_KEY]]) })).toThrow("another hash");
     const sp1 = new Map([[VKEY_HASH, { system: "sp1-groth16", bytes: VKEY }]]);
-    expect(() => createVerifier({ stages: [], keys: sp1 })).toThrow(`the verifying key ${VKEY_HASH}: the key has`);
+    expect(() => createVerifier({ keys: sp1 })).toThrow(`the verifying key ${VKEY_HASH}: the key has`);
   });
 });
 
 describe("the pool of verifiers", () => {
-  const data = { stages: STAGES, keys: KEYS };
+  const data = { keys: KEYS };
   const heavy = { kind: "prepare", job: prepareJob(GOERLI, 9) } as const;
   const light = { kind: "verify", job: verifyJob({}) } as const;
 

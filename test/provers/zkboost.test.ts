@@ -17,7 +17,7 @@ let bodies = 0;
 
 beforeAll(async () => {
   server = await fakeZkboost();
-  const inner = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0, stages: [] });
+  const inner = createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0 });
   verifier = withOutside(inner, [createZkboostVerifier(options())]);
 });
 afterAll(async () => {

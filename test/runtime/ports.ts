@@ -209,7 +209,12 @@ export class Bench {
 const VERIFIER: Verifier = {
   prepare(job, done) {
     const values = new Uint8Array(8).fill(job.height);
-    const prepared = { shard: Array.from({ length: job.shards }, () => values), aggregate: [values] };
+    const prepared = Object.fromEntries(
+      job.stages.map(({ name, groups, systems }) => [
+        name,
+        Array.from({ length: groups * systems.length }, () => values),
+      ]),
+    );
     const before = job.before ?? new Uint8Array(32);
     done({ ok: true, value: { before, after: new Uint8Array(32).fill(job.height), values: prepared } });
     return () => {};

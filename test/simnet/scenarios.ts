@@ -27,5 +27,15 @@ export const SCENARIOS: Readonly<Record<string, VirtualOptions>> = {
     crashEveryMs: 1500,
     damage: "empty",
   },
+  "three proof systems of which two are enough, and none that every node has": {
+    ...base,
+    seed: 12,
+    nodes: 6,
+    families: true,
+    failing: 0.2,
+    loss: 0.1,
+    delayMs: 100,
+    crashEveryMs: 1500,
+  },
   "a node alone": { ...base, seed: 7, nodes: 1, blocks: 20, crashEveryMs: 2000 },
 };

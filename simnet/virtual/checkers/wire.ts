@@ -292,11 +292,21 @@ export class WireChecker {
       this.#violation(`S3: ${name(author)} signed ${where} before its parent's`);
     }
     for (const stage of this.#stages(entry.block)) {
-      for (let index = 0; index < stage.count; index++) {
-        if (this.#isComplete({ block: entry.block, stage: stage.name, index })) continue;
-        this.#violation(`S2: ${name(author)} signed ${where} while ${stage.name}/${index} was not complete`);
+      for (let group = 0; group < stage.groups; group++) {
+        const found = this.#completeOf(entry.block, stage, group);
+        if (found >= stage.need) continue;
+        const what = `${stage.name}/${group * stage.variants.length}`;
+        this.#violation(`S2: ${name(author)} signed ${where} while ${what} was not complete (${found}/${stage.need})`);
       }
     }
+  }
+
+  /** How many variants of an output are complete, or how many families of them where those count. */
+  #completeOf(block: Hash, { name: stage, variants, distinct }: Stage, group: number): number {
+    const complete = variants.filter((_, at) =>
+      this.#isComplete({ block, stage, index: group * variants.length + at }),
+    );
+    return distinct === "families" ? new Set(complete.map(({ family }) => family)).size : complete.length;
   }
 
   #bench(author: Key, entry: EntryOf<"bench">): void {

@@ -34,12 +34,12 @@ export function createBatchProver(options: BatchOptions): Prover {
   };
 }
 
-function aggregate({ inputs, shards, values }: ProveJob): ProveEvent {
+function aggregate({ inputs, values }: ProveJob): ProveEvent {
   const started = performance.now();
-  if (inputs.length === shards && shards <= BATCH_MAX && inputs.every(({ length }) => length === PROOF_BYTES)) {
+  if (inputs.length > 0 && inputs.length <= BATCH_MAX && inputs.every(({ length }) => length === PROOF_BYTES)) {
     const proof = concatBytes(...inputs);
     return { kind: "proved", proof, values, provingMs: performance.now() - started };
   }
-  const message = `${inputs.length} proofs for ${shards} shards, each to be of ${PROOF_BYTES} bytes`;
+  const message = `${inputs.length} proofs; allowed: 1 to ${BATCH_MAX}, each of ${PROOF_BYTES} bytes`;
   return { kind: "failed", logical: true, fault: { code: "batch.inputs", message } };
 }

@@ -1,7 +1,7 @@
 /**
  * A proving library as a program of its own: jobs in, proofs out, one JSON object a line.
  *
- *     in   { job, payload, hash, block, stage, index, before, shards }             bytes in base64
+ *     in   { job, payload, hash, block, stage, index, before, group, shards }      bytes in base64
  *     out  { job, kind: "progress" } | { job, kind: "proved", proof, values, ms } | { job, kind: "failed", logical, code, message }
  *
  * It stays warm between jobs and ends with its standard input, so it never outlives the node that started it.
@@ -20,6 +20,7 @@ export interface ProgramJob {
   readonly stage: string;
   readonly index: number;
   readonly before: string;
+  readonly group: number;
   readonly shards: number;
 }
 
@@ -93,7 +94,7 @@ function createReader(): (job: ProgramJob) => ReturnType<typeof foldBlock> {
     if (last?.name === name) return { ok: true, value: last.folded };
     const before = elementOf(Buffer.from(job.before, "base64"));
     if (before === null) return { ok: false, fault: { code: "job.before", message: "before is no field element" } };
-    const folded = foldBlock(Buffer.from(job.payload, "base64"), job.hash, before, job.chain, job.shards);
+    const folded = foldBlock(Buffer.from(job.payload, "base64"), job.hash, before, job.chain, Math.max(job.shards, 1));
     if (folded.ok) last = { name, folded: folded.value };
     return folded;
   };
@@ -104,9 +105,9 @@ async function answer(job: ProgramJob, read: ReturnType<typeof createReader>, pr
   const progress = (): void => say({ job: job.job, kind: "progress" });
   const folded = read(job);
   if (!folded.ok) return say({ job: job.job, kind: "failed", logical: true, ...folded.fault });
-  const run = folded.value.shards[job.index];
+  const run = job.shards === 0 ? folded.value.whole : folded.value.shards[job.group];
   if (run === undefined) {
-    return say({ job: job.job, kind: "failed", logical: true, code: "job.index", message: `no shard ${job.index}` });
+    return say({ job: job.job, kind: "failed", logical: true, code: "job.index", message: `no shard ${job.group}` });
   }
   progress();
   const { block, stage, index } = job;

@@ -1,0 +1,101 @@
+/** What is wrong with a workflow as a graph: all of it at once, each with its place. */
+import { BLOCK_TASKS_MAX } from "./limits.ts";
+import type { ShapeError } from "./shape.ts";
+import { eachOf, type StageJson, takesOf, variantsOf, type WorkflowJson } from "./stages.ts";
+import { familyOf } from "./systems.ts";
+import { taskCount } from "./workflow.ts";
+
+/** As much of a manifest as a workflow depends on. */
+export interface Surroundings {
+  readonly keys: Readonly<Record<string, { readonly system: string }>>;
+  readonly timing: { readonly heartbeatMs: number };
+}
+
+type Wrong = (field: string, value: unknown, allowed: string) => void;
+
+export function checkWorkflow(path: string, { stages }: WorkflowJson, around: Surroundings): ShapeError[] {
+  const errors: ShapeError[] = [];
+  const wrong: Wrong = (field, value, allowed) => errors.push({ path: `${path}.stages${field}`, value, allowed });
+  stages.forEach((stage, at) => {
+    const here: Wrong = (field, value, allowed) => wrong(`[${at}].${field}`, value, allowed);
+    checkNames(stages, at, stage, here);
+    checkVariants(stage, around, here);
+    checkCollect(stage, here);
+    const { leaseMs } = stage;
+    const leaseMsMin = 4 * around.timing.heartbeatMs;
+    if (leaseMs !== undefined && leaseMs < leaseMsMin)
+      here("leaseMs", leaseMs, `at least four heartbeats (${leaseMsMin})`);
+  });
+  const tasks = taskCount(stages, 0);
+  if (tasks > BLOCK_TASKS_MAX) wrong("", `${tasks} tasks`, `stages of at most ${BLOCK_TASKS_MAX} tasks together`);
+  return errors;
+}
+
+function checkNames(stages: readonly StageJson[], at: number, stage: StageJson, wrong: Wrong): void {
+  const earlier = stages.slice(0, at).map(({ name }) => name);
+  if (earlier.includes(stage.name)) wrong("name", stage.name, "a name that no earlier stage has");
+  const { tasks } = stage;
+  const each = eachOf(stage);
+  if (each !== null && !earlier.includes(each)) wrong("tasks.each", each, insteadOf(stages, at, each));
+  const takes = takesOf(stage);
+  for (const [place, name] of takes.entries()) {
+    const field = "takes" in tasks && typeof tasks.takes === "string" ? "tasks.takes" : `tasks.takes[${place}]`;
+    if (!earlier.includes(name)) wrong(field, name, insteadOf(stages, at, name));
+    else if (takes.indexOf(name) < place || name === each) wrong(field, name, "a stage that it does not take already");
+  }
+}
+
+/** What a stage may take instead of one that does not stand before it. */
+function insteadOf(stages: readonly StageJson[], at: number, name: string): string {
+  const earlier = stages.slice(0, at).map((stage) => stage.name);
+  const allowed =
+    earlier.length === 0 ? "nothing: the first stage has no earlier one" : `an earlier stage: ${earlier.join(", ")}`;
+  const cycle = cycleFrom(stages, stages[at]?.name ?? "", name);
+  if (cycle !== null) return `${allowed} (${cycle.join(" takes ")} is a cycle)`;
+  return stages.some((stage) => stage.name === name) ? `${allowed}; stages stand behind those that they take` : allowed;
+}
+
+/** The way from a stage that is taken back to the one that takes it. */
+function cycleFrom(stages: readonly StageJson[], from: string, name: string): readonly string[] | null {
+  const ways: string[][] = [[from, name]];
+  const seen = new Set<string>();
+  for (let way = ways.shift(); way !== undefined; way = ways.shift()) {
+    const last = way.at(-1) ?? "";
+    if (last === from) return way;
+    if (seen.has(last)) continue;
+    seen.add(last);
+    const stage = stages.find((each) => each.name === last);
+    if (stage === undefined) continue;
+    for (const next of [eachOf(stage), ...takesOf(stage)]) if (next !== null) ways.push([...way, next]);
+  }
+  return null;
+}
+
+function checkVariants(stage: StageJson, { keys }: Surroundings, wrong: Wrong): void {
+  if (stage.variants !== undefined) {
+    for (const field of ["system", "key", "executor"] as const) {
+      if (stage[field] !== undefined) wrong(field, stage[field], "nothing beside variants, which have their own");
+    }
+  } else {
+    for (const field of ["system", "key"] as const) {
+      if (stage[field] === undefined) wrong(field, undefined, "a name, or variants in its place");
+    }
+  }
+  for (const [at, { system, key }] of variantsOf(stage).entries()) {
+    const place = stage.variants === undefined ? "" : `variants[${at}].`;
+    const entry = Object.hasOwn(keys, key) ? keys[key] : undefined;
+    if (entry === undefined) {
+      if (key !== "") wrong(`${place}key`, key, `one of the keys ${Object.keys(keys).join(", ")}`);
+    } else if (entry.system !== system && system !== "")
+      wrong(`${place}system`, system, `the system of the key "${key}": ${entry.system}`);
+  }
+}
+
+function checkCollect(stage: StageJson, wrong: Wrong): void {
+  const { collect, variants = [] } = stage;
+  if (collect === undefined || typeof collect === "string") return;
+  const families = new Set(variants.map(({ system }) => familyOf(system)));
+  if (variants.length === 0) wrong("variants", undefined, `at least ${collect.any} variants to choose from`);
+  else if (collect.any > families.size)
+    wrong("collect.any", collect.any, `at most ${families.size}: the variants are of ${[...families].join(", ")}`);
+}

@@ -1,0 +1,103 @@
+/**
+ * How a manifest writes a workflow: stages that form a graph, each with what it takes, how many tasks it makes, who proves
+ * them and how its outputs are collected. `workflow.ts` has what follows from it, `graph.ts` what is wrong with it.
+ */
+import { z } from "zod";
+import { int, label, LIST } from "./fields.ts";
+
+export const STAGES_MAX = 16;
+/** Proof systems side by side on one output. */
+export const VARIANTS_MAX = 8;
+
+const TAKES_WORDS = "an earlier stage, or a list of them";
+const takes = z.union(
+  [label, z.array(label, TAKES_WORDS).min(1, TAKES_WORDS).max(STAGES_MAX, TAKES_WORDS)],
+  TAKES_WORDS,
+);
+
+const variant = z.strictObject(
+  {
+    system: label,
+    /** Name of an entry of `keys`. */
+    key: label,
+    /** The prover that makes it, by the name in a node's configuration; the system's own name if left out. */
+    executor: label.optional(),
+  },
+  '{"system", "key"}',
+);
+
+const tasks = z.union(
+  [
+    /** At least this many shards of the block, and one more for every `itemsMax` items. */
+    z.strictObject({ shards: int(1, 256), itemsMax: int(1, 4096) }),
+    /** One for each output of an earlier stage, which it takes; and all outputs of those in `takes`. */
+    z.strictObject({ each: label, takes: takes.optional() }),
+    /** A fixed number, one if left out; each takes all outputs of the stages named. */
+    z.strictObject({ count: int(1, 256).optional(), takes: takes.optional() }),
+  ],
+  'one of {"shards": n, "itemsMax": n}, {"takes": "an earlier stage", "count": n}, {"each": "an earlier stage"}',
+);
+
+const collect = z.union(
+  [
+    /** All of a group. */
+    z.literal("match"),
+    /** The same, and whoever takes them one by one gets them in the order of their index. */
+    z.literal("sequential"),
+    /** As many of the variants as this, of families of their own (`systems.ts`). */
+    z.strictObject({ any: int(1, VARIANTS_MAX), of: z.literal("families") }),
+  ],
+  '"match", "sequential" or {"any": k, "of": "families"}',
+);
+
+export const STAGE = z.strictObject(
+  {
+    name: label,
+    system: label.optional(),
+    key: label.optional(),
+    executor: label.optional(),
+    /** Several proof systems side by side instead of one: each a task of its own, with an owner of its own. */
+    variants: z
+      .array(variant, LIST)
+      .min(2, `2 to ${VARIANTS_MAX} variants`)
+      .max(VARIANTS_MAX, `2 to ${VARIANTS_MAX} variants`)
+      .optional(),
+    tasks,
+    collect: collect.optional(),
+    /** A prover that shows no progress for this long loses the task. */
+    leaseMs: int(200, 3_600_000, "ms").optional(),
+    /** No attempt may last longer, whatever its beats say. */
+    limitMs: int(500, 86_400_000, "ms"),
+  },
+  "a stage",
+);
+
+export const WORKFLOW = z.strictObject(
+  {
+    /** How many blocks of a chain may be in proof at once. */
+    window: int(1, 1024),
+    stages: z.array(STAGE, LIST).min(1, `1 to ${STAGES_MAX} stages`).max(STAGES_MAX, `1 to ${STAGES_MAX} stages`),
+  },
+  '{"window", "stages"}',
+);
+
+export type StageJson = z.infer<typeof STAGE>;
+export type WorkflowJson = z.infer<typeof WORKFLOW>;
+export type VariantJson = z.infer<typeof variant>;
+
+/** Who proves the tasks of a group, one or several side by side. */
+export function variantsOf(stage: StageJson): readonly VariantJson[] {
+  if (stage.variants !== undefined) return stage.variants;
+  return [{ system: stage.system ?? "", key: stage.key ?? "", executor: stage.executor }];
+}
+
+/** The stages whose outputs a stage takes, all of them. */
+export function takesOf({ tasks: rule }: StageJson): readonly string[] {
+  if (!("takes" in rule) || rule.takes === undefined) return [];
+  return typeof rule.takes === "string" ? [rule.takes] : rule.takes;
+}
+
+/** The stage whose outputs it takes one by one. */
+export function eachOf({ tasks: rule }: StageJson): string | null {
+  return "each" in rule ? rule.each : null;
+}

@@ -1,0 +1,179 @@
+import { describe, expect, it } from "vitest";
+import { type BarrierContent, checkCertificate, encodeCertificate } from "../../src/protocol/certificate.ts";
+import { blockId } from "../../src/protocol/ids.ts";
+import type { ManifestJson } from "../../src/protocol/manifest.ts";
+import { readManifest } from "../../src/protocol/manifest.ts";
+import { describeShapeError } from "../../src/protocol/shape.ts";
+import type { StageJson } from "../../src/protocol/stages.ts";
+import { familyOf } from "../../src/protocol/systems.ts";
+import { restsOn, stagesOf } from "../../src/protocol/workflow.ts";
+import { contentHash } from "../../src/protocol/certificate.ts";
+import { voteOf } from "../../src/protocol/batch.ts";
+import { nativeEquation } from "../../src/storage/keystore.ts";
+import { feedOf, hashOf, manifestJson, manifestOf, signerNamed } from "./fixtures.ts";
+
+const signers = ["a", "b", "c", "d"].map((name) => signerNamed(name));
+const SYSTEMS = ["mock", "groth16-shard", "sp1-groth16", "stark"];
+const keys = Object.fromEntries(SYSTEMS.map((system) => [system, { system, verifyingKey: "bW9jaw==", files: {} }]));
+
+const stage = (name: string, change: Partial<StageJson>): StageJson => {
+  return { name, system: "mock", key: "mock", tasks: {}, limitMs: 20_000, ...change };
+};
+
+const variants = (...systems: string[]): Partial<StageJson> => ({
+  system: undefined,
+  key: undefined,
+  variants: systems.map((system) => ({ system, key: system })),
+});
+
+function workflow(...stages: StageJson[]): Partial<ManifestJson> {
+  return { keys, workflows: { block: { window: 2, stages } } };
+}
+
+function errorsOf(...stages: StageJson[]): string[] {
+  const read = readManifest(
+    manifestJson(
+      signers.map(({ key }) => key),
+      workflow(...stages),
+    ),
+  );
+  return read.ok ? [] : read.errors.map((error) => describeShapeError(error, "manifest"));
+}
+
+const two = stage("prove", {
+  ...variants("groth16-shard", "sp1-groth16", "stark", "mock"),
+  collect: { any: 2, of: "families" },
+});
+
+describe("a workflow that cannot be", () => {
+  it("says all that is wrong with it at once, each with its place", () => {
+    const wrong = errorsOf(
+      stage("one", { tasks: { takes: ["two", "two", "nowhere"] }, leaseMs: 1999 }),
+      stage("two", {
+        tasks: { each: "one", takes: "one" },
+        ...variants("groth16-shard", "sp1-groth16"),
+        collect: { any: 2, of: "families" },
+      }),
+      stage("two", { key: "lost", collect: { any: 1, of: "families" } }),
+      { ...stage("four", variants("mock", "stark")), system: "mock" },
+    );
+    const at = (index: number) => `manifest: workflows.block.stages[${index}]`;
+    expect(wrong).toEqual([
+      `${at(0)}.tasks.takes[0] is "two"; allowed: nothing: the first stage has no earlier one (one takes two takes one is a cycle)`,
+      `${at(0)}.tasks.takes[1] is "two"; allowed: nothing: the first stage has no earlier one (one takes two takes one is a cycle)`,
+      `${at(0)}.tasks.takes[2] is "nowhere"; allowed: nothing: the first stage has no earlier one`,
+      `${at(0)}.leaseMs is 1999; allowed: at least four heartbeats (2000)`,
+      `${at(1)}.tasks.takes is "one"; allowed: a stage that it does not take already`,
+      `${at(1)}.collect.any is 2; allowed: at most 1: the variants are of groth16`,
+      `${at(2)}.name is "two"; allowed: a name that no earlier stage has`,
+      `${at(2)}.key is "lost"; allowed: one of the keys ${SYSTEMS.join(", ")}`,
+      `${at(2)}.variants is missing; allowed: at least 1 variants to choose from`,
+      `${at(3)}.system is "mock"; allowed: nothing beside variants, which have their own`,
+    ]);
+  });
+
+  it("names a stage that stands behind the one that takes it", () => {
+    expect(errorsOf(stage("one", {}), stage("two", { tasks: { takes: "three" } }), stage("three", {}))).toEqual([
+      'manifest: workflows.block.stages[1].tasks.takes is "three"; allowed: an earlier stage: one; stages stand behind those that they take',
+    ]);
+  });
+});
+
+describe("the tasks of a workflow", () => {
+  const manifest = manifestOf(
+    signers.map(({ key }) => key),
+    workflow(
+      stage("shard", { tasks: { shards: 2, itemsMax: 4 } }),
+      { ...two, tasks: { each: "shard" } },
+      stage("extra", { tasks: { count: 3 } }),
+      stage("join", { tasks: { takes: ["prove", "extra"] } }),
+    ),
+  );
+
+  it("are one for each output, each fixed number and each variant", () => {
+    const counts = (items: number) => stagesOf(manifest, "block", items)?.map(({ groups, count }) => [groups, count]);
+    expect(counts(0)).toEqual([
+      [2, 2],
+      [2, 8],
+      [3, 3],
+      [1, 1],
+    ]);
+    expect(counts(17)).toEqual([
+      [5, 5],
+      [5, 20],
+      [3, 3],
+      [1, 1],
+    ]);
+  });
+
+  it("have the longest path behind them first", () => {
+    expect(stagesOf(manifest, "block", 0)?.map(({ pathLength }) => pathLength)).toEqual([3, 2, 2, 1]);
+  });
+
+  it("of an output rest on the lowest that are complete, one of each family", () => {
+    const [, prove] = stagesOf(manifest, "block", 0) ?? [];
+    if (prove === undefined) throw new Error("no stage");
+    const rests = (...complete: number[]) => restsOn(prove, 1, (index) => complete.includes(index));
+    expect(SYSTEMS.map(familyOf)).toEqual(["mock", "groth16", "groth16", "stark"]);
+    expect(rests(4, 5)).toBe(null);
+    expect(rests(4, 5, 7)).toEqual([4, 7]);
+    expect(rests(5, 6, 7)).toEqual([5, 6]);
+    expect(rests(0, 1, 2, 3)).toBe(null);
+  });
+});
+
+describe("the certificate of a block that needs two of its proofs", () => {
+  const manifest = manifestOf(
+    signers.map(({ key }) => key),
+    workflow(two),
+  );
+  const content = (...indices: number[]): BarrierContent => ({
+    network: manifest.network,
+    chain: 1,
+    height: 7,
+    hash: hashOf("block"),
+    parent: hashOf("parent"),
+    start: false,
+    workflow: "block",
+    items: 3,
+    payload: hashOf("payload"),
+    before: "00",
+    after: "01",
+    tasks: indices.map((index) => ({
+      stage: "prove",
+      index,
+      system: two.variants?.[index]?.system ?? "",
+      key: hashOf("mock"),
+      attempt: 0,
+      prover: signers[0]?.key ?? "",
+      credited: true,
+      artefact: hashOf(`proof ${index}`),
+      bytes: 128,
+    })),
+  });
+
+  function verdict(said: BarrierContent): string {
+    const block = blockId(manifest.network, said.chain, said.hash);
+    const votes = signers.flatMap((signer) =>
+      feedOf(manifest.network, signer, [[{ kind: "barrier", block, content: contentHash(said) }]]).map((batch) =>
+        voteOf(batch, 0),
+      ),
+    );
+    const checked = checkCertificate(manifest, encodeCertificate(said, votes), nativeEquation);
+    return checked.ok ? "ok" : `${checked.code}: ${checked.message}`;
+  }
+
+  it("holds with any two families, and with nothing less, more or twice", () => {
+    expect([content(0, 2), content(1, 2), content(2, 3), content(0, 3)].map(verdict)).toEqual(["ok", "ok", "ok", "ok"]);
+    const rule = 'certificate.tasks: tasks[0] is not what 2 of 4 families asks for in output 0 of stage "prove"';
+    for (const wrong of [content(0, 1), content(2, 2), content(2, 0), content(2)]) expect(verdict(wrong)).toBe(rule);
+    expect(verdict(content(0, 2, 3))).toBe("certificate.tasks: it names 3 tasks; the workflow asks for 2");
+  });
+
+  it("names each under the key of its own system", () => {
+    const said = content(0, 2);
+    const [first, second] = said.tasks;
+    if (first === undefined || second === undefined) throw new Error("no tasks");
+    expect(verdict({ ...said, tasks: [first, { ...second, system: "mock" }] })).toContain("certificate.tasks");
+  });
+});
