@@ -85,7 +85,16 @@ export class Cluster {
   readonly #owners = sharedOwners();
   readonly #prepared: Preparations = new Map();
   readonly #valid = new WeakSet<Batch>();
+  readonly #ids = new Map<Hash, Hash>();
   readonly #checked = new WeakMap<Uint8Array, { readonly message: Uint8Array; readonly key: Uint8Array }>();
+  /** A message is one array however many nodes get it, and what is in it never changes. */
+  readonly open: typeof openBatch = (bytes) => {
+    const known = this.#opened.get(bytes);
+    if (known !== undefined) return known;
+    const opened = openBatch(bytes);
+    this.#opened.set(bytes, opened);
+    return opened;
+  };
   /** A signature that has been found valid is the same array for every node that checks it. */
   readonly equation: Equation = (signature, message, key) => {
     const known = this.#checked.get(signature);
@@ -188,7 +197,7 @@ export class Cluster {
       signer: simSigner(seed, node.name),
       equation: this.equation,
       checks: {
-        open: (bytes) => this.#open(bytes),
+        open: this.open,
         verify: (network, batch, equation) => this.#verify(network, batch, equation),
       },
       journal: node.disk.journal,
@@ -249,13 +258,6 @@ export class Cluster {
     return heard > this.manifest.weight - this.manifest.quorum ? damage : "torn";
   }
 
-  /** A message is one array however many nodes get it, and what is in it never changes. */
-  #open(bytes: Uint8Array): ReturnType<typeof openBatch> {
-    const opened = this.#opened.get(bytes) ?? openBatch(bytes);
-    this.#opened.set(bytes, opened);
-    return opened;
-  }
-
   #verify(network: Hash, batch: Batch, equation: Equation): boolean {
     if (this.#valid.has(batch)) return true;
     const valid = verifyBatch(network, batch, equation);
@@ -276,7 +278,9 @@ export class Cluster {
   }
 
   idOf(hash: Hash): Hash {
-    return blockId(this.manifest.network, CHAIN, hash);
+    const id = this.#ids.get(hash) ?? blockId(this.manifest.network, CHAIN, hash);
+    this.#ids.set(hash, id);
+    return id;
   }
 }
 

@@ -2,8 +2,9 @@
  * Virtual time: one heap of moments, one generator a concern, one hash over everything that happens. The same seed gives
  * the same hash on any machine.
  */
+import { createHash } from "node:crypto";
+import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { domainDigest, u64 } from "../../src/protocol/ids.ts";
-import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Cancel, Clock } from "../../src/ports.ts";
 
 interface Moment {
@@ -50,11 +51,10 @@ export class World {
   steps = 0;
   readonly #heap: Moment[] = [];
   #order = 0;
-  #trace: Uint8Array = new Uint8Array(32);
-  readonly #pending = new Uint8Array(1 << 16);
+  readonly #trace = createHash("sha256");
+  /** What is noted waits for the hash here, because every call of it has its price. */
+  readonly #pending = Buffer.alloc(1 << 16);
   #noted = 0;
-  readonly #moment = new Float64Array(1);
-  readonly #momentBytes = new Uint8Array(this.#moment.buffer);
 
   constructor(seed: number) {
     this.seed = seed;
@@ -78,14 +78,14 @@ export class World {
 
   /** Puts something that happened into the trace. */
   note(...parts: readonly (string | Uint8Array)[]): void {
-    this.#moment[0] = this.nowMs;
-    this.#write(this.#momentBytes);
-    for (const part of parts) this.#write(typeof part === "string" ? utf8ToBytes(part) : part);
+    this.#makeRoom(8);
+    this.#noted = this.#pending.writeDoubleLE(this.nowMs, this.#noted);
+    for (const part of parts) this.#write(part);
   }
 
   get traceHash(): string {
     this.#fold();
-    return bytesToHex(this.#trace);
+    return this.#trace.copy().digest("hex");
   }
 
   /** Runs until `until` says so or `limitMs` of virtual time is over. */
@@ -99,17 +99,23 @@ export class World {
     }
   }
 
-  #write(bytes: Uint8Array): void {
-    if (this.#noted + bytes.length > this.#pending.length) this.#fold();
-    // Whatever does not fit at all is folded by itself.
-    if (bytes.length > this.#pending.length) this.#trace = domainDigest("trace", this.#trace, bytes);
-    else this.#pending.set(bytes, this.#noted);
-    this.#noted += bytes.length > this.#pending.length ? 0 : bytes.length;
+  #write(part: string | Uint8Array): void {
+    const bytesMax = typeof part === "string" ? 3 * part.length : part.length;
+    this.#makeRoom(bytesMax);
+    if (bytesMax > this.#pending.length) this.#trace.update(part);
+    else if (typeof part === "string") this.#noted += this.#pending.write(part, this.#noted);
+    else {
+      this.#pending.set(part, this.#noted);
+      this.#noted += part.length;
+    }
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#noted + bytes > this.#pending.length) this.#fold();
   }
 
   #fold(): void {
-    if (this.#noted === 0) return;
-    this.#trace = domainDigest("trace", this.#trace, this.#pending.subarray(0, this.#noted));
+    this.#trace.update(this.#pending.subarray(0, this.#noted));
     this.#noted = 0;
   }
 

@@ -6,7 +6,7 @@
  * hide itself. Rules about what a key signs bind honest keys; rules about quorums bind everybody, and are sure to hold
  * while the hostile weight is below a third. Where they break, `guilt` names the keys that did it.
  */
-import { type Batch, openBatch, openVote, verifyBatch } from "../../../src/protocol/batch.ts";
+import { type Batch, type openBatch, openVote, verifyBatch } from "../../../src/protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
@@ -42,6 +42,8 @@ export type TaskRef = { readonly block: Hash; readonly stage: string; readonly i
 export interface WireOptions {
   readonly manifest: Manifest;
   readonly equation: Equation;
+  /** The protocol's codec; what it has read once it need not read again. */
+  readonly open: typeof openBatch;
   readonly now: () => number;
   readonly isHostile: (key: Key) => boolean;
 }
@@ -80,8 +82,8 @@ export class WireChecker {
 
   /** Called with what a node sends, when it does. */
   published(from: Key, bytes: Uint8Array): void {
-    const { equation, isHostile } = this.#options;
-    const opened = openBatch(bytes);
+    const { equation, open, isHostile } = this.#options;
+    const opened = open(bytes);
     if (!opened.ok) return isHostile(from) ? undefined : this.#violation(`an honest node published ${opened.code}`);
     const batch = opened.value;
     if (batch.head.author !== from)
