@@ -227,7 +227,7 @@ function verdictOf(violations: readonly string[], isUnrecoverable: boolean): Vir
 /** Many nodes hold the same file, and what it is worth is the same for all of them. */
 function certificatesOf(cluster: Cluster, nodes: readonly SimNode[]): Map<string, CheckedCertificate[]> {
   const known = new Map<string, CheckedCertificate>();
-  const check = (bytes: Uint8Array): CheckedCertificate => {
+  const checkOnce = (bytes: Uint8Array): CheckedCertificate => {
     const name = createHash("sha256").update(bytes).digest("hex");
     const checked = known.get(name) ?? checkCertificate(cluster.manifest, bytes, cluster.equation);
     known.set(name, checked);
@@ -236,7 +236,7 @@ function certificatesOf(cluster: Cluster, nodes: readonly SimNode[]): Map<string
   return new Map(
     nodes.map(({ name, disk }) => {
       const files = disk.store.files().certificates.filter(({ chain }) => chain === CHAIN);
-      return [name, files.map(({ bytes }) => check(bytes))];
+      return [name, files.map(({ bytes }) => checkOnce(bytes))];
     }),
   );
 }

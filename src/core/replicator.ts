@@ -58,7 +58,10 @@ function holesOf(state: State): Hash[] {
 
 /** The answer to a peer's frontier, without the certificates, which are on disk. */
 export function answerSync(state: State, theirs: Frontier, bytesMax: number): SyncFrame[] {
-  return [{ kind: "frontier", frontier: frontierOf(state) }, ...state.log.missing(theirs.feeds, bytesMax)];
+  return [
+    { kind: "frontier", frontier: frontierOf(state) },
+    ...state.log.missing(theirs.feeds, bytesMax, theirs.beyond),
+  ];
 }
 
 /** Asks the next peer in turn; at once where there is a gap to fill. */

@@ -6,6 +6,7 @@
  */
 import type { Batch } from "../protocol/batch.ts";
 import type { Key } from "../protocol/ids.ts";
+import type { Span } from "../protocol/sync.ts";
 
 /** How far above the first gap a batch may be; past it, a hostile author could make the gap list grow for ever. */
 const AHEAD_MAX = 4096;
@@ -15,6 +16,8 @@ export type Added = "new" | "known" | "too-far" | "chain-broken" | "equivocation
 export class Feed {
   readonly author: Key;
   readonly #batches = new Map<number, Batch>();
+  /** The same in order; `null` once one has come or gone. */
+  #kept: readonly Batch[] | null = null;
   #next = 0;
   #highest = -1;
   #end = Number.POSITIVE_INFINITY;
@@ -47,8 +50,24 @@ export class Feed {
   }
 
   /** Kept batches in order of their number. */
-  kept(): Batch[] {
-    return [...this.#batches.values()].sort((a, b) => a.head.number - b.head.number);
+  kept(): readonly Batch[] {
+    this.#kept ??= [...this.#batches.values()].sort((a, b) => a.head.number - b.head.number);
+    return this.#kept;
+  }
+
+  /** Which batches are here behind the first gap, lowest first; not more than `countMax` runs of them. */
+  beyond(countMax: number): Span[] {
+    const spans: Span[] = [];
+    let from: number | null = null;
+    for (let number = this.#next; number <= this.#highest + 1 && spans.length < countMax; number++) {
+      const isHere = this.#batches.has(number);
+      if (isHere) from ??= number;
+      else if (from !== null) {
+        spans.push({ from, to: number });
+        from = null;
+      }
+    }
+    return spans;
   }
 
   add(batch: Batch): Added {
@@ -59,6 +78,7 @@ export class Feed {
     if (number > this.#next + AHEAD_MAX) return "too-far";
     if (this.forkOf(batch) !== undefined) return "chain-broken";
     this.#batches.set(number, batch);
+    this.#kept = null;
     this.#highest = Math.max(this.#highest, number);
     this.#advance();
     return "new";
@@ -75,6 +95,7 @@ export class Feed {
 
   forget(number: number): void {
     this.#batches.delete(number);
+    this.#kept = null;
   }
 
   /** The batch that is here and that no one feed can hold together with this one. */
@@ -91,6 +112,7 @@ export class Feed {
   /** The author is out from this number on. */
   cut(from: number): void {
     this.#end = Math.min(this.#end, from);
+    this.#kept = null;
     for (const number of this.#batches.keys()) if (number >= this.#end) this.#batches.delete(number);
     this.#next = Math.min(this.#next, this.#end);
     this.#highest = Math.min(this.#highest, this.#end - 1);

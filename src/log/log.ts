@@ -2,13 +2,16 @@
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Batch } from "../protocol/batch.ts";
 import { domainHash, type Hash, type Key } from "../protocol/ids.ts";
-import type { SyncFrame } from "../protocol/sync.ts";
+import { FRONTIER_SPANS_MAX } from "../protocol/limits.ts";
+import type { Span, SyncFrame } from "../protocol/sync.ts";
 import { type Added, Feed } from "./feed.ts";
 
 /** Feeds of strangers are made only where the protocol admits their authors, and never more than this. */
 const FEEDS_MAX = 4096;
 /** The rest is for those whom the manifest or the roster names: whoever makes up keys must not take their places. */
 const STRANGERS_FEEDS_MAX = 2048;
+/** A feed of which pieces are missing all over is hostile, and shall leave room for the others. */
+const SPANS_PER_FEED_MAX = 16;
 
 export class Log {
   readonly #feeds = new Map<Key, Feed>();
@@ -54,6 +57,19 @@ export class Log {
     return new Map([...this.#feeds].map(([author, feed]) => [author, feed.next]));
   }
 
+  /** What is here beyond the frontier, by author: whoever fills the gaps need not send it again. */
+  beyond(): Map<Key, readonly Span[]> {
+    const all = new Map<Key, readonly Span[]>();
+    let room = FRONTIER_SPANS_MAX;
+    for (const feed of this.#feeds.values()) {
+      if (feed.highest < feed.next || room === 0) continue;
+      const spans = feed.beyond(Math.min(SPANS_PER_FEED_MAX, room));
+      room -= spans.length;
+      if (spans.length > 0) all.set(feed.author, spans);
+    }
+    return all;
+  }
+
   /** A name for the frontier: two logs with one name reach equally far. */
   frontierHash(): Hash {
     const lines = [...this.frontier()].map(([author, next]) => `${author} ${next}\n`).sort();
@@ -62,9 +78,14 @@ export class Log {
 
   /**
    * What a node with this frontier lacks, at most `bytesMax` of it. Lower numbers first, so that what was sent moves the
-   * other's frontier and the next request goes on from there.
+   * other's frontier and the next request goes on from there; without what it has `beyond`, or a gap that nobody can
+   * fill would be answered with the same bytes again and again.
    */
-  missing(theirs: ReadonlyMap<Key, number>, bytesMax: number): SyncFrame[] {
+  missing(
+    theirs: ReadonlyMap<Key, number>,
+    bytesMax: number,
+    beyond: ReadonlyMap<Key, readonly Span[]> = new Map(),
+  ): SyncFrame[] {
     const frames: SyncFrame[] = [];
     let bytes = 0;
     for (const feed of this.#feeds.values()) {
@@ -73,12 +94,15 @@ export class Log {
       // What is compacted away here is said right behind the batch that follows it: an answer that is cut off between
       // the two would be the same answer for ever.
       let expected = next;
+      const spans = beyond.get(feed.author) ?? [];
       for (const batch of feed.kept()) {
         const { number } = batch.head;
         if (number < next) continue;
-        bytes += batch.bytes.length;
-        if (bytes > bytesMax) return frames;
-        frames.push({ kind: "batch", bytes: batch.bytes });
+        if (!spans.some(({ from, to }) => from <= number && number < to)) {
+          bytes += batch.bytes.length;
+          if (bytes > bytesMax) return frames;
+          frames.push({ kind: "batch", bytes: batch.bytes });
+        }
         const gone = Math.min(number, feed.next);
         if (gone > expected) frames.push({ kind: "forgotten", author: feed.author, next: gone });
         expected = number + 1;

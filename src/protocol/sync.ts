@@ -2,7 +2,14 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Hash, Key } from "./ids.ts";
-import { CERTIFICATE_BYTES_MAX, FRONTIER_BYTES_MAX, FRONTIER_MAX, MESSAGE_BYTES_MAX, WANTED_MAX } from "./limits.ts";
+import {
+  CERTIFICATE_BYTES_MAX,
+  FRONTIER_BYTES_MAX,
+  FRONTIER_MAX,
+  FRONTIER_SPANS_MAX,
+  MESSAGE_BYTES_MAX,
+  WANTED_MAX,
+} from "./limits.ts";
 import { equalBytes } from "./messages.ts";
 import {
   FrontierFeedSchema,
@@ -19,10 +26,18 @@ export interface Frontier {
   readonly chains: ReadonlyMap<number, number>;
   /** In a question: blocks (by id) whose certificates are missing below those heights. A reorg leaves such holes. */
   readonly wanted?: readonly Hash[];
+  /** In a question: what is here behind the first gap of a feed; runs in order, with gaps between them. */
+  readonly beyond?: ReadonlyMap<Key, readonly Span[]>;
   /** In a question: who asks. */
   readonly from?: Instance;
   /** In an answer: who else has asked with the asker's key. */
   readonly twins?: readonly Twin[];
+}
+
+/** Batches from the one number to below the other. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Processes of one key that an answer names; one is too many. */
@@ -110,7 +125,7 @@ export function decodeSyncFrame(bytes: Uint8Array): SyncFrame | null {
       case "certificate":
         return { kind: kind.case, bytes: kind.value };
       case "forgotten":
-        return kind.value.author.length === 32 && kind.value.next <= MAX
+        return kind.value.author.length === 32 && kind.value.next <= MAX && kind.value.beyond.length === 0
           ? { kind: "forgotten", author: bytesToHex(kind.value.author), next: Number(kind.value.next) }
           : null;
       case undefined:
@@ -125,9 +140,11 @@ const MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
 function frontierMessage(frontier: Frontier): FrontierMessage {
   return create(FrontierSchema, {
-    feeds: [...frontier.feeds]
-      .slice(0, FRONTIER_MAX)
-      .map(([author, next]) => ({ author: hexToBytes(author), next: BigInt(next) })),
+    feeds: [...frontier.feeds].slice(0, FRONTIER_MAX).map(([author, next]) => ({
+      author: hexToBytes(author),
+      next: BigInt(next),
+      beyond: (frontier.beyond?.get(author) ?? []).flatMap(({ from, to }) => [BigInt(from), BigInt(to)]),
+    })),
     chains: [...frontier.chains]
       .slice(0, FRONTIER_MAX)
       .map(([chain, height]) => ({ chain: BigInt(chain), height: BigInt(height) })),
@@ -145,10 +162,17 @@ function frontierMessage(frontier: Frontier): FrontierMessage {
 function readFrontier(message: FrontierMessage): Frontier | null {
   if (message.feeds.length > FRONTIER_MAX || message.chains.length > FRONTIER_MAX) return null;
   const feeds = new Map<Key, number>();
-  for (const { author, next } of message.feeds) {
+  const beyond = new Map<Key, readonly Span[]>();
+  let spansMax = FRONTIER_SPANS_MAX;
+  for (const { author, next, beyond: bounds } of message.feeds) {
     const key = bytesToHex(author);
     if (author.length !== 32 || next > MAX || feeds.has(key)) return null;
     feeds.set(key, Number(next));
+    if (bounds.length === 0) continue;
+    const spans = readSpans(next, bounds);
+    if (spans === null || spans.length > spansMax) return null;
+    spansMax -= spans.length;
+    beyond.set(key, spans);
   }
   const chains = new Map<number, number>();
   for (const { chain, height } of message.chains) {
@@ -170,7 +194,21 @@ function readFrontier(message: FrontierMessage): Frontier | null {
     feeds,
     chains,
     ...(wanted.size === 0 ? {} : { wanted: [...wanted] }),
+    ...(beyond.size === 0 ? {} : { beyond }),
     ...(instance.length === 0 ? {} : { from: { instance: bytesToHex(instance), upMs: Number(upMs) } }),
     ...(twins.length === 0 ? {} : { twins }),
   };
+}
+
+/** `null` where they are not in order, or touch: each set of batches has one form. */
+function readSpans(next: bigint, bounds: readonly bigint[]): Span[] | null {
+  const spans: Span[] = [];
+  let before = next;
+  for (let at = 0; at < bounds.length; at += 2) {
+    const [from = MAX, to = from] = bounds.slice(at, at + 2);
+    if (from <= before || to <= from || to > MAX) return null;
+    spans.push({ from: Number(from), to: Number(to) });
+    before = to;
+  }
+  return spans;
 }

@@ -1100,9 +1100,18 @@ export declare type FrontierFeed = Message<"proofmesh.v1.FrontierFeed"> & {
   author: Uint8Array;
 
   /**
+   * has all batches below it
+   *
    * @generated from field: uint64 next = 2;
    */
   next: bigint;
+
+  /**
+   * in a question: and of those behind the gap, from the first of each two to below the second
+   *
+   * @generated from field: repeated uint64 beyond = 3;
+   */
+  beyond: bigint[];
 };
 
 /**

@@ -49,7 +49,8 @@ export class Repair {
     const { state, telemetry, transport, post } = this.#modules;
     const { instance } = state.options;
     const from = instance === undefined ? {} : { from: { instance, upMs: upMs(state) } };
-    const body = encodeFrontier({ ...frontierOf(state), ...from, wanted: wantedOf(state) });
+    const gaps = { wanted: wantedOf(state), beyond: state.log.beyond() };
+    const body = encodeFrontier({ ...frontierOf(state), ...from, ...gaps });
     transport().request(peer, "sync", body, BYTES_MAX, ANSWER_MS_MAX, (result) => {
       if (!result.ok) {
         telemetry.count("sync.failed", result.fault.code);

@@ -158,6 +158,12 @@ const frontier = {
   ]),
 };
 
+/** A question of a node with gaps. */
+const gapped = {
+  ...frontier,
+  beyond: new Map([...feeds.keys()].map((key, at) => [key, [{ from: at * 1000 + 3, to: at * 1000 + 9 }]])),
+};
+
 const syncFrame: Target = {
   name: "sync frame",
   corpus: [
@@ -176,6 +182,7 @@ const frontierTarget: Target = {
   name: "frontier",
   corpus: [
     encodeFrontier({ ...frontier, wanted: [hashOf("wanted")] }),
+    encodeFrontier(gapped),
     encodeFrontier({ feeds: new Map(), chains: new Map() }),
   ],
   read(bytes) {

@@ -4,6 +4,7 @@ import { Feed } from "../../src/log/feed.ts";
 import { Log } from "../../src/log/log.ts";
 import { type Batch, openBatch, sealBatch } from "../../src/protocol/batch.ts";
 import { type Hash, type Key, ZERO_HASH } from "../../src/protocol/ids.ts";
+import { FRONTIER_SPANS_MAX } from "../../src/protocol/limits.ts";
 import type { SyncFrame } from "../../src/protocol/sync.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 
@@ -175,6 +176,37 @@ describe("a log", () => {
     const size = at(batches, 1).bytes.length;
     expect(summary(log.missing(new Map(), 3 * size))).toEqual(["batch 0", "batch 1", "batch 2"]);
     expect(log.missing(new Map([[alice, 1]]), size - 1)).toEqual([]);
+  });
+
+  it("gives nothing again that the peer has behind a gap, and says of it where the gap cannot be filled", () => {
+    const batches = chain(alice, 10);
+    const log = logOf(...batches);
+    const other = logOf(...[0, 3, 4, 7].map((number) => at(batches, number)));
+    expect(other.beyond().get(alice)).toEqual([
+      { from: 3, to: 5 },
+      { from: 7, to: 8 },
+    ]);
+    const given = (full: Log) => summary(full.missing(other.frontier(), 1 << 20, other.beyond()));
+    expect(given(log)).toEqual(["batch 1", "batch 2", "batch 5", "batch 6", "batch 8", "batch 9"]);
+    for (const number of [1, 2]) log.forget(alice, number);
+    expect(given(log)).toEqual(["forgotten below 3", "batch 5", "batch 6", "batch 8", "batch 9"]);
+    expect(logOf(...batches).beyond().size).toBe(0);
+  });
+
+  it("names so many runs behind the gaps of a feed, and of all feeds, and no more", () => {
+    const odd = (author: Key, count: number) => chain(author, count).filter((_, number) => number % 2 === 1);
+    expect(
+      logOf(...odd(alice, 100))
+        .beyond()
+        .get(alice),
+    ).toHaveLength(16);
+    const many = Array.from({ length: 40 }, (_, index) => odd(hashOf(`author ${index}`), 100));
+    const spans = [
+      ...logOf(...many.flat())
+        .beyond()
+        .values(),
+    ].flat();
+    expect(spans).toHaveLength(FRONTIER_SPANS_MAX);
   });
 
   it("says what it has forgotten, right after the batch behind it", () => {

@@ -9,7 +9,7 @@ import {
   type SyncFrame,
 } from "../../src/protocol/sync.ts";
 import { REQUEST } from "../../src/network/limits.ts";
-import { FRONTIER_BYTES_MAX, FRONTIER_MAX, WANTED_MAX } from "../../src/protocol/limits.ts";
+import { FRONTIER_BYTES_MAX, FRONTIER_MAX, FRONTIER_SPANS_MAX, WANTED_MAX } from "../../src/protocol/limits.ts";
 import { bytesToHex } from "@noble/hashes/utils.js";
 
 const key = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => bytesToHex(bytes));
@@ -20,8 +20,23 @@ const plain = fc.record({
   feeds: fc.array(fc.tuple(key, fc.maxSafeNat()), { maxLength: 5 }).map((feeds) => new Map(feeds)),
   chains: fc.array(fc.tuple(fc.maxSafeNat(), fc.maxSafeNat()), { maxLength: 5 }).map((chains) => new Map(chains)),
 });
+/** Ascending numbers in pairs; the first is the frontier itself, and no two are neighbours. */
+const beyond = fc
+  .tuple(key, fc.uniqueArray(fc.integer({ min: 1, max: 1e9 }), { minLength: 1, maxLength: 9 }))
+  .map(([author, numbers]) => {
+    const [next = 0, ...bounds] = numbers.toSorted((a, b) => a - b).map((number) => 2 * number);
+    const spans = bounds.flatMap((first, at) => {
+      const to = bounds[at + 1];
+      return at % 2 === 1 || to === undefined ? [] : [{ from: first, to }];
+    });
+    return { feeds: new Map([[author, next]]), chains: new Map<number, number>(), spans, author };
+  })
+  .map(({ feeds, chains, spans, author }) =>
+    spans.length === 0 ? { feeds, chains } : { feeds, chains, beyond: new Map([[author, spans]]) },
+  );
 const frontier = fc.oneof(
   plain,
+  beyond,
   fc.tuple(plain, from).map(([asked, who]) => ({ ...asked, from: who })),
   fc
     .tuple(plain, fc.uniqueArray(key, { minLength: 1, maxLength: WANTED_MAX }))
@@ -79,10 +94,37 @@ describe("what two nodes say when they compare their logs", () => {
     expect(decodeFrontier(new Uint8Array([...most, ...more]))).toBe(null);
   });
 
+  it("is refused where runs behind a gap are out of order, touch, are cut in half or are too many", () => {
+    const author = "ab".repeat(32);
+    const said = (next: number, ...bounds: [number, number][]) => {
+      const spans = bounds.map(([first, to]) => ({ from: first, to }));
+      const asked = { feeds: new Map([[author, next]]), chains: new Map(), beyond: new Map([[author, spans]]) };
+      return encodeFrontier(asked);
+    };
+    expect(decodeFrontier(said(3, [5, 7], [8, 9]))?.beyond?.get(author)).toHaveLength(2);
+    for (const bad of [said(3, [3, 7]), said(3, [5, 5]), said(3, [5, 7], [7, 9]), said(3, [8, 9], [5, 7])])
+      expect(decodeFrontier(bad)).toBe(null);
+    const runs = (count: number) =>
+      Array.from({ length: count }, (_, at): [number, number] => [2 * at + 2, 2 * at + 3]);
+    expect(decodeFrontier(said(0, ...runs(FRONTIER_SPANS_MAX)))?.beyond?.get(author)).toHaveLength(FRONTIER_SPANS_MAX);
+    expect(decodeFrontier(said(0, ...runs(FRONTIER_SPANS_MAX + 1)))).toBe(null);
+    const half = said(3, [5, 7]);
+    const feedBytes = half[1] ?? 0;
+    const cut = Uint8Array.from([...half.subarray(0, half.length - 2), 1, 5]);
+    cut[1] = feedBytes - 1;
+    expect(decodeFrontier(cut.subarray(0, feedBytes + 1))).toBe(null);
+    const forgotten = encodeSyncFrame({ kind: "forgotten", author, next: 3 });
+    const more = Uint8Array.from([0x22, half[1] ?? 0, ...half.subarray(2)]);
+    expect([decodeSyncFrame(forgotten)?.kind, decodeSyncFrame(more)]).toEqual(["forgotten", null]);
+  });
+
   it("fits a request where a frontier names all that it may, with the largest numbers", () => {
     const number = Number.MAX_SAFE_INTEGER;
+    const author = (i: number) => i.toString(16).padStart(64, "0");
+    const span = [{ from: number - 1, to: number }];
     const bytesOf = encodeFrontier({
-      feeds: new Map(Array.from({ length: FRONTIER_MAX }, (_, i) => [i.toString(16).padStart(64, "0"), number])),
+      feeds: new Map(Array.from({ length: FRONTIER_MAX }, (_, i) => [author(i), number])),
+      beyond: new Map(Array.from({ length: FRONTIER_SPANS_MAX }, (_, i) => [author(i), span])),
       chains: new Map(Array.from({ length: FRONTIER_MAX }, (_, i) => [number - i, number])),
       from: { instance: "ff".repeat(16), upMs: number },
       wanted: Array.from({ length: WANTED_MAX }, (_, i) => i.toString(16).padStart(64, "0")),
