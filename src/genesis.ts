@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SHARD_ITEMS_MAX } from "./protocol/ethereum.ts";
 import { artefactHash, type Key } from "./protocol/ids.ts";
+import type { Fragment } from "./protocol/fragment.ts";
 import type { ManifestJson } from "./protocol/manifest.ts";
+import { variantsOf } from "./protocol/stages.ts";
 
 export interface GenesisOptions {
   readonly name: string;
@@ -18,6 +20,8 @@ export interface GenesisOptions {
   readonly window: number;
   /** `groth16` proves for real with the keys that come with the package; `mock` proves nothing and is for experiments. */
   readonly system: "groth16" | "mock";
+  /** Workflows and keys in place of the usual ones; keys that it names and does not have are the package's. */
+  readonly fragment?: Fragment;
   readonly bootstrap: readonly string[];
 }
 
@@ -28,7 +32,7 @@ export const PACKAGE_KEYS: string = fileURLToPath(new URL("../config/keys", impo
 export const PROVING_FILES: readonly string[] = ["shard.wasm", "shard.zkey"];
 
 /** Heartbeats and leases for blocks every few seconds, after the real-time profile of 12 s slots. */
-const TIMING: ManifestJson["timing"] = {
+export const TIMING: ManifestJson["timing"] = {
   claimWindowMs: 500,
   claimWindowMsMax: 4000,
   heartbeatMs: 500,
@@ -55,13 +59,7 @@ export function genesis(options: GenesisOptions, keysDir: string = PACKAGE_KEYS)
     tasks,
     limitMs: LIMIT_MS,
   });
-  return {
-    format: 1,
-    name: options.name,
-    attesters: options.attesters.map((key) => ({ key, weight: 1 })),
-    sources: [...options.sources],
-    provers: { admission: options.admission, list: [...options.provers] },
-    chains: [...options.chains],
+  const own = options.fragment ?? {
     workflows: {
       block: {
         window: options.window,
@@ -71,11 +69,36 @@ export function genesis(options: GenesisOptions, keysDir: string = PACKAGE_KEYS)
         ],
       },
     },
-    keys: real ? groth16Keys(keysDir) : { mock: { system: "mock", verifyingKey: "bW9jaw==", files: {} } },
+  };
+  return {
+    format: 1,
+    name: options.name,
+    attesters: options.attesters.map((key) => ({ key, weight: 1 })),
+    sources: [...options.sources],
+    provers: { admission: options.admission, list: [...options.provers] },
+    chains: [...options.chains],
+    workflows: own.workflows,
+    keys: usedKeys(own, keysDir),
     timing: TIMING,
     limits: { proofBytesMax: 1 << 20, claimsPerSlotMax: CLAIMS_PER_SLOT, retentionBlocks: RETENTION_BLOCKS },
     bootstrap: [...options.bootstrap],
   };
+}
+
+/** The keys that workflows name: their own, or those that come with the package. */
+function usedKeys({ workflows, keys }: Fragment, keysDir: string): ManifestJson["keys"] {
+  const known = { ...packageKeys(keysDir), ...keys };
+  const used = new Set(
+    Object.values(workflows)
+      .flatMap(({ stages }) => stages.flatMap(variantsOf))
+      .map(({ key }) => key),
+  );
+  return Object.fromEntries(Object.entries(known).filter(([name]) => used.has(name)));
+}
+
+/** What a file of workflows may name without having it. */
+export function packageKeys(keysDir: string = PACKAGE_KEYS): ManifestJson["keys"] {
+  return { mock: { system: "mock", verifyingKey: "bW9jaw==", files: {} }, ...groth16Keys(keysDir) };
 }
 
 /** The aggregation is checked under the shards' own key: it is their proofs, verified in one batch. */

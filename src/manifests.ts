@@ -2,13 +2,14 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeConfig } from "./config.ts";
-import { genesis } from "./genesis.ts";
+import { genesis, packageKeys, TIMING } from "./genesis.ts";
 import { fetchManifest } from "./network/joiner.ts";
 import type { Fault } from "./ports.ts";
 import type { Key } from "./protocol/ids.ts";
 import { MANIFEST_BYTES_MAX } from "./protocol/limits.ts";
-import { type Manifest, type ManifestJson, readManifest } from "./protocol/manifest.ts";
-import { describeShapeError } from "./protocol/shape.ts";
+import { type Fragment, readFragment } from "./protocol/fragment.ts";
+import { keyHashesOf, type Manifest, type ManifestJson, readManifest } from "./protocol/manifest.ts";
+import { describeShapeError, type Shaped } from "./protocol/shape.ts";
 import { writeFileDurably } from "./storage/files.ts";
 
 class ManifestFault extends Error implements Fault {
@@ -41,37 +42,67 @@ export async function openManifest(config: NodeConfig, key: Key): Promise<Manife
 
 /** Reads and checks a manifest file; every mistake at once, each with its place. */
 export function readManifestFile(file: string): Manifest {
-  let bytes: Buffer;
+  return parse(readFile(file), file);
+}
+
+function readFile(file: string): Buffer {
   try {
-    bytes = readFileSync(file);
+    return readFileSync(file);
   } catch (error) {
     throw new ManifestFault(
       "manifest.missing",
       `${file}: cannot be read: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
-  return parse(bytes, file);
 }
 
 function parse(bytes: Uint8Array, where: string): Manifest {
+  return checked(readManifest(parseJson(bytes, where)), where);
+}
+
+function checked<T>(read: Shaped<T>, where: string): T {
+  if (read.ok) return read.value;
+  throw new ManifestFault("manifest.invalid", read.errors.map((error) => describeShapeError(error, where)).join("\n"));
+}
+
+/** As much of a manifest as its workflows are. */
+export interface WorkflowFile {
+  readonly json: Pick<ManifestJson, "workflows" | "timing">;
+  readonly keyHashes: Manifest["keyHashes"];
+}
+
+/** The workflows of a manifest, or of a file that has nothing else. */
+export function readWorkflows(file: string): WorkflowFile {
+  const json = parseJson(readFile(file), file);
+  if (typeof json === "object" && json !== null && "format" in json) return checked(readManifest(json), file);
+  const { workflows, keys = {} } = checkedFragment(json, file);
+  return { json: { workflows, timing: TIMING }, keyHashes: keyHashesOf({ ...packageKeys(), ...keys }) };
+}
+
+/** A file of workflows, to be put into a manifest. */
+export function readFragmentFile(file: string): Fragment {
+  return checkedFragment(parseJson(readFile(file), file), file);
+}
+
+function checkedFragment(json: unknown, file: string): Fragment {
+  return checked(readFragment(json, { keys: packageKeys(), timing: TIMING }), file);
+}
+
+function parseJson(bytes: Uint8Array, where: string): unknown {
   if (bytes.length > 4 * MANIFEST_BYTES_MAX) {
     throw new ManifestFault(
       "manifest.invalid",
       `${where}: has ${bytes.length} bytes; allowed: ${4 * MANIFEST_BYTES_MAX}`,
     );
   }
-  let json: unknown;
   try {
-    json = JSON.parse(Buffer.from(bytes).toString("utf8"));
+    return JSON.parse(Buffer.from(bytes).toString("utf8")) as unknown;
   } catch (error) {
     throw new ManifestFault(
       "manifest.invalid",
       `${where}: is not JSON: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
-  const read = readManifest(json);
-  if (read.ok) return read.value;
-  throw new ManifestFault("manifest.invalid", read.errors.map((error) => describeShapeError(error, where)).join("\n"));
 }
 
 async function joinManifest(target: string, kept: string): Promise<Manifest> {

@@ -226,7 +226,7 @@ async function connect(
 }
 
 export { genesis, type GenesisOptions } from "./genesis.ts";
-export { discoverChain, readManifestFile } from "./manifests.ts";
+export { discoverChain, readFragmentFile, readManifestFile, readWorkflows, type WorkflowFile } from "./manifests.ts";
 export { NodeFault } from "./node/fault.ts";
 export { type OpenTask, type Requeued } from "./node/operator.ts";
 export { type NodeStatus } from "./node/status.ts";

@@ -29,6 +29,7 @@ const STATUS_BY_PREFIX: readonly (readonly [string, number])[] = [
   ["commander.", EXIT.usage],
   ["submit.", EXIT.usage],
   ["tasks.", EXIT.usage],
+  ["workflow.", EXIT.usage],
   ["replay.", EXIT.refused],
   ["certificate.missing", EXIT.unreachable],
   ["artefact.missing", EXIT.unreachable],

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { defaultData } from "../config.ts";
-import { createKey, genesis, loadKey, readManifestFile } from "../node.ts";
+import { createKey, genesis, loadKey, readFragmentFile, readManifestFile } from "../node.ts";
 import { CommandError } from "./exit.ts";
 import { collect, whole } from "./flags.ts";
 
@@ -18,6 +18,7 @@ interface Flags {
   readonly window: number;
   readonly open: boolean;
   readonly mock?: boolean;
+  readonly workflow?: string;
   readonly bootstrap: string[];
   readonly json?: boolean;
 }
@@ -45,6 +46,7 @@ export function initCommand(): Command {
     .option("--window <n>", "blocks in proof at once", whole, 4)
     .option("--no-open", "only listed provers may prove")
     .option("--mock", "pretend to prove, for experiments")
+    .option("--workflow <file>", "prove by the workflows of this file (config/workflows has some)")
     .option("--bootstrap <multiaddr>", "a peer that everybody dials; repeatable", collect, [])
     .option("--json", "print JSON")
     .addHelpText(
@@ -79,13 +81,16 @@ function writeManifest(
   if (existsSync(file)) throw new CommandError("manifest.exists", `${file} exists; a manifest is never overwritten`);
   const attesters = flags.attester.length === 0 ? [key] : flags.attester;
   const provers = flags.prover.length === 0 ? attesters : flags.prover;
+  const fragment = flags.workflow === undefined ? undefined : readFragmentFile(flags.workflow);
+  const [workflow = "block"] = Object.keys(fragment?.workflows ?? {});
   const json = genesis({
+    ...(fragment === undefined ? {} : { fragment }),
     name,
     attesters,
     sources: attesters,
     provers: provers.map((prover) => ({ key: prover, slots: 1, weight: 1 })),
     admission: flags.open ? "open" : "list",
-    chains: flags.chain.map(({ id, start }) => ({ id, start, confirmations: 0, workflow: "block" })),
+    chains: flags.chain.map(({ id, start }) => ({ id, start, confirmations: 0, workflow })),
     shards: flags.shards,
     window: flags.window,
     system: flags.mock === true ? "mock" : "groth16",

@@ -15,6 +15,7 @@ import { statusCommand } from "./status.ts";
 import { submitCommand } from "./submit.ts";
 import { tasksCommand } from "./tasks.ts";
 import { verifyCommand } from "./verify.ts";
+import { workflowCommand } from "./workflow.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   readonly version: string;
@@ -41,6 +42,7 @@ for (const command of [
   tasksCommand(),
   artefactCommand(),
   verifyCommand(),
+  workflowCommand(),
   simnetCommand(),
 ]) {
   program.addCommand(command.copyInheritedSettings(program));

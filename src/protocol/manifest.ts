@@ -14,6 +14,26 @@ import { ATTESTERS_MAX, MANIFEST_BYTES_MAX } from "./limits.ts";
 import { canonicalJson, checkShape, type Shaped, type ShapeError } from "./shape.ts";
 import { WORKFLOW } from "./stages.ts";
 
+/** What workflows name as the keys that proofs are verified under. */
+export const KEYS = z.record(
+  label,
+  z.strictObject(
+    {
+      system: label,
+      /** The verifying key's own bytes. */
+      verifyingKey: z.base64("base64").max(200_000, "at most 200,000 characters"),
+      /** Larger files a prover needs, by the name its adapter knows; fetched from peers by hash. */
+      files: z.record(
+        label,
+        z.strictObject({ hash, bytes: int(1, 1 << 30) }, '{"hash", "bytes"}'),
+        "an object of files",
+      ),
+    },
+    '{"system", "verifyingKey", "files"}',
+  ),
+  "an object of keys",
+);
+
 const SCHEMA = z.strictObject(
   {
     format: z.literal(1, "1"),
@@ -49,24 +69,7 @@ const SCHEMA = z.strictObject(
       .min(1, "1 to 100 chains")
       .max(100, "1 to 100 chains"),
     workflows: z.record(label, WORKFLOW, "an object of workflows"),
-    keys: z.record(
-      label,
-      z.strictObject(
-        {
-          system: label,
-          /** The verifying key's own bytes. */
-          verifyingKey: z.base64("base64").max(200_000, "at most 200,000 characters"),
-          /** Larger files a prover needs, by the name its adapter knows; fetched from peers by hash. */
-          files: z.record(
-            label,
-            z.strictObject({ hash, bytes: int(1, 1 << 30) }, '{"hash", "bytes"}'),
-            "an object of files",
-          ),
-        },
-        '{"system", "verifyingKey", "files"}',
-      ),
-      "an object of keys",
-    ),
+    keys: KEYS,
     timing: z.strictObject(
       {
         /** An owner that has not claimed by then loses its turn; grows 1.5 times an attempt up to the maximum. */
@@ -168,7 +171,7 @@ function derive(json: ManifestJson): Manifest {
     oneHonest: Math.floor((weight - 1) / 3) + 1,
     sources: new Set(json.sources),
     retry: retryOf(json),
-    keyHashes: new Map(Object.entries(json.keys).map(([name, entry]) => [name, keyHash(entry.verifyingKey)])),
+    keyHashes: keyHashesOf(json.keys),
   };
 }
 
@@ -182,9 +185,10 @@ function defined(fields: ManifestJson["retry"]): Partial<Record<keyof typeof RET
   return Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined));
 }
 
-/** The name of a verifying key: SHA-256 of its bytes. */
-function keyHash(base64: string): Hash {
-  return bytesToHex(sha256(decodeBase64(base64)));
+/** What the protocol calls each verifying key: SHA-256 of its bytes. */
+export function keyHashesOf(keys: ManifestJson["keys"]): ReadonlyMap<string, Hash> {
+  const hashOf = (base64: string) => bytesToHex(sha256(decodeBase64(base64)));
+  return new Map(Object.entries(keys).map(([name, { verifyingKey }]) => [name, hashOf(verifyingKey)]));
 }
 
 /** Base64 without an ambient decoder: the pure folders have none. */

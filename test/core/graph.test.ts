@@ -154,7 +154,7 @@ describe("several proof systems on one block", () => {
       fc.property(fc.shuffledSubarray(net.batches, { minLength: net.batches.length }), (order) => {
         expect(hear(order)).toBe(expected);
       }),
-      { numRuns: 40 },
+      { numRuns: 20 },
     );
   });
 });

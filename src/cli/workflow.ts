@@ -1,0 +1,88 @@
+/** `proofmesh workflow`: checks workflows before a network rests on them, and draws them. */
+import { writeFileSync } from "node:fs";
+import { Command } from "commander";
+import { readWorkflows, type WorkflowFile } from "../node.ts";
+import { stagesOf, type Stage } from "../protocol/workflow.ts";
+import { drawSvg, drawText } from "./drawing.ts";
+import { CommandError } from "./exit.ts";
+import { whole } from "./flags.ts";
+
+const FILES = "a manifest, or a file of workflows as in config/workflows";
+
+export function workflowCommand(): Command {
+  const command = new Command("workflow").description("Check a workflow, or show it as a graph.");
+  command
+    .command("check")
+    .description("Check workflows as a node does at its start: every mistake at once, each with its place.")
+    .argument("<file>", FILES)
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      "\nExample:\n  $ proofmesh workflow check config/workflows/zkvms.json\n\nExit status: 0 it can be used, 2 it cannot.",
+    )
+    .action((file: string, flags: { readonly json?: boolean }) => check(file, flags.json === true));
+  command
+    .command("show")
+    .description("Draw workflows: what each stage takes, how many tasks it makes and who proves them.")
+    .argument("<file>", FILES)
+    .option("--workflow <name>", "only this one")
+    .option("--items <n>", "for a block with so many transactions", whole, 0)
+    .option("--svg <out>", "write the picture to this file")
+    .option("--json", "print the stages as JSON")
+    .addHelpText("after", "\nExample:\n  $ proofmesh workflow show config/workflows/zkvms.json --svg zkvms.svg")
+    .action((file: string, flags: ShowFlags) => show(file, flags));
+  return command;
+}
+
+interface ShowFlags {
+  readonly workflow?: string;
+  readonly items: number;
+  readonly svg?: string;
+  readonly json?: boolean;
+}
+
+function check(file: string, json: boolean): void {
+  const read = readWorkflows(file);
+  const summary = names(read).map((name) => {
+    const stages = stagesFor(read, name, 0);
+    return { workflow: name, stages: stages.length, tasks: stages.reduce((sum, { count }) => sum + count, 0) };
+  });
+  if (json) return void process.stdout.write(`${JSON.stringify({ file, workflows: summary })}\n`);
+  for (const { workflow, stages, tasks } of summary)
+    process.stdout.write(`good  ${workflow}  ${stages} stages, ${tasks} tasks for a block without transactions\n`);
+}
+
+function show(file: string, { workflow, items, svg, json }: ShowFlags): void {
+  const read = readWorkflows(file);
+  const shown = workflow === undefined ? names(read) : names(read).filter((name) => name === workflow);
+  if (shown.length === 0)
+    throw new CommandError(
+      "workflow.unknown",
+      `${file} has no workflow ${workflow}; allowed: ${names(read).join(", ")}`,
+    );
+  if (svg !== undefined && shown.length > 1)
+    throw new CommandError(
+      "usage.workflow",
+      `one picture is of one workflow; --workflow is one of ${shown.join(", ")}`,
+    );
+  for (const name of shown) {
+    const stages = stagesFor(read, name, items);
+    if (svg !== undefined) writeFileSync(svg, drawSvg(name, stages));
+    if (json === true) process.stdout.write(`${JSON.stringify({ workflow: name, items, stages })}\n`);
+    else process.stdout.write(`${[name, ...drawText(stages).map((line) => `  ${line}`)].join("\n")}\n`);
+  }
+}
+
+function names({ json }: WorkflowFile): readonly string[] {
+  return Object.keys(json.workflows);
+}
+
+function stagesFor(read: WorkflowFile, name: string, items: number): readonly Stage[] {
+  const stages = stagesOf(read, name, items);
+  if (stages === null)
+    throw new CommandError(
+      "workflow.too-large",
+      `a block with ${items} transactions has more tasks than a block may have`,
+    );
+  return stages;
+}
