@@ -6,15 +6,15 @@
  * The secrets of both phases are drawn from the system's random source and forgotten with the process.
  */
 import { execFileSync } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { SHARD_ITEMS_MAX } from "../src/protocol/ethereum.ts";
-import { loadSnarkjs, type Snarkjs, type SnarkjsLogger } from "../src/provers/groth16/snarkjs.ts";
+import { loadSnarkjs, type Snarkjs } from "../src/provers/groth16/snarkjs.ts";
 import { POSEIDON } from "../src/provers/poseidon.ts";
+import { describeFiles, progress, ROOT, say, secret, version } from "./setup.ts";
 
 const HELP = `Builds the shard circuit and its keys: shard.wasm, shard.zkey, shard.vkey.json, manifest.json.
 
@@ -38,7 +38,6 @@ One honest party in each phase is enough. The hash of shard.vkey.json goes into 
 
 /** The circuit has 7,874 constraints and six public wires: 2^13 is the next power of two, and nine items pass it. */
 const POWER = 13;
-const ROOT = resolve(import.meta.dirname, "..");
 const CIRCUIT = join(ROOT, "src/provers/groth16/circuit");
 
 const { values: options } = parseArgs({
@@ -50,27 +49,6 @@ const { values: options } = parseArgs({
     help: { type: "boolean", default: false },
   },
 });
-
-const started = performance.now();
-
-function say(line: string): void {
-  console.log(`${((performance.now() - started) / 1000).toFixed(1).padStart(7)} s  ${line}`);
-}
-
-/** snarkjs logs every step of every section; one line a second shows that it lives. */
-function progress(): SnarkjsLogger {
-  let last = 0;
-  const line = (text: string): void => {
-    if (performance.now() - last < 1000) return;
-    last = performance.now();
-    say(`  ${text.split("\n")[0]}`);
-  };
-  return { debug: line, info: line, warn: line, error: say };
-}
-
-function sha256(file: string): string {
-  return createHash("sha256").update(readFileSync(file)).digest("hex");
-}
 
 function rows(matrix: readonly (readonly bigint[])[]): string {
   return matrix.map((row) => `    [${row.join(", ")}]`).join(",\n");
@@ -114,7 +92,7 @@ async function powersOfTau(snarkjs: Snarkjs, directory: string): Promise<string>
   if (empty === undefined || contributed === undefined || prepared === undefined) throw new Error("three names");
   say(`powers of tau 2^${POWER}, by this party alone`);
   await snarkjs.powersOfTau.newAccumulator(await snarkjs.curves.getCurveFromName("bn128"), POWER, empty);
-  await snarkjs.powersOfTau.contribute(empty, contributed, "one party", randomBytes(64).toString("hex"), progress());
+  await snarkjs.powersOfTau.contribute(empty, contributed, "one party", secret(), progress());
   say("preparing phase 2");
   await snarkjs.powersOfTau.preparePhase2(contributed, prepared, progress());
   return prepared;
@@ -125,7 +103,7 @@ async function provingKey(snarkjs: Snarkjs, directory: string, r1cs: string, pow
   say("proving key");
   const [first, contributed] = [join(directory, "0.zkey"), join(directory, "1.zkey")];
   await snarkjs.zKey.newZKey(r1cs, powers, first, progress());
-  await snarkjs.zKey.contribute(first, contributed, "one party", randomBytes(64).toString("hex"), progress());
+  await snarkjs.zKey.contribute(first, contributed, "one party", secret(), progress());
   return contributed;
 }
 
@@ -149,24 +127,11 @@ async function build(directory: string): Promise<void> {
   copyFileSync(key, join(out, "shard.zkey"));
   writeFileSync(join(out, "shard.vkey.json"), `${JSON.stringify(verifyingKey, null, 1)}\n`);
   if (options["r1cs-out"] !== undefined) copyFileSync(r1cs, options["r1cs-out"]);
-  const files = Object.fromEntries(
-    ["shard.wasm", "shard.zkey", "shard.vkey.json"].map((name) => {
-      const file = join(out, name);
-      return [name, { sha256: sha256(file), bytes: statSync(file).size }];
-    }),
-  );
+  const files = describeFiles(out, ["shard.wasm", "shard.zkey", "shard.vkey.json"]);
   const setup = options.ptau === undefined || options.zkey === undefined ? "one-party" : "ceremony";
   const versions = { snarkjs: version("snarkjs"), circom2: version("circom2") };
   const manifest = { circuit: "shard", itemsMax: SHARD_ITEMS_MAX, constraints, setup, ...versions, files };
   writeFileSync(join(out, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-  for (const [name, { sha256: hash, bytes }] of Object.entries(files)) say(`${name}  ${bytes} B  ${hash}`);
-}
-
-function version(name: string): string {
-  const { dependencies, optionalDependencies, devDependencies } = JSON.parse(
-    readFileSync(join(ROOT, "package.json"), "utf8"),
-  ) as Record<string, Record<string, string>>;
-  return { ...dependencies, ...optionalDependencies, ...devDependencies }[name] ?? "unknown";
 }
 
 if (options.help) {

@@ -20,6 +20,16 @@ const address = z.string("a multiaddr").startsWith("/", "a multiaddr such as /ip
 const chain = count(1, Number.MAX_SAFE_INTEGER, "a chain id");
 const share = z.number("a number from 0 to 1").min(0, "a number from 0 to 1").max(1, "a number from 0 to 1");
 
+/** `keys`: a directory with proving keys other than the package's. */
+function builtIn<Kind extends string>(kind: Kind) {
+  return z.strictObject({
+    kind: z.literal(kind),
+    timeoutMs: count(1000, 3_600_000, "ms"),
+    memoryBytesMax: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes").optional(),
+    keys: path.optional(),
+  });
+}
+
 const SOURCE = z.discriminatedUnion(
   "kind",
   [
@@ -47,8 +57,9 @@ const PROOF_TYPE = z
 const PROVER = z.discriminatedUnion(
   "kind",
   [
-    /** `keys`: a directory with the proving keys of a ceremony other than the package's. */
-    z.strictObject({ kind: z.literal("groth16"), timeoutMs: count(1000, 3_600_000, "ms"), keys: path.optional() }),
+    builtIn("groth16"),
+    builtIn("ultrahonk"),
+    builtIn("stark"),
     z.strictObject({
       kind: z.literal("mock"),
       /** `mock`, or any `mock-...`: each is a family of its own. */
@@ -86,7 +97,7 @@ const PROVER = z.discriminatedUnion(
     /** A zkVM behind zkboost's Proof Node API (G1). */
     z.strictObject({ kind: z.literal("zkboost"), system, url: httpUrl, proofType: PROOF_TYPE, timeoutMs: proverMs }),
   ],
-  'a prover: {"kind": "groth16" | "mock" | "process" | "ere" | "zkboost", ...}',
+  'a prover: {"kind": "groth16" | "ultrahonk" | "stark" | "mock" | "process" | "ere" | "zkboost", ...}',
 );
 
 /** Servers that verify what the node has no verifier of its own for. */
@@ -158,7 +169,12 @@ const DEFAULTS: Omit<NodeConfig, "data"> = {
   http: "127.0.0.1:4680",
   roles: ["source", "prover", "attester"],
   slots: 1,
-  provers: [{ kind: "groth16", timeoutMs: 120_000 }],
+  // Of these a node opens what its manifest asks for.
+  provers: [
+    { kind: "groth16", timeoutMs: 120_000 },
+    { kind: "ultrahonk", timeoutMs: 120_000 },
+    { kind: "stark", timeoutMs: 120_000 },
+  ],
   verifiers: [],
   sources: [],
   artefactBytesMax: 10 * 1024 ** 3,

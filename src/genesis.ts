@@ -1,5 +1,5 @@
 /** Makes the manifest of a new network. What it decides for its user is here and nowhere else. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SHARD_ITEMS_MAX } from "./protocol/ethereum.ts";
@@ -7,6 +7,8 @@ import { artefactHash, type Key } from "./protocol/ids.ts";
 import type { Fragment } from "./protocol/fragment.ts";
 import type { ManifestJson } from "./protocol/manifest.ts";
 import { variantsOf } from "./protocol/stages.ts";
+
+export type SystemName = "groth16" | "ultrahonk" | "stark" | "mock";
 
 export interface GenesisOptions {
   readonly name: string;
@@ -18,8 +20,8 @@ export interface GenesisOptions {
   /** Tasks of a block that run side by side, at least. */
   readonly shards: number;
   readonly window: number;
-  /** `groth16` proves for real with the keys that come with the package; `mock` proves nothing and is for experiments. */
-  readonly system: "groth16" | "mock";
+  /** All but `mock` prove for real with what comes with the package; `mock` proves nothing and is for experiments. */
+  readonly system: SystemName;
   /** Workflows and keys in place of the usual ones; keys that it names and does not have are the package's. */
   readonly fragment?: Fragment;
   readonly bootstrap: readonly string[];
@@ -28,8 +30,12 @@ export interface GenesisOptions {
 /** Where the keys that come with the package are. */
 export const PACKAGE_KEYS: string = fileURLToPath(new URL("../config/keys", import.meta.url));
 
-/** The files of one circuit that a prover needs; the verifying key is in the manifest itself. */
-export const PROVING_FILES: readonly string[] = ["shard.wasm", "shard.zkey"];
+/** Of each proof system that comes with the package: the file of its verifying key, and what a prover needs. */
+export const SYSTEM_FILES: Readonly<Record<string, { readonly key: string; readonly proving: readonly string[] }>> = {
+  "groth16-shard": { key: "shard.vkey.json", proving: ["shard.wasm", "shard.zkey"] },
+  "ultrahonk-shard": { key: "shard.honk.vkey", proving: ["shard.noir.json", "shard.crs", "shard.honk.vkey"] },
+  "stark-shard": { key: "shard.stark.json", proving: ["shard.stark.json"] },
+};
 
 /** Heartbeats and leases for blocks every few seconds, after the real-time profile of 12 s slots. */
 export const TIMING: ManifestJson["timing"] = {
@@ -46,27 +52,11 @@ const CLAIMS_PER_SLOT = 4;
 const RETENTION_BLOCKS = 64;
 
 export function genesis(options: GenesisOptions, keysDir: string = PACKAGE_KEYS): ManifestJson {
-  const real = options.system === "groth16";
-  const stage = (
-    name: string,
-    system: string,
-    key: string,
-    tasks: ManifestJson["workflows"][string]["stages"][number]["tasks"],
-  ) => ({
-    name,
-    system: real ? system : "mock",
-    key: real ? key : "mock",
-    tasks,
-    limitMs: LIMIT_MS,
-  });
   const own = options.fragment ?? {
     workflows: {
       block: {
         window: options.window,
-        stages: [
-          stage("shard", "groth16-shard", "shard", { shards: options.shards, itemsMax: SHARD_ITEMS_MAX }),
-          stage("aggregate", "groth16-batch", "batch", { takes: "shard" }),
-        ],
+        stages: stages(options),
       },
     },
   };
@@ -85,12 +75,39 @@ export function genesis(options: GenesisOptions, keysDir: string = PACKAGE_KEYS)
   };
 }
 
+/** Shards side by side. Where their system can check many proofs as one, a task that takes them all follows. */
+function stages({ system, shards }: GenesisOptions): ManifestJson["workflows"][string]["stages"] {
+  const { shard: shardKey, aggregate } = STAGE_KEYS[system];
+  const stage = (name: string, { system: by, key }: StageKey, tasks: Tasks) => {
+    return { name, system: by, key, tasks, limitMs: LIMIT_MS };
+  };
+  const first = stage("shard", shardKey, { shards, itemsMax: SHARD_ITEMS_MAX });
+  return aggregate === undefined ? [first] : [first, stage("aggregate", aggregate, { takes: "shard" })];
+}
+
+type Tasks = ManifestJson["workflows"][string]["stages"][number]["tasks"];
+
+interface StageKey {
+  readonly system: string;
+  /** Its name among `packageKeys`. */
+  readonly key: string;
+}
+
+const MOCK: StageKey = { system: "mock", key: "mock" };
+
+const STAGE_KEYS: Readonly<Record<SystemName, { readonly shard: StageKey; readonly aggregate?: StageKey }>> = {
+  groth16: { shard: { system: "groth16-shard", key: "shard" }, aggregate: { system: "groth16-batch", key: "batch" } },
+  ultrahonk: { shard: { system: "ultrahonk-shard", key: "ultrahonk" } },
+  stark: { shard: { system: "stark-shard", key: "stark" } },
+  mock: { shard: MOCK, aggregate: MOCK },
+};
+
 /** The keys that workflows name: their own, or those that come with the package. */
 function usedKeys({ workflows, keys }: Fragment, keysDir: string): ManifestJson["keys"] {
   const known = { ...packageKeys(keysDir), ...keys };
   const used = new Set(
     Object.values(workflows)
-      .flatMap(({ stages }) => stages.flatMap(variantsOf))
+      .flatMap(({ stages: each }) => each.flatMap(variantsOf))
       .map(({ key }) => key),
   );
   return Object.fromEntries(Object.entries(known).filter(([name]) => used.has(name)));
@@ -98,20 +115,27 @@ function usedKeys({ workflows, keys }: Fragment, keysDir: string): ManifestJson[
 
 /** What a file of workflows may name without having it. */
 export function packageKeys(keysDir: string = PACKAGE_KEYS): ManifestJson["keys"] {
-  return { mock: { system: "mock", verifyingKey: "bW9jaw==", files: {} }, ...groth16Keys(keysDir) };
+  const shards = Object.values(STAGE_KEYS).flatMap(({ shard: { system, key } }) => {
+    const known = SYSTEM_FILES[system];
+    if (known === undefined || !existsSync(join(keysDir, known.key))) return [];
+    const verifyingKey = readFileSync(join(keysDir, known.key)).toString("base64");
+    return [[key, { system, verifyingKey, files: provingFiles(keysDir, known.proving) }] as const];
+  });
+  const found: ManifestJson["keys"] = Object.fromEntries(shards);
+  const { shard } = found;
+  return {
+    mock: { system: "mock", verifyingKey: "bW9jaw==", files: {} },
+    ...found,
+    // The aggregation is checked under the shards' own key: it is their proofs, verified in one batch.
+    ...(shard === undefined ? {} : { batch: { ...shard, system: "groth16-batch", files: {} } }),
+  };
 }
 
-/** The aggregation is checked under the shards' own key: it is their proofs, verified in one batch. */
-function groth16Keys(keysDir: string): ManifestJson["keys"] {
-  const verifyingKey = readFileSync(join(keysDir, "shard.vkey.json")).toString("base64");
-  const files = Object.fromEntries(
-    PROVING_FILES.map((name) => {
+function provingFiles(keysDir: string, names: readonly string[]): ManifestJson["keys"][string]["files"] {
+  return Object.fromEntries(
+    names.map((name) => {
       const bytes = readFileSync(join(keysDir, name));
       return [name, { hash: artefactHash(bytes), bytes: bytes.length }];
     }),
   );
-  return {
-    shard: { system: "groth16-shard", verifyingKey, files },
-    batch: { system: "groth16-batch", verifyingKey, files: {} },
-  };
 }

@@ -17,12 +17,11 @@ import { settled } from "./node/fault.ts";
 import { openNodeApi } from "./node/operator.ts";
 import { openSources } from "./node/sources.ts";
 import { type NodeStatus, statusOf } from "./node/status.ts";
-import { openWorkers } from "./node/workers.ts";
+import { notesOf, openWorkers } from "./node/workers.ts";
 import type { Fault, Sink, TransportHandler } from "./ports.ts";
 import type { Hash, Key } from "./protocol/ids.ts";
 import { MESSAGE_BYTES_MAX } from "./protocol/limits.ts";
 import type { Manifest } from "./protocol/manifest.ts";
-import { ONE_PARTY_SETUP } from "./provers/groth16/prover.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import { fileSink } from "./sinks/file.ts";
 import { openArtefacts } from "./storage/artefacts.ts";
@@ -73,10 +72,7 @@ async function open(
   const disk = await openDisk(config, directory, nodeKey, telemetry, () => needed(), closers);
   const roles = rolesOf(config, manifest, nodeKey.key);
   const { verifier, provers } = openWorkers(config, manifest, roles.prover, closers);
-  // Embedded networks say how far their proofs may be believed.
-  const ownSetup = config.provers.some((prover) => prover.kind === "groth16" && prover.keys === undefined);
-  if (ownSetup && provers.some(({ system }) => system === "groth16-shard"))
-    telemetry.emit("prover.setup", { note: ONE_PARTY_SETUP });
+  for (const [event, note] of notesOf(config, manifest, provers)) telemetry.emit(event, { note });
   let fail: (fault: Fault) => void = () => {};
   const failed = new Promise<Fault>((resolve) => {
     fail = resolve;
@@ -225,7 +221,7 @@ async function connect(
   );
 }
 
-export { genesis, type GenesisOptions } from "./genesis.ts";
+export { genesis, type GenesisOptions, type SystemName } from "./genesis.ts";
 export { discoverChain, readFragmentFile, readManifestFile, readWorkflows, type WorkflowFile } from "./manifests.ts";
 export { NodeFault } from "./node/fault.ts";
 export { type OpenTask, type Requeued } from "./node/operator.ts";

@@ -1,9 +1,9 @@
 /** `proofmesh init`: makes a node's key, or the manifest of a new network. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { defaultData } from "../config.ts";
-import { createKey, genesis, loadKey, readFragmentFile, readManifestFile } from "../node.ts";
+import { createKey, genesis, loadKey, readFragmentFile, readManifestFile, type SystemName } from "../node.ts";
 import { CommandError } from "./exit.ts";
 import { collect, whole } from "./flags.ts";
 
@@ -17,6 +17,7 @@ interface Flags {
   readonly shards: number;
   readonly window: number;
   readonly open: boolean;
+  readonly system: SystemName;
   readonly mock?: boolean;
   readonly workflow?: string;
   readonly bootstrap: string[];
@@ -45,6 +46,11 @@ export function initCommand(): Command {
     .option("--shards <n>", "tasks of a block that run side by side", whole, 4)
     .option("--window <n>", "blocks in proof at once", whole, 4)
     .option("--no-open", "only listed provers may prove")
+    .addOption(
+      new Option("--system <name>", "what shards are proven with")
+        .choices(["groth16", "ultrahonk", "stark"])
+        .default("groth16"),
+    )
     .option("--mock", "pretend to prove, for experiments")
     .option("--workflow <file>", "prove by the workflows of this file (config/workflows has some)")
     .option("--bootstrap <multiaddr>", "a peer that everybody dials; repeatable", collect, [])
@@ -93,7 +99,7 @@ function writeManifest(
     chains: flags.chain.map(({ id, start }) => ({ id, start, confirmations: 0, workflow })),
     shards: flags.shards,
     window: flags.window,
-    system: flags.mock === true ? "mock" : "groth16",
+    system: flags.mock === true ? "mock" : flags.system,
     bootstrap: flags.bootstrap,
   });
   mkdirSync(dirname(file), { recursive: true });

@@ -2,18 +2,20 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeConfig } from "../config.ts";
-import { PACKAGE_KEYS, PROVING_FILES } from "../genesis.ts";
+import { PACKAGE_KEYS, SYSTEM_FILES } from "../genesis.ts";
 import type { Prover, Verifier } from "../ports.ts";
 import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { decodeBase64, type Manifest } from "../protocol/manifest.ts";
 import { createBatchProver } from "../provers/groth16/batch.ts";
 import { createEreProver } from "../provers/ere/prover.ts";
 import { createEreVerifier } from "../provers/ere/verifier.ts";
-import { createGroth16Prover } from "../provers/groth16/prover.ts";
-import { hasKey, type KeyBytes } from "../provers/keys.ts";
+import { createGroth16Prover, ONE_PARTY_SETUP } from "../provers/groth16/prover.ts";
+import { hasKey, type KeyBytes, missingPackages } from "../provers/keys.ts";
 import { createMockProver } from "../provers/mock.ts";
 import { type OutsideVerifier, withOutside } from "../provers/outside.ts";
 import { createProcessProver, PLACEHOLDERS, unknownPlaceholder } from "../provers/process.ts";
+import { createStarkProver, EXPERIMENTAL } from "../provers/stark/prover.ts";
+import { createUltraHonkProver } from "../provers/ultrahonk/prover.ts";
 import { createVerifier } from "../provers/verifier.ts";
 import { createZkboostProver, createZkboostVerifier } from "../provers/zkboost/prover.ts";
 import { CLOCK } from "./clock.ts";
@@ -41,13 +43,39 @@ export function openWorkers(
 export function openVerifier(manifest: Manifest, threads: number): Verifier {
   const keys = new Map<Hash, KeyBytes>();
   for (const [name, { system, verifyingKey }] of Object.entries(manifest.json.keys)) {
-    if (hasKey(system)) keys.set(manifest.keyHashes.get(name) ?? "", { system, bytes: decodeBase64(verifyingKey) });
+    if (!hasKey(system)) continue;
+    checkPackages(system);
+    keys.set(manifest.keyHashes.get(name) ?? "", { system, bytes: decodeBase64(verifyingKey) });
   }
   try {
     return createVerifier({ keys, size: threads });
   } catch (error) {
     throw new NodeFault("keys.unsound", `manifest: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** A node that could not verify what it attests would hold everybody up, and find out with the first proof. */
+function checkPackages(system: string): void {
+  const missing = missingPackages(system);
+  if (missing.length > 0)
+    throw new NodeFault("keys.verifier-missing", `proofs of ${system} need: npm install ${missing.join(" ")}`);
+}
+
+/** How far the proofs of a node's network may be believed, where that is less than it seems. */
+export function notesOf(
+  config: NodeConfig,
+  manifest: Manifest,
+  provers: readonly Prover[],
+): ReadonlyMap<string, string> {
+  const notes = new Map<string, string>();
+  const isOurs = config.provers.some(
+    (prover) => (prover.kind === "groth16" || prover.kind === "ultrahonk") && prover.keys === undefined,
+  );
+  if (isOurs && provers.some(({ system }) => system === "groth16-shard" || system === "ultrahonk-shard"))
+    notes.set("prover.setup", ONE_PARTY_SETUP);
+  if (Object.values(manifest.json.keys).some(({ system }) => system === "stark-shard"))
+    notes.set("prover.experimental", EXPERIMENTAL);
+  return notes;
 }
 
 function openOutside(verifier: NodeConfig["verifiers"][number]): OutsideVerifier {
@@ -57,12 +85,10 @@ function openOutside(verifier: NodeConfig["verifiers"][number]): OutsideVerifier
 /** The provers that one entry of the configuration stands for. */
 export function openProver(prover: NodeConfig["provers"][number], slots: number, manifest: Manifest): Prover[] {
   switch (prover.kind) {
-    case "groth16": {
-      if (!Object.values(manifest.json.keys).some(({ system }) => system === "groth16-shard")) return [];
-      const keysDir = prover.keys ?? PACKAGE_KEYS;
-      checkProvingKeys(manifest, keysDir);
-      return [createGroth16Prover({ slots, keysDir, timeoutMs: prover.timeoutMs }), createBatchProver({ slots })];
-    }
+    case "groth16":
+    case "ultrahonk":
+    case "stark":
+      return openBuiltIn(prover, slots, manifest);
     case "mock": {
       const { system = "mock", seed = "mock", provingMs, infrastructure = 0, logical = 0, wrong = 0 } = prover;
       return [createMockProver({ clock: CLOCK, system, seed, slots, provingMs, infrastructure, logical, wrong })];
@@ -100,6 +126,24 @@ export function openProver(prover: NodeConfig["provers"][number], slots: number,
   }
 }
 
+type BuiltIn = Extract<NodeConfig["provers"][number], { readonly kind: "groth16" | "ultrahonk" | "stark" }>;
+
+/** None where the manifest names no key of the system. */
+function openBuiltIn(prover: BuiltIn, slots: number, manifest: Manifest): Prover[] {
+  const { kind, keys: keysDir = PACKAGE_KEYS, timeoutMs, memoryBytesMax } = prover;
+  if (!Object.values(manifest.json.keys).some(({ system }) => system === `${kind}-shard`)) return [];
+  checkProvingKeys(manifest, `${kind}-shard`, keysDir);
+  const options = { slots, keysDir, timeoutMs, ...(memoryBytesMax === undefined ? {} : { memoryBytesMax }) };
+  switch (kind) {
+    case "groth16":
+      return [createGroth16Prover(options), createBatchProver({ slots })];
+    case "ultrahonk":
+      return [createUltraHonkProver(options)];
+    case "stark":
+      return [createStarkProver(options)];
+  }
+}
+
 function checkArguments(args: readonly string[], form: "json" | "raw"): void {
   const allowed = PLACEHOLDERS.map((name) => `{${name}}`).join(" ");
   for (const [at, argument] of args.entries()) {
@@ -112,9 +156,9 @@ function checkArguments(args: readonly string[], form: "json" | "raw"): void {
 }
 
 /** Proofs under other keys than the manifest's would all be refused: better to say so at the start. */
-function checkProvingKeys(manifest: Manifest, keysDir: string): void {
-  const entry = Object.values(manifest.json.keys).find(({ system }) => system === "groth16-shard");
-  for (const name of PROVING_FILES) {
+function checkProvingKeys(manifest: Manifest, shardSystem: string, keysDir: string): void {
+  const entry = Object.values(manifest.json.keys).find(({ system }) => system === shardSystem);
+  for (const name of SYSTEM_FILES[shardSystem]?.proving ?? []) {
     const wanted = entry?.files[name]?.hash;
     const file = join(keysDir, name);
     if (!existsSync(file))

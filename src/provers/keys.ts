@@ -1,7 +1,12 @@
 /** Verifying keys, read by the proof system that they are of. */
-import { readVerifyingKey } from "./groth16/verify.ts";
+import { createRequire } from "node:module";
 import type { VerifyingKey } from "./groth16/equation.ts";
+import { readVerifyingKey } from "./groth16/verify.ts";
 import { readSp1Key, type Sp1Key } from "./sp1/verify.ts";
+import { STARK_PACKAGES } from "./stark/genstark.ts";
+import { readStarkKey, type StarkKey } from "./stark/verify.ts";
+import { VERIFIER_PACKAGES } from "./ultrahonk/bb.ts";
+import { readUltraHonkKey, type UltraHonkKey } from "./ultrahonk/verify.ts";
 
 /** A key's own bytes, and the system of the stages that name it. */
 export interface KeyBytes {
@@ -11,15 +16,52 @@ export interface KeyBytes {
 
 export type StageKey =
   | { readonly family: "shard"; readonly key: VerifyingKey }
-  | { readonly family: "sp1"; readonly key: Sp1Key };
+  | { readonly family: "sp1"; readonly key: Sp1Key }
+  | { readonly family: "ultrahonk"; readonly key: UltraHonkKey }
+  | { readonly family: "stark"; readonly key: StarkKey };
 
 /** Whether proofs of the system are verified by a key; `mock` proves nothing and needs none. */
 export function hasKey(system: string): boolean {
-  return system.startsWith("groth16-") || system === "sp1-groth16";
+  return ["groth16-shard", "groth16-batch", "sp1-groth16", "ultrahonk-shard", "stark-shard"].includes(system);
 }
 
 /** Throws for a key that is unsound or of another system: the configuration is wrong. */
 export function readKey({ system, bytes }: KeyBytes): StageKey {
-  if (system === "sp1-groth16") return { family: "sp1", key: readSp1Key(bytes) };
-  return { family: "shard", key: readVerifyingKey(bytes) };
+  switch (system) {
+    case "sp1-groth16":
+      return { family: "sp1", key: readSp1Key(bytes) };
+    case "ultrahonk-shard":
+      return { family: "ultrahonk", key: readUltraHonkKey(bytes) };
+    case "stark-shard":
+      return { family: "stark", key: readStarkKey(bytes) };
+    default:
+      return { family: "shard", key: readVerifyingKey(bytes) };
+  }
+}
+
+/** Optional packages that a system's verifier is made of, as npm takes them; the verifiers of Groth16 are our own. */
+function verifierPackages(system: string): readonly string[] {
+  switch (system) {
+    case "ultrahonk-shard":
+      return VERIFIER_PACKAGES;
+    case "stark-shard":
+      return STARK_PACKAGES;
+    default:
+      return [];
+  }
+}
+
+/** Packages without which no proof of the system can be verified here, of those that are not installed. */
+export function missingPackages(
+  system: string,
+  resolve: (name: string) => unknown = createRequire(import.meta.url).resolve,
+): readonly string[] {
+  return verifierPackages(system).filter((spec) => {
+    try {
+      resolve(spec.slice(0, spec.lastIndexOf("@")));
+      return false;
+    } catch {
+      return true;
+    }
+  });
 }

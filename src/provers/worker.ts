@@ -3,11 +3,12 @@ import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { readPayload } from "../protocol/ethereum.ts";
 import type { Hash } from "../protocol/ids.ts";
 import type { PrepareJob, Result, VerifyJob } from "../ports.ts";
-import type { Verdict } from "./groth16/equation.ts";
 import { verifyBatch, verifyOne } from "./groth16/verify.ts";
 import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
 import { isMock, mockValues, mockVerify } from "./mock.ts";
 import { verifySp1 } from "./sp1/verify.ts";
+import { starkRuns, starkValuesOf } from "./stark/statement.ts";
+import { createStarkVerifier } from "./stark/verify.ts";
 import {
   beginning,
   type Check,
@@ -19,6 +20,7 @@ import {
   type Prepared,
   valuesOf,
 } from "./statement.ts";
+import { createUltraHonkVerifier } from "./ultrahonk/verify.ts";
 
 export interface WorkerData {
   /** Verifying keys by the hash of their bytes. */
@@ -38,7 +40,7 @@ function refuse(
   return { ok: false, fault: { code, message } };
 }
 
-export function prepare(job: PrepareJob): Result<Prepared> {
+function prepare(job: PrepareJob): Result<Prepared> {
   const given = job.before === null ? null : elementOf(job.before);
   if (job.before !== null && given === null) return refuse("prepare.before", "before is no field element");
   const read = readPayload(job.payload, job.hash);
@@ -63,11 +65,17 @@ export function prepare(job: PrepareJob): Result<Prepared> {
   const before = encodeElement(first);
   const values = Object.fromEntries(
     job.stages.map((stage) => {
-      const runs = folds.get(stage.shards)?.shards ?? [];
+      const runs = folds.get(stage.shards)?.shards ?? [whole];
+      // A system with a field of its own has a commitment of its own.
+      const starks = stage.systems.includes("stark-shard") ? starkRuns(runs) : [];
       const of = (index: number): Uint8Array => {
         const { length } = stage.systems;
-        if (isMock(stage.systems[index % length] ?? "")) return mockValues(job.block, stage.name, index, before);
-        return valuesOf(runs[Math.floor(index / length)] ?? whole, job.block, stage.name, index);
+        const system = stage.systems[index % length] ?? "";
+        if (isMock(system)) return mockValues(job.block, stage.name, index, before);
+        const group = stage.shards === 0 ? 0 : Math.floor(index / length);
+        const stark = starks[group];
+        if (system === "stark-shard" && stark !== undefined) return starkValuesOf(stark, job.block, stage.name, index);
+        return valuesOf(runs[group] ?? whole, job.block, stage.name, index);
       };
       const count = stage.groups * stage.systems.length;
       return [stage.name, Array.from({ length: count }, (_, index) => of(index))] as const;
@@ -76,29 +84,37 @@ export function prepare(job: PrepareJob): Result<Prepared> {
   return { ok: true, value: { before, after: encodeElement(whole.after), values } };
 }
 
-export function check(job: VerifyJob, keys: ReadonlyMap<Hash, StageKey>): Result<Check> {
+async function check(job: VerifyJob, keys: ReadonlyMap<Hash, StageKey>): Promise<Result<Check>> {
   if (isMock(job.system)) return { ok: true, value: mockVerify(job.values, job.proof) };
   const known = keys.get(job.key);
   if (known === undefined) return refuse("verifier.unknown-key", `no verifying key ${job.key}`);
-  const verdict = verdictOf(job, known);
+  const verdict = await verdictOf(job, known);
   return verdict === null
     ? refuse("verifier.unknown-system", `no verifier for ${job.system}`)
     : { ok: true, value: verdict };
 }
 
-function verdictOf({ system, values, parts, proof }: VerifyJob, known: StageKey): Verdict | null {
+/** Of a thread, which verifies one proof after the other; what they need is loaded with the first. */
+const ultraHonk = createUltraHonkVerifier();
+const stark = createStarkVerifier();
+
+async function verdictOf({ system, values, parts, proof }: VerifyJob, known: StageKey): Promise<Check | null> {
   switch (known.family) {
     case "sp1":
       return system === "sp1-groth16" ? verifySp1(known.key, values, proof) : null;
     case "shard":
       if (system === "groth16-shard") return verifyOne(known.key, values, proof);
       return system === "groth16-batch" ? verifyBatch(known.key, values, parts, proof) : null;
+    case "ultrahonk":
+      return system === "ultrahonk-shard" ? ultraHonk.verify(known.key, values, proof) : null;
+    case "stark":
+      return system === "stark-shard" ? stark.verify(known.key, values, proof) : null;
   }
 }
 
 function serve(data: WorkerData): void {
   const keys = new Map([...data.keys].map(([hash, key]) => [hash, readKey(key)]));
-  const answer = (request: WorkerRequest): Answer => {
+  const answer = async (request: WorkerRequest): Promise<Answer> => {
     switch (request.kind) {
       case "prepare":
         return prepare(request.job);
@@ -106,7 +122,10 @@ function serve(data: WorkerData): void {
         return check(request.job, keys);
     }
   };
-  parentPort?.on("message", (request: WorkerRequest) => parentPort?.postMessage(answer(request), []));
+  // What is rejected ends the thread: a fault of the pool's, and never an answer.
+  parentPort?.on("message", (request: WorkerRequest) => {
+    void answer(request).then((found) => parentPort?.postMessage(found, []));
+  });
 }
 
 if (!isMainThread && parentPort !== null && (workerData as Partial<WorkerData> | null)?.keys !== undefined) {

@@ -2,13 +2,26 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type EncodedBlock, payloadOf } from "../../src/protocol/ethereum.ts";
 import { artefactHash, blockId, type Hash, ZERO_HASH } from "../../src/protocol/ids.ts";
-import type { Clock, Done, PrepareJob, ProveEvent, ProveJob, Prover, Result } from "../../src/ports.ts";
-import { elementOf, foldBlock, valuesOf } from "../../src/provers/statement.ts";
+import type {
+  Clock,
+  Done,
+  PrepareJob,
+  ProveEvent,
+  ProveJob,
+  Prover,
+  Result,
+  Verifier,
+  VerifyJob,
+} from "../../src/ports.ts";
+import { elementOf, foldBlock, type Prepared, valuesOf } from "../../src/provers/statement.ts";
+import { createVerifier } from "../../src/provers/verifier.ts";
 
 export const KEYS_DIR: string = join(import.meta.dirname, "../../config/keys");
 const BLOCKS = join(import.meta.dirname, "../vectors/blocks");
 
 export const VKEY: Uint8Array = new Uint8Array(readFileSync(join(KEYS_DIR, "shard.vkey.json")));
+export const HONK_KEY: Uint8Array = new Uint8Array(readFileSync(join(KEYS_DIR, "shard.honk.vkey")));
+export const STARK_KEY: Uint8Array = new Uint8Array(readFileSync(join(KEYS_DIR, "shard.stark.json")));
 export const VKEY_HASH: Hash = artefactHash(VKEY);
 
 export function rpcBlock(name: string): Record<string, unknown> {
@@ -50,6 +63,51 @@ export function proveJob(of: EncodedBlock, before: Uint8Array, changes: Partial<
   const values = valuesOf(shard, id.block, id.stage, 0);
   const rest = { payload, before, values, group: 0, shards, inputs: [] };
   return { id, attempt: 0, system: "groth16-shard", key: VKEY_HASH, ...rest, ...changes };
+}
+
+/** A system with its key, a verifier that has it, and what is to be proved of the small block. */
+export interface Bench {
+  readonly verifier: Verifier;
+  readonly key: Hash;
+  readonly before: Uint8Array;
+  /** Public values of its shards. */
+  readonly values: readonly Uint8Array[];
+  readonly job: (index?: number) => ProveJob;
+  readonly verifyJob: (proof: Uint8Array, index?: number) => VerifyJob;
+}
+
+export async function bench(system: string, bytes: Uint8Array, ...others: readonly Uint8Array[]): Promise<Bench> {
+  const key = artefactHash(bytes);
+  const keys = new Map([bytes, ...others].map((each) => [artefactHash(each), { system, bytes: each }]));
+  const verifier = createVerifier({ keys });
+  const stages = [{ name: "shard", systems: [system], groups: SMALL_SHARDS, shards: SMALL_SHARDS }];
+  const prepared = await value<Prepared>((done) => verifier.prepare(prepareJob(SMALL, SMALL_SHARDS, { stages }), done));
+  const { before } = prepared;
+  const values = prepared.values["shard"] ?? [];
+  const of = (index: number): Uint8Array => values[index] ?? new Uint8Array();
+  return {
+    verifier,
+    key,
+    before,
+    values,
+    job: (index = 0) => {
+      const job = proveJob(SMALL, before, { system, key, values: of(index) });
+      return { ...job, id: { ...job.id, index }, group: index };
+    },
+    verifyJob: (proof, index = 0) => ({ system, key, values: of(index), parts: [], proof }),
+  };
+}
+
+/** All events of one job, after which the prover goes, and its proof. */
+export async function proofOf(
+  prover: Prover,
+  job: ProveJob,
+): Promise<{ readonly events: readonly ProveEvent[]; readonly proof: Uint8Array }> {
+  const events = await run(prover, job);
+  await prover.close();
+  const event = events.at(-1);
+  if (event?.kind !== "proved") throw new Error(JSON.stringify(event));
+  return { events, proof: event.proof };
 }
 
 export function outcome<T>(start: (done: Done<T>) => unknown): Promise<Result<T>> {

@@ -23,8 +23,26 @@ interface Contribution {
   (from: SnarkjsFile, to: SnarkjsFile, name: string, entropy: string, logger?: SnarkjsLogger): Promise<unknown>;
 }
 
+/** Its arithmetic: elements and affine points in Montgomery form, little-endian. */
+export interface SnarkjsCurve {
+  readonly Fr: { readonly one: Uint8Array; random(): Uint8Array };
+  readonly G1: {
+    readonly g: Uint8Array;
+    toAffine(point: Uint8Array): Uint8Array;
+    toRprUncompressed(to: Uint8Array, at: number, point: Uint8Array): void;
+    /** Each point times `first`, `first * ratio`, ... */
+    batchApplyKey(points: Uint8Array, first: Uint8Array, ratio: Uint8Array): Promise<Uint8Array>;
+  };
+  readonly G2: {
+    readonly g: Uint8Array;
+    toAffine(point: Uint8Array): Uint8Array;
+    timesFr(point: Uint8Array, factor: Uint8Array): Uint8Array;
+    toObject(point: Uint8Array): readonly (readonly bigint[])[];
+  };
+}
+
 export interface Snarkjs {
-  readonly curves: { getCurveFromName(name: "bn128"): Promise<unknown> };
+  readonly curves: { getCurveFromName(name: "bn128"): Promise<SnarkjsCurve> };
   readonly wtns: {
     calculate(input: Readonly<Record<string, unknown>>, wasm: SnarkjsFile, to: SnarkjsFile): Promise<void>;
   };

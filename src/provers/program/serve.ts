@@ -42,7 +42,7 @@ export type ProgramEvent =
       readonly message: string;
     };
 
-/** A job whose block has been read: the run to prove, and all of its block's. */
+/** A job whose block has been read: the run to prove, and all that its stage cuts the block into. */
 export interface ProgramTask {
   readonly run: Run;
   readonly runs: readonly Run[];
@@ -105,13 +105,15 @@ async function answer(job: ProgramJob, read: ReturnType<typeof createReader>, pr
   const progress = (): void => say({ job: job.job, kind: "progress" });
   const folded = read(job);
   if (!folded.ok) return say({ job: job.job, kind: "failed", logical: true, ...folded.fault });
-  const run = job.shards === 0 ? folded.value.whole : folded.value.shards[job.group];
+  const { whole, shards } = folded.value;
+  const runs = job.shards === 0 ? [whole] : shards;
+  const run = job.shards === 0 ? whole : shards[job.group];
   if (run === undefined) {
     return say({ job: job.job, kind: "failed", logical: true, code: "job.index", message: `no shard ${job.group}` });
   }
   progress();
   const { block, stage, index } = job;
-  const { proof, values } = await prove({ run, runs: folded.value.shards, block, stage, index }, progress);
+  const { proof, values } = await prove({ run, runs, block, stage, index }, progress);
   const ms = performance.now() - started;
   const [proofText, valuesText] = [proof, values].map((bytes) => Buffer.from(bytes).toString("base64"));
   say({ job: job.job, kind: "proved", proof: proofText ?? "", values: valuesText ?? "", ms });

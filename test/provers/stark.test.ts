@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ProveEvent } from "../../src/ports.ts";
+import { artefactHash } from "../../src/protocol/ids.ts";
+import { airHash, CONSTRAINTS, traceOf } from "../../src/provers/stark/air.ts";
+import { hashRound, MIX, ROUND_CONSTANTS, STARK_ORDER } from "../../src/provers/stark/hash.ts";
+import { createStarkProver } from "../../src/provers/stark/prover.ts";
+import { decodeStarkValues, starkRuns } from "../../src/provers/stark/statement.ts";
+import { readStarkKey } from "../../src/provers/stark/verify.ts";
+import { encodeElement, fold } from "../../src/provers/statement.ts";
+import { programSuite } from "../compliance/program.ts";
+import { proverSuite } from "../compliance/prover.ts";
+import { verifierSuite } from "../compliance/verifier.ts";
+import * as fixtures from "./fixtures.ts";
+
+const { KEYS_DIR, STARK_KEY } = fixtures;
+const json = JSON.parse(Buffer.from(STARK_KEY).toString()) as Record<string, unknown>;
+const keyWith = (changes: Readonly<Record<string, unknown>>): Uint8Array =>
+  new Uint8Array(Buffer.from(JSON.stringify({ ...json, ...changes })));
+
+const OTHER_KEY = keyWith({ traceQueries: 60 });
+const make = (limits: { timeoutMs: number; memoryBytesMax?: number } = { timeoutMs: 100_000 }) =>
+  createStarkProver({ slots: 1, keysDir: KEYS_DIR, ...limits });
+
+let bench: fixtures.Bench;
+let proof: Uint8Array;
+let events: readonly ProveEvent[];
+
+beforeAll(async () => {
+  bench = await fixtures.bench("stark-shard", STARK_KEY, OTHER_KEY);
+  ({ proof, events } = await fixtures.proofOf(make(), bench.job()));
+}, 120_000);
+
+afterAll(() => bench.verifier.close());
+
+const values = (index: number): Uint8Array => bench.values[index] ?? new Uint8Array();
+
+proverSuite("stark-shard", {
+  make,
+  makeSlow: make,
+  job: () => bench.job(),
+  verifier: () => bench.verifier,
+  verifyJob: (_, bytes) => bench.verifyJob(bytes),
+  events: () => events,
+  processes: fixtures.descendants,
+});
+
+programSuite({ name: "stark", make, job: () => bench.job(), processes: fixtures.descendants });
+
+verifierSuite("stark-shard", {
+  verifier: () => bench.verifier,
+  job: () => bench.verifyJob(proof),
+  otherTask: () => values(1),
+  otherBlock: () => {
+    const other = values(0).slice();
+    other.set(encodeElement(5n), 128);
+    return other;
+  },
+  otherKey: artefactHash(OTHER_KEY),
+  notCanonical: () => {
+    const beyond = new Uint8Array(16).fill(255);
+    const said = values(0).slice();
+    said.set(beyond, 16);
+    const many = values(0).with(127, 9);
+    // The first row that is opened comes after a root and a count; its numbers are little-endian.
+    const opened = proof.slice();
+    opened.set(beyond, 33);
+    return [
+      { values: said, proof },
+      { values: many, proof },
+      { values: values(0), proof: opened },
+    ];
+  },
+});
+
+describe("the STARK's statement", () => {
+  it("leads through the shards of a block, from a commitment of its own", () => {
+    const [first, second] = [values(0), values(1)].map(decodeStarkValues);
+    expect(second?.before).toEqual(first?.after);
+    expect(first?.before).not.toEqual(first?.after);
+    expect(first?.count).toBe(2);
+  });
+
+  it("is another for any other item, order, number of items or place", () => {
+    const item = { sender: "11".repeat(20), recipient: null, value: 5n, feeLimit: 7n };
+    const other = { ...item, recipient: "00".repeat(20) };
+    const after = (...items: readonly (typeof item | typeof other)[]): string =>
+      (starkRuns([fold(9n, items)])[0]?.after ?? []).join();
+    const all = [
+      after(),
+      after(item),
+      after(other),
+      after(item, item),
+      after(item, other),
+      after(other, item),
+      after(item, item, item),
+      after({ ...item, value: 7n, feeLimit: 5n }),
+    ];
+    expect(new Set(all).size).toBe(all.length);
+    expect(starkRuns([fold(8n, [item])])[0]?.after.join()).not.toBe(after(item));
+  });
+
+  it("has the hash and the constraints that its key names", () => {
+    expect(json["air"]).toBe(airHash());
+    expect(CONSTRAINTS).toBe(27);
+  });
+});
+
+describe("the STARK's hash", () => {
+  it("is a permutation of its field: cubes have one root, and the matrix mixes everything", () => {
+    expect((STARK_ORDER - 1n) % 3n).not.toBe(0n);
+    for (const row of MIX) expect(row.every((factor) => factor !== 0n)).toBe(true);
+    expect(new Set(ROUND_CONSTANTS.flat()).size).toBe(128 * 7);
+    const state = [1n, 2n, 3n, 4n, 5n, 6n, 7n];
+    const changed = hashRound([1n, 2n, 3n, 4n, 5n, 6n, 8n], 0);
+    expect(hashRound(state, 0).every((element, i) => element !== changed[i])).toBe(true);
+    expect(hashRound(state, 1)).not.toEqual(hashRound(state, 0));
+  });
+});
+
+describe("a STARK's trace", () => {
+  it("has a row for every round and ends with the sums", () => {
+    const item = { sender: "11".repeat(20), recipient: null, value: 5n, feeLimit: 7n };
+    const [run] = starkRuns([fold(9n, [item, item, item])]);
+    if (run === undefined) throw new Error("no run");
+    const columns = traceOf(run, 1n << 200n);
+    expect(columns.map(({ length }) => length)).toEqual(columns.map(() => 4 * 128));
+    expect([columns[15]?.at(-1), columns[16]?.at(-1)]).toEqual([21n, 3n]);
+    expect([columns[0]?.at(-1), columns[1]?.at(-1)]).toEqual(run.after);
+  });
+});
+
+describe("a STARK key", () => {
+  it("names the statement, and enough queries for 128 bits", () => {
+    expect(readStarkKey(STARK_KEY)).toEqual({ extension: 16, traceQueries: 54, foldQueries: 32 });
+    const read = (changes: Readonly<Record<string, unknown>>) => () => readStarkKey(keyWith(changes));
+    expect(read({ air: "00".repeat(32) })).toThrow("the key is of another statement");
+    expect(read({ system: "groth16-shard" })).toThrow("the key is of another statement");
+    expect(read({ extension: 8 })).toThrow("the key has extension 8; allowed: 16, 32");
+    expect(read({ traceQueries: 53 })).toThrow("the key has 53 traceQueries; allowed: 54 to 128");
+    expect(read({ foldQueries: 31.5 })).toThrow("the key has 31.5 foldQueries; allowed: 32 to 64");
+    expect(read({ extension: 32, traceQueries: 38, foldQueries: 26 })).not.toThrow();
+  });
+});
