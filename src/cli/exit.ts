@@ -65,7 +65,7 @@ export class CommandError extends Error {
   }
 }
 
-function statusOf(code: string): number {
+export function statusOf(code: string): number {
   return STATUS_BY_PREFIX.find(([prefix]) => code.startsWith(prefix))?.[1] ?? EXIT.internal;
 }
 

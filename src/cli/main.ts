@@ -5,10 +5,12 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { artefactCommand } from "./artefact.ts";
 import { certificateCommand } from "./certificate.ts";
+import { doctorCommand } from "./doctor.ts";
 import { evidenceCommand } from "./evidence.ts";
 import { CommandError, explain, EXIT } from "./exit.ts";
 import { initCommand } from "./init.ts";
 import { logCommand } from "./log.ts";
+import { proveCommand } from "./prove.ts";
 import { simnetCommand } from "./simnet.ts";
 import { startCommand } from "./start.ts";
 import { statusCommand } from "./status.ts";
@@ -41,6 +43,8 @@ for (const command of [
   evidenceCommand(),
   tasksCommand(),
   artefactCommand(),
+  proveCommand(),
+  doctorCommand(),
   verifyCommand(),
   workflowCommand(),
   simnetCommand(),

@@ -3,29 +3,32 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { Command } from "commander";
+import { readConfig } from "../config.ts";
 import { nativeEquation, openVerifier, readManifestFile } from "../node.ts";
 import type { Done, Preparation, Verifier } from "../ports.ts";
-import { type BarrierContent, type Certificate, checkCertificate, kindOf } from "../protocol/certificate.ts";
+import { type Certificate, checkCertificate, kindOf, type ProofsContent, readProofs } from "../protocol/certificate.ts";
 import { artefactHash, blockId, type Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
-import { type Checked, checkEvidence, checkVotes, isVoteKind } from "../protocol/votes.ts";
+import { checkEvidence, checkVotes, isVoteKind } from "../protocol/votes.ts";
 import { partsOf, rowsOf, stagesOf } from "../protocol/workflow.ts";
 import { CommandError } from "./exit.ts";
 
 interface Flags {
   readonly network: string;
   readonly proofs?: string;
+  readonly config?: string;
   readonly json?: boolean;
 }
 
 export function verifyCommand(): Command {
   return new Command("verify")
     .description(
-      "Check offline what proofmesh certificate and proofmesh evidence export: signatures and quorum; with --proofs, the block of a barrier certificate and every proof.",
+      "Check offline what proofmesh certificate, evidence and prove write: signatures and quorum; with --proofs, the block of a barrier certificate and every proof.",
     )
     .argument("<certificate...>", "certificate files")
     .requiredOption("--network <manifest>", "the network's manifest")
     .option("--proofs <dir>", "directory with the block and the proofs, named by their SHA-256")
+    .option("--config <file>", "a node's configuration, for its verifiers")
     .option("--json", "print JSON lines")
     .addHelpText(
       "after",
@@ -36,10 +39,15 @@ export function verifyCommand(): Command {
 
 async function run(files: readonly string[], flags: Flags): Promise<void> {
   const manifest = readManifestFile(flags.network);
-  const verifier = flags.proofs === undefined ? null : openVerifier(manifest, 1);
+  const { verifiers } = readConfig(flags.config, process.env, {});
+  const verifier = flags.proofs === undefined ? null : openVerifier(manifest, 1, verifiers);
   try {
     for (const file of files) {
       if (sayVotes(manifest, file, flags.json === true)) continue;
+      if (verifier !== null && kindOf(read(file, "usage.file")) === "proofs") {
+        await sayProofs(manifest, file, flags, verifier);
+        continue;
+      }
       const certificate = check(manifest, file);
       if (verifier !== null && flags.proofs !== undefined)
         await checkProofs(manifest, certificate.content, flags.proofs, verifier);
@@ -78,7 +86,24 @@ function sayVotes(manifest: Manifest, file: string, json: boolean): boolean {
   return true;
 }
 
-function holds<T>(file: string, checked: Checked<T>): Extract<Checked<T>, { readonly ok: true }> {
+/** Proofs that nobody has signed for: all that can be said of them is that they verify. */
+async function sayProofs(manifest: Manifest, file: string, flags: Flags, verifier: Verifier): Promise<void> {
+  const { value } = holds(file, readProofs(manifest, read(file, "usage.file")));
+  await checkProofs(manifest, value, flags.proofs ?? "", verifier);
+  const { chain, height, hash, tasks } = value;
+  process.stdout.write(
+    flags.json === true
+      ? `${JSON.stringify({ kind: "proofs", chain, height, hash, proofs: tasks.length })}\n`
+      : `holds  proofs  ${chain}/${height}  ${hash}  ${tasks.length} proofs verified, signed by nobody\n`,
+  );
+}
+
+function holds<T>(
+  file: string,
+  checked:
+    | { readonly ok: true; readonly value: T }
+    | { readonly ok: false; readonly code: string; readonly message: string },
+): { readonly value: T } {
   if (!checked.ok) throw new CommandError(checked.code, `${file}: ${checked.message}`);
   return checked;
 }
@@ -107,7 +132,7 @@ function say({ content, contentHash, signers }: Certificate, proofs: boolean, js
  */
 async function checkProofs(
   manifest: Manifest,
-  content: BarrierContent,
+  content: ProofsContent,
   directory: string,
   verifier: Verifier,
 ): Promise<void> {

@@ -27,7 +27,7 @@ export function openWorkers(
   proves: boolean,
   closers: (() => Promise<void> | void)[],
 ): { readonly verifier: Verifier; readonly provers: Prover[] } {
-  const verifier = withOutside(openVerifier(manifest, config.verifierThreads), config.verifiers.map(openOutside));
+  const verifier = openVerifier(manifest, config.verifierThreads, config.verifiers);
   // At once: a prover that cannot be opened must not leave the verifier's threads behind.
   closers.push(() => verifier.close());
   const provers: Prover[] = [];
@@ -40,7 +40,7 @@ export function openWorkers(
 }
 
 /** The verifier that a manifest asks for; also what checks certificates offline. */
-export function openVerifier(manifest: Manifest, threads: number): Verifier {
+export function openVerifier(manifest: Manifest, threads: number, outside: NodeConfig["verifiers"] = []): Verifier {
   const keys = new Map<Hash, KeyBytes>();
   for (const [name, { system, verifyingKey }] of Object.entries(manifest.json.keys)) {
     if (!hasKey(system)) continue;
@@ -48,7 +48,7 @@ export function openVerifier(manifest: Manifest, threads: number): Verifier {
     keys.set(manifest.keyHashes.get(name) ?? "", { system, bytes: decodeBase64(verifyingKey) });
   }
   try {
-    return createVerifier({ keys, size: threads });
+    return withOutside(createVerifier({ keys, size: threads }), outside.map(openOutside));
   } catch (error) {
     throw new NodeFault("keys.unsound", `manifest: ${error instanceof Error ? error.message : String(error)}`);
   }

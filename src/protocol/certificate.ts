@@ -66,6 +66,18 @@ const FILE = z.strictObject({
   votes: z.array(z.strictObject({ head: bytes, index: count, path: z.array(hash), signature: bytes })),
 });
 
+/** Proofs of a block's tasks that nobody has signed for: what it takes to verify them, and no more. */
+const PROOFS = z.strictObject({
+  kind: z.literal("proofs", '"proofs"'),
+  version: z.literal(1, "1"),
+  content: z.strictObject({
+    ...CONTENT.shape,
+    tasks: z.array(CONTENT.shape.tasks.element.omit({ attempt: true, prover: true, credited: true })),
+  }),
+});
+
+export type ProofsContent = z.infer<typeof PROOFS>["content"];
+
 export type BarrierContent = z.infer<typeof CONTENT>;
 export type BarrierTask = BarrierContent["tasks"][number];
 
@@ -120,6 +132,19 @@ export function checkCertificate(manifest: Manifest, file: Uint8Array, equation:
   const tasks = checkTasks(manifest, content);
   if (tasks !== null) return no("certificate.tasks", tasks);
   return checkVotes(manifest, content, votes, equation);
+}
+
+/** Reads a list of proofs against the manifest alone. That they verify is checked by whoever has them. */
+export function readProofs(
+  manifest: Manifest,
+  file: Uint8Array,
+): { readonly ok: true; readonly value: ProofsContent } | Extract<CheckedCertificate, { readonly ok: false }> {
+  const read = readCanonical(PROOFS, file);
+  if (!read.ok) return read;
+  const { content } = read.value;
+  if (content.network === manifest.network) return { ok: true, value: content };
+  const message = `it is of network ${content.network}; the manifest is ${manifest.network}`;
+  return { ok: false, code: "certificate.other-network", message };
 }
 
 /** Reads a file that has one legal form: canonical JSON of this shape and one newline. */

@@ -1,0 +1,304 @@
+/**
+ * `proofmesh doctor`: looks at everything that a node with this configuration would rest on, and says what is wrong and what to
+ * do. A prover's ability is not declared but shown: each proves a small public block, the proof is verified, and a changed
+ * proof has to be refused.
+ */
+import { accessSync, constants, existsSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { type NodeConfig, readConfig } from "../config.ts";
+import { createKey, discoverChain, genesis, loadKey, readManifestFile } from "../node.ts";
+import { blockId } from "../protocol/ids.ts";
+import { type Manifest, readManifest } from "../protocol/manifest.ts";
+import { rowsOf, type Stage, stagesOf, takenGroups, groupOf } from "../protocol/workflow.ts";
+import { readBlockFile } from "./block.ts";
+import { CommandError, EXIT, faultOf, statusOf } from "./exit.ts";
+import { type Made, nameOf, Workbench } from "./workbench.ts";
+
+interface Flags {
+  readonly config?: string;
+  readonly data?: string;
+  readonly manifest?: string;
+  readonly json?: boolean;
+}
+
+interface Finding {
+  readonly check: string;
+  readonly state: "ok" | "note" | "wrong";
+  readonly message: string;
+  readonly code?: string;
+}
+
+/** A small block of mainnet, with four transactions. */
+const BLOCK = fileURLToPath(new URL("../../config/qualification.json", import.meta.url));
+const FREE_BYTES_MIN = 1024 ** 3;
+/** File systems over a network, by the number that the kernel gives them: NFS, SMB, CIFS, FUSE. */
+const REMOTE: ReadonlyMap<number, string> = new Map([
+  [0x6969, "NFS"],
+  [0x517b, "SMB"],
+  [0xff534d42, "CIFS"],
+  [0x65735546, "FUSE"],
+]);
+
+export function doctorCommand(): Command {
+  return new Command("doctor")
+    .description(
+      "Check what a node would rest on: configuration, disk, key, manifest, ports, chains; and let each configured prover prove a small block and the verifier refuse a changed proof.",
+    )
+    .option("--config <file>", "the node's configuration")
+    .option("--data <dir>", "the node's data directory (default: ~/.proofmesh/dev)")
+    .option("--manifest <file>", "the network's manifest (default: the one in the data directory, or a new network's)")
+    .option("--json", "a line of JSON a finding")
+    .addHelpText(
+      "after",
+      "\nExample:\n  $ proofmesh doctor --config node.json\n\nExit status: 0 all is well, else that of the first thing that is wrong.",
+    )
+    .action((flags: Flags) => run(flags));
+}
+
+async function run(flags: Flags): Promise<void> {
+  let worst: number = EXIT.ok;
+  const say = (finding: Finding): void => {
+    const { check, state, message, code } = finding;
+    if (state === "wrong" && worst === EXIT.ok) worst = statusOf(code ?? "internal");
+    process.stdout.write(
+      flags.json === true
+        ? `${JSON.stringify(finding)}\n`
+        : `${state.padEnd(5)}  ${check.padEnd(9)}  ${message}${code === undefined ? "" : `  [${code}]`}\n`,
+    );
+  };
+  const config = await tried(say, "config", () =>
+    readConfig(flags.config, process.env, { data: flags.data, manifest: flags.manifest }),
+  );
+  if (config !== null) {
+    say({
+      check: "config",
+      state: "ok",
+      message: `read; provers: ${config.provers.map(({ kind }) => kind).join(", ") || "none"}`,
+    });
+    await tried(say, "disk", () => checkDisk(config, say));
+    const key = (await tried(say, "key", () => checkKey(config, say))) ?? null;
+    const manifest = await tried(say, "manifest", () => checkManifest(config, key, say));
+    await checkPorts(config, say);
+    for (const source of config.sources) await tried(say, "chain", () => checkSource(source, say));
+    if (manifest !== null) await tried(say, "provers", () => checkProvers(config, manifest, say));
+  }
+  process.exitCode = worst;
+}
+
+type Say = (finding: Finding) => void;
+
+async function tried<T>(say: Say, check: string, look: () => T | Promise<T>): Promise<T | null> {
+  try {
+    return await look();
+  } catch (error) {
+    const { code, message } = faultOf(error);
+    for (const line of message.split("\n")) say({ check, state: "wrong", message: line, code });
+    return null;
+  }
+}
+
+/** Where it is, or would be made. */
+function existing(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : existing(dirname(path));
+}
+
+function checkDisk({ data }: NodeConfig, say: Say): void {
+  const dir = existing(data);
+  readable(dir, constants.W_OK, "data.not-writable");
+  const { bavail, bsize, type } = statfsSync(dir);
+  const free = bavail * bsize;
+  const remote = REMOTE.get(type);
+  const gib = (free / 1024 ** 3).toFixed(1);
+  if (remote !== undefined)
+    say({
+      check: "disk",
+      state: "note",
+      message: `${data} is on ${remote}: votes are only as durable as the server's promise`,
+    });
+  if (free < FREE_BYTES_MIN)
+    throw new CommandError("disk.full", `${gib} GiB are free for ${data}; make room for at least 1 GiB`);
+  say({ check: "disk", state: "ok", message: `${data}, ${gib} GiB free` });
+}
+
+function readable(path: string, mode: number, code: string): void {
+  try {
+    accessSync(path, mode);
+  } catch (error) {
+    throw new CommandError(code, error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** The node's public key; a node that has none yet makes one at its first start. */
+function checkKey(config: NodeConfig, say: Say): string | null {
+  const file = config.key ?? join(config.data, "key.json");
+  if (!existsSync(file)) {
+    say({ check: "key", state: "note", message: `${file} is not there; the first start makes it` });
+    return null;
+  }
+  const { key } = loadKey(file);
+  say({ check: "key", state: "ok", message: `${key} in ${file}` });
+  return key;
+}
+
+function checkManifest(config: NodeConfig, key: string | null, say: Say): Manifest {
+  const file = config.manifest ?? join(config.data, "manifest.json");
+  if (config.manifest === undefined && !existsSync(file)) {
+    say({
+      check: "manifest",
+      state: "note",
+      message: "none yet; checked with that of a new network of this node alone",
+    });
+    return ownNetwork();
+  }
+  const manifest = readManifestFile(file);
+  const { json, network, weights, sources } = manifest;
+  say({
+    check: "manifest",
+    state: "ok",
+    message: `network ${json.name} ${network.slice(0, 12)}, ${weights.size} attesters`,
+  });
+  if (key === null) return manifest;
+  const listed = json.provers.list.some((prover) => prover.key === key);
+  const roles = [
+    ...(weights.has(key) ? ["attester"] : []),
+    ...(sources.has(key) ? ["source"] : []),
+    ...(listed || json.provers.admission === "open" ? ["prover"] : []),
+  ];
+  say(
+    roles.length === 0
+      ? {
+          check: "manifest",
+          state: "note",
+          message: `it names this key nowhere and lets nobody else prove: the node can only follow`,
+        }
+      : { check: "manifest", state: "ok", message: `this key may be ${roles.join(", ")}` },
+  );
+  return manifest;
+}
+
+/** What the first start without a manifest would make. */
+function ownNetwork(): Manifest {
+  const scratch = mkdtempSync(join(tmpdir(), "proofmesh-doctor-"));
+  try {
+    const { key } = createKey(join(scratch, "key.json"));
+    const chains = [{ id: 1, start: "any" as const, confirmations: 0, workflow: "block" }];
+    const options = { name: "doctor", attesters: [key], sources: [key], provers: [], admission: "open" as const };
+    const read = readManifest(genesis({ ...options, chains, shards: 1, window: 1, system: "groth16", bootstrap: [] }));
+    if (!read.ok) throw new CommandError("manifest.invalid", JSON.stringify(read.errors));
+    return read.value;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function checkPorts(config: NodeConfig, say: Say): Promise<void> {
+  const wanted = config.listen.flatMap((address) => {
+    const [, host = "", port = ""] = /^\/ip[46]\/([^/]+)\/tcp\/(\d+)/.exec(address) ?? [];
+    return port === "" ? [] : [{ check: "listen", host, port: Number(port), code: "listen.in-use" }];
+  });
+  const [, host = "", port = ""] = /^(.+):(\d+)$/.exec(config.http) ?? [];
+  if (port !== "") wanted.push({ check: "http", host, port: Number(port), code: "listen.in-use" });
+  for (const { check, host: at, port: number, code } of wanted) {
+    const fault = await bound(at, number);
+    say(
+      fault === null
+        ? { check, state: "ok", message: `${at}:${number === 0 ? "any port" : number} can be used` }
+        : {
+            check,
+            state: "wrong",
+            message: `${at}:${number} cannot be used: ${fault}; does the node run already?`,
+            code,
+          },
+    );
+  }
+}
+
+function bound(host: string, port: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.once("error", (error) => resolve(error.message));
+    server.listen(port, host.replace(/^\[|\]$/g, ""), () => server.close(() => resolve(null)));
+  });
+}
+
+async function checkSource(source: NodeConfig["sources"][number], say: Say): Promise<void> {
+  if (source.kind === "dev") return say({ check: "chain", state: "ok", message: "a dev chain of its own" });
+  if (source.kind === "file") {
+    if (source.path !== "-") readable(source.path, constants.R_OK, "source.unreadable");
+    return say({ check: "chain", state: "ok", message: `chain ${source.chain} from ${source.path}` });
+  }
+  const found = await discoverChain(source.url);
+  if (found !== source.chain)
+    throw new CommandError(
+      "source.wrong-chain",
+      `${source.url} is of chain ${found}; the configuration says ${source.chain}`,
+    );
+  say({ check: "chain", state: "ok", message: `${source.url} is of chain ${found}` });
+}
+
+/** Every prover makes the first task that is its own, and all that this takes. */
+async function checkProvers(config: NodeConfig, manifest: Manifest, say: Say): Promise<void> {
+  const workbench = new Workbench(manifest, config);
+  try {
+    for (const [name, workflow] of Object.entries(manifest.json.workflows)) {
+      const chain = manifest.json.chains.find((each) => each.workflow === name)?.id ?? 1;
+      const read = await readBlockFile(BLOCK);
+      const stages = stagesOf(manifest, name, read.items) ?? [];
+      const block = { ...read, chain, block: blockId(manifest.network, chain, read.hash), before: null };
+      const prepared = await workbench.prepare({ ...block, stages: rowsOf(stages) });
+      const wanted = qualifying(stages, workbench.executors);
+      const left = workflow.stages.length - new Set([...wanted].map((task) => task.split("/")[0])).size;
+      if (left > 0)
+        say({
+          check: "provers",
+          state: "note",
+          message: `${left} of ${workflow.stages.length} stages of workflow ${name} are made by nobody here`,
+        });
+      const last = new Map<string, { readonly task: string; readonly made: Made }>();
+      await workbench.makeAll(stages, wanted, block, prepared, (task, made) => last.set(made.system, { task, made }));
+      for (const [system, { task, made }] of last) {
+        const changed = Uint8Array.from(made.proof);
+        changed[changed.length >> 1] = (changed[changed.length >> 1] ?? 0) ^ 1;
+        const code = await workbench.check({ ...made.checked, proof: changed });
+        if (code === null)
+          throw new CommandError("proof.accepted", `the verifier of ${system} takes a changed proof for a true one`);
+        const [seconds, ms] = [(made.provingMs / 1000).toFixed(2), Math.round(made.verifyingMs)];
+        say({
+          check: "provers",
+          state: "ok",
+          message: `${system} proves ${task} in ${seconds} s, verified in ${ms} ms; a changed proof is refused (${code})`,
+        });
+      }
+    }
+  } finally {
+    await workbench.close();
+  }
+}
+
+function qualifying(stages: readonly Stage[], executors: readonly string[]): ReadonlySet<string> {
+  const wanted = new Set<string>();
+  const isMade = (stage: Stage, index: number): boolean => {
+    const variant = stage.variants[index % stage.variants.length];
+    if (variant === undefined || !executors.includes(variant.executor)) return false;
+    return takenGroups(stages, stage, groupOf(stage, index)).every(({ stage: taken, groups }) =>
+      groups.every((group) => {
+        const made = taken.variants.filter((_, at) => isMade(taken, group * taken.variants.length + at));
+        return made.length >= taken.need;
+      }),
+    );
+  };
+  const add = (stage: Stage, index: number): void => {
+    wanted.add(nameOf(stage, index));
+    for (const { stage: taken, groups } of takenGroups(stages, stage, groupOf(stage, index)))
+      for (const group of groups) taken.variants.forEach((_, at) => add(taken, group * taken.variants.length + at));
+  };
+  for (const stage of stages)
+    stage.variants.forEach((_, index) => {
+      if (isMade(stage, index)) add(stage, index);
+    });
+  return wanted;
+}

@@ -1,0 +1,159 @@
+/**
+ * One machine's provers and verifiers without a network: what `prove`, `tasks replay` and `doctor` run tasks on. They are
+ * the adapters that a node with the same configuration uses.
+ */
+import type { NodeConfig } from "../config.ts";
+import { openProver, openVerifier } from "../node.ts";
+import type { Done, Preparation, PrepareJob, ProveEvent, ProveJob, Prover, Verifier, VerifyJob } from "../ports.ts";
+import type { Manifest } from "../protocol/manifest.ts";
+import { groupOf, partsOf, restsOn, type Stage, takenGroups, variantOf } from "../protocol/workflow.ts";
+import { CommandError } from "./exit.ts";
+
+export interface Made {
+  readonly system: string;
+  readonly proof: Uint8Array;
+  readonly provingMs: number;
+  readonly verifyingMs: number;
+  /** What the proof was verified as. */
+  readonly checked: VerifyJob;
+}
+
+/** A block as far as its proofs depend on it. */
+export type ProvenBlock = Pick<PrepareJob, "chain" | "height" | "block" | "hash" | "payload">;
+
+export type Prepared = Preparation & { readonly before: Uint8Array };
+
+export class Workbench {
+  readonly #provers: readonly Prover[];
+  readonly #verifier: Verifier;
+
+  constructor(manifest: Manifest, config: Pick<NodeConfig, "provers" | "verifiers">) {
+    this.#provers = config.provers.flatMap((each) => openProver(each, 1, manifest));
+    this.#verifier = openVerifier(manifest, 1, config.verifiers);
+  }
+
+  /** Throws `config.provers` where none is configured. */
+  prover(executor: string): Prover {
+    const found = this.#provers.find(({ system }) => system === executor);
+    if (found !== undefined) return found;
+    const allowed = this.#provers.map(({ system }) => system).join(", ");
+    throw new CommandError(
+      "config.provers",
+      `the task is made by ${executor}; the configured provers make ${allowed === "" ? "none" : allowed}`,
+    );
+  }
+
+  get executors(): readonly string[] {
+    return this.#provers.map(({ system }) => system);
+  }
+
+  /** What the block's tasks have to prove. Throws `payload.*` where the payload is not the block's. */
+  prepare(job: PrepareJob): Promise<Prepared> {
+    return settled((done) => this.#verifier.prepare(job, done));
+  }
+
+  /** Proves one task and verifies the proof. Throws `replay.failed` and `replay.invalid`, with the prover's own code. */
+  async make(
+    block: ProvenBlock,
+    stages: readonly Stage[],
+    task: { readonly stage: Stage; readonly index: number; readonly attempt: number },
+    prepared: Prepared,
+    inputs: readonly Uint8Array[],
+  ): Promise<Made> {
+    const { stage, index, attempt } = task;
+    const { chain, height, hash, payload } = block;
+    const { system, key, executor } = variantOf(stage, index);
+    const values = prepared.values[stage.name]?.[index];
+    if (values === undefined)
+      throw new CommandError("replay.values", `the block implies nothing for task ${index} of stage ${stage.name}`);
+    const id = { chain, height, block: block.block, hash, stage: stage.name, index };
+    const place = { group: groupOf(stage, index), shards: stage.shards };
+    const job = { id, attempt, system, key, payload, before: prepared.before, values, ...place, inputs };
+    const { proof, provingMs } = await proven(this.prover(executor), job);
+    const checked = { system, key, values, parts: partsOf(stages, stage, index, prepared.values), proof };
+    const beganMs = performance.now();
+    const code = await this.check(checked);
+    if (code !== null) throw new CommandError("replay.invalid", `the proof does not verify: ${code}`);
+    return { system, proof, provingMs, verifyingMs: performance.now() - beganMs, checked };
+  }
+
+  /** Makes the tasks that are wanted in the order of the manifest, in which each stage stands behind those that it takes. */
+  async makeAll(
+    stages: readonly Stage[],
+    wanted: ReadonlySet<string>,
+    block: ProvenBlock,
+    prepared: Prepared,
+    said: (name: string, made: Made) => void,
+  ): Promise<ReadonlyMap<string, Made>> {
+    const made = new Map<string, Made>();
+    for (const stage of stages)
+      for (let index = 0; index < stage.count; index++) {
+        const name = nameOf(stage, index);
+        // Of several proof systems side by side this machine makes those that it has a prover for.
+        const { executor } = variantOf(stage, index);
+        const isSpare = stage.need < stage.variants.length && !this.executors.includes(executor);
+        if (!wanted.has(name) || isSpare) continue;
+        const inputs = inputsOf(stages, stage, index, made);
+        const result = await this.make(block, stages, { stage, index, attempt: 0 }, prepared, inputs);
+        made.set(name, result);
+        said(name, result);
+      }
+    return made;
+  }
+
+  /** Why a proof does not verify, or `null` where it does. */
+  async check(job: VerifyJob): Promise<string | null> {
+    const verdict = await settled<{ readonly valid: true } | { readonly valid: false; readonly code: string }>((done) =>
+      this.#verifier.verify(job, done),
+    );
+    return verdict.valid ? null : verdict.code;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#verifier.close(), ...this.#provers.map((each) => each.close())]);
+  }
+}
+
+/** How a task of a block is named on the command line. */
+export function nameOf(stage: Stage, index: number): string {
+  return `${stage.name}/${index}`;
+}
+
+function inputsOf(
+  stages: readonly Stage[],
+  stage: Stage,
+  index: number,
+  made: ReadonlyMap<string, Made>,
+): readonly Uint8Array[] {
+  return takenGroups(stages, stage, groupOf(stage, index)).flatMap(({ stage: taken, groups }) =>
+    groups.flatMap((group) => {
+      const rests = restsOn(taken, group, (at) => made.has(nameOf(taken, at)));
+      if (rests === null)
+        throw new CommandError(
+          "config.provers",
+          `${nameOf(stage, index)} takes group ${group} of ${taken.name}, which needs ${taken.need} of its ${taken.variants.length} proof systems proven here`,
+        );
+      return rests.map((at) => made.get(nameOf(taken, at))?.proof ?? new Uint8Array());
+    }),
+  );
+}
+
+function proven(prover: Prover, job: ProveJob): Promise<Extract<ProveEvent, { kind: "proved" }>> {
+  return new Promise((resolve, reject) => {
+    prover.prove(job, (event) => {
+      if (event.kind === "proved") resolve(event);
+      if (event.kind !== "failed") return;
+      const { code, message } = event.fault;
+      const where = event.logical ? "the input" : "this machine";
+      reject(new CommandError("replay.failed", `${where} fails with ${code}: ${message}`));
+    });
+  });
+}
+
+function settled<T>(ask: (done: Done<T>) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    ask((result) =>
+      result.ok ? resolve(result.value) : reject(new CommandError(result.fault.code, result.fault.message)),
+    );
+  });
+}
