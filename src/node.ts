@@ -15,15 +15,15 @@ import { createNetwork, type Network } from "./network/node.ts";
 import { CLOCK } from "./node/clock.ts";
 import { settled } from "./node/fault.ts";
 import { openNodeApi } from "./node/operator.ts";
+import { openSinks } from "./node/sinks.ts";
 import { openSources } from "./node/sources.ts";
 import { type NodeStatus, statusOf } from "./node/status.ts";
 import { notesOf, openWorkers } from "./node/workers.ts";
-import type { Fault, Sink, TransportHandler } from "./ports.ts";
+import type { Fault, TransportHandler } from "./ports.ts";
 import type { Hash, Key } from "./protocol/ids.ts";
 import { MESSAGE_BYTES_MAX } from "./protocol/limits.ts";
 import type { Manifest } from "./protocol/manifest.ts";
 import { Runtime } from "./runtime/runtime.ts";
-import { fileSink } from "./sinks/file.ts";
 import { openArtefacts } from "./storage/artefacts.ts";
 import { type DataDirectory, openDirectory } from "./storage/directory.ts";
 import { type FileJournal, openJournal } from "./storage/journal.ts";
@@ -85,9 +85,9 @@ async function open(
     instance: randomBytes(16).toString("hex"),
     seed: Math.floor(Math.random() * 1e6),
   };
-  const sinks: Sink[] = [fileSink({ directory: join(directory.dir, "certificates") })];
-  for (const sink of sinks) closers.push(() => sink.close());
   const signer = nodeSigner(nodeKey.seed);
+  const parts = { manifest, directory, signer };
+  const sinks = await openSinks(parts, closers);
   const runtime = new Runtime(
     { manifest, core },
     {

@@ -8,6 +8,7 @@
  * Expected faults are values (`Fault`), and a completion is called exactly once. A port that finds its own invariants
  * broken throws, which ends the process.
  */
+import type { BarrierContent } from "./protocol/certificate.ts";
 import type { Hash, Key } from "./protocol/ids.ts";
 import type { Verdict } from "./protocol/verdict.ts";
 import type { StageRow } from "./protocol/workflow.ts";
@@ -18,9 +19,11 @@ export interface Fault {
   readonly message: string;
 }
 
-export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: Fault };
+export type Result<T, F extends Fault = Fault> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly fault: F };
 
-export type Done<T> = (result: Result<T>) => void;
+export type Done<T, F extends Fault = Fault> = (result: Result<T, F>) => void;
 
 /** Stops what was started; calling it late or twice does nothing. The completion is not called afterwards. */
 export type Cancel = () => void;
@@ -184,10 +187,64 @@ export interface Source {
   close(): Promise<void>;
 }
 
-/** Where certified blocks go, in chain order. `done` means durable there. */
+/** A certified block as a sink gets it. */
+export interface CertifiedBlock extends StoredCertificate {
+  readonly content: BarrierContent;
+  readonly contentHash: Hash;
+}
+
+/** What a place that takes certified blocks has of one of them. */
+export type Presence =
+  /** The block, or one after it: whoever handed it on. */
+  | { readonly kind: "there" }
+  | { readonly kind: "missing" }
+  /** Not even those before it: the place takes blocks in order, and goes on at this height. */
+  | { readonly kind: "behind"; readonly from: number };
+
+export interface SinkFault extends Fault {
+  /** How long the place asked to be left alone. */
+  readonly retryAfterMs?: number;
+  /** This node lacks what it takes and will not get it. */
+  readonly hopeless?: true;
+}
+
+/** What becomes of a block. `queued`: it is announced; `proving`: its tasks may be claimed. */
+export interface Notice {
+  readonly state: "queued" | "proving" | "certified";
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: Hash;
+}
+
+/**
+ * Where certified blocks go, in chain order, one at a time for each chain.
+ *
+ * What counts is what is there: a crash may come between handing on and writing down that it was done, and other nodes
+ * may hand on to the same place.
+ */
 export interface Sink {
-  deliver(certificate: StoredCertificate, done: Done<void>): void;
+  look(block: CertifiedBlock, done: Done<Presence, SinkFault>): void;
+  /** `done` means durable there. Doing it again changes nothing. */
+  deliver(block: CertifiedBlock, done: Done<void, SinkFault>): void;
+  /**
+   * For places that want to know of a block before it is certified. Best effort; what is to be told in public, only the
+   * node whose turn the block is is told. Of a certified block each node is.
+   */
+  notice?(notice: Notice): void;
+  /** Ends what is under way. */
   close(): Promise<void>;
+}
+
+/** Up to which block a sink has got on each chain, on disk. It saves asking the place; the place is right. */
+export interface Cursor {
+  load(): ReadonlyMap<number, CursorPosition>;
+  /** What waits for the disk is replaced by what comes after it. */
+  save(positions: ReadonlyMap<number, CursorPosition>, done: Done<void>): void;
+}
+
+export interface CursorPosition {
+  readonly height: number;
+  readonly block: Hash;
 }
 
 /** Which part of which block's workflow a statement is about. */

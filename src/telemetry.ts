@@ -105,6 +105,8 @@ const QUIET: ReadonlySet<string> = new Set([
   "task.hedged",
   "task.wasted",
   "certificate.stored",
+  "sink.delivered",
+  "sink.skipped",
   "journal.compacted",
 ]);
 

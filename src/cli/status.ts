@@ -52,6 +52,12 @@ function describe(status: NodeStatus): string {
         `chain     ${id}  certified up to ${certified < 0 ? "nothing yet" : certified}${source === null ? "" : `  source: ${source}`}`,
       );
   }
+  for (const { sink, chain, delivered, height, state, why, failures } of status.sinks) {
+    if (state === "idle" && delivered === null) continue;
+    const at = height === null ? "" : `  at ${height}`;
+    const often = failures > 1 ? ` (${failures} times)` : "";
+    lines.push(`sink      ${sink}  ${chain} up to ${delivered ?? "nothing yet"}${at}  ${state}${often}: ${why}`);
+  }
   for (const block of status.blocks.slice(-BLOCKS_SHOWN)) {
     lines.push(`block     ${block.chain}/${block.height}  ${block.state}: ${block.why}`);
     if (block.state !== "open") continue;

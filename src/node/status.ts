@@ -6,6 +6,7 @@ import type { CoreOptions } from "../core/state.ts";
 import type { Network } from "../network/node.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import type { SinkStatus } from "../runtime/proposer.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { NodeTelemetry } from "../telemetry.ts";
 
@@ -27,6 +28,8 @@ export interface NodeStatus {
   }[];
   /** Keys that broke a rule, and how. */
   readonly out: readonly { readonly key: Key; readonly offence: string; readonly where: string }[];
+  /** Where certified blocks are handed on to, and how far that is. */
+  readonly sinks: readonly SinkStatus[];
   readonly blocks: readonly BlockStatus[];
   /** `frontier` names how far the log reaches: equal where two nodes have the same. */
   readonly log: { readonly feeds: number; readonly gaps: number; readonly frontier: Hash };
@@ -65,6 +68,7 @@ export function statusOf(
       offence: out.offence,
       where: whereOut(state, out),
     })),
+    sinks: runtime.sinks(),
     blocks: blocks.map((block) => blockStatus(state, block)),
     log: {
       feeds: state.log.frontier().size,

@@ -147,6 +147,14 @@ export function readProofs(
   return { ok: false, code: "certificate.other-network", message };
 }
 
+/** What a certificate that was checked before says; `null` for a file that is none. */
+export function readContent(file: Uint8Array): { readonly content: BarrierContent; readonly contentHash: Hash } | null {
+  const read = readCanonical(FILE, file);
+  if (!read.ok) return null;
+  const { content } = read.value;
+  return { content, contentHash: contentHash(content) };
+}
+
 /** Reads a file that has one legal form: canonical JSON of this shape and one newline. */
 export function readCanonical<T>(
   shape: z.ZodType<T>,

@@ -17,10 +17,10 @@ import type {
   Equation,
   Fault,
   Journal,
+  Notice,
   Prover,
   Request,
   Signer,
-  Sink,
   Source,
   SourceBlock,
   SourceEvent,
@@ -38,10 +38,10 @@ import { ARTEFACT_BYTES_MAX } from "../protocol/limits.ts";
 import { ACCEPT, type Verdict } from "../protocol/verdict.ts";
 import { Fetcher } from "./fetcher.ts";
 import { admit, type BatchChecks } from "./ingress.ts";
+import { Proposer, type SinkLine, type SinkStatus } from "./proposer.ts";
 import { recover } from "./recovery.ts";
 import { Repair } from "./repair.ts";
 import { Sealer } from "./sealer.ts";
-import { SinkQueue } from "./sinks.ts";
 import { Voice } from "./voice.ts";
 import { Workshop } from "./work.ts";
 
@@ -50,6 +50,14 @@ const QUEUE_MAX = 16_384;
 const ASK_DEAF_MS = 1_000;
 /** The journal is rewritten without what is over once it has grown past this. */
 const JOURNAL_BYTES_MAX: number = 16 * 1024 * 1024;
+
+/** What sinks are told of a block, besides its certificate. */
+const NOTICES: Readonly<Record<string, Notice["state"]>> = {
+  "block.announced": "queued",
+  "block.opened": "proving",
+  "block.certified": "certified",
+  "block.learned": "certified",
+};
 
 export interface RuntimeOptions {
   readonly manifest: Manifest;
@@ -66,7 +74,7 @@ export interface RuntimeModules {
   readonly artefacts: Artefacts;
   readonly verifier: Verifier;
   readonly provers: readonly Prover[];
-  readonly sinks: readonly Sink[];
+  readonly sinks: readonly SinkLine[];
   readonly telemetry: Telemetry;
   /** The node can no longer keep what it promises and must end. */
   readonly fatal: (fault: Fault) => void;
@@ -80,7 +88,7 @@ export class Runtime implements TransportHandler {
   readonly #fetcher: Fetcher;
   readonly #workshop: Workshop;
   readonly #repair: Repair;
-  readonly #sinks: SinkQueue;
+  readonly #proposer: Proposer;
   readonly #queue: Event[] = [];
   #transport: Transport | null = null;
   #running = false;
@@ -122,12 +130,17 @@ export class Runtime implements TransportHandler {
       take: (bytes, from) => this.#take(bytes, from),
       post: (event) => this.post(event),
     });
-    this.#sinks = new SinkQueue(modules.sinks, modules.clock, modules.telemetry);
+    this.#proposer = new Proposer({ network, self: options.core.self }, modules.sinks, modules);
   }
 
   /** For status and tests; nobody but the core writes to it. */
   get state(): State {
     return this.#state;
+  }
+
+  /** How the sinks are doing. */
+  sinks(): readonly SinkStatus[] {
+    return this.#proposer.status();
   }
 
   /** Replays what is on disk. Call once, then `connect`. */
@@ -147,6 +160,7 @@ export class Runtime implements TransportHandler {
     for (const peer of transport.peers()) this.#queue.push({ kind: "peer", peer, state: "up" });
     this.#drain();
     this.#askDeaf();
+    this.#proposer.start();
   }
 
   /**
@@ -251,11 +265,18 @@ export class Runtime implements TransportHandler {
       case "report":
         if (effect.event === "task.wasted")
           telemetry.count("wasted", effect.fields["hedge"] === true ? "hedge" : "late");
+        this.#notice(effect);
         return telemetry.emit(effect.event, effect.fields);
       case "refused":
         telemetry.count("refused", effect.code);
         return telemetry.emit("refused", { code: effect.code, author: effect.author, entry: effect.entry });
     }
+  }
+
+  #notice({ event, fields: { chain, height, hash } }: Extract<Effect, { kind: "report" }>): void {
+    const state = NOTICES[event];
+    if (state === undefined) return;
+    this.#proposer.notice({ state, chain: Number(chain), height: Number(height), hash: String(hash) });
   }
 
   #durable(batch: Batch): void {
@@ -279,7 +300,7 @@ export class Runtime implements TransportHandler {
     store.write({ certificates: [certificate], sync: true }, (result) => {
       if (!result.ok) telemetry.emit("store.failed", { ...result.fault, certificate: height });
       telemetry.emit("certificate.stored", { chain, height, block });
-      this.#sinks.deliver(certificate);
+      this.#proposer.certified(chain);
     });
   }
 
@@ -369,6 +390,11 @@ export class Runtime implements TransportHandler {
     this.#fetcher.have({ artefact: hash, bytesMax: ARTEFACT_BYTES_MAX, holders: [] }, done);
   }
 
+  /** An artefact's bytes, from this node or from a peer. */
+  fetch(hash: Hash, bytesMax: number, done: Done<Uint8Array>): void {
+    this.#fetcher.get({ artefact: hash, bytesMax, holders: [] }, done);
+  }
+
   /** Votes for another round of attempts; `done` when the vote, if there is one, is durable. */
   requeue(task: TaskRef, done: Done<void>): void {
     const vote = () => {
@@ -414,7 +440,7 @@ export class Runtime implements TransportHandler {
     this.#closed = true;
     this.#timer?.cancel();
     this.#workshop.cancelAll();
-    this.#sinks.close();
+    this.#proposer.close();
   }
 
   #transportNow(): Transport {

@@ -6,7 +6,7 @@
  */
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import type { Done, Result, Sink, StoredCertificate } from "../ports.ts";
+import type { CertifiedBlock, Done, Presence, Result, Sink, StoredCertificate } from "../ports.ts";
 
 export interface FileSinkOptions {
   readonly directory: string;
@@ -35,7 +35,11 @@ class FileSink implements Sink {
     this.#options = options;
   }
 
-  deliver(certificate: StoredCertificate, done: Done<void>): void {
+  look(block: CertifiedBlock, done: Done<Presence>): void {
+    void holds(certificatePath(this.#options.directory, block), block.bytes).then(done);
+  }
+
+  deliver(block: CertifiedBlock, done: Done<void>): void {
     const refused = this.#closed ? "sink.closed" : this.#waiting >= WAITING_MAX ? "sink.full" : null;
     if (refused !== null) {
       queueMicrotask(() => done(failed(refused, `${this.#options.directory} takes no certificate now`)));
@@ -44,7 +48,7 @@ class FileSink implements Sink {
     this.#waiting++;
     // One after the other: whoever sees a height has seen those below it.
     this.#last = this.#last.then(async () => {
-      const result = await write(certificatePath(this.#options.directory, certificate), certificate.bytes);
+      const result = await write(certificatePath(this.#options.directory, block), block.bytes);
       this.#waiting--;
       done(result);
     });
@@ -57,8 +61,9 @@ class FileSink implements Sink {
 }
 
 async function write(path: string, bytes: Uint8Array): Promise<Result<void>> {
+  const held = await holds(path, bytes);
+  if (held.ok && held.value.kind === "there") return { ok: true, value: undefined };
   try {
-    if (await holds(path, bytes)) return { ok: true, value: undefined };
     const directory = dirname(resolve(path));
     const made = await mkdir(directory, { recursive: true });
     if (made !== undefined) await syncAbove(directory, made);
@@ -79,15 +84,19 @@ async function write(path: string, bytes: Uint8Array): Promise<Result<void>> {
 }
 
 /** A file that a crash may have left unsynced is synced here, so that an answer is always the same promise. */
-async function holds(path: string, bytes: Uint8Array): Promise<boolean> {
+async function holds(path: string, bytes: Uint8Array): Promise<Result<Presence>> {
   try {
-    if (!(await readFile(path)).equals(bytes)) return false;
+    if (!(await readFile(path)).equals(bytes)) return { ok: true, value: { kind: "missing" } };
   } catch {
-    return false;
+    return { ok: true, value: { kind: "missing" } };
   }
-  await sync(path);
-  await sync(dirname(path));
-  return true;
+  try {
+    await sync(path);
+    await sync(dirname(path));
+    return { ok: true, value: { kind: "there" } };
+  } catch (error) {
+    return failed("sink.write-failed", `${path}: ${reason(error)}`);
+  }
 }
 
 /** A new directory is only durable once the one above it is synced too; `highest` is the highest new one. */

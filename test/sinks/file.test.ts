@@ -1,9 +1,11 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { Result, Sink, StoredCertificate } from "../../src/ports.ts";
+import type { CertifiedBlock, Result, Sink } from "../../src/ports.ts";
 import { certificatePath, fileSink } from "../../src/sinks/file.ts";
+import { type PlaceUnderTest, sinkCompliance } from "../compliance/sink.ts";
+import { certified } from "./blocks.ts";
 
 let directory: string;
 
@@ -12,11 +14,12 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-function certificate(height: number, text = `{"height":${height}}\n`): StoredCertificate {
-  return { chain: 31337, height, block: height.toString(16).padStart(64, "a"), bytes: Buffer.from(text) };
+/** Where a certificate comes from is nothing to a file. */
+function certificate(height: number, text = `{"height":${height}}\n`): CertifiedBlock {
+  return { ...certified(1), height, block: height.toString(16).padStart(64, "a"), bytes: Buffer.from(text) };
 }
 
-function deliver(sink: Sink, value: StoredCertificate): Promise<Result<void>> {
+function deliver(sink: Sink, value: CertifiedBlock): Promise<Result<void>> {
   return new Promise((resolve) => sink.deliver(value, resolve));
 }
 
@@ -66,4 +69,19 @@ test("sink.full and sink.closed", async () => {
   expect(refused).toHaveLength(1100 - 1024);
   expect(refused[0]).toMatchObject({ fault: { code: "sink.full" } });
   expect(await deliver(sink, certificate(1))).toMatchObject({ fault: { code: "sink.closed" } });
+});
+
+sinkCompliance("file", async (): Promise<PlaceUnderTest> => {
+  const place = join(directory, "place");
+  const folder = join(place, String(certified(1).chain));
+  return {
+    open: () => fileSink({ directory: place }),
+    heights: async () =>
+      existsSync(folder)
+        ? readdirSync(folder)
+            .map((name) => Number(name.split("-")[0]))
+            .sort((a, b) => a - b)
+        : [],
+    down: async (is) => (is ? writeFileSync(place, "a file, not a directory") : rmSync(place)),
+  };
 });
