@@ -32,6 +32,9 @@ export class Serving {
   readonly proposer: Proposer;
   readonly events: string[] = [];
   readonly #sink: Sink;
+  /** Resolves when it is killed. */
+  readonly ended: Promise<void>;
+  #killed: () => void = () => {};
   readonly #watching = new Set<() => void>();
 
   constructor(sink: Sink, dir: string, node: number, store: Store, change: Partial<SinkLine> = {}) {
@@ -44,6 +47,7 @@ export class Serving {
       queueMicrotask(() => this.#watching.forEach((check) => check()));
     };
     this.#sink = sink;
+    this.ended = new Promise((resolve) => (this.#killed = resolve));
     this.proposer = new Proposer(
       { network: NETWORK, self: NODES[node] ?? "" },
       [{ name: "place", sink, cursor, ...rest, ...change }],
@@ -69,6 +73,7 @@ export class Serving {
 
   async end(): Promise<void> {
     this.proposer.close();
+    this.#killed();
     await this.#sink.close();
   }
 }
