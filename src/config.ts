@@ -116,6 +116,86 @@ const VERIFIER = z.discriminatedUnion(
   'a verifier: {"kind": "ere" | "zkboost", "system", "url", "timeoutMs", ...}',
 );
 
+/** Never the secret itself: a configuration is copied, shown and kept in repositories. */
+const SECRET = z.union(
+  [
+    z.strictObject({
+      env: z
+        .string("a variable's name")
+        .regex(/^(?!PROOFMESH_)[A-Za-z_][A-Za-z0-9_]*$/, "a variable's name that does not start with PROOFMESH_"),
+    }),
+    z.strictObject({ file: path }),
+  ],
+  '{"env": "NAME"} of a variable that does not start with PROOFMESH_, or {"file": "path"}',
+);
+const webAddress = z.string("a URL").regex(/^https?:\/\/[^\s]+$/, "a URL that starts with http:// or https://");
+/** What all sinks may say. */
+const LINE = {
+  /** Names it in status and logs, and the file that says how far it is; if it has none, its kind does. */
+  name: z
+    .string("a name")
+    .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, "up to 32 of a-z, 0-9 and -")
+    .optional(),
+  /** The height to begin at. */
+  from: count(0, Number.MAX_SAFE_INTEGER, "height").optional(),
+  /** Nodes that serve the same place, which then take turns. */
+  nodes: z
+    .array(z.string("a key").regex(/^[0-9a-f]{64}$/, "64 lower-case hex digits"), "a list of keys")
+    .max(64, "at most 64 keys")
+    .optional(),
+  /** How long the second node waits for the first to hand a block on. */
+  takeoverMs: count(100, 86_400_000, "ms").optional(),
+};
+const CHAINS = { chains: z.array(chain, "a list of chain ids").min(1, "one chain or more").max(64, "64").optional() };
+const timeoutMs = count(100, 600_000, "ms").optional();
+
+const SINK = z.discriminatedUnion(
+  "kind",
+  [
+    z.strictObject({ kind: z.literal("file"), ...LINE, ...CHAINS, path }),
+    z.strictObject({
+      kind: z.literal("webhook"),
+      ...LINE,
+      ...CHAINS,
+      url: webAddress,
+      lookup: webAddress.regex(/\{block\}|\{height\}/, "a URL with {height} or {block} in it").optional(),
+      /** What the receiver shares. Without it requests are signed with the node's key. */
+      secret: SECRET.optional(),
+      timeoutMs,
+    }),
+    z.strictObject({
+      kind: z.literal("contract"),
+      ...LINE,
+      ...CHAINS,
+      /** Providers put keys into addresses. */
+      rpc: z.union([webAddress, SECRET], 'a URL, {"env": "NAME"} or {"file": "path"}'),
+      evmChain: chain,
+      address: z.string("an address").regex(/^0x[0-9a-fA-F]{40}$/, "0x and 40 hex digits"),
+      /** The private key of the account that pays, for this sink alone. */
+      account: SECRET,
+      confirmations: count(1, 1024, "blocks").optional(),
+      stuckMs: count(1000, 3_600_000, "ms").optional(),
+      gasPriceGweiMax: z.number("gwei").positive("more than 0").max(1e9, "at most a billion").optional(),
+      timeoutMs,
+    }),
+    z.strictObject({
+      kind: z.literal("ethproofs"),
+      ...LINE,
+      chain,
+      url: webAddress.optional(),
+      apiKey: SECRET,
+      cluster: count(0, Number.MAX_SAFE_INTEGER, "the team's number of the cluster"),
+      stage: z.string("a stage's name").min(1, "a stage's name").max(32, "at most 32 characters").optional(),
+      /** Of the proof systems side by side in the stage, the cluster's. */
+      system: z.string("a proof system").min(1, "a proof system").max(64, "at most 64 characters").optional(),
+      every: count(1, 1_000_000, "blocks").optional(),
+      requestsPerMinute: count(4, 100_000, "requests").optional(),
+      timeoutMs,
+    }),
+  ],
+  'a sink: {"kind": "file" | "webhook" | "contract" | "ethproofs", ...}',
+);
+
 const ROLE = z.enum(["source", "prover", "attester"], '"source", "prover" or "attester"');
 
 const SCHEMA = z.strictObject(
@@ -143,6 +223,7 @@ const SCHEMA = z.strictObject(
     /** For proof systems without a verifier in the node: who is asked. Each node trusts its own. */
     verifiers: z.array(VERIFIER, "a list of verifiers").max(16, "at most 16 verifiers"),
     sources: z.array(SOURCE, "a list of sources").max(16, "at most 16 sources"),
+    sinks: z.array(SINK, "a list of sinks").max(16, "at most 16 sinks"),
     artefactBytesMax: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes"),
     verifierThreads: count(1, 64, "threads"),
     /** `local` lifts the limits by host: many nodes on one machine. */
@@ -154,6 +235,8 @@ const SCHEMA = z.strictObject(
 
 export type NodeConfig = Readonly<z.infer<typeof SCHEMA>>;
 export type SourceConfig = NodeConfig["sources"][number];
+export type SinkConfig = NodeConfig["sinks"][number];
+export type SecretConfig = z.infer<typeof SECRET>;
 export type ProverConfig = NodeConfig["provers"][number];
 /** What one layer sets; later layers win, lists are replaced whole. */
 export type ConfigLayer = { -readonly [K in keyof NodeConfig]?: NodeConfig[K] | undefined };
@@ -177,6 +260,7 @@ const DEFAULTS: Omit<NodeConfig, "data"> = {
   ],
   verifiers: [],
   sources: [],
+  sinks: [],
   artefactBytesMax: 10 * 1024 ** 3,
   verifierThreads: 1,
   profile: "public",
@@ -210,7 +294,11 @@ export function readConfig(file: string | undefined, environment: NodeJS.Process
 
 function describe(error: ShapeError, origin: ReadonlyMap<string, string>): string {
   const [top = ""] = error.path.split(/[.[]/);
-  return describeShapeError(error, origin.get(top) ?? "configuration");
+  // What stands where a secret is named may be the secret.
+  const shown = /^sinks\[\d+\]\.(account|apiKey|secret|rpc)\b/.test(error.path)
+    ? { ...error, value: "(not shown)" }
+    : error;
+  return describeShapeError(shown, origin.get(top) ?? "configuration");
 }
 
 function readFile(file: string): Record<string, unknown> {

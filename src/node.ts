@@ -86,9 +86,9 @@ async function open(
     seed: Math.floor(Math.random() * 1e6),
   };
   const signer = nodeSigner(nodeKey.seed);
-  const parts = { manifest, directory, signer };
+  const parts = { config, manifest, directory, signer, runtime: () => runtime, environment: process.env };
   const sinks = await openSinks(parts, closers);
-  const runtime = new Runtime(
+  const runtime: Runtime = new Runtime(
     { manifest, core },
     {
       clock: CLOCK,

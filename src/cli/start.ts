@@ -39,7 +39,10 @@ export function startCommand(): Command {
     .description(
       "Run a node. Without a manifest: a network of this node alone, following a dev chain that it starts itself.",
     )
-    .option("--config <file>", "a JSON file with any of these settings (flags and PROOFMESH_* variables win)")
+    .option(
+      "--config <file>",
+      "a JSON file with these settings, provers and sinks (flags and PROOFMESH_* variables win)",
+    )
     .option("--data <dir>", "where the node keeps everything (default: ~/.proofmesh/dev)")
     .option("--manifest <file>", "the network's manifest")
     .option("--join <id@address>", "join the network that a running node prints")

@@ -1,28 +1,165 @@
-/** Where certified blocks are handed on to. */
+/** Where certified blocks are handed on to: the node's own directory of certificates, and what the configuration names. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { NodeConfig, SecretConfig, SinkConfig } from "../config.ts";
+import { chosenProof } from "../core/collector.ts";
+import type { State } from "../core/state.ts";
+import type { Signer, Sink } from "../ports.ts";
+import type { Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import type { Stage } from "../protocol/workflow.ts";
 import type { SinkLine } from "../runtime/proposer.ts";
-import type { Signer } from "../ports.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { ethproofsSink, type Reported } from "../sinks/ethproofs.ts";
 import { fileSink } from "../sinks/file.ts";
+import { ProvingTimes } from "../sinks/times.ts";
+import { webhookSink } from "../sinks/webhook.ts";
 import { openCursor } from "../storage/cursor.ts";
 import type { DataDirectory } from "../storage/directory.ts";
+import { NodeFault } from "./fault.ts";
 
 interface Parts {
+  readonly config: NodeConfig;
   readonly manifest: Manifest;
   readonly directory: DataDirectory;
   readonly signer: Signer;
+  /** Asked when a sink needs it: sinks are opened before there is one. */
+  readonly runtime: () => Runtime;
+  readonly environment: NodeJS.ProcessEnv;
 }
 
 /** The sink that every node has: its certificates as files. */
 const OWN = "certificates";
-const TAKEOVER_MS = 15_000;
+
+const TAKEOVER_MS: Readonly<Record<SinkConfig["kind"], number>> = {
+  file: 15_000,
+  webhook: 15_000,
+  // A transaction takes a block or two.
+  contract: 60_000,
+  ethproofs: 60_000,
+};
+const TIMEOUT_MS = 10_000;
+const ETHPROOFS_URL = "https://ethproofs.org/api/v0";
+/** Of 60 a minute: others may use the key. */
+const ETHPROOFS_PER_MINUTE = 50;
+const STUCK_MS = 60_000;
+const GAS_GWEI_MAX = 500;
+const POLL_MS = 1_000;
 
 export async function openSinks(parts: Parts, closers: (() => Promise<void> | void)[]): Promise<SinkLine[]> {
-  const { directory, manifest, signer } = parts;
-  const sink = fileSink({ directory: join(directory.dir, OWN) });
-  const cursor = openCursor(join(directory.dir, "sinks", `${OWN}.json`));
-  closers.push(() => cursor.close());
-  closers.push(() => sink.close());
-  const chains = manifest.json.chains.map(({ id }) => id);
-  return [{ name: OWN, sink, cursor, chains, from: null, nodes: [signer.key], takeoverMs: TAKEOVER_MS }];
+  const { config, directory, manifest } = parts;
+  const own: SinkConfig = { kind: "file", name: OWN, path: join(directory.dir, OWN) };
+  const lines: SinkLine[] = [];
+  for (const each of [own, ...config.sinks]) {
+    const name = each.name ?? each.kind;
+    if (lines.some((line) => line.name === name)) {
+      throw new NodeFault("config.sink", `two sinks are named ${name}; allowed: a name of its own for each`);
+    }
+    const chains = chainsOf(each, manifest, name);
+    const cursor = openCursor(join(directory.dir, "sinks", `${name}.json`));
+    const sink = await openSink(each, name, parts);
+    closers.push(() => cursor.close());
+    closers.push(() => sink.close());
+    const { key } = parts.signer;
+    const nodes = [...new Set([...(each.nodes ?? []), key])];
+    const takeoverMs = each.takeoverMs ?? TAKEOVER_MS[each.kind];
+    lines.push({ name, sink, cursor, chains, from: each.from ?? null, nodes, takeoverMs });
+  }
+  return lines;
+}
+
+function chainsOf(sink: SinkConfig, manifest: Manifest, name: string): readonly number[] {
+  const all = manifest.json.chains.map(({ id }) => id);
+  const wanted = sink.kind === "ethproofs" ? [sink.chain] : (sink.chains ?? all);
+  const unknown = wanted.find((id) => !all.includes(id));
+  if (unknown === undefined) return [...new Set(wanted)];
+  throw new NodeFault("config.chain", `sink ${name} is of chain ${unknown}; the manifest allows ${all.join(", ")}`);
+}
+
+async function openSink(sink: SinkConfig, name: string, parts: Parts): Promise<Sink> {
+  const { network } = parts.manifest;
+  const secret = (from: SecretConfig): string => readSecret(from, name, parts.environment);
+  switch (sink.kind) {
+    case "file":
+      return fileSink({ directory: sink.path });
+    case "webhook": {
+      const { url, lookup = null, timeoutMs = TIMEOUT_MS } = sink;
+      const shared = sink.secret === undefined ? null : secret(sink.secret);
+      return webhookSink({ url, lookup, timeoutMs, secret: shared }, { signer: parts.signer });
+    }
+    case "contract": {
+      const account = secret(sink.account);
+      if (!/^0x[0-9a-fA-F]{64}$/.test(account)) {
+        throw new NodeFault(
+          "config.secret",
+          `sink ${name}: its account is no private key; allowed: 0x and 64 hex digits`,
+        );
+      }
+      // Loaded where it is used: its client is the slowest import of all.
+      const { contractSink } = await import("../sinks/contract.ts");
+      return contractSink({
+        network,
+        rpc: typeof sink.rpc === "string" ? sink.rpc : secret(sink.rpc),
+        evmChain: sink.evmChain,
+        address: sink.address as `0x${string}`,
+        account: account as `0x${string}`,
+        confirmations: sink.confirmations ?? 1,
+        stuckMs: sink.stuckMs ?? STUCK_MS,
+        gasPriceWeiMax: BigInt(Math.round((sink.gasPriceGweiMax ?? GAS_GWEI_MAX) * 1e9)),
+        pollMs: POLL_MS,
+        timeoutMs: sink.timeoutMs ?? TIMEOUT_MS,
+      });
+    }
+    case "ethproofs": {
+      const { cluster, every = 1, stage = null, system = null, url = ETHPROOFS_URL } = sink;
+      const { requestsPerMinute = ETHPROOFS_PER_MINUTE, timeoutMs = 3 * TIMEOUT_MS } = sink;
+      const options = { network, url, cluster, stage, system, every, requestsPerMinute, timeoutMs };
+      return ethproofsSink(
+        { ...options, apiKey: secret(sink.apiKey) },
+        {
+          times: new ProvingTimes(join(parts.directory.dir, "sinks", `${name}.times`)),
+          provingMs: (block, which) => provingMs(parts.runtime().state, block, which),
+          proof: (artefact, bytesMax, done) => parts.runtime().getArtefact(artefact, bytesMax, done),
+        },
+      );
+    }
+  }
+}
+
+/** Nothing of a secret is ever in a message. */
+function readSecret(from: SecretConfig, sink: string, environment: NodeJS.ProcessEnv): string {
+  if ("env" in from) {
+    const value = environment[from.env]?.trim();
+    if (value !== undefined && value !== "") return value;
+    throw new NodeFault("config.secret", `sink ${sink}: the variable ${from.env} is not set`);
+  }
+  try {
+    const value = readFileSync(from.file, "utf8").trim();
+    if (value !== "") return value;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new NodeFault("config.secret", `sink ${sink}: ${from.file} cannot be read: ${why}`);
+  }
+  throw new NodeFault("config.secret", `sink ${sink}: ${from.file} is empty`);
+}
+
+/**
+ * How long a block took to prove up to a stage: of each stage on the way the proof that took longest. `null` where this
+ * node's log does not tell, or does not any more.
+ */
+function provingMs(state: State, id: Hash, { stage: last, system }: Reported): number | null {
+  const block = state.blocks.get(id);
+  if (block === undefined) return null;
+  const named = (name: string) => block.stages.find((stage) => stage.name === name);
+  const upTo = (stage: Stage | undefined, of: string | null): number => {
+    const tasks = block.tasks.filter((task) => task.stage === stage && (of === null || task.variant.system === of));
+    const times = tasks.flatMap((task) => chosenProof(state, task)?.receipt.provingMs ?? []);
+    const before = stage?.takes.map((taken) => upTo(named(taken.stage), null)) ?? [];
+    return Math.max(...times) + Math.max(0, ...before);
+  };
+  const ms = upTo(
+    block.stages.findLast(({ name }) => last === null || name === last),
+    system,
+  );
+  return Number.isFinite(ms) ? ms : null;
 }

@@ -391,7 +391,7 @@ export class Runtime implements TransportHandler {
   }
 
   /** An artefact's bytes, from this node or from a peer. */
-  fetch(hash: Hash, bytesMax: number, done: Done<Uint8Array>): void {
+  getArtefact(hash: Hash, bytesMax: number, done: Done<Uint8Array>): void {
     this.#fetcher.get({ artefact: hash, bytesMax, holders: [] }, done);
   }
 

@@ -13,14 +13,20 @@ import { type HttpAnswer, type HttpRequest, refusal, request } from "./http.ts";
 import type { ProvingTimes } from "./times.ts";
 import { RequestWindow } from "./window.ts";
 
-export interface EthproofsOptions {
+/** Which of a block's proofs is the cluster's. */
+export interface Reported {
+  /** `null`: the last one. */
+  readonly stage: string | null;
+  /** `null`: any. */
+  readonly system: string | null;
+}
+
+export interface EthproofsOptions extends Reported {
   readonly network: Hash;
   readonly url: string;
   readonly apiKey: string;
   /** The team's small number of the cluster, as `POST /clusters` returned it. */
   readonly cluster: number;
-  /** The stage whose proof is the block's; `null`: the last one. */
-  readonly stage: string | null;
   /** Only blocks whose height this divides. */
   readonly every: number;
   readonly requestsPerMinute: number;
@@ -30,7 +36,7 @@ export interface EthproofsOptions {
 export interface EthproofsCollaborators {
   readonly times: ProvingTimes;
   /** How long the block took to prove up to a stage, where the log still says so. */
-  readonly provingMs: (block: Hash, stage: string | null) => number | null;
+  readonly provingMs: (block: Hash, which: Reported) => number | null;
   /** A proof's bytes, from this node or its peers. */
   readonly proof: (artefact: Hash, bytesMax: number, done: Done<Uint8Array>) => void;
 }
@@ -78,10 +84,10 @@ class EthproofsSink implements Sink {
 
   notice({ state, chain, height, hash }: Notice): void {
     if (!this.#reports(height)) return;
-    const { network, stage, requestsPerMinute } = this.#options;
+    const { network, requestsPerMinute } = this.#options;
     if (state === "certified") {
       const block = blockId(network, chain, hash);
-      const ms = this.#collaborators.provingMs(block, stage);
+      const ms = this.#collaborators.provingMs(block, this.#options);
       if (ms !== null) this.#collaborators.times.note(block, ms);
       return;
     }
@@ -146,10 +152,15 @@ class EthproofsSink implements Sink {
 
   async #deliver(block: CertifiedBlock): Promise<Result<void, SinkFault>> {
     const { times, provingMs } = this.#collaborators;
-    const { stage } = this.#options;
-    const task = block.content.tasks.findLast((each) => stage === null || each.stage === stage);
-    if (task === undefined) return hopeless("ethproofs.stage", `block ${block.height} has no task of stage ${stage}`);
-    const ms = times.get(block.block) ?? provingMs(block.block, stage);
+    const { stage, system } = this.#options;
+    const task = block.content.tasks.findLast(
+      (each) => (stage === null || each.stage === stage) && (system === null || each.system === system),
+    );
+    if (task === undefined) {
+      const which = `stage ${stage ?? "any"}, system ${system ?? "any"}`;
+      return hopeless("ethproofs.stage", `the certificate of ${block.height} names no proof of ${which}`);
+    }
+    const ms = times.get(block.block) ?? provingMs(block.block, this.#options);
     if (ms === null) return hopeless("ethproofs.time", `this node does not know how long ${block.height} took`);
     const proof = await this.#proof(task);
     if (!proof.ok) return proof;

@@ -113,7 +113,7 @@ test("three nodes compete and are killed every so often: fifty blocks are record
     expect(recorded.map(({ content }) => content)).toEqual(blocks.map(({ contentHash }) => contentHash));
     const deaths = mortals.reduce((sum, mortal) => sum + mortal.deaths, 0);
     process.stdout.write(
-      `seed ${seed}: 50 blocks, ${deaths} deaths, ${mortals.map(({ requests }) => requests)} requests\n`,
+      `seed ${seed}: 50 blocks, ${deaths} deaths, ${mortals.map(({ requests }) => requests).join(", ")} requests\n`,
     );
     expect(deaths).toBeGreaterThan(5);
   }

@@ -36,7 +36,7 @@ class Rig {
 
   sink(options: Partial<EthproofsOptions> = {}, collaborators: Partial<EthproofsCollaborators> = {}): Sink {
     const url = `${this.server.url}/api/v0`;
-    const which = { network: NETWORK, url, apiKey: "the key", cluster: 3, stage: null, every: 1 };
+    const which = { network: NETWORK, url, apiKey: "the key", cluster: 3, stage: null, system: null, every: 1 };
     return ethproofsSink(
       { ...which, requestsPerMinute: 100_000, timeoutMs: 2000, ...options },
       {
@@ -158,6 +158,7 @@ test("an unknown key and an unknown cluster are told in the server's words, and 
 
 test("ethproofs.time, ethproofs.stage and a proof that is gone are hopeless, and the next block goes on", async () => {
   expect(await deliverFault({ stage: "none" })).toMatchObject({ code: "ethproofs.stage", hopeless: true });
+  expect(await deliverFault({ system: "none" })).toMatchObject({ code: "ethproofs.stage", hopeless: true });
   const rig = await Rig.open();
   const ignorant = rig.sink({}, { provingMs: (block) => (block === certified(1).block ? null : 5) });
   const serving = new Serving(ignorant, temporaryDirectory(), 0, await storeOf(...chainOf(1, 2)));
