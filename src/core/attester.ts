@@ -8,7 +8,8 @@
  *          never after our own timeout for it.
  * timeout: never after our own attest for it, never when we know a valid proof.
  * complete, reject: objective, no lock.
- * After a lost journal none of the three in an attempt that was open before (`own-feed.ts`).
+ * After a lost journal none of the three in an attempt that was open before, but a timeout that f+1 others have said
+ *          (`own-feed.ts`).
  * quarantine: once per (task, round), when its failures are past the limit and no valid proof is known; no lock.
  * requeue: once per (task, round), when a quorum has put it into quarantine and the operator, or f+1 others, want it.
  */
@@ -32,7 +33,7 @@ import type { TaskRef, VerifiedResult } from "./event.ts";
 import { hasRivals, partsFor, tasksOf } from "./graph.ts";
 import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
 import { quotaOf } from "./quota.ts";
-import { claimWindowMs, overdue } from "./reclaim.ts";
+import { claimWindowMs, isJoined, overdue } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import {
   type Attempt,
@@ -120,13 +121,14 @@ function isSaturated(state: State, owner: Key, { chain, height }: Block): boolea
 }
 
 function considerTimeout(state: State, task: Task, attempt: Attempt): void {
-  if (attempt.own.timedOut || attempt.number <= task.barred) return;
+  if (attempt.own.timedOut) return;
   const owner = claimantOf(state, task, attempt);
   const over = overdue(state, task, attempt, owner);
   if ("wakeMs" in over) {
     wake(task, over.wakeMs);
     return;
   }
+  if (attempt.number <= task.barred && !isJoined(state, attempt)) return;
   if (!maySign(state) || attempt.own.attested !== null || knowsValid(task)) return;
   if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner, task.block)) {
     attempt.openedMs = state.nowMs;

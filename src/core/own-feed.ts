@@ -8,6 +8,11 @@
  * A node whose feed had gone further than its journal takes it over from them, waits one lease, so that what it may have
  * said last is over or known, and takes no lock any more in an attempt that was open by then: some of what it signed may be
  * lost with the disk. Such an attempt is left to the other attesters, and to a proof that comes all the same.
+ *
+ * One lock it takes even there: a timeout, once f+1 others have said theirs. Where one more attester is away the attempt
+ * would else stay open for ever. It could contradict only a lost attest, and that only those can hold who did not answer
+ * while this node asked; for them its next batch, whatever is in it, is a second one with its number, so that
+ * nothing it says from there on counts on any node.
  */
 import type { Batch } from "../protocol/batch.ts";
 import type { Key } from "../protocol/ids.ts";

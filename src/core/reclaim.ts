@@ -93,11 +93,16 @@ export function claimableMs({ openedMs, waitUntilMs }: Attempt): number | null {
   return openedMs === null ? null : Math.max(openedMs, waitUntilMs ?? 0);
 }
 
+/** Whether so many hold the attempt to be over that one of them is honest. */
+export function isJoined(state: State, attempt: Attempt): boolean {
+  return weightOf(state, attempt.timeouts.keys()) >= state.manifest.oneHonest;
+}
+
 /** Whether the open attempt of a ready task is over, and why; else when to look again. */
 export function overdue(state: State, task: Task, attempt: Attempt, owner: Key | null): Overdue {
   const end = owner === null ? undefined : attempt.ends.get(owner);
   if (end !== undefined) return { code: end };
-  if (weightOf(state, attempt.timeouts.keys()) >= state.manifest.oneHonest) return { code: JOINED };
+  if (isJoined(state, attempt)) return { code: JOINED };
   if (owner === null || !attempt.claims.has(owner) || attempt.claimedMs === null) {
     const untilMs = (claimableMs(attempt) ?? state.nowMs) + claimWindowMs(state, attempt.number, owner);
     return state.nowMs >= untilMs ? { code: "not-claimed" } : { wakeMs: untilMs };

@@ -105,6 +105,26 @@ describe("a restart", () => {
     expect(test.claimed(1, 1)).toEqual([`grant shard/1#1 ${test.owner("shard", 1, 1)}`]);
   });
 
+  it("joins f+1 others there that hold an attempt to be over: with one more attester away it would stay open for ever", () => {
+    const test = new Subject();
+    test.claimed(0);
+    const lost = test.core.feed.batches.pop();
+    if (lost === undefined) throw new Error("nothing said");
+    test.restartUnconfirmed();
+    test.core.step({ kind: "batch", batch: lost, from: keyOf("b") });
+    test.core.feed.batches.push(lost);
+    test.confirm();
+    test.pass(2000);
+    expect([...test.hear("b", test.timeout(1)), ...test.pass(20_000)]).toEqual([]);
+    expect(test.hear("c", test.timeout(1))).toEqual(["timeout shard/1#0 others-timed-out"]);
+    expect(test.claimed(1, 1)).toEqual([`grant shard/1#1 ${test.owner("shard", 1, 1)}`]);
+    // What gave the attempt back counts for as little as a clock.
+    test.hear(test.owner("shard", 0), { kind: "release", ...test.task(0), attempt: 0 });
+    expect(test.pass(1000)).toEqual([]);
+    test.hear("b", test.timeout(0));
+    expect(test.hear("c", test.timeout(0))).toEqual(["timeout shard/0#0 released"]);
+  });
+
   it("waits where a process of its key was heard a moment ago, and speaks once that one stays silent", () => {
     const test = new Subject();
     test.restartUnconfirmed();
