@@ -10,6 +10,7 @@
  */
 import type { BarrierContent } from "./protocol/certificate.ts";
 import type { Hash, Key } from "./protocol/ids.ts";
+import type { Span } from "./protocol/sync.ts";
 import type { Verdict } from "./protocol/verdict.ts";
 import type { StageRow } from "./protocol/workflow.ts";
 
@@ -83,11 +84,23 @@ export interface StoredCertificate {
   readonly bytes: Uint8Array;
 }
 
+/**
+ * What was let go of in an author's feed, ascending. A restart must not take it for gaps that somebody could fill.
+ */
+export interface StoredGone {
+  readonly author: Key;
+  readonly spans: readonly Span[];
+}
+
+export interface StoredFacts {
+  readonly batches: readonly StoredBatch[];
+  readonly certificates: readonly StoredCertificate[];
+  readonly gone: readonly StoredGone[];
+}
+
 /** What can be rebuilt from peers: batches of all feeds, and certificates. Every value is checksummed. */
 export interface Store {
-  load(
-    done: Done<{ readonly batches: readonly StoredBatch[]; readonly certificates: readonly StoredCertificate[] }>,
-  ): void;
+  load(done: Done<StoredFacts>): void;
   write(change: StoreChange, done: Done<void>): void;
   /** Certificates of a chain from a height on, in order of height. */
   certificates(chain: number, fromHeight: number, countMax: number, done: Done<readonly StoredCertificate[]>): void;
@@ -98,6 +111,8 @@ export interface StoreChange {
   readonly batches?: readonly StoredBatch[];
   readonly certificates?: readonly StoredCertificate[];
   readonly forget?: readonly { readonly author: Key; readonly number: number }[];
+  /** In place of what was said of these authors before. */
+  readonly gone?: readonly StoredGone[];
   /** Also force to disk before `done`. */
   readonly sync?: boolean;
 }

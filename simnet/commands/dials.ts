@@ -40,6 +40,7 @@ export const DIALS: Readonly<Record<keyof Dials, Dial>> = {
   deafEveryMs: { flag: "--deaf-every", unit: MS, help: "a link carries requests and no gossip" },
   crashEveryMs: { flag: "--crash-every", unit: MS, help: "a node dies" },
   crashSites: { flag: "--crash-sites", unit: PERCENT, help: "deaths at the boundary of an effect" },
+  outageEveryMs: { flag: "--outage-every", unit: MS, help: "the power fails: all nodes die at once" },
   damage: { flag: "--damage", unit: DAMAGE, help: `a dead node's disk: ${DAMAGES.join(", ")} or any` },
   awayMs: { flag: "--away", unit: MS, help: "the longest a dead node is away; blocks are retained for 16 s" },
   fullDiskEveryMs: { flag: "--full-disk-every", unit: MS, help: "a disk is full for a while" },

@@ -4,7 +4,16 @@
  * The journal is synced with every append. The store is synced only where its caller asks for it, so what it was given
  * since then may be gone when the machine dies, from any write on; a process that dies alone loses none of it.
  */
-import type { Artefacts, Done, Store, StoreChange, StoredBatch, StoredCertificate } from "../../src/ports.ts";
+import type {
+  Artefacts,
+  Done,
+  Store,
+  StoreChange,
+  StoredBatch,
+  StoredCertificate,
+  StoredFacts,
+  StoredGone,
+} from "../../src/ports.ts";
 import type { Hash, Key } from "../../src/protocol/ids.ts";
 import { type Kept, type MemoryJournal, memoryArtefacts, memoryJournal } from "../../src/storage/memory.ts";
 import type { Chance, World } from "./world.ts";
@@ -13,13 +22,11 @@ import type { Chance, World } from "./world.ts";
 export type Damage = "intact" | "torn" | "old" | "empty";
 export const DAMAGES: readonly Damage[] = ["intact", "torn", "old", "empty"];
 
-interface Files {
+interface Files extends StoredFacts {
   readonly journal: Kept;
-  readonly batches: readonly StoredBatch[];
-  readonly certificates: readonly StoredCertificate[];
 }
 
-const NOTHING: Files = { journal: { floor: null, records: [] }, batches: [], certificates: [] };
+const NOTHING: Files = { journal: { floor: null, records: [] }, batches: [], certificates: [], gone: [] };
 
 export class SimDisk {
   readonly #world: World;
@@ -53,10 +60,10 @@ export class SimDisk {
     if (damage === "old" || damage === "empty") this.artefacts = memoryArtefacts(this.#defers());
   }
 
-  #restore({ journal, batches, certificates }: Files): void {
+  #restore({ journal, ...facts }: Files): void {
     this.journal = memoryJournal(this.#defers(), journal);
     this.store = new SimStore(this.#world, this.#diskMs);
-    this.store.fill(batches, certificates);
+    this.store.fill(facts);
   }
 
   #defers() {
@@ -70,6 +77,7 @@ export class SimStore implements Store {
   readonly #diskMs: number;
   readonly #batches = new Map<Key, Map<number, StoredBatch>>();
   readonly #certificates = new Map<Hash, StoredCertificate>();
+  readonly #gone = new Map<Key, StoredGone>();
   /** The certificates of a chain in order of height. */
   readonly #chains = new Map<number, StoredCertificate[]>();
   #undo: (() => void)[] = [];
@@ -82,25 +90,33 @@ export class SimStore implements Store {
     this.#diskMs = diskMs;
   }
 
-  load(
-    done: Done<{ readonly batches: readonly StoredBatch[]; readonly certificates: readonly StoredCertificate[] }>,
-  ): void {
+  load(done: Done<StoredFacts>): void {
     const value = this.files();
     this.#later(() => done({ ok: true, value }));
   }
 
-  files(): { readonly batches: readonly StoredBatch[]; readonly certificates: readonly StoredCertificate[] } {
+  files(): StoredFacts {
     const authors = [...this.#batches].sort(([a], [b]) => (a < b ? -1 : 1));
     const batches = authors.flatMap(([, feed]) => [...feed.values()].sort((a, b) => a.number - b.number));
-    return { batches, certificates: [...this.#chains.values()].flat() };
+    return { batches, certificates: [...this.#chains.values()].flat(), gone: [...this.#gone.values()] };
   }
 
-  fill(batches: readonly StoredBatch[], certificates: readonly StoredCertificate[]): void {
+  fill({ batches, certificates, gone }: StoredFacts): void {
+    for (const each of gone) this.#gone.set(each.author, each);
     for (const batch of batches) this.#feed(batch.author).set(batch.number, batch);
     for (const certificate of certificates) this.#insert(certificate);
   }
 
-  write({ batches = [], certificates = [], forget = [], sync = false }: StoreChange, done: Done<void>): void {
+  write(
+    { batches = [], certificates = [], forget = [], gone = [], sync = false }: StoreChange,
+    done: Done<void>,
+  ): void {
+    for (const each of gone) {
+      const { author } = each;
+      const before = this.#gone.get(author);
+      this.#gone.set(author, each);
+      this.#undo.push(() => void (before === undefined ? this.#gone.delete(author) : this.#gone.set(author, before)));
+    }
     for (const batch of batches) {
       const feed = this.#feed(batch.author);
       const before = feed.get(batch.number);

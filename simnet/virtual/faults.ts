@@ -39,6 +39,11 @@ export class Nemesis {
     switch (fault.kind) {
       case "crash":
         return this.#crash(node, fault);
+      case "outage":
+        this.crashes++;
+        for (const each of nodes)
+          this.#cluster.crash(each, fault.damage, this.#chance, this.#chance.between(1, fault.downMs));
+        return;
       case "backup":
         return node?.disk.backUp();
       case "partition":

@@ -24,6 +24,8 @@ export interface Dials {
   readonly crashEveryMs: number;
   readonly crashSites: number;
   readonly damage: Damage | "any";
+  /** All nodes die at once, with the machines that they run on. */
+  readonly outageEveryMs: number;
   /** The longest a node is away. */
   readonly awayMs: number;
   readonly fullDiskEveryMs: number;
@@ -55,6 +57,7 @@ export const NO_FAULTS: Dials = {
   crashEveryMs: 0,
   crashSites: 0.5,
   damage: "intact",
+  outageEveryMs: 0,
   awayMs: 5_000,
   fullDiskEveryMs: 0,
   pauseEveryMs: 0,

@@ -30,6 +30,7 @@ export type Fault = { readonly number: number; readonly atMs: number } & (
   | { readonly kind: "slow"; readonly node: number; readonly factor: number | null; readonly forMs: number }
   | { readonly kind: "reorg"; readonly depth: number }
   | { readonly kind: "stall"; readonly forMs: number }
+  | { readonly kind: "outage"; readonly damage: Damage; readonly downMs: number }
   | { readonly kind: "backup"; readonly node: number }
   | { readonly kind: "join"; readonly node: number; readonly forMs: number | null }
 );
@@ -73,6 +74,9 @@ function machineFaults({ seed, nodes }: VirtualOptions, dials: Dials, untilMs: n
       const away = chance.next() < 0.2 ? dials.awayMs : Math.min(dials.awayMs, 5_000);
       const damage = dials.damage === "any" ? any : dials.damage;
       return { kind: "crash", node, sites, damage, downMs: chance.between(10, Math.max(away, 10)) };
+    }),
+    ...draw("outage", dials.outageEveryMs, (chance) => {
+      return { kind: "outage", damage: chance.next() < 0.5 ? "torn" : "intact", downMs: chance.between(100, 5_000) };
     }),
     ...draw("backup", dials.damage === "any" || dials.damage === "old" ? 5_000 : 0, (_, node) => {
       return { kind: "backup", node };

@@ -32,6 +32,7 @@ export function swarmDials(seed: number): Dials {
     reorgDepth: chance.between(1, 6),
     stallEveryMs: every(5_000, 20_000, 0.3),
     joiners: on(chance.between(1, 3), 0, 0.3),
+    outageEveryMs: every(5_000, 20_000, 0.2),
   };
 }
 

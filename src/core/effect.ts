@@ -12,6 +12,7 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Entry } from "../protocol/messages.ts";
 import type { StageRow } from "../protocol/workflow.ts";
+import type { Span } from "../protocol/sync.ts";
 import type { TaskRef } from "./event.ts";
 
 export type Effect =
@@ -73,7 +74,12 @@ export type Effect =
     }
   | { readonly kind: "sync"; readonly peer: Key }
   /** Batches that nobody needs any more. */
-  | { readonly kind: "forget"; readonly batches: readonly { readonly author: Key; readonly number: number }[] }
+  | {
+      readonly kind: "forget";
+      readonly batches: readonly { readonly author: Key; readonly number: number }[];
+      /** All that is let go of in the feeds of their authors. */
+      readonly gone: readonly { readonly author: Key; readonly spans: readonly Span[] }[];
+    }
   | { readonly kind: "report"; readonly event: string; readonly fields: Readonly<Record<string, unknown>> }
   /** A message, or part of one, that changed nothing, and why. */
   | { readonly kind: "refused"; readonly code: string; readonly author: Key; readonly entry: string };

@@ -198,9 +198,11 @@ export function compact(state: State): void {
   });
   for (const { head } of batches) state.log.forget(head.author, head.number);
   if (batches.length === 0) return;
+  const authors = new Set(batches.map(({ head }) => head.author));
   state.effects.push({
     kind: "forget",
     batches: batches.map(({ head }) => ({ author: head.author, number: head.number })),
+    gone: [...authors].map((author) => ({ author, spans: state.log.feed(author)?.gone() ?? [] })),
   });
 }
 

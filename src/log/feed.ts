@@ -21,6 +21,8 @@ export class Feed {
   #next = 0;
   #highest = -1;
   #end = Number.POSITIVE_INFINITY;
+  /** What was let go of before a restart, and not passed yet. */
+  #gone: readonly Span[] = [];
 
   constructor(author: Key) {
     this.author = author;
@@ -93,6 +95,25 @@ export class Feed {
     }
   }
 
+  /** What is not here any more and need not be asked for, ascending. */
+  gone(): Span[] {
+    const gone: Span[] = [];
+    let from = 0;
+    for (const { head } of this.kept()) {
+      if (head.number >= this.#next) break;
+      if (head.number > from) gone.push({ from, to: head.number });
+      from = head.number + 1;
+    }
+    if (from < this.#next) gone.push({ from, to: this.#next });
+    return gone;
+  }
+
+  /** Goes on from what was let go of before a restart. */
+  restore(gone: readonly Span[]): void {
+    this.#gone = gone;
+    this.#advance();
+  }
+
   forget(number: number): void {
     this.#batches.delete(number);
     this.#kept = null;
@@ -120,5 +141,7 @@ export class Feed {
 
   #advance(): void {
     while (this.#batches.has(this.#next)) this.#next++;
+    const span = this.#gone.find(({ from, to }) => from <= this.#next && this.#next < to);
+    if (span !== undefined) this.skipTo(span.to);
   }
 }

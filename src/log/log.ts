@@ -43,6 +43,10 @@ export class Log {
     this.#open(author)?.skipTo(next);
   }
 
+  restore(author: Key, gone: readonly Span[]): void {
+    this.#open(author)?.restore(gone);
+  }
+
   /** The feed ends before this number: its author is out. */
   cut(author: Key, from: number): void {
     this.#open(author)?.cut(from);

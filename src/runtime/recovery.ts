@@ -25,10 +25,11 @@ export function recover(
   const { journal, store, telemetry } = modules;
   store.load((loaded) => {
     if (!loaded.ok) return done(loaded);
-    const { certificates, batches } = loaded.value;
+    const { certificates, batches, gone } = loaded.value;
     for (const { bytes } of certificates) replayCertificate(state, bytes, modules);
     const { floor, records } = journal.load();
     if (floor !== null) replayFloor(state, floor);
+    for (const { author, spans } of gone) if (author !== state.options.self) state.log.restore(author, spans);
     const others = batches.filter((stored) => stored.author !== state.options.self).map(({ bytes }) => bytes);
     for (const batch of inOrder([...records, ...others], telemetry))
       replay(state, { kind: "batch", batch, from: null }, modules.equation);

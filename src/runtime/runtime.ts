@@ -260,7 +260,7 @@ export class Runtime implements TransportHandler {
       case "sync":
         return this.#repair.ask(effect.peer);
       case "forget":
-        store.write({ forget: effect.batches }, () => this.#compactJournal());
+        store.write({ forget: effect.batches, gone: effect.gone }, () => this.#compactJournal());
         return;
       case "report":
         if (effect.event === "task.wasted")

@@ -4,13 +4,14 @@
  *     b author(32) number(8)            a batch
  *     c chain(8) height(8) block(32)    a certificate, in the order of chain and height
  *     i block(32)                       the chain and height of a block's certificate
+ *     g author(32)                      what of its feed was let go of, as JSON
  *     p                                 written to find out whether the disk takes writes again
  *
  * LevelDB returns a value with a flipped bit as if nothing had happened, so every value carries a checksum; it covers
  * the key as well, or a block read from the wrong place would pass.
  */
 import { hash } from "node:crypto";
-import type { StoreChange, StoredBatch, StoredCertificate } from "../ports.ts";
+import type { StoreChange, StoredBatch, StoredCertificate, StoredGone } from "../ports.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 
 const VERSION = 1;
@@ -19,6 +20,7 @@ const CHECKSUM_BYTES = 16;
 
 const BATCH = 0x62;
 const CERTIFICATE = 0x63;
+const GONE = 0x67;
 const INDEX = 0x69;
 
 export const PROBE_KEY: Buffer = Buffer.from("p");
@@ -26,6 +28,8 @@ export const PROBE_KEY: Buffer = Buffer.from("p");
 /** Bounds of everything of one kind: at least the first, below the second. */
 export const BATCHES: readonly [Buffer, Buffer] = [Buffer.from([BATCH]), Buffer.from([BATCH + 1])];
 export const CERTIFICATES: readonly [Buffer, Buffer] = [Buffer.from([CERTIFICATE]), Buffer.from([CERTIFICATE + 1])];
+
+export const GONES: readonly [Buffer, Buffer] = [Buffer.from([GONE]), Buffer.from([GONE + 1])];
 
 function batchKey(author: Key, number: number): Buffer {
   return Buffer.concat([Buffer.from([BATCH]), Buffer.from(author, "hex"), u64(number)]);
@@ -55,6 +59,11 @@ export function certificateAt(key: Buffer, bytes: Uint8Array): StoredCertificate
   return { chain, height: Number(key.readBigUInt64BE(9)), block: key.toString("hex", 17, 49), bytes };
 }
 
+export function goneAt(key: Buffer, bytes: Uint8Array): StoredGone {
+  const spans = JSON.parse(Buffer.from(bytes).toString()) as StoredGone["spans"];
+  return { author: key.toString("hex", 1, 33), spans };
+}
+
 export type Operation =
   | { readonly type: "put"; readonly key: Buffer; readonly value: Buffer }
   | { readonly type: "del"; readonly key: Buffer };
@@ -72,6 +81,9 @@ export function operationsOf(change: StoreChange): Operation[] {
     put(indexKey(block), key);
   }
   for (const { author, number } of change.forget ?? []) operations.push({ type: "del", key: batchKey(author, number) });
+  for (const { author, spans } of change.gone ?? []) {
+    put(Buffer.concat([Buffer.from([GONE]), Buffer.from(author, "hex")]), Buffer.from(JSON.stringify(spans)));
+  }
   return operations;
 }
 

@@ -17,6 +17,7 @@ import type {
   StoreChange,
   StoredBatch,
   StoredCertificate,
+  StoredGone,
   Telemetry,
 } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
@@ -34,6 +35,8 @@ import {
 import { makeDirectory, syncDirectory, writeFileDurably } from "./files.ts";
 import {
   BATCHES,
+  GONES,
+  goneAt,
   batchAt,
   bytesOf,
   CERTIFICATES,
@@ -77,7 +80,11 @@ export interface LevelStore extends Store {
 
 type Database = Level<Buffer, Buffer>;
 type Write = { readonly change: StoreChange; readonly bytes: number; readonly done: Done<void> };
-type Loaded = { readonly batches: StoredBatch[]; readonly certificates: StoredCertificate[] };
+type Loaded = {
+  readonly batches: StoredBatch[];
+  readonly certificates: StoredCertificate[];
+  readonly gone: StoredGone[];
+};
 
 /** About a second of the busiest node; who is further behind has lost its disk. */
 const QUEUE_CHANGES_MAX = 4096;
@@ -168,13 +175,16 @@ class DiskStore implements LevelStore {
   }
 
   load(done: Done<Loaded>): void {
-    const loaded: Loaded = { batches: [], certificates: [] };
+    const loaded: Loaded = { batches: [], certificates: [], gone: [] };
     void this.#read(async (db) => {
       await this.#salvage(loaded, () =>
         this.#scan(db, BATCHES, (key, bytes) => loaded.batches.push(batchAt(key, bytes)) > 0),
       );
       await this.#salvage(loaded, () =>
         this.#scan(db, CERTIFICATES, (key, bytes) => loaded.certificates.push(certificateAt(key, bytes)) > 0),
+      );
+      await this.#salvage(loaded, () =>
+        this.#scan(db, GONES, (key, bytes) => loaded.gone.push(goneAt(key, bytes)) > 0),
       );
       return loaded;
     }, done);

@@ -15,6 +15,8 @@ import type {
   StoreChange,
   StoredBatch,
   StoredCertificate,
+  StoredFacts,
+  StoredGone,
 } from "../ports.ts";
 import { concatBytes } from "@noble/hashes/utils.js";
 import { artefactHash, type Hash, type Key } from "../protocol/ids.ts";
@@ -31,6 +33,7 @@ export function memoryStore({ defer }: MemoryCollaborators): Store {
 class MemoryStore implements Store {
   readonly #defer: (run: () => void) => void;
   readonly #batches = new Map<Key, Map<number, StoredBatch>>();
+  readonly #gone = new Map<Key, StoredGone>();
   readonly #certificates = new Map<Hash, StoredCertificate>();
   /** The certificates of a chain in order; nearly always a new one goes to the end. */
   readonly #chains = new Map<number, StoredCertificate[]>();
@@ -39,20 +42,20 @@ class MemoryStore implements Store {
     this.#defer = defer;
   }
 
-  load(
-    done: Done<{ readonly batches: readonly StoredBatch[]; readonly certificates: readonly StoredCertificate[] }>,
-  ): void {
+  load(done: Done<StoredFacts>): void {
     const authors = [...this.#batches].sort(([a], [b]) => (a < b ? -1 : 1));
     const batches = authors.flatMap(([, feed]) => [...feed.values()].sort((a, b) => a.number - b.number));
     const chains = [...this.#chains].sort(([a], [b]) => a - b);
     const certificates = chains.flatMap(([, chain]) => chain);
-    this.#defer(() => done(succeeded({ batches, certificates })));
+    const gone = [...this.#gone.values()];
+    this.#defer(() => done(succeeded({ batches, certificates, gone })));
   }
 
   write(change: StoreChange, done: Done<void>): void {
     for (const batch of change.batches ?? []) this.#feed(batch.author).set(batch.number, batch);
     for (const certificate of change.certificates ?? []) this.#insert(certificate);
     for (const { author, number } of change.forget ?? []) this.#feed(author).delete(number);
+    for (const gone of change.gone ?? []) this.#gone.set(gone.author, gone);
     this.#defer(() => done(DONE));
   }
 

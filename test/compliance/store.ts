@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Store, StoreChange, StoredBatch, StoredCertificate } from "../../src/ports.ts";
+import type { Store, StoreChange, StoredBatch, StoredCertificate, StoredFacts } from "../../src/ports.ts";
 import { valueOf } from "./completion.ts";
 
 /** A store, empty at first, and a way to see whether it remembers. */
@@ -26,9 +26,7 @@ export function write(store: Store, change: StoreChange): Promise<void> {
   return valueOf((done) => store.write(change, done));
 }
 
-export function load(
-  store: Store,
-): Promise<{ readonly batches: readonly StoredBatch[]; readonly certificates: readonly StoredCertificate[] }> {
+export function load(store: Store): Promise<StoredFacts> {
   return valueOf((done) => store.load(done));
 }
 
@@ -41,7 +39,7 @@ export function storeCompliance(name: string, open: () => Promise<StoreUnderTest
   describe(`store: ${name}`, () => {
     test("an empty store loads nothing", async () => {
       const { store } = await open();
-      expect(await load(store)).toEqual({ batches: [], certificates: [] });
+      expect(await load(store)).toEqual({ batches: [], certificates: [], gone: [] });
     });
 
     test("batches are loaded in order of author and number", async () => {
@@ -84,6 +82,25 @@ export function storeCompliance(name: string, open: () => Promise<StoreUnderTest
       const { store } = await open();
       await write(store, { batches: [batch(alice, 1)], forget: [{ author: alice, number: 1 }] });
       expect((await load(store)).batches).toEqual([]);
+    });
+
+    test("what was said last to be gone of a feed is there after opening it again, beside its batches", async () => {
+      const { store, reopen } = await open();
+      await write(store, { batches: [batch(alice, 1)], gone: [{ author: alice, spans: [{ from: 0, to: 1 }] }] });
+      const gone = [
+        {
+          author: alice,
+          spans: [
+            { from: 0, to: 1 },
+            { from: 2, to: 2 ** 40 },
+          ],
+        },
+        { author: bob, spans: [{ from: 0, to: 7 }] },
+      ];
+      await write(store, { gone, sync: true });
+      const again = await load(await reopen());
+      expect(again.gone.toSorted((a, b) => (a.author < b.author ? -1 : 1))).toEqual(gone);
+      expect(again.batches.map(({ number }) => number)).toEqual([1]);
     });
 
     test("certificates of a chain come in order of height, then block, from a height on", async () => {

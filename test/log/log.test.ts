@@ -120,6 +120,30 @@ describe("a feed", () => {
     expect([feed.next, feed.highest, feed.kept().length]).toEqual([3, 2, 1]);
     expect(feed.last).toBe(batches[2]);
   });
+
+  it("takes nothing for a gap after a restart that it had let go of before, and everything else", () => {
+    const batches = chain(alice, 9);
+    const feed = new Feed(alice);
+    for (const number of [0, 1, 2, 3, 4, 5, 7, 8]) feed.add(at(batches, number));
+    for (const number of [0, 1, 3, 7]) feed.forget(number);
+    const gone = feed.gone();
+    expect(gone).toEqual([
+      { from: 0, to: 2 },
+      { from: 3, to: 4 },
+    ]);
+    const again = new Feed(alice);
+    again.restore(gone);
+    expect([again.next, again.highest, again.gone()]).toEqual([2, 1, [{ from: 0, to: 2 }]]);
+    // The disk has lost number 5 besides.
+    for (const number of [8, 4, 2]) again.add(at(batches, number));
+    expect([again.next, again.highest]).toEqual([5, 8]);
+    again.add(at(batches, 5));
+    expect([again.next, again.gone()]).toEqual([6, gone]);
+    const cut = new Feed(alice);
+    cut.cut(1);
+    cut.restore(gone);
+    expect([cut.next, cut.gone()]).toEqual([1, [{ from: 0, to: 1 }]]);
+  });
 });
 
 describe("a log", () => {

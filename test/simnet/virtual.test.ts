@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { VirtualReport } from "../../simnet/virtual/options.ts";
 import { runVirtual } from "../../simnet/virtual/run.ts";
 import type { SimNode } from "../../simnet/virtual/cluster.ts";
-import type { Verifier } from "../../src/ports.ts";
+import type { Journal, Verifier } from "../../src/ports.ts";
 import type { Runtime, RuntimeModules } from "../../src/runtime/runtime.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
@@ -54,6 +54,27 @@ describe("a node that gets no payload", () => {
     expect(runVirtual({ ...options, hooks: { modules: blind } }).violations).toEqual([]);
     for (const { name, runtime } of nodes.values())
       expect([name, runtime?.state.blocks.size ?? 99].join()).toMatch(/,[12]?\d$/);
+  });
+});
+
+describe("a network whose power fails", () => {
+  it("goes on, though its journals hold no more of the past than its stores: what is gone is no gap", () => {
+    const nodes = new Map<string, SimNode>();
+    const compacting = ({ journal, ...modules }: RuntimeModules, node: SimNode): RuntimeModules => {
+      nodes.set(node.name, node);
+      const large: Journal = {
+        load: () => journal.load(),
+        append: (records, done) => journal.append(records, done),
+        compact: (floor, records, done) => journal.compact(floor, records, done),
+        size: () => Number.MAX_SAFE_INTEGER,
+      };
+      return { ...modules, journal: large };
+    };
+    const options = { seed: 7, nodes: 4, blocks: 26, shards: 1, blockMs: 400, outageEveryMs: 8_000 };
+    const report = runVirtual({ ...options, hooks: { modules: compacting } });
+    expect([report.violations, report.crashes]).toEqual([[], 1]);
+    for (const { name, runtime, starts } of nodes.values())
+      expect([name, starts, runtime?.state.log.gaps]).toEqual([name, 2, 0]);
   });
 });
 
