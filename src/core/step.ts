@@ -340,6 +340,8 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
     const { chain, height, hash, parent, after } = content;
     const parentId = content.start ? null : blockId(state.manifest.network, chain, parent);
     blocks.rememberClosed(state, { id, chain, height, hash, parentId, after });
+    // Nobody will announce it here any more; what waits for that would keep its batches in the log for ever.
+    replicator.takeHeld(state, id);
   }
   if (state.replaying) return;
   state.effects.push({ kind: "certify", chain: content.chain, height: content.height, block: id, bytes: event.bytes });
