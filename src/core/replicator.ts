@@ -190,11 +190,13 @@ export function compact(state: State): void {
   if (!retired) return;
   trimClosed(state);
   compactRoster(state);
+  // By their own names: the id of each announced block would have to be hashed again.
+  const announced = new Set([...state.blocks.values()].map(({ chain, hash }) => `${chain} ${hash}`));
   const batches = [...state.log.feeds()].flatMap((feed) => {
     const kept = feed.kept();
     const last = kept.at(-1);
     const spread = spreadOf(state, feed);
-    return kept.filter((batch) => batch !== last && batch.head.number < spread && isOver(state, batch));
+    return kept.filter((batch) => batch !== last && batch.head.number < spread && isOver(state, batch, announced));
   });
   for (const { head } of batches) state.log.forget(head.author, head.number);
   if (batches.length === 0) return;
@@ -227,7 +229,7 @@ function trimClosed(state: State): void {
 }
 
 /** Whether nothing in the batch is about a block that is still kept, or about the roster. */
-function isOver(state: State, batch: Batch): boolean {
+function isOver(state: State, batch: Batch, announced: ReadonlySet<string>): boolean {
   return batch.entries.every((entry, index) => {
     switch (entry.kind) {
       case "join":
@@ -241,6 +243,7 @@ function isOver(state: State, batch: Batch): boolean {
       case "beat":
         return entry.tasks.every((task) => isGone(state, task.block));
       case "announce":
+        if (announced.has(`${entry.chain} ${entry.hash}`)) return false;
         return isGone(state, blockId(state.manifest.network, entry.chain, entry.hash));
       case "retract":
       case "cancel":

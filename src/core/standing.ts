@@ -75,12 +75,15 @@ function firstHeight(member: Member, chain: number): number {
 /** Whether the prover has a turn at this height. */
 export function isIn(state: State, member: Member, chain: number, height: number): boolean {
   const turns = member.turns.get(chain) ?? [];
-  return turns.some((from) => from <= height && height < endOf(state, turnName(member.key, chain, from)));
+  // Asked at every step; nearly always nobody is benched.
+  const isOver = (from: number) => state.benches.size > 0 && height >= endOf(state, turnName(member.key, chain, from));
+  return turns.some((from) => from <= height && !isOver(from));
 }
 
 /** The lowest height from which on a quorum holds the turn to be over. More votes can only lower it, so nodes agree in the end. */
 function endOf(state: State, turn: string): number {
-  const votes = state.benches.get(turn)?.voters ?? [];
+  const votes = state.benches.get(turn)?.voters;
+  if (votes === undefined) return Number.POSITIVE_INFINITY;
   let weight = 0;
   for (const [key, { height }] of [...votes].sort(([, a], [, b]) => a.height - b.height)) {
     weight += state.manifest.weights.get(key) ?? 0;

