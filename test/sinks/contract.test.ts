@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { SinkFault } from "../../src/ports.ts";
 import type { DevChain } from "../../src/sources/devchain.ts";
 import { registrySource } from "../../scripts/registry.ts";
@@ -15,7 +15,12 @@ let chain: DevChain;
 beforeAll(async () => {
   chain = await openChain();
 });
+// A test that fails leaves the chain to the next one as it should be.
+beforeEach(() => chain.setAutomine(true));
 afterAll(() => chain.close());
+
+/** Where other work has the processor. */
+const PATIENT = { timeout: 15_000 };
 
 test("the contract that the node ships was made from the source that lies beside it", () => {
   expect(REGISTRY_SOURCE).toBe(registrySource());
@@ -68,7 +73,7 @@ test("two nodes that submit at the same time record the block once, and both kno
     const block = (await chain.call("eth_getBlockByNumber", ["pending", false])) as { transactions: unknown[] };
     return block.transactions.length;
   };
-  await expect.poll(pending).toBe(3);
+  await expect.poll(pending, PATIENT).toBe(3);
   await chain.mine(1);
   await Promise.all(all);
   expect(await registry.heights()).toEqual([1]);
@@ -82,7 +87,7 @@ test("a transaction that nobody mines is replaced by one that pays more, under t
   const sink = registry.sink(0, { stuckMs: 100, rpc: lossy.url });
   const delivered = valueOf<void>((done) => sink.deliver(certified(1), done));
   const sent = (): number => lossy.requests.filter(({ body }) => body.includes("eth_sendRawTransaction")).length;
-  await expect.poll(sent).toBeGreaterThan(2);
+  await expect.poll(sent, PATIENT).toBeGreaterThan(2);
   await chain.setAutomine(true);
   await chain.mine(1);
   await delivered;
@@ -119,7 +124,7 @@ test("a record counts once it is as deep as the operator wants it", async () => 
   const registry = await Registry.deploy(chain);
   const sink = registry.sink(0, { confirmations: 3 });
   const delivered = resultOf<void>((done) => sink.deliver(certified(1), done));
-  await expect.poll(() => registry.heights()).toEqual([1]);
+  await expect.poll(() => registry.heights(), PATIENT).toEqual([1]);
   expect(await valueOf((done) => sink.look(certified(1), done))).toEqual({ kind: "missing" });
   await chain.mine(2);
   expect((await delivered).ok).toBe(true);
