@@ -12,6 +12,7 @@ import { blockId, domainHash, type Hash, type Key } from "./ids.ts";
 import { CERTIFICATE_BYTES_MAX } from "./limits.ts";
 import type { Manifest } from "./manifest.ts";
 import { encodeEntry, type Vote } from "./messages.ts";
+import { partitionOfChain, partitionsOf } from "./partition.ts";
 import { canonicalJson, checkShape, describeShapeError } from "./shape.ts";
 import type { Equation } from "./signing.ts";
 import { groupOf, restsOn, type Stage, stagesOf, variantOf } from "./workflow.ts";
@@ -189,6 +190,32 @@ export function kindOf(file: Uint8Array): string | null {
   return typeof json.kind === "string" ? json.kind : null;
 }
 
+/** The block that a certificate says it is of, unchecked: what decides whether to check it at all. */
+export function subjectOf(
+  file: Uint8Array,
+): { readonly chain: number; readonly height: number; readonly hash: Hash } | null {
+  const json = file.length > CERTIFICATE_BYTES_MAX ? undefined : parse(file);
+  const found = SUBJECT.safeParse(json);
+  return found.success ? found.data.content : null;
+}
+
+/**
+ * The manifest by which a file of any kind is to be checked: that of the partition whose chain it is about. What is
+ * about no chain, which is evidence, names its partition itself.
+ */
+export function manifestFor(manifest: Manifest, file: Uint8Array): Manifest {
+  const found = PLACE.safeParse(file.length > CERTIFICATE_BYTES_MAX ? undefined : parse(file));
+  const { content, network } = found.data ?? {};
+  const partition =
+    content === undefined
+      ? partitionsOf(manifest).find((each) => each.manifest.network === network)
+      : partitionOfChain(manifest, content.chain);
+  return partition?.manifest ?? manifest;
+}
+
+const PLACE = z.object({ content: z.object({ chain: count }).optional(), network: hash.optional() });
+const SUBJECT = z.object({ content: z.object({ chain: count, height: count, hash }) });
+
 function checkVotes(
   manifest: Manifest,
   content: BarrierContent,
@@ -230,6 +257,10 @@ function checkVotes(
  * their order; a sentence if not.
  */
 function checkTasks(manifest: Manifest, content: BarrierContent): string | null {
+  // A quorum says nothing about a chain of another partition.
+  const { chains } = manifest.json;
+  if (!chains.some(({ id }) => id === content.chain))
+    return `it is of chain ${content.chain}; its attesters' chains are ${chains.map(({ id }) => id).join(", ")}`;
   const stages = stagesOf(manifest, content.workflow, content.items);
   if (stages === null) return `the manifest has no workflow "${content.workflow}" for ${content.items} items`;
   let at = 0;

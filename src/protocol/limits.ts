@@ -14,6 +14,8 @@ export const PAYLOAD_BYTES_MAX: number = 16 * 1024 * 1024;
 export const ARTEFACT_BYTES_MAX: number = 1024 * 1024 * 1024;
 /** Votes that a claim carries, and attesters that a manifest may name: a quorum of them must fit a message. */
 export const ATTESTERS_MAX = 100;
+/** Partitions that a manifest may name: each is a core, a topic and a directory of every node that takes part in all. */
+export const PARTITIONS_MAX = 16;
 /** Tasks of one block: its certificate names each of them and must stay a file of at most CERTIFICATE_BYTES_MAX. */
 export const BLOCK_TASKS_MAX = 2048;
 /** Tasks that one beat covers. */
@@ -36,4 +38,6 @@ export const PATH_MAX = 8;
 export const RECEIPTS_PER_PROVER_MAX = 2;
 /** A certificate file; the content of a block with thousands of tasks stays below it. */
 export const CERTIFICATE_BYTES_MAX: number = 1024 * 1024;
+/** A certificate that is told to all at once; a larger one, of a block with over 500 tasks, waits to be asked for. */
+export const CERTIFICATE_GOSSIP_BYTES_MAX: number = 256 * 1024;
 export const MANIFEST_BYTES_MAX: number = 1024 * 1024;

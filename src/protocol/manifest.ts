@@ -11,6 +11,7 @@ import { hash, int, key, label, LIST as list } from "./fields.ts";
 import { checkWorkflow } from "./graph.ts";
 import { domainHash, type Hash, type Key } from "./ids.ts";
 import { ATTESTERS_MAX, MANIFEST_BYTES_MAX } from "./limits.ts";
+import { checkPartitions, PARTITIONS, weigh, type Weights } from "./partition.ts";
 import { canonicalJson, checkShape, type Shaped, type ShapeError } from "./shape.ts";
 import { WORKFLOW } from "./stages.ts";
 
@@ -68,6 +69,8 @@ const SCHEMA = z.strictObject(
       )
       .min(1, "1 to 100 chains")
       .max(100, "1 to 100 chains"),
+    /** Networks within the network; left out, all chains and attesters are one. */
+    partitions: PARTITIONS.optional(),
     workflows: z.record(label, WORKFLOW, "an object of workflows"),
     keys: KEYS,
     timing: z.strictObject(
@@ -122,17 +125,11 @@ const SCHEMA = z.strictObject(
 export type ManifestJson = z.infer<typeof SCHEMA>;
 
 /** A manifest whose every rule was checked, and what follows from it. */
-export interface Manifest {
+export interface Manifest extends Weights {
   readonly json: ManifestJson;
   readonly network: Hash;
   /** The canonical JSON, as served to nodes that join. */
   readonly bytes: Uint8Array;
-  readonly weights: ReadonlyMap<Key, number>;
-  readonly weight: number;
-  /** floor(2n/3)+1: two quorums share an honest attester. */
-  readonly quorum: number;
-  /** f+1: at least one of them is honest. */
-  readonly oneHonest: number;
   readonly sources: ReadonlySet<Key>;
   readonly retry: Retry;
   /** Hash of the verifying key, by the key's name. */
@@ -160,15 +157,11 @@ export function readManifest(input: unknown): Shaped<Manifest> {
 
 function derive(json: ManifestJson): Manifest {
   const bytes = utf8ToBytes(canonicalJson(json));
-  const weight = json.attesters.reduce((sum, attester) => sum + attester.weight, 0);
   return {
     json,
     network: domainHash("manifest", bytes),
     bytes,
-    weights: new Map(json.attesters.map((attester) => [attester.key, attester.weight])),
-    weight,
-    quorum: Math.floor((2 * weight) / 3) + 1,
-    oneHonest: Math.floor((weight - 1) / 3) + 1,
+    ...weigh(json.attesters),
     sources: new Set(json.sources),
     retry: retryOf(json),
     keyHashes: keyHashesOf(json.keys),
@@ -225,6 +218,7 @@ function crossCheck(json: ManifestJson): ShapeError[] {
       wrong(`chains[${at}].workflow`, chain.workflow, `one of the workflows ${names(json.workflows)}`);
     }
   });
+  errors.push(...checkPartitions(json));
   for (const [name, workflow] of Object.entries(json.workflows)) {
     errors.push(...checkWorkflow(`workflows.${name}`, workflow, json));
   }
