@@ -6,6 +6,11 @@ export interface Rate {
   readonly burst: number;
 }
 
+/** The rate of so many at once. */
+export function scaled({ perSecond, burst }: Rate, times: number): Rate {
+  return { perSecond: perSecond * times, burst };
+}
+
 export class Bucket {
   readonly #rate: Rate;
   #tokens: number;

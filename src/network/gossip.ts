@@ -1,5 +1,5 @@
 /**
- * The fast path: one topic, best effort to everyone.
+ * The fast path: a topic for each channel, best effort to everyone who shares it.
  *
  * Gossipsub forgets and loses by design, so nothing here is a log. What matters is what a peer can do to us: every
  * message passes the peer's token bucket before anything is decoded, the verdict is given at once, and what was
@@ -9,9 +9,10 @@ import { createHash } from "node:crypto";
 import { TopicValidatorResult, gossipsub } from "@chainsafe/libp2p-gossipsub";
 import type { GossipSub, GossipSubComponents, Message } from "@chainsafe/libp2p-gossipsub";
 import type { PeerId } from "@libp2p/interface";
-import type { Hash, Key } from "../protocol/ids.ts";
-import type { Clock, Telemetry, TransportHandler } from "../ports.ts";
-import { PeerBudget, type Rate } from "./budget.ts";
+import type { Key } from "../protocol/ids.ts";
+import type { Clock, Telemetry } from "../ports.ts";
+import { PeerBudget, type Rate, scaled } from "./budget.ts";
+import type { Channel } from "./channel.ts";
 import { rethrow } from "./fault.ts";
 import { keyOfPeer } from "./identity.ts";
 import { GOSSIP, PEER, SCORE } from "./limits.ts";
@@ -35,10 +36,6 @@ interface Frame {
 
 export type GossipService = GossipSub & Inside;
 
-export function topicOf(network: Hash): string {
-  return `/proofmesh/${network.slice(0, 16)}/tasks/1`;
-}
-
 /**
  * The message id covers the content: an id of author and number alone would hide equivocation, because every node
  * would then see one version only.
@@ -53,7 +50,7 @@ function idText(id: Uint8Array): string {
 
 /** The gossipsub service of libp2p. `score` is the application's part of a peer's score, by peer id. */
 export function gossipService(
-  topic: string,
+  topics: readonly string[],
   peersExpected: number,
   score: (peer: string) => number,
 ): (components: GossipSubComponents) => GossipSub {
@@ -64,7 +61,7 @@ export function gossipService(
     msgIdFn: messageId,
     msgIdToStrFn: idText,
     // Unknown topics are the way to fill a node's memory.
-    allowedTopics: [topic],
+    allowedTopics: [...topics],
     maxTopicBytesPerPeer: GOSSIP.topicBytesPerPeer,
     decodeRpcLimits: GOSSIP.decode,
     maxInboundDataLength: GOSSIP.inboundFrameBytesMax,
@@ -103,7 +100,7 @@ export function gossipService(
       behaviourPenaltyWeight: SCORE.behaviourWeight,
       behaviourPenaltyThreshold: SCORE.behaviourThreshold,
       behaviourPenaltyDecay: SCORE.behaviourDecay,
-      topics: { [topic]: { ...TOPIC_DEFAULTS, ...SCORE.topic } },
+      topics: Object.fromEntries(topics.map((topic) => [topic, { ...TOPIC_DEFAULTS, ...SCORE.topic }])),
     },
   });
 }
@@ -118,14 +115,12 @@ const TOPIC_DEFAULTS = {
   meshFailurePenaltyDecay: 0.5,
 } as const;
 
-export interface GossipOptions {
-  readonly topic: string;
-  readonly messageBytesMax: number;
-}
+type Heard = Pick<Channel, "label" | "topic" | "messageBytesMax"> & {
+  readonly handler: Pick<Channel["handler"], "message">;
+};
 
 export interface GossipModules {
   readonly service: GossipSub;
-  readonly handler: Pick<TransportHandler, "message">;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   /** Whether the handler may be called. */
@@ -141,17 +136,18 @@ export interface GossipModules {
 export interface Gossip {
   /** To be called once libp2p runs; before it nobody sends us anything. */
   subscribe(): void;
-  publish(bytes: Uint8Array): void;
+  publish(channel: Pick<Channel, "topic" | "messageBytesMax">, bytes: Uint8Array): void;
 }
 
-/** Connects the topic to the handler. */
-export function openGossip(options: GossipOptions, modules: GossipModules): Gossip {
-  const { topic, messageBytesMax } = options;
+/** Connects the topics to the handlers. */
+export function openGossip(channels: readonly Heard[], modules: GossipModules): Gossip {
   const { service, telemetry } = modules;
   const inside = insideOf(service);
-  const budgets = new Map<Key, PeerBudget>();
-  meterFrames(inside, modules);
-  service.topicValidators.set(topic, (peer, message) => validate(peer, message, options, modules, budgets));
+  meterFrames(inside, channels.length, modules);
+  for (const channel of channels) {
+    const budgets = new Map<Key, PeerBudget>();
+    service.topicValidators.set(channel.topic, (peer, message) => validate(peer, message, channel, modules, budgets));
+  }
   service.addEventListener("gossipsub:message", ({ detail }) => {
     // Only what the validator accepted comes here; the report is what makes gossipsub forward it.
     inside.reportMessageValidationResult(
@@ -162,9 +158,9 @@ export function openGossip(options: GossipOptions, modules: GossipModules): Goss
   });
   return {
     subscribe(): void {
-      service.subscribe(topic);
+      for (const { topic } of channels) service.subscribe(topic);
     },
-    publish(bytes: Uint8Array): void {
+    publish({ topic, messageBytesMax }, bytes): void {
       if (bytes.length > messageBytesMax) {
         telemetry.emit("network.publish-refused", { code: "message.too-large", bytes: bytes.length, messageBytesMax });
         return;
@@ -179,8 +175,8 @@ export function openGossip(options: GossipOptions, modules: GossipModules): Goss
 function validate(
   peer: PeerId,
   message: Message,
-  { messageBytesMax }: GossipOptions,
-  { handler, clock, telemetry, live, rejected, flooded }: GossipModules,
+  { label, messageBytesMax, handler }: Heard,
+  { clock, telemetry, live, rejected, flooded }: GossipModules,
   budgets: Map<Key, PeerBudget>,
 ): TopicValidatorResult {
   const from = keyOfPeer(peer);
@@ -203,6 +199,7 @@ function validate(
     // A copy, because the bytes are a window on the whole frame, which one kept message would keep alive. (`slice` of
     // what is really a Buffer would be no copy.)
     const verdict = handler.message(new Uint8Array(message.data), from);
+    telemetry.count("network.channel", label);
     telemetry.count("network.message", verdict.kind === "accept" ? "accept" : verdict.code);
     if (verdict.kind === "accept") return TopicValidatorResult.Accept;
     if (verdict.kind === "ignore") return TopicValidatorResult.Ignore;
@@ -219,7 +216,13 @@ function validate(
  * Counts frames before they are decoded. Gossipsub decodes whatever comes and forgets what it could not read, and what
  * it has seen before never gets to the validator: both cost us, and neither costs the sender anything.
  */
-function meterFrames(inside: GossipService, { clock, telemetry, flooded, struck }: GossipModules): void {
+function meterFrames(
+  inside: GossipService,
+  channels: number,
+  { clock, telemetry, flooded, struck }: GossipModules,
+): void {
+  // Frames do not say whose they are before they are decoded.
+  const frames = [scaled(FRAMES[0], channels), scaled(FRAMES[1], channels)] as const;
   const budgets = new Map<Key, PeerBudget>();
   let unreadable = false;
   const decode = inside.decodeRpc.bind(inside);
@@ -231,10 +234,10 @@ function meterFrames(inside: GossipService, { clock, telemetry, flooded, struck 
       throw error;
     }
   };
-  async function* metered(from: Key, frames: AsyncIterable<Frame>): AsyncGenerator<Frame, void, undefined> {
-    for await (const frame of frames) {
+  async function* metered(from: Key, arriving: AsyncIterable<Frame>): AsyncGenerator<Frame, void, undefined> {
+    for await (const frame of arriving) {
       const now = clock.now();
-      const budget = budgetOf(from, now, budgets, FRAMES);
+      const budget = budgetOf(from, now, budgets, frames);
       if (!budget.take(frame.byteLength, now)) {
         telemetry.count("network.message", "peer.flood");
         if (budget.overMs(now) > PEER.floodMsMax) flooded(from);
@@ -250,18 +253,18 @@ function meterFrames(inside: GossipService, { clock, telemetry, flooded, struck 
     }
   }
   /** The reader ends with a frame above the limit; gossipsub only forgets the stream. */
-  async function* whole(from: Key, frames: AsyncIterable<Frame>): AsyncGenerator<Frame, void, undefined> {
+  async function* whole(from: Key, arriving: AsyncIterable<Frame>): AsyncGenerator<Frame, void, undefined> {
     try {
-      yield* metered(from, frames);
+      yield* metered(from, arriving);
     } catch (error) {
       if (error instanceof Error && error.name === "InvalidDataLengthError") struck(from, "frame.too-large");
       throw error;
     }
   }
   const read = inside.pipePeerReadStream.bind(inside);
-  inside.pipePeerReadStream = (peer, frames) => {
+  inside.pipePeerReadStream = (peer, arriving) => {
     const from = keyOfPeer(peer);
-    return read(peer, from === null ? frames : whole(from, frames));
+    return read(peer, from === null ? arriving : whole(from, arriving));
   };
 }
 

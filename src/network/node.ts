@@ -2,7 +2,7 @@
  * The network: Transport on libp2p.
  *
  * This file only composes. The fast path is `gossip.ts`; what peers ask each other is `requests.ts` and `serve.ts`;
- * who is there is `presence.ts`; that they stay there is `keeper.ts`.
+ * who is there is `presence.ts`; that they stay there is `keeper.ts`; what partitions have each for itself is `channel.ts`.
  */
 import type { GossipSub } from "@chainsafe/libp2p-gossipsub";
 import type { Libp2p } from "@libp2p/interface";
@@ -21,10 +21,10 @@ import type {
   TransportHandler,
 } from "../ports.ts";
 import { configuredAddress, reachOf } from "./addresses.ts";
-import { fetchArtefact } from "./artefact.ts";
 import { Bans } from "./bans.ts";
+import { type Channel, topicOf } from "./channel.ts";
 import { NetworkFault } from "./fault.ts";
-import { gossipService, insideOf, openGossip, topicOf } from "./gossip.ts";
+import { gossipService, insideOf, openGossip } from "./gossip.ts";
 import type { Gossip } from "./gossip.ts";
 import { peerOfKey, privateKeyOfSeed } from "./identity.ts";
 import { Keeper } from "./keeper.ts";
@@ -33,8 +33,9 @@ import type { Profile } from "./libp2p.ts";
 import { CLOSE_MS_MAX, KEEPER } from "./limits.ts";
 import { Presence, Strikes } from "./presence.ts";
 import { Requests } from "./requests.ts";
-import { protocolOf, serve } from "./serve.ts";
+import { routeOf, serve } from "./serve.ts";
 import { collect, exchange } from "./streams.ts";
+import { ChannelTransport } from "./transport.ts";
 
 export interface NetworkOptions {
   /** Id of the network: peers of another one find no common topic and no common protocol. */
@@ -56,15 +57,31 @@ export interface NetworkOptions {
   readonly banFile?: string;
 }
 
+/** A part of the network with a topic and a log of its own. */
+export interface NetworkPartition {
+  readonly name: string;
+  readonly network: Hash;
+  readonly messageBytesMax: number;
+  readonly handler: TransportHandler;
+}
+
 export interface NetworkModules {
   readonly handler: TransportHandler;
+  /**
+   * Those that this node takes part in, where the network is divided; the handler above then hears what all share, which
+   * are certificates.
+   */
+  readonly partitions?: readonly NetworkPartition[];
   readonly artefacts: Artefacts;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
 }
 
+/** The transport of what all nodes of the network share. */
 export interface Network extends Transport {
   readonly key: Key;
+  /** The transport of a partition that this node takes part in. */
+  partition(network: Hash): Transport;
   /** Full addresses, with the peer id at the end. */
   addresses(): string[];
   setMembers(keys: readonly Key[]): void;
@@ -85,7 +102,8 @@ export async function createNetwork(options: NetworkOptions, modules: NetworkMod
   await bans.load();
   const strikes = new Strikes(clock);
   strikes.setMembers(options.members);
-  const topic = topicOf(options.network);
+  const channels = channelsOf(options, modules);
+  const topics = channels.map(({ topic }) => topic);
   const node = await createNode(
     {
       privateKey: await privateKeyOfSeed(options.seed),
@@ -97,13 +115,27 @@ export async function createNetwork(options: NetworkOptions, modules: NetworkMod
       members: options.members.length,
     },
     {
-      gossip: gossipService(topic, options.members.length, strikes.score),
+      gossip: gossipService(topics, options.members.length, strikes.score),
       gater: createGater({ banned: (key) => bans.has(key), telemetry }),
     },
   );
-  const network = new Libp2pNetwork(options, modules, { node, bans, strikes, bootstrap });
+  const network = new Libp2pNetwork(options, modules, { node, bans, strikes, bootstrap, channels });
   await network.start();
   return network;
+}
+
+/** What all share comes first. */
+function channelsOf(
+  options: NetworkOptions,
+  { handler, partitions }: NetworkModules,
+): readonly [Channel, ...Channel[]] {
+  const { network, messageBytesMax } = options;
+  const label = partitions === undefined ? "tasks" : "certificates";
+  const parts = partitions ?? [];
+  return [
+    { label, network, topic: topicOf(network, label), messageBytesMax, handler },
+    ...parts.map(({ name, ...part }) => ({ label: name, topic: topicOf(part.network), ...part })),
+  ];
 }
 
 interface Parts {
@@ -111,6 +143,7 @@ interface Parts {
   readonly bans: Bans;
   readonly strikes: Strikes;
   readonly bootstrap: readonly Multiaddr[];
+  readonly channels: readonly [Channel, ...Channel[]];
 }
 
 class Libp2pNetwork implements Network {
@@ -122,13 +155,15 @@ class Libp2pNetwork implements Network {
   readonly #requests: Requests;
   readonly #keeper: Keeper;
   readonly #service: GossipSub;
+  readonly #shared: Transport;
+  readonly #partitions: ReadonlyMap<Hash, Transport>;
   #gossip: Gossip | null = null;
   #live = false;
   #closing: Promise<void> | null = null;
 
   constructor(options: NetworkOptions, modules: NetworkModules, parts: Parts) {
-    const { node, bans, strikes, bootstrap } = parts;
-    const { clock, telemetry, handler } = modules;
+    const { node, bans, strikes, bootstrap, channels } = parts;
+    const { clock, telemetry, artefacts } = modules;
     this.#options = options;
     this.#modules = modules;
     this.#parts = parts;
@@ -139,17 +174,19 @@ class Libp2pNetwork implements Network {
     this.#service = service;
     const live = (): boolean => this.#live;
     const gossip = insideOf(service);
-    this.#presence = new Presence(topicOf(options.network), {
-      node,
-      gossip,
-      handler,
-      bans,
-      strikes,
-      clock,
-      telemetry,
-      live,
-    });
+    this.#presence = new Presence({ node, gossip, channels, bans, strikes, clock, telemetry, live });
     this.#requests = new Requests({ clock, connection: (peer) => this.#presence.connection(peer) });
+    const [shared, ...partitions] = channels;
+    const transportOf = (channel: Channel): Transport =>
+      new ChannelTransport(channel, {
+        network: options.network,
+        presence: this.#presence,
+        requests: this.#requests,
+        artefacts,
+        gossip: () => (this.#closing === null ? this.#gossip : null),
+      });
+    this.#shared = transportOf(shared);
+    this.#partitions = new Map(partitions.map((channel) => [channel.network, transportOf(channel)]));
     this.#keeper = new Keeper(
       { self: this.key, bootstrap, members: options.members },
       {
@@ -164,15 +201,15 @@ class Libp2pNetwork implements Network {
   }
 
   async start(): Promise<void> {
-    const { node } = this.#parts;
-    const { handler, artefacts, clock, telemetry } = this.#modules;
+    const { node, channels } = this.#parts;
+    const { artefacts, clock, telemetry } = this.#modules;
     const live = (): boolean => this.#live;
     const judge = (peer: Key, code: string): void => this.#presence.judge(peer, code);
     const flooded = (peer: Key): void => this.#presence.flooded(peer);
     const struck = (peer: Key, code: string): void => this.#presence.struck(peer, code);
     await serve(this.#options, {
       node,
-      handler,
+      channels,
       artefacts,
       clock,
       telemetry,
@@ -185,11 +222,8 @@ class Libp2pNetwork implements Network {
       (peer) => this.#keeper.peerUp(peer),
       (peer) => this.#requests.drop(peer),
     );
-    const { messageBytesMax, network } = this.#options;
-    this.#gossip = openGossip(
-      { topic: topicOf(network), messageBytesMax },
-      { service: this.#service, handler, clock, telemetry, live, rejected: judge, flooded, struck },
-    );
+    const service = this.#service;
+    this.#gossip = openGossip(channels, { service, clock, telemetry, live, rejected: judge, flooded, struck });
     try {
       await node.start();
     } catch (error) {
@@ -203,11 +237,11 @@ class Libp2pNetwork implements Network {
   }
 
   publish(bytes: Uint8Array): void {
-    if (this.#closing === null) this.#gossip?.publish(bytes);
+    this.#shared.publish(bytes);
   }
 
   peers(): readonly Key[] {
-    return this.#presence.up();
+    return this.#shared.peers();
   }
 
   connected(): readonly Key[] {
@@ -222,27 +256,17 @@ class Libp2pNetwork implements Network {
     timeoutMs: number,
     done: Done<readonly Uint8Array[]>,
   ): Cancel {
-    const protocol = protocolOf(this.#options.network, request);
-    return this.#requests.start<readonly Uint8Array[]>(
-      peer,
-      request,
-      timeoutMs,
-      (connection, signal) =>
-        exchange(connection, protocol, body, { bytesMax, code: "request.too-large", signal }, collect),
-      done,
-    );
+    return this.#shared.request(peer, request, body, bytesMax, timeoutMs, done);
   }
 
   fetch(peer: Key, hash: Hash, bytesMax: number, timeoutMs: number, done: Done<void>): Cancel {
-    const protocol = protocolOf(this.#options.network, "artefact");
-    return fetchArtefact(
-      { protocol, hash, bytesMax },
-      {
-        artefacts: this.#modules.artefacts,
-        ask: (run, then) => this.#requests.start(peer, "artefact", timeoutMs, run, then),
-      },
-      done,
-    );
+    return this.#shared.fetch(peer, hash, bytesMax, timeoutMs, done);
+  }
+
+  partition(network: Hash): Transport {
+    const found = this.#partitions.get(network);
+    if (found === undefined) throw new Error(`this node takes no part in ${network}`);
+    return found;
   }
 
   addresses(): string[] {
@@ -275,13 +299,13 @@ class Libp2pNetwork implements Network {
   }
 
   #askPeers(peer: Key, done: (result: Result<readonly Uint8Array[]>) => void): void {
-    const protocol = protocolOf(this.#options.network, "peers");
+    const route = routeOf(this.#options.network, "peers");
     const limits = { bytesMax: KEEPER.exchangeBytesMax, code: "request.too-large" };
     this.#requests.start<readonly Uint8Array[]>(
       peer,
-      "peers",
+      route,
       KEEPER.exchangeMsMax,
-      (connection, signal) => exchange(connection, protocol, new Uint8Array(0), { ...limits, signal }, collect),
+      (connection, signal) => exchange(connection, route.id, new Uint8Array(0), { ...limits, signal }, collect),
       done,
     );
   }

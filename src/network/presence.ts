@@ -11,7 +11,7 @@ import type { Cancel, Clock, Telemetry, TransportHandler } from "../ports.ts";
 import type { Bans } from "./bans.ts";
 import type { GossipService } from "./gossip.ts";
 import { keyOfPeer, peerOfKey } from "./identity.ts";
-import { PeerBudget } from "./budget.ts";
+import { PeerBudget, scaled } from "./budget.ts";
 import { PEER, SCORE, WATCH } from "./limits.ts";
 
 const MESHSUB = "/meshsub/";
@@ -23,7 +23,8 @@ const PIECE_BYTES = { perSecond: 2 * PEER.frameBytesPerSecond, burst: PEER.burst
 export interface PresenceModules {
   readonly node: Libp2p;
   readonly gossip: GossipService;
-  readonly handler: Pick<TransportHandler, "peer">;
+  /** Each hears who shares its topic. */
+  readonly channels: readonly { readonly topic: string; readonly handler: Pick<TransportHandler, "peer"> }[];
   readonly bans: Bans;
   readonly strikes: Strikes;
   readonly clock: Clock;
@@ -66,30 +67,29 @@ export class Strikes {
 interface Watched {
   readonly peer: PeerId;
   readonly key: Key;
-  subscribed: boolean;
+  /** Those of our topics that it has. */
+  readonly topics: Set<string>;
   /** Whether identify named gossip among the peer's protocols. */
   speaks: boolean;
   everAlive: boolean;
   deafBeats: number;
-  up: boolean;
+  /** The topics by which it was reported. */
+  readonly up: Set<string>;
   /** The last thing that it did wrong. */
   code: string;
   readonly meter: PeerBudget;
 }
 
 export class Presence {
-  readonly #topic: string;
   readonly #modules: PresenceModules;
   readonly #watched = new Map<string, Watched>();
-  readonly #up = new Set<Key>();
   readonly #metered = new WeakSet<Stream>();
   #cancelWatch: Cancel = () => undefined;
   #cancelReady: Cancel | null = null;
   #onUp: (peer: Key) => void = () => undefined;
   #onDown: (peer: Key) => void = () => undefined;
 
-  constructor(topic: string, modules: PresenceModules) {
-    this.#topic = topic;
+  constructor(modules: PresenceModules) {
     this.#modules = modules;
   }
 
@@ -97,7 +97,8 @@ export class Presence {
   attach(onUp: (peer: Key) => void, onDown: (peer: Key) => void): void {
     this.#onUp = onUp;
     this.#onDown = onDown;
-    const { node, gossip } = this.#modules;
+    const { node, gossip, channels } = this.#modules;
+    const ours = new Set(channels.map(({ topic }) => topic));
     node.addEventListener("connection:open", ({ detail }) => this.#crowded(detail));
     node.addEventListener("peer:connect", ({ detail }) => this.#connected(detail));
     node.addEventListener("peer:disconnect", ({ detail }) => this.#disconnected(detail));
@@ -109,8 +110,11 @@ export class Presence {
       this.#connected(detail.peerId);
       const watched = this.#watched.get(detail.peerId.toString());
       for (const { topic, subscribe } of detail.subscriptions) {
-        if (watched !== undefined && topic === this.#topic) watched.subscribed = subscribe;
+        if (!ours.has(topic)) continue;
+        if (subscribe) watched?.topics.add(topic);
+        else watched?.topics.delete(topic);
       }
+      this.#awaitReady();
     });
   }
 
@@ -127,11 +131,12 @@ export class Presence {
     this.#cancelWatch();
     this.#cancelReady?.();
     this.#watched.clear();
-    this.#up.clear();
   }
 
-  up(): readonly Key[] {
-    return [...this.#up];
+  /** Peers that gossip reaches: by this topic, or by any where none is given. */
+  up(topic?: string): readonly Key[] {
+    const isUp = ({ up }: Watched): boolean => (topic === undefined ? up.size > 0 : up.has(topic));
+    return [...this.#watched.values()].filter(isUp).map(({ key }) => key);
   }
 
   connected(): readonly Key[] {
@@ -187,14 +192,14 @@ export class Presence {
     const key = keyOfPeer(peer);
     const id = peer.toString();
     if (key === null || this.#watched.has(id) || this.#connections(peer).length === 0) return;
-    const { clock } = this.#modules;
-    const meter = new PeerBudget(PIECES, PIECE_BYTES, clock.now());
+    const { clock, channels } = this.#modules;
+    const meter = new PeerBudget(scaled(PIECES, channels.length), scaled(PIECE_BYTES, channels.length), clock.now());
     const fresh = {
-      subscribed: false,
+      topics: new Set<string>(),
       speaks: false,
       everAlive: false,
       deafBeats: 0,
-      up: false,
+      up: new Set<string>(),
       code: BEHAVIOUR,
       meter,
     };
@@ -209,11 +214,11 @@ export class Presence {
   }
 
   #down(watched: Watched): void {
-    if (!watched.up) return;
-    watched.up = false;
-    this.#up.delete(watched.key);
+    if (watched.up.size === 0) return;
+    const lost = [...watched.up];
+    watched.up.clear();
     this.#onDown(watched.key);
-    if (this.#modules.live()) this.#modules.handler.peer(watched.key, "down");
+    for (const topic of lost) this.#report(watched, topic, "down");
   }
 
   /** Streams open without an event that tells so; while somebody's are opening they are looked at often. */
@@ -223,7 +228,7 @@ export class Presence {
       this.#cancelReady = null;
       let waiting = false;
       for (const watched of this.#watched.values()) {
-        if (watched.up) continue;
+        if (watched.up.size > 0 && isSubset(watched.topics, watched.up)) continue;
         if (this.#alive(watched)) this.#raise(watched);
         else waiting = true;
       }
@@ -232,17 +237,23 @@ export class Presence {
   }
 
   #raise(watched: Watched): void {
-    watched.up = true;
     watched.everAlive = true;
     watched.deafBeats = 0;
-    this.#up.add(watched.key);
-    this.#onUp(watched.key);
-    this.#modules.handler.peer(watched.key, "up");
+    const fresh = [...watched.topics].filter((topic) => !watched.up.has(topic));
+    const isFirst = watched.up.size === 0;
+    for (const topic of fresh) watched.up.add(topic);
+    if (isFirst) this.#onUp(watched.key);
+    for (const topic of fresh) this.#report(watched, topic, "up");
+  }
+
+  #report({ key }: Watched, topic: string, state: "up" | "down"): void {
+    if (!this.#modules.live()) return;
+    this.#modules.channels.find((channel) => channel.topic === topic)?.handler.peer(key, state);
   }
 
   /** What gossipsub believes and what the streams say must both hold: after an oversize frame either may lie. */
-  #alive({ peer, subscribed }: Watched): boolean {
-    if (!subscribed) return false;
+  #alive({ peer, topics }: Watched): boolean {
+    if (topics.size === 0) return false;
     const { gossip } = this.#modules;
     const id = peer.toString();
     if (!gossip.peers.has(id) || !gossip.streamsInbound.has(id) || !gossip.streamsOutbound.has(id)) return false;
@@ -261,6 +272,11 @@ export class Presence {
     if (connections.length === 0) return this.#disconnected(watched.peer);
     if (this.#alive(watched)) {
       watched.deafBeats = 0;
+      for (const topic of watched.up) {
+        if (watched.topics.has(topic)) continue;
+        watched.up.delete(topic);
+        this.#report(watched, topic, "down");
+      }
       return;
     }
     watched.deafBeats += 1;
@@ -294,6 +310,10 @@ export class Presence {
     this.#modules.telemetry.count("network.cut", code);
     for (const connection of this.#connections(peer)) connection.abort(new Error(`connection cut: ${code}`));
   }
+}
+
+function isSubset(part: ReadonlySet<string>, whole: ReadonlySet<string>): boolean {
+  return [...part].every((each) => whole.has(each));
 }
 
 function beatsMax(watched: Watched, streaming: boolean): number {

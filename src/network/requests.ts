@@ -13,6 +13,12 @@ import { REQUEST, REQUESTS_PER_SECOND } from "./limits.ts";
 
 export type Protocol = keyof typeof REQUESTS_PER_SECOND;
 
+/** A protocol of one network, as peers name it. */
+export interface Route {
+  readonly protocol: Protocol;
+  readonly id: string;
+}
+
 /** Half the server's burst: its clock and ours need not agree. */
 const BURST_SECONDS = 2;
 
@@ -50,7 +56,7 @@ export class Requests {
   /** Runs `run` against the peer when it is its turn; `done` is called once, unless cancelled before. */
   start<T>(
     peer: Key,
-    protocol: Protocol,
+    route: Route,
     timeoutMs: number,
     run: (connection: Connection, signal: AbortSignal) => Promise<T>,
     done: Done<T>,
@@ -83,7 +89,7 @@ export class Requests {
       fail(new NetworkFault("request.timeout", `no complete answer within ${timeoutMs} ms`)),
     );
     this.#pending.add(job);
-    this.#enqueue(this.#line(peer, protocol), job);
+    this.#enqueue(this.#line(peer, route), job);
     return () => end(() => controller.abort(new NetworkFault("request.cancelled", "cancelled by the caller")));
   }
 
@@ -105,8 +111,8 @@ export class Requests {
     for (const job of this.#pending) job.fail(new NetworkFault("network.closed", "the network is closing"));
   }
 
-  #line(peer: Key, protocol: Protocol): Line {
-    const id = `${protocol} ${peer}`;
+  #line(peer: Key, { protocol, id: name }: Route): Line {
+    const id = `${name} ${peer}`;
     let line = this.#lines.get(id);
     if (line === undefined) {
       const rate = { perSecond: REQUESTS_PER_SECOND[protocol], burst: BURST_SECONDS };

@@ -1,5 +1,5 @@
 /**
- * The answering side: four protocols, each bounded in streams, rate, bytes and time.
+ * The answering side: four protocols, one of them in each channel, each bounded in streams, rate, bytes and time.
  *
  * A peer that reads or writes a byte a second holds one of its own four slots until the time is over, and nothing else.
  */
@@ -7,16 +7,20 @@ import type { Connection, Libp2p, Stream } from "@libp2p/interface";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { u64 } from "../protocol/ids.ts";
-import type { Artefacts, Clock, Done, Request, Telemetry, TransportHandler } from "../ports.ts";
+import type { Artefacts, Clock, Done, Telemetry, TransportHandler } from "../ports.ts";
 import { PeerBudget } from "./budget.ts";
 import { NetworkFault, faultOf, rethrow } from "./fault.ts";
 import { keyOfPeer } from "./identity.ts";
 import { PEER, REQUEST, REQUESTS_PER_SECOND } from "./limits.ts";
-import type { Protocol } from "./requests.ts";
+import type { Protocol, Route } from "./requests.ts";
 import { readRequest, writeFrames } from "./streams.ts";
 
 export function protocolOf(network: Hash, protocol: Protocol): string {
   return `/proofmesh/${network.slice(0, 16)}/${protocol}/1`;
+}
+
+export function routeOf(network: Hash, protocol: Protocol): Route {
+  return { protocol, id: protocolOf(network, protocol) };
 }
 
 export interface ServeOptions {
@@ -24,9 +28,12 @@ export interface ServeOptions {
   readonly manifest: Uint8Array;
 }
 
+type Handler = Pick<TransportHandler, "request">;
+
 export interface ServeModules {
   readonly node: Libp2p;
-  readonly handler: Pick<TransportHandler, "request">;
+  /** Each answers in a network of its own, as the peers name it. */
+  readonly channels: readonly { readonly network: Hash; readonly handler: Handler }[];
   readonly artefacts: Pick<Artefacts, "size" | "readPart">;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
@@ -42,17 +49,20 @@ export interface ServeModules {
 type Answer = (from: Key, body: Uint8Array) => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 export async function serve(options: ServeOptions, modules: ServeModules): Promise<void> {
-  const answers: Readonly<Record<Protocol, Answer>> = {
-    sync: (from, body) => ask("sync", from, body, modules),
-    manifest: () => slices(options.manifest),
-    peers: (from) => [modules.peers(from)],
-    artefact: artefactAnswer(modules),
-  };
-  for (const [name, answer] of Object.entries(answers) as [Protocol, Answer][]) {
+  const { network, manifest } = options;
+  const answers: readonly (readonly [Route, Answer])[] = [
+    [routeOf(network, "manifest"), () => slices(manifest)],
+    [routeOf(network, "peers"), (from) => [modules.peers(from)]],
+    [routeOf(network, "artefact"), artefactAnswer(modules)],
+    ...modules.channels.map(
+      ({ network: scope, handler }) => [routeOf(scope, "sync"), syncAnswer(handler, modules)] as const,
+    ),
+  ];
+  for (const [{ protocol, id }, answer] of answers) {
     const budgets = new Map<Key, PeerBudget>();
     const handle = (stream: Stream, connection: Connection): Promise<void> =>
-      answerStream(name, stream, connection, answer, budgets, modules);
-    await modules.node.handle(protocolOf(options.network, name), handle, {
+      answerStream(protocol, stream, connection, answer, budgets, modules);
+    await modules.node.handle(id, handle, {
       maxInboundStreams: REQUEST.concurrentMax,
       maxOutboundStreams: REQUEST.concurrentMax,
     });
@@ -123,24 +133,21 @@ function budgetOf(from: Key, name: Protocol, budgets: Map<Key, PeerBudget>, now:
 }
 
 /** The handler's frames, as many whole ones as fit. */
-async function* ask(
-  request: Request,
-  from: Key,
-  body: Uint8Array,
-  modules: ServeModules,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  yield* await new Promise<Uint8Array[]>((resolve) => {
-    const answer = (frames: readonly Uint8Array[]): void => {
-      const fitting = fittingOf(frames);
-      if (fitting.length < frames.length) modules.telemetry.count("network.request", `${request}.response-cut`);
-      resolve(fitting);
-    };
-    try {
-      modules.handler.request(from, request, body, answer);
-    } catch (error) {
-      rethrow(error);
-    }
-  });
+function syncAnswer(handler: Handler, { telemetry }: ServeModules): Answer {
+  return async function* answer(from, body) {
+    yield* await new Promise<Uint8Array[]>((resolve) => {
+      const reply = (frames: readonly Uint8Array[]): void => {
+        const fitting = fittingOf(frames);
+        if (fitting.length < frames.length) telemetry.count("network.request", "sync.response-cut");
+        resolve(fitting);
+      };
+      try {
+        handler.request(from, "sync", body, reply);
+      } catch (error) {
+        rethrow(error);
+      }
+    });
+  };
 }
 
 function fittingOf(frames: readonly Uint8Array[]): Uint8Array[] {

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import type { Connection, Libp2p, Stream } from "@libp2p/interface";
 import { multiaddr } from "@multiformats/multiaddr";
-import { topicOf } from "../../src/network/gossip.ts";
+import { topicOf } from "../../src/network/channel.ts";
 import { createNode } from "../../src/network/libp2p.ts";
 import type { Protocol } from "../../src/network/requests.ts";
 import { protocolOf } from "../../src/network/serve.ts";

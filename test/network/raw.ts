@@ -4,7 +4,8 @@ import type { GossipSub } from "@chainsafe/libp2p-gossipsub";
 import { generateKeyPair, generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import type { Libp2p, Stream } from "@libp2p/interface";
 import { multiaddr } from "@multiformats/multiaddr";
-import { gossipService, insideOf, topicOf } from "../../src/network/gossip.ts";
+import { topicOf } from "../../src/network/channel.ts";
+import { gossipService, insideOf } from "../../src/network/gossip.ts";
 import { createNode } from "../../src/network/libp2p.ts";
 import type { Services } from "../../src/network/libp2p.ts";
 import type { Protocol } from "../../src/network/requests.ts";
@@ -38,7 +39,7 @@ export async function startRaw(keyType: "Ed25519" | "secp256k1" = "Ed25519"): Pr
       profile: "local",
       members: 8,
     },
-    { gossip: gossipService(topic, 4, () => 0), gater: {} },
+    { gossip: gossipService([topic], 4, () => 0), gater: {} },
   );
   await node.start();
   const gossip = node.services.gossip as GossipSub;
