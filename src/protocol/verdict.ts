@@ -65,6 +65,7 @@ export type Refusal =
   | "vote.duplicate"
   | "vote.not-attester"
   | "vote.too-many"
+  | "certificate.known"
   | "certificate.invalid"
   | "evidence.false"
   | "hold.full"
