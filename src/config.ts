@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { z } from "zod";
+import { PARTITIONS_MAX } from "./protocol/limits.ts";
 import { checkShape, describeShapeError, type ShapeError } from "./protocol/shape.ts";
 
 const path = z.string("a path").min(1, "a path");
@@ -219,6 +220,14 @@ const SCHEMA = z.strictObject(
     ),
     roles: z.array(ROLE, "a list of roles").max(3, "at most 3 roles"),
     slots: count(0, 64, "proofs at once"),
+    /** Partitions whose tasks the node proves. Without it: all. Where it attests it takes part anyway. */
+    partitions: z
+      .array(
+        z.string("a partition's name").min(1, "a partition's name").max(32, "at most 32 characters"),
+        "a list of names",
+      )
+      .max(PARTITIONS_MAX, `at most ${PARTITIONS_MAX} partitions`)
+      .optional(),
     provers: z.array(PROVER, "a list of provers").max(16, "at most 16 provers"),
     /** For proof systems without a verifier in the node: who is asked. Each node trusts its own. */
     verifiers: z.array(VERIFIER, "a list of verifiers").max(16, "at most 16 verifiers"),
@@ -329,6 +338,7 @@ const ENVIRONMENT: Readonly<Record<string, (text: string) => readonly [string, u
   PROOFMESH_HTTP: (text) => ["http", text],
   PROOFMESH_ROLES: (text) => ["roles", text.split(",")],
   PROOFMESH_SLOTS: (text) => ["slots", Number(text)],
+  PROOFMESH_PARTITIONS: (text) => ["partitions", text.split(",")],
   PROOFMESH_PROFILE: (text) => ["profile", text],
   PROOFMESH_LOG: (text) => ["log", text],
 };

@@ -17,6 +17,8 @@ export interface GenesisOptions {
   readonly provers: readonly { readonly key: Key; readonly slots: number; readonly weight: number }[];
   readonly admission: "open" | "list";
   readonly chains: ManifestJson["chains"];
+  /** Left out, all chains and attesters are one. */
+  readonly partitions?: ManifestJson["partitions"];
   /** Tasks of a block that run side by side, at least. */
   readonly shards: number;
   readonly window: number;
@@ -67,6 +69,7 @@ export function genesis(options: GenesisOptions, keysDir: string = PACKAGE_KEYS)
     sources: [...options.sources],
     provers: { admission: options.admission, list: [...options.provers] },
     chains: [...options.chains],
+    ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
     workflows: own.workflows,
     keys: usedKeys(own, keysDir),
     timing: TIMING,

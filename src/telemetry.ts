@@ -19,6 +19,15 @@ export interface NodeTelemetry extends Telemetry {
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** Says of each event in which partition it happened; counts are the node's. */
+export function labelled(telemetry: Telemetry, partition: string | null): Telemetry {
+  if (partition === null) return telemetry;
+  return {
+    emit: (event, fields = {}) => telemetry.emit(event, { partition, ...fields }),
+    count: (name, label) => telemetry.count(name, label),
+  };
+}
+
 /** The same refusal of the same peer is shown at most this often. */
 const REPEAT_MS = 10_000;
 /** Peers and codes that are told apart; strangers can invent more. */
@@ -88,7 +97,9 @@ export function createTelemetry(options: TelemetryOptions, { clock }: { readonly
       }
       if (options.form === "json") return options.write(JSON.stringify({ t: clock.wall(), event, ...shown }));
       const line = LINES[event]?.(shown) ?? (QUIET.has(event) ? null : plain(event, shown));
-      if (line !== null) options.write(`${new Date(clock.wall()).toISOString().slice(11, 19)}  ${line}`);
+      if (line === null) return;
+      const where = typeof shown["partition"] === "string" ? `${shown["partition"]}  ` : "";
+      options.write(`${new Date(clock.wall()).toISOString().slice(11, 19)}  ${where}${line}`);
     },
   };
 }
@@ -117,6 +128,7 @@ const LINES: Readonly<Record<string, (fields: Fields) => string>> = {
     (num(f, "attempt") > 0 ? `  attempt ${num(f, "attempt") + 1}` : ""),
   "block.certified": (f) =>
     `block ${num(f, "height")}  CERTIFIED  ${num(f, "shards")} shards by ${list(f["provers"])}  ${num(f, "attempts")} attempts  ${seconds(num(f, "tookMs"))}`,
+  "certificate.heard": (f) => `block ${num(f, "height")} of chain ${num(f, "chain")}  CERTIFIED elsewhere`,
   "attempt.over": (f) =>
     `  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  reclaimed from ${short(f["owner"])} (${text(f, "code")}), attempt ${num(f, "attempt") + 2} opens`,
   "task.quarantined": (f) =>
@@ -134,7 +146,8 @@ const LINES: Readonly<Record<string, (fields: Fields) => string>> = {
 };
 
 function plain(event: string, fields: Fields): string {
-  const parts = Object.entries(fields).map(
+  const { partition: _, ...others } = fields;
+  const parts = Object.entries(others).map(
     ([key, value]) => `${key}=${typeof value === "string" ? shortHex(value) : JSON.stringify(value)}`,
   );
   return [event, ...parts].join("  ");

@@ -25,7 +25,8 @@ export interface ApiModules {
   readonly status: () => unknown;
   /** Why the node signs nothing, or `null` while it is well. */
   readonly health: () => string | null;
-  readonly batches: () => readonly Batch[];
+  /** By partition; of an undivided network (`null`) all are in one. */
+  readonly batches: () => readonly { readonly partition: string | null; readonly batches: readonly Batch[] }[];
   readonly certificate: (chain: number, height: number) => Promise<readonly StoredCertificate[]>;
   readonly certificates: (chain: number, from: number, countMax: number) => Promise<readonly StoredCertificate[]>;
   readonly files: Files;
@@ -36,8 +37,8 @@ export interface ApiModules {
   readonly task: (name: TaskName) => unknown;
   /** A certificate of votes about the task; of the last attempt that has one where none is given. */
   readonly voteCertificate: (name: TaskName, kind: VoteKind, attempt: number | null) => Uint8Array | null;
-  /** What is known against a key. */
-  readonly evidence: (key: Key) => Uint8Array | null;
+  /** What is known against a key; in any partition where none is given. */
+  readonly evidence: (key: Key, partition: string | null) => Uint8Array | null;
   readonly requeue: (name: TaskName) => Promise<unknown>;
   readonly submit: (block: SourceBlock) => Promise<void>;
 }
@@ -171,7 +172,7 @@ async function answer(
       if (rest[4] !== undefined) return sendVotes(modules, url, rest, response);
       return json(response, 200, rest.length === 0 ? modules.tasks() : modules.task(taskName(rest)));
     case "evidence":
-      return sendEvidence(modules, rest[0] ?? "", response);
+      return sendEvidence(modules, url, rest[0] ?? "", response);
     case "log":
       return sendLog(modules, response);
     case "certificates":
@@ -210,9 +211,9 @@ function sendVotes(modules: ApiModules, url: URL, rest: readonly string[], respo
   );
 }
 
-function sendEvidence(modules: ApiModules, key: string, response: http.ServerResponse): void {
+function sendEvidence(modules: ApiModules, url: URL, key: string, response: http.ServerResponse): void {
   if (!isHash(key)) throw new ApiFault(400, "http.hash", `${key} is no key of 64 lower-case hex digits`);
-  const found = modules.evidence(key);
+  const found = modules.evidence(key, url.searchParams.get("partition"));
   if (found === null) throw new ApiFault(404, "evidence.missing", `this node knows nothing against ${key}`);
   return send(response, 200, "application/json", found);
 }
@@ -265,9 +266,10 @@ async function sendCertificates(
 
 async function sendLog(modules: ApiModules, response: http.ServerResponse): Promise<void> {
   response.writeHead(200, { "content-type": "application/x-ndjson" });
-  for (const batch of modules.batches()) {
+  const lines = modules.batches().flatMap(({ partition, batches }) => batches.map((batch) => ({ partition, batch })));
+  for (const { partition, batch } of lines) {
     if (response.destroyed) return;
-    if (!response.write(exportLine(batch))) {
+    if (!response.write(exportLine(batch, partition))) {
       await new Promise<void>((resolve) => {
         response.once("drain", resolve);
         response.once("close", resolve);

@@ -65,7 +65,8 @@ async function fromDisk(dir: string, unreachable: CommandError): Promise<Exports
 function ofArchive(dir: string, archive: Archive): Exports {
   return {
     async *log() {
-      for (const batch of archive.batches) yield exportLine(batch);
+      for (const { partition, batches } of archive.logs)
+        for (const batch of batches) yield exportLine(batch, partition);
     },
     async certified() {
       const heights = new Map(archive.certificates.map(({ chain, height }) => [chain, height]));

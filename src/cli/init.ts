@@ -14,6 +14,7 @@ interface Flags {
   readonly attester: string[];
   readonly prover: string[];
   readonly chain: { readonly id: number; readonly start: number | "any" }[];
+  readonly partition: { readonly name: string; readonly chains: number[]; readonly attesters: string[] }[];
   readonly shards: number;
   readonly window: number;
   readonly open: boolean;
@@ -43,6 +44,12 @@ export function initCommand(): Command {
       [],
     )
     .option("--chain <id:start>", "a chain, and the height where proving starts or any; repeatable", chain, [])
+    .option(
+      "--partition <name:chains:keys>",
+      "chains and their attesters, as west:1,10:KEY1,KEY2; every chain in one; repeatable (default: all are one)",
+      partition,
+      [],
+    )
     .option("--shards <n>", "tasks of a block that run side by side", whole, 4)
     .option("--window <n>", "blocks in proof at once", whole, 4)
     .option("--no-open", "only listed provers may prove")
@@ -97,6 +104,7 @@ function writeManifest(
     provers: provers.map((prover) => ({ key: prover, slots: 1, weight: 1 })),
     admission: flags.open ? "open" : "list",
     chains: flags.chain.map(({ id, start }) => ({ id, start, confirmations: 0, workflow })),
+    ...(flags.partition.length === 0 ? {} : { partitions: flags.partition }),
     shards: flags.shards,
     window: flags.window,
     system: flags.mock === true ? "mock" : flags.system,
@@ -112,4 +120,14 @@ function chain(text: string, previous: Flags["chain"]): Flags["chain"] {
   const found = /^(\d{1,15}):(any|\d{1,15})$/.exec(text);
   if (found === null) throw new InvalidArgumentError("allowed: a chain id, a colon, and a height or any.");
   return [...previous, { id: Number(found[1]), start: found[2] === "any" ? "any" : Number(found[2]) }];
+}
+
+function partition(text: string, previous: Flags["partition"]): Flags["partition"] {
+  const found = /^([a-z0-9][a-z0-9._-]{0,31}):(\d{1,15}(?:,\d{1,15})*):([0-9a-f]{64}(?:,[0-9a-f]{64})*)$/.exec(text);
+  if (found === null)
+    throw new InvalidArgumentError(
+      "allowed: a name, a colon, chain ids by comma, a colon, and attesters' keys by comma.",
+    );
+  const [, name = "", chains = "", keys = ""] = found;
+  return [...previous, { name, chains: chains.split(",").map(Number), attesters: keys.split(",") }];
 }

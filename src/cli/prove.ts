@@ -8,6 +8,7 @@ import { readManifestFile } from "../node.ts";
 import { canonicalJson } from "../protocol/shape.ts";
 import { artefactHash, blockId } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import { partitionOfChain } from "../protocol/partition.ts";
 import { groupOf, rowsOf, type Stage, stagesOf, takenGroups, variantOf } from "../protocol/workflow.ts";
 import { readBlockFile } from "./block.ts";
 import { CommandError } from "./exit.ts";
@@ -55,9 +56,10 @@ interface Run {
 }
 
 async function run(file: string, flags: Flags): Promise<void> {
-  const manifest = readManifestFile(flags.network);
+  const whole = readManifestFile(flags.network);
   const config = readConfig(flags.config, process.env, {});
-  const { chain, workflow } = chainOf(manifest, flags.chain);
+  const { chain, workflow } = chainOf(whole, flags.chain);
+  const manifest = partitionOfChain(whole, chain)?.manifest ?? whole;
   const read = await readBlockFile(file);
   const stages = stagesOf(manifest, workflow, read.items);
   if (stages === null)

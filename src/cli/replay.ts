@@ -3,6 +3,7 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import { readConfig } from "../config.ts";
 import { readManifestFile, type ReplayBundle } from "../node.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import { partitionOfChain } from "../protocol/partition.ts";
 import { groupOf, rowsOf, stagesOf, takenGroups } from "../protocol/workflow.ts";
 import { CommandError } from "./exit.ts";
 import { type Made, Workbench } from "./workbench.ts";
@@ -22,7 +23,8 @@ export interface ReplayOptions {
 
 /** Throws what the prover failed with, under `replay.*`, or why its proof does not verify. */
 export async function replay(bundle: ReplayBundle, { network, config, read }: ReplayOptions): Promise<Replayed> {
-  const manifest = readManifestFile(network);
+  const whole = readManifestFile(network);
+  const manifest = partitionOfChain(whole, bundle.chain)?.manifest ?? whole;
   if (manifest.network !== bundle.network)
     throw new CommandError(
       "replay.other-network",

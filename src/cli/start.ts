@@ -24,6 +24,7 @@ interface Flags {
   readonly transactions: number;
   readonly roles?: string;
   readonly slots?: number;
+  readonly partition?: string[];
   readonly mock?: number;
   readonly log?: string;
   readonly profile?: string;
@@ -57,6 +58,11 @@ export function startCommand(): Command {
     .option("--transactions <n>", "dev chain: transactions in a block", whole, 12)
     .option("--roles <list>", "of source,prover,attester; what the manifest does not allow is left out")
     .option("--slots <n>", "proofs at once (default: 1)", whole)
+    .option(
+      "--partition <name>",
+      "prove for this partition of the network only; repeatable (default: for all)",
+      collect,
+    )
     .option("--mock <ms>", "pretend to prove, for experiments: each proof takes this long", whole)
     .option("--profile <name>", "local: many nodes on one machine; public (default)")
     .option("--log <form>", "pretty, json or auto (default)")
@@ -129,6 +135,7 @@ async function configOf(flags: Flags): Promise<NodeConfig> {
     http: flags.http ?? (flags.join === undefined ? undefined : "127.0.0.1:0"),
     roles: flags.roles?.split(",") as ConfigLayer["roles"],
     slots: flags.slots,
+    partitions: flags.partition,
     provers: flags.mock === undefined ? undefined : [mockProver(flags.mock)],
     profile: flags.profile as ConfigLayer["profile"],
     log: flags.log as ConfigLayer["log"],

@@ -1,6 +1,6 @@
 /** `proofmesh status`: what a running node does, and why it waits. */
 import { Command } from "commander";
-import type { NodeStatus } from "../node.ts";
+import type { NodeStatus, PartitionStatus } from "../node.ts";
 import { ask, type Where } from "./client.ts";
 
 interface Flags extends Where {
@@ -42,10 +42,13 @@ function describe(status: NodeStatus): string {
     `node      ${status.key.slice(0, 12)}  ${status.roles.join(", ")}${status.mute === null ? "" : `  SILENT: ${whySilent(status.mute)}`}`,
     `network   ${status.network.name}  ${status.network.id.slice(0, 12)}`,
     `peers     ${status.peers.length}`,
-    `provers   ${status.provers.map(({ key, benched }) => `${key.slice(0, 12)}${benched ? " (silent)" : ""}`).join(", ")}`,
+    ...status.partitions.flatMap(describePartition),
+    `provers   ${[...silentByProver(status)].map(([key, silent]) => `${key.slice(0, 12)}${silent ? " (silent)" : ""}`).join(", ")}`,
   ];
-  for (const { key, offence, where } of status.out)
-    lines.push(`OUT       ${key.slice(0, 12)}  ${offence}: ${where} (proofmesh evidence shows what it signed)`);
+  for (const { key, offence, where, partition } of status.out) {
+    const place = partition === undefined ? where : `${where}, in partition ${partition}`;
+    lines.push(`OUT       ${key.slice(0, 12)}  ${offence}: ${place} (proofmesh evidence shows what it signed)`);
+  }
   for (const { id, certified, source } of status.chains) {
     if (certified >= 0 || source !== null)
       lines.push(
@@ -67,4 +70,20 @@ function describe(status: NodeStatus): string {
     }
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** A network that is not divided has a line only where it waits. */
+function describePartition({ name, chains, roles, mute, why }: PartitionStatus): string[] {
+  if (name === null) return why === null ? [] : [`WAITS     ${why}`];
+  const part = roles === null ? "not here, only its certificates" : roles.length === 0 ? "listens" : roles.join(", ");
+  const head = `partition ${name}  chains ${chains.join(", ")}  ${part}`;
+  const silent = mute === null ? [] : [`            SILENT: ${whySilent(mute)}`];
+  return [head, ...silent, ...(why === null ? [] : [`            WAITS: ${why}`])];
+}
+
+/** A prover is silent where no partition hears of it. */
+function silentByProver({ provers }: NodeStatus): ReadonlyMap<string, boolean> {
+  const silent = new Map<string, boolean>();
+  for (const { key, benched } of provers) silent.set(key, benched && (silent.get(key) ?? true));
+  return silent;
 }

@@ -6,7 +6,14 @@ import { Command } from "commander";
 import { readConfig } from "../config.ts";
 import { nativeEquation, openVerifier, readManifestFile } from "../node.ts";
 import type { Done, Preparation, Verifier } from "../ports.ts";
-import { type Certificate, checkCertificate, kindOf, type ProofsContent, readProofs } from "../protocol/certificate.ts";
+import {
+  type Certificate,
+  checkCertificate,
+  kindOf,
+  manifestFor,
+  type ProofsContent,
+  readProofs,
+} from "../protocol/certificate.ts";
 import { artefactHash, blockId, type Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { checkEvidence, checkVotes, isVoteKind } from "../protocol/votes.ts";
@@ -43,14 +50,15 @@ async function run(files: readonly string[], flags: Flags): Promise<void> {
   const verifier = flags.proofs === undefined ? null : openVerifier(manifest, 1, verifiers);
   try {
     for (const file of files) {
-      if (sayVotes(manifest, file, flags.json === true)) continue;
+      const own = manifestFor(manifest, read(file, "usage.file"));
+      if (sayVotes(own, file, flags.json === true)) continue;
       if (verifier !== null && kindOf(read(file, "usage.file")) === "proofs") {
-        await sayProofs(manifest, file, flags, verifier);
+        await sayProofs(own, file, flags, verifier);
         continue;
       }
-      const certificate = check(manifest, file);
+      const certificate = check(own, file);
       if (verifier !== null && flags.proofs !== undefined)
-        await checkProofs(manifest, certificate.content, flags.proofs, verifier);
+        await checkProofs(own, certificate.content, flags.proofs, verifier);
       say(certificate, verifier !== null, flags.json === true);
     }
   } finally {

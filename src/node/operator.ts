@@ -6,62 +6,106 @@ import { certificateOf, evidenceOf } from "../core/certified.ts";
 import { quarantineOf, roundOf } from "../core/failures.ts";
 import { blockStatus, taskStatus, type TaskStatus } from "../core/lifecycle.ts";
 import { type State, type Task, weightOf } from "../core/state.ts";
-import type { Artefacts, SourceBlock, Store, StoredCertificate } from "../ports.ts";
-import { blockId, type Hash } from "../protocol/ids.ts";
+import type { Artefacts, Result, SourceBlock, Store, StoredCertificate } from "../ports.ts";
+import type { Batch } from "../protocol/batch.ts";
+import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { NodeFault, settled } from "./fault.ts";
-import type { NodeStatus } from "./status.ts";
+import type { NodePartition } from "./partition.ts";
+import { type NodeParts, partitionFor } from "./parts.ts";
+import { muteOf, type NodeStatus } from "./status.ts";
+
+interface Identity {
+  readonly manifest: Manifest;
+  readonly key: Key;
+}
 
 export async function openNodeApi(
   config: NodeConfig,
-  node: { readonly manifest: Manifest; status(): NodeStatus },
-  runtime: Runtime,
-  { store, artefacts }: { readonly store: Store; readonly artefacts: Artefacts },
+  node: Identity & { status(): NodeStatus },
+  parts: NodeParts,
+  artefacts: Artefacts,
 ): Promise<ApiServer | null> {
   if (config.http === "off") return null;
   const [, host = "", port = ""] = /^(.+):(\d+)$/.exec(config.http) ?? [];
+  const certificates = (chain: number, from: number, countMax: number): Promise<readonly StoredCertificate[]> => {
+    const store = storeFor(parts, chain);
+    return store === null ? Promise.resolve([]) : settled((done) => store.certificates(chain, from, countMax, done));
+  };
   return openApi(
     { host, port: Number(port) },
     {
       manifest: node.manifest.bytes,
       status: () => node.status(),
-      health: () => runtime.state.mute,
-      batches: () => [...runtime.state.log.feeds()].flatMap((feed) => feed.kept()),
+      health: () => muteOf(parts.partitions),
+      batches: () => parts.partitions.map(batchesOf),
       certificate: (chain, height) =>
-        settled<readonly StoredCertificate[]>((done) => store.certificates(chain, height, 16, done)).then((found) =>
-          found.filter((certificate) => certificate.height === height),
-        ),
-      certificates: (chain, from, countMax) =>
-        settled<readonly StoredCertificate[]>((done) => store.certificates(chain, from, countMax, done)),
-      files: withLogged(artefacts, runtime),
-      fetch: (hash) => settled<void>((done) => runtime.fetchArtefact(hash, done)),
-      submit: (block) => submit(runtime, block),
-      tasks: () => openTasks(runtime.state),
-      task: (name) => bundleOf(runtime.state, taskNamed(runtime.state, name)),
-      requeue: (name) => requeue(runtime, name),
+        certificates(chain, height, 16).then((found) => found.filter((certificate) => certificate.height === height)),
+      certificates,
+      files: withLogged(artefacts, parts),
+      fetch: (hash) => fetchFile(parts, hash),
+      submit: (block) => submit(node, parts, block),
+      tasks: () => parts.partitions.flatMap(({ runtime }) => openTasks(runtime.state)),
+      task: (name) => withTask(parts, name, (state, task) => bundleOf(state, task)),
+      requeue: (name) => requeue(parts, name),
       voteCertificate: (name, kind, attempt) =>
-        certificateOf(runtime.state, taskNamed(runtime.state, name), kind, attempt),
-      evidence: (key) => evidenceOf(runtime.state, key),
+        withTask(parts, name, (state, task) => certificateOf(state, task, kind, attempt)),
+      evidence: (key, partition) => evidenceIn(parts, key, partition),
     },
   );
 }
 
-/** What a disk has lost in a power cut, or not taken yet, is put back where the log or memory has it. */
-function withLogged(artefacts: Artefacts, runtime: Runtime): Pick<Artefacts, "size" | "readPart" | "receive"> {
+function batchesOf({ name, runtime }: NodePartition): { readonly partition: string | null; readonly batches: Batch[] } {
+  return { partition: name, batches: [...runtime.state.log.feeds()].flatMap((feed) => feed.kept()) };
+}
+
+/** Certificates of partitions that the node takes no part in are elsewhere. */
+function storeFor(parts: NodeParts, chain: number): Store | null {
+  return partitionFor(parts, chain)?.store ?? parts.certificates?.storeOf(chain) ?? null;
+}
+
+type Files = Pick<Artefacts, "size" | "readPart" | "receive">;
+
+/** What a disk has lost in a power cut, or not taken yet, is put back where a log or memory has it. */
+function withLogged(artefacts: Artefacts, { partitions }: NodeParts): Files {
+  return partitions.reduce<Files>((files, { runtime }) => withLog(files, artefacts, runtime), artefacts);
+}
+
+function withLog(files: Files, artefacts: Artefacts, runtime: Runtime): Files {
   return {
-    readPart: (...asked) => artefacts.readPart(...asked),
-    receive: (...asked) => artefacts.receive(...asked),
+    readPart: (...asked) => files.readPart(...asked),
+    receive: (...asked) => files.receive(...asked),
     size: (hash, done) =>
-      artefacts.size(hash, (known) => {
+      files.size(hash, (known) => {
         if (!known.ok || known.value !== null) return done(known);
         runtime.artefact(hash, PAYLOAD_BYTES_MAX, (found) => {
           if (!found.ok || found.value === null) return done(found.ok ? known : found);
-          artefacts.keep(found.value, (kept) => (kept.ok ? artefacts.size(hash, done) : done(kept)));
+          artefacts.keep(found.value, (kept) => (kept.ok ? files.size(hash, done) : done(kept)));
         });
       }),
   };
+}
+
+/** From the peers of one partition after the other: nobody knows of which a file is. */
+async function fetchFile({ partitions }: NodeParts, hash: Hash): Promise<void> {
+  let failure = new NodeFault("artefact.unavailable", "this node takes part in no partition: no peer has files for it");
+  for (const { runtime } of partitions) {
+    const result = await new Promise<Result<void>>((resolve) => runtime.fetchArtefact(hash, resolve));
+    if (result.ok) return;
+    failure = new NodeFault(result.fault.code, result.fault.message);
+  }
+  throw failure;
+}
+
+/** A key may have broken a rule in several partitions; what it signed in one is nothing in another. */
+function evidenceIn({ partitions }: NodeParts, key: Key, partition: string | null): Uint8Array | null {
+  for (const { name, runtime } of partitions) {
+    const found = partition === null || partition === name ? evidenceOf(runtime.state, key) : null;
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 /** A task that is not complete, with its block. */
@@ -75,10 +119,11 @@ function openTasks(state: State): OpenTask[] {
   });
 }
 
-function taskNamed(state: State, name: TaskName): Task {
-  const task = findNamed(state, name);
-  if (task !== null) return task;
+function withTask<T>(parts: NodeParts, name: TaskName, run: (state: State, task: Task, runtime: Runtime) => T): T {
   const { chain, height, stage, index } = name;
+  const runtime = partitionFor(parts, chain)?.runtime;
+  const task = runtime === undefined ? null : findNamed(runtime.state, name);
+  if (runtime !== undefined && task !== null) return run(runtime.state, task, runtime);
   throw new NodeFault(
     "tasks.unknown",
     `task ${chain}/${height}/${stage}/${index} is none of a block that this node keeps; allowed: those of proofmesh tasks, and of blocks certified lately`,
@@ -95,9 +140,11 @@ export interface Requeued {
   readonly oneHonest: number;
 }
 
-async function requeue(runtime: Runtime, name: TaskName): Promise<Requeued> {
-  const { state } = runtime;
-  const task = taskNamed(state, name);
+async function requeue(parts: NodeParts, name: TaskName): Promise<Requeued> {
+  return withTask(parts, name, (state, task, runtime) => requeueTask(runtime, state, task, name));
+}
+
+async function requeueTask(runtime: Runtime, state: State, task: Task, name: TaskName): Promise<Requeued> {
   const round = roundOf(state, task);
   if (!state.options.roles.attester) {
     throw new NodeFault(
@@ -125,20 +172,18 @@ async function requeue(runtime: Runtime, name: TaskName): Promise<Requeued> {
 }
 
 /** Announces a block for an operator; resolves when the announcement is durable. */
-async function submit(runtime: Runtime, block: SourceBlock): Promise<void> {
-  const { state } = runtime;
-  const { manifest, options } = state;
-  if (!manifest.sources.has(options.self)) {
-    throw new NodeFault(
-      "submit.not-a-source",
-      `node ${options.self} may not announce blocks; the manifest's sources may`,
-    );
+async function submit({ manifest, key }: Identity, parts: NodeParts, block: SourceBlock): Promise<void> {
+  if (!manifest.sources.has(key)) {
+    throw new NodeFault("submit.not-a-source", `node ${key} may not announce blocks; the manifest's sources may`);
   }
-  const chain = manifest.json.chains.find(({ id }) => id === block.chain);
-  if (chain === undefined) {
-    const allowed = manifest.json.chains.map(({ id }) => id).join(", ");
-    throw new NodeFault("submit.chain", `the block is of chain ${block.chain}; the manifest allows ${allowed}`);
+  const partition = partitionFor(parts, block.chain);
+  if (partition === null) {
+    const isElsewhere = manifest.json.chains.some(({ id }) => id === block.chain);
+    const whose = isElsewhere ? "this node takes part in the partitions of" : "the manifest allows";
+    const allowed = parts.partitions.flatMap((each) => each.manifest.json.chains.map(({ id }) => id)).join(", ");
+    throw new NodeFault("submit.chain", `the block is of chain ${block.chain}; ${whose} ${allowed}`);
   }
-  const known = state.closed.has(blockId(manifest.network, block.chain, block.hash));
+  const { runtime, manifest: own } = partition;
+  const known = runtime.state.closed.has(blockId(own.network, block.chain, block.hash));
   if (!known) await settled<void>((done) => runtime.submit(block, done));
 }

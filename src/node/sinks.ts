@@ -7,6 +7,7 @@ import type { State } from "../core/state.ts";
 import type { Signer, Sink } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import { type Partition, partitionOfChain } from "../protocol/partition.ts";
 import type { Stage } from "../protocol/workflow.ts";
 import type { SinkLine } from "../runtime/proposer.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -23,8 +24,8 @@ interface Parts {
   readonly manifest: Manifest;
   readonly directory: DataDirectory;
   readonly signer: Signer;
-  /** Asked when a sink needs it: sinks are opened before there is one. */
-  readonly runtime: () => Runtime;
+  /** Of a chain's partition, if this node takes part in it. Asked when a sink needs it: sinks are opened before there is one. */
+  readonly runtime: (chain: number) => Runtime | null;
   readonly environment: NodeJS.ProcessEnv;
 }
 
@@ -46,26 +47,43 @@ const STUCK_MS = 60_000;
 const GAS_GWEI_MAX = 500;
 const POLL_MS = 1_000;
 
-export async function openSinks(parts: Parts, closers: (() => Promise<void> | void)[]): Promise<SinkLine[]> {
+type OpenSink = Omit<SinkLine, "cursor">;
+
+export async function openSinks(parts: Parts, closers: (() => Promise<void> | void)[]): Promise<readonly OpenSink[]> {
   const { config, directory, manifest } = parts;
   const own: SinkConfig = { kind: "file", name: OWN, path: join(directory.dir, OWN) };
-  const lines: SinkLine[] = [];
+  const lines: OpenSink[] = [];
   for (const each of [own, ...config.sinks]) {
     const name = each.name ?? each.kind;
     if (lines.some((line) => line.name === name)) {
       throw new NodeFault("config.sink", `two sinks are named ${name}; allowed: a name of its own for each`);
     }
     const chains = chainsOf(each, manifest, name);
-    const cursor = openCursor(join(directory.dir, "sinks", `${name}.json`));
     const sink = await openSink(each, name, parts);
-    closers.push(() => cursor.close());
     closers.push(() => sink.close());
     const { key } = parts.signer;
     const nodes = [...new Set([...(each.nodes ?? []), key])];
     const takeoverMs = each.takeoverMs ?? TAKEOVER_MS[each.kind];
-    lines.push({ name, sink, cursor, chains, from: each.from ?? null, nodes, takeoverMs });
+    lines.push({ name, sink, chains, from: each.from ?? null, nodes, takeoverMs });
   }
   return lines;
+}
+
+/** What the sinks get of one partition, each with a cursor of its own for it: partitions go on without each other. */
+export function sinkLines(
+  sinks: readonly OpenSink[],
+  { name: partition, manifest }: Partition<Manifest>,
+  directory: DataDirectory,
+  closers: (() => Promise<void> | void)[],
+): readonly SinkLine[] {
+  return sinks.flatMap((sink) => {
+    const chains = sink.chains.filter((chain) => manifest.json.chains.some(({ id }) => id === chain));
+    if (chains.length === 0) return [];
+    const file = partition === null ? `${sink.name}.json` : `${sink.name}@${partition}.json`;
+    const cursor = openCursor(join(directory.dir, "sinks", file));
+    closers.push(() => cursor.close());
+    return [{ ...sink, chains, cursor }];
+  });
 }
 
 function chainsOf(sink: SinkConfig, manifest: Manifest, name: string): readonly number[] {
@@ -113,13 +131,23 @@ async function openSink(sink: SinkConfig, name: string, parts: Parts): Promise<S
     case "ethproofs": {
       const { cluster, every = 1, stage = null, system = null, url = ETHPROOFS_URL } = sink;
       const { requestsPerMinute = ETHPROOFS_PER_MINUTE, timeoutMs = 3 * TIMEOUT_MS } = sink;
-      const options = { network, url, cluster, stage, system, every, requestsPerMinute, timeoutMs };
+      // Blocks are named by their partition's id.
+      const own = partitionOfChain(parts.manifest, sink.chain)?.manifest.network ?? network;
+      const options = { network: own, url, cluster, stage, system, every, requestsPerMinute, timeoutMs };
       return ethproofsSink(
         { ...options, apiKey: secret(sink.apiKey) },
         {
           times: new ProvingTimes(join(parts.directory.dir, "sinks", `${name}.times`)),
-          provingMs: (block, which) => provingMs(parts.runtime().state, block, which),
-          proof: (artefact, bytesMax, done) => parts.runtime().getArtefact(artefact, bytesMax, done),
+          provingMs: (block, which) => {
+            const runtime = parts.runtime(sink.chain);
+            return runtime === null ? null : provingMs(runtime.state, block, which);
+          },
+          proof: (artefact, bytesMax, done) => {
+            const runtime = parts.runtime(sink.chain);
+            if (runtime !== null) return runtime.getArtefact(artefact, bytesMax, done);
+            const message = `this node takes no part in the partition of chain ${sink.chain}`;
+            done({ ok: false, fault: { code: "artefact.unavailable", message } });
+          },
         },
       );
     }

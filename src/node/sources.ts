@@ -11,11 +11,12 @@ import { fileSource } from "../sources/file.ts";
 import type { DataDirectory } from "../storage/directory.ts";
 import type { NodeTelemetry } from "../telemetry.ts";
 import { NodeFault } from "./fault.ts";
+import { type NodeParts, partitionFor } from "./parts.ts";
 
 export async function openSources(
   config: NodeConfig,
   manifest: Manifest,
-  runtime: Runtime,
+  parts: NodeParts,
   directory: DataDirectory,
   telemetry: NodeTelemetry,
   closers: (() => Promise<void> | void)[],
@@ -28,7 +29,8 @@ export async function openSources(
     const devChain = source.kind === "dev" ? await openDevChain(source, directory, telemetry, closers) : null;
     const chain = devChain?.chain ?? (source.kind === "dev" ? 0 : source.chain);
     const json = manifest.json.chains.find(({ id }) => id === chain);
-    if (json === undefined) {
+    const runtime = partitionFor(parts, chain)?.runtime;
+    if (json === undefined || runtime === undefined) {
       const allowed = manifest.json.chains.map(({ id }) => id).join(", ");
       throw new NodeFault("config.chain", `a source follows chain ${chain}; the manifest allows ${allowed}`);
     }

@@ -20,23 +20,40 @@ import { createVerifier } from "../provers/verifier.ts";
 import { createZkboostProver, createZkboostVerifier } from "../provers/zkboost/prover.ts";
 import { CLOCK } from "./clock.ts";
 import { NodeFault } from "./fault.ts";
+import { ProverBench, sharedVerifier, Turns } from "./turns.ts";
+
+export interface Workers {
+  readonly provers: readonly Prover[];
+  /** As one partition has them; `null` where the network is not divided, and all is its own. */
+  for(partition: string | null): { readonly verifier: Verifier; readonly provers: readonly Prover[] };
+}
 
 export function openWorkers(
   config: NodeConfig,
   manifest: Manifest,
   proves: boolean,
   closers: (() => Promise<void> | void)[],
-): { readonly verifier: Verifier; readonly provers: Prover[] } {
-  const verifier = openVerifier(manifest, config.verifierThreads, config.verifiers);
+): Workers {
+  const threads = openVerifier(manifest, config.verifierThreads);
   // At once: a prover that cannot be opened must not leave the verifier's threads behind.
-  closers.push(() => verifier.close());
+  closers.push(() => threads.close());
   const provers: Prover[] = [];
   for (const options of proves ? config.provers : []) {
     const opened = openProver(options, config.slots, manifest);
     for (const prover of opened) closers.push(() => prover.close());
     provers.push(...opened);
   }
-  return { verifier, provers };
+  const turns = new Turns(config.verifierThreads);
+  const bench = new ProverBench(provers, config.slots);
+  return {
+    provers,
+    for(partition) {
+      const inner = partition === null ? threads : sharedVerifier(threads, turns, partition);
+      const verifier = withOutside(inner, config.verifiers.map(openOutside));
+      closers.push(() => verifier.close());
+      return { verifier, provers: partition === null ? provers : bench.for(partition) };
+    },
+  };
 }
 
 /** The verifier that a manifest asks for; also what checks certificates offline. */

@@ -228,10 +228,11 @@ function rootOfPath(entry: Uint8Array, index: number, count: number, path: reado
  * A batch as a line of an exported log: JSON a person can read, bytes as hex. `bytes` is what the signature covers. The
  * fields are in one order, so that all nodes export one line for it, whether they signed it or heard it.
  */
-export function exportLine(batch: Batch): string {
+export function exportLine(batch: Batch, partition: string | null): string {
   const { author, number } = batch.head;
   const entries = batch.entries.map(readable);
-  return `${JSON.stringify({ author, number, hash: batch.hash, bytes: bytesToHex(batch.bytes), entries })}\n`;
+  const where = partition === null ? {} : { partition };
+  return `${JSON.stringify({ ...where, author, number, hash: batch.hash, bytes: bytesToHex(batch.bytes), entries })}\n`;
 }
 
 function readable(value: unknown): unknown {

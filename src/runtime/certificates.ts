@@ -15,7 +15,6 @@ import type {
   Done,
   Equation,
   Request,
-  Sink,
   Store,
   StoredCertificate,
   Telemetry,
@@ -30,7 +29,7 @@ import type { Manifest } from "../protocol/manifest.ts";
 import type { Partition } from "../protocol/partition.ts";
 import { decodeFrontier, decodeSyncFrame, encodeFrontier, encodeSyncFrame } from "../protocol/sync.ts";
 import { ACCEPT, ignore, type Refusal, reject, type Verdict } from "../protocol/verdict.ts";
-import { SinkQueue } from "./sinks.ts";
+import { Proposer, type SinkLine, type SinkStatus } from "./proposer.ts";
 
 /** Who is next in the draw waits so long for the one before: a hop, and what a busy machine takes to get to it. */
 const TURN_MS = 250;
@@ -66,7 +65,8 @@ export interface CertificatesModules {
   readonly store: Store;
   /** Asked from `connect` on. */
   readonly partition: (name: string | null) => OwnPartition;
-  readonly sinks: readonly Sink[];
+  /** By partition: where the certificates of those that this node takes no part in are handed on to. */
+  readonly sinks: ReadonlyMap<string | null, readonly SinkLine[]>;
   readonly telemetry: Telemetry;
 }
 
@@ -83,7 +83,7 @@ export class Certificates implements TransportHandler {
   readonly #options: CertificatesOptions;
   readonly #modules: CertificatesModules;
   readonly #chains: ReadonlyMap<number, Chain>;
-  readonly #sinks: SinkQueue;
+  readonly #proposers: ReadonlyMap<string | null, Proposer>;
   /** Blocks whose certificate is here, and those that somebody was heard to tell of, the latest. */
   readonly #known = new Set<Hash>();
   readonly #heard = new Set<Hash>();
@@ -97,7 +97,12 @@ export class Certificates implements TransportHandler {
   constructor(options: CertificatesOptions, modules: CertificatesModules) {
     this.#options = options;
     this.#modules = modules;
-    this.#sinks = new SinkQueue(modules.sinks, modules.clock, modules.telemetry);
+    const others = options.partitions.filter(({ name }) => !options.own.has(name));
+    this.#proposers = new Map(
+      others.map(({ name, manifest: { network } }) => {
+        return [name, new Proposer({ network, self: options.self }, modules.sinks.get(name) ?? [], modules)];
+      }),
+    );
     const chains = options.partitions.flatMap((partition) =>
       partition.manifest.json.chains.map(({ id, start }): Chain => {
         const own = options.own.has(partition.name);
@@ -116,8 +121,14 @@ export class Certificates implements TransportHandler {
         const known = this.#chains.get(chain);
         if (known !== undefined && !known.own && !isEarly(known, height)) this.#remember(known, height, block);
       }
+      for (const proposer of this.#proposers.values()) proposer.start();
       done({ ok: true, value: undefined });
     });
+  }
+
+  /** How the sinks are doing with the certificates of other partitions. */
+  sinks(): readonly SinkStatus[] {
+    return [...this.#proposers.values()].flatMap((proposer) => proposer.status());
   }
 
   connect(transport: Transport): void {
@@ -128,7 +139,7 @@ export class Certificates implements TransportHandler {
   close(): void {
     this.#closed = true;
     for (const cancel of this.#timers) cancel();
-    this.#sinks.close();
+    for (const proposer of this.#proposers.values()) proposer.close();
   }
 
   /** Up to where each chain is certified, as far as this node has it. */
@@ -142,16 +153,10 @@ export class Certificates implements TransportHandler {
     return known === undefined ? null : this.#storeOf(known);
   }
 
-  /** Takes the certificates of a partition's core, to tell the other partitions. */
-  teller({ manifest }: Partition<Manifest>): Sink {
-    return {
-      deliver: (certificate, done) => {
-        keepLast(this.#known, certificate.block, KNOWN_MAX);
-        this.#tellInTurn(manifest, certificate);
-        done({ ok: true, value: undefined });
-      },
-      close: () => Promise.resolve(),
-    };
+  /** A partition's core has a certificate: the other partitions are to hear of it. */
+  certified({ manifest }: Partition<Manifest>, certificate: StoredCertificate): void {
+    keepLast(this.#known, certificate.block, KNOWN_MAX);
+    this.#tellInTurn(manifest, certificate);
   }
 
   // What this node tells ----------------------------------------------------------------------------------------------
@@ -236,7 +241,7 @@ export class Certificates implements TransportHandler {
       // It can be had again from peers, after a restart.
       if (!result.ok) telemetry.emit("store.failed", { ...result.fault, certificate: height });
       telemetry.emit("certificate.heard", { partition: chain.partition.name, chain: chain.id, height, block });
-      this.#sinks.deliver(certificate);
+      this.#proposers.get(chain.partition.name)?.certified(chain.id);
     });
   }
 

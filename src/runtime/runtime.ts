@@ -75,6 +75,8 @@ export interface RuntimeModules {
   readonly verifier: Verifier;
   readonly provers: readonly Prover[];
   readonly sinks: readonly SinkLine[];
+  /** Told of each certificate once it is stored. */
+  readonly certified?: (certificate: StoredCertificate) => void;
   readonly telemetry: Telemetry;
   /** The node can no longer keep what it promises and must end. */
   readonly fatal: (fault: Fault) => void;
@@ -301,6 +303,7 @@ export class Runtime implements TransportHandler {
       if (!result.ok) telemetry.emit("store.failed", { ...result.fault, certificate: height });
       telemetry.emit("certificate.stored", { chain, height, block });
       this.#proposer.certified(chain);
+      this.#modules.certified?.(certificate);
     });
   }
 

@@ -10,7 +10,7 @@ import path from "node:path";
 import type { Clock, Result, StoredBatch, StoredCertificate, Telemetry } from "../ports.ts";
 import { type Batch, openBatch } from "../protocol/batch.ts";
 import { artefactHash, type Hash, type Key } from "../protocol/ids.ts";
-import { openDirectory } from "./directory.ts";
+import { openDirectory, partitionPaths, partitionsIn } from "./directory.ts";
 import { StorageFault, systemFault } from "./fault.ts";
 import { readIfThere } from "./files.ts";
 import { peekCopies } from "./journal-copies.ts";
@@ -18,12 +18,18 @@ import { openLevelStore } from "./level.ts";
 
 export interface Archive {
   /** What the node would export while it runs: its own feed from the journal, those of others from the store. */
-  readonly batches: readonly Batch[];
+  readonly logs: readonly ArchivedLog[];
   /** By chain and height. */
   readonly certificates: readonly StoredCertificate[];
   /** `null` where it is not held; throws `artefact.damaged` where it is not what it was. */
   artefact(hash: Hash): Uint8Array | null;
   close(): void;
+}
+
+export interface ArchivedLog {
+  /** `null` for the log of an undivided network. */
+  readonly partition: string | null;
+  readonly batches: readonly Batch[];
 }
 
 /**
@@ -34,11 +40,21 @@ export async function openArchive(dir: string): Promise<Archive> {
   const network = networkOf(dir);
   const directory = openDirectory({ dir, network });
   try {
-    const journal = peekCopies(directory.journal);
-    const { batches, certificates } = await readStore(directory.level);
-    const others = batches.filter(({ author }) => author !== journal?.key).map(({ bytes }) => bytes);
+    const logs: ArchivedLog[] = [];
+    const certificates: StoredCertificate[] = [];
+    const partitions = partitionsIn(directory.dir);
+    for (const partition of [null, ...partitions]) {
+      const paths = partitionPaths(directory, partition);
+      const journal = peekCopies(paths.journal);
+      const stored = await readStore(paths.level);
+      certificates.push(...stored.certificates);
+      // Of a divided network only certificates are above its partitions.
+      if (partition === null && partitions.length > 0) continue;
+      const others = stored.batches.filter(({ author }) => author !== journal?.key).map(({ bytes }) => bytes);
+      logs.push({ partition, batches: inOrder([...(journal?.records ?? []), ...others], journal?.key ?? null) });
+    }
     return {
-      batches: inOrder([...(journal?.records ?? []), ...others], journal?.key ?? null),
+      logs,
       certificates: certificates.toSorted((a, b) => a.chain - b.chain || a.height - b.height),
       artefact: (hash) => readArtefact(directory.artefacts, hash),
       close: () => directory.lock.release(),

@@ -6,6 +6,8 @@
  *     lock.<n>              who uses it now (`lock.ts`)
  *     journal-a, journal-b  the node's own feed (`journal.ts`)
  *     level/                batches and certificates (`level.ts`)
+ *     partitions/<name>/    journal and level of a partition, where the network is divided; the level above then has
+ *                           the certificates of the partitions that the node takes no part in
  *     artefacts/            payloads and proofs (`artefacts.ts`)
  */
 import fs from "node:fs";
@@ -31,6 +33,7 @@ export interface DataDirectory {
 }
 
 const FORMAT = 1;
+const PARTITIONS = "partitions";
 
 /**
  * Makes the directory or checks it, and locks it.
@@ -54,6 +57,27 @@ export function openDirectory(options: DirectoryOptions): DataDirectory {
     throw systemFault(error, "data.not-writable", `cannot use ${dir} as data directory`);
   }
   return { dir, journal: dir, level: path.join(dir, "level"), artefacts: path.join(dir, "artefacts"), lock };
+}
+
+/** Where a partition's own feed and its log are; of an undivided network (`null`) they are the directory's own. */
+export function partitionPaths(
+  directory: Pick<DataDirectory, "dir" | "journal" | "level">,
+  name: string | null,
+): Pick<DataDirectory, "journal" | "level"> {
+  if (name === null) return directory;
+  const dir = path.join(directory.dir, PARTITIONS, name);
+  try {
+    makeDirectory(dir, 0o700);
+  } catch (error) {
+    throw systemFault(error, "data.not-writable", `cannot make ${dir}`);
+  }
+  return { journal: dir, level: path.join(dir, "level") };
+}
+
+/** Names of the partitions that the node has taken part in. */
+export function partitionsIn(dir: string): string[] {
+  const parent = path.join(dir, PARTITIONS);
+  return fs.existsSync(parent) ? fs.readdirSync(parent).sort() : [];
 }
 
 function checkFormat(dir: string): void {

@@ -35,8 +35,8 @@ export function nextBlock(parent: RpcBlock | null): RpcBlock {
 }
 
 /** Hands a block to a node; resolves once the node has answered that the announcement is durable. */
-export async function submit(http: string, block: RpcBlock): Promise<void> {
-  const url = `${http}/submit?chain=${CHAIN}`;
+export async function submit(http: string, block: RpcBlock, chain: number = CHAIN): Promise<void> {
+  const url = `${http}/submit?chain=${chain}`;
   const response = await fetch(url, {
     method: "POST",
     body: JSON.stringify(block),

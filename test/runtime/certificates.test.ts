@@ -104,16 +104,13 @@ class Node {
         equation: nativeEquation,
         store: this.others,
         partition: () => ({ store: this.own, certified: () => this.certified }),
-        sinks: [
-          {
-            deliver: ({ height }, done) => {
-              this.delivered.push(height);
-              done({ ok: true, value: undefined });
-            },
-            close: () => Promise.resolve(),
+        sinks: new Map(),
+        telemetry: {
+          emit: (event, fields) => {
+            if (event === "certificate.heard") this.delivered.push(Number(fields?.["height"]));
           },
-        ],
-        telemetry: { emit: () => {}, count: () => {} },
+          count: () => {},
+        },
       },
     );
     this.certificates.start(() => {});
@@ -134,7 +131,7 @@ class Node {
     const certificate = stored(chain, height, bytes);
     this.own.write({ certificates: [certificate] }, () => {});
     const partition = chain === EAST ? east : west;
-    if (partition !== undefined) this.certificates.teller(partition).deliver(certificate, () => {});
+    if (partition !== undefined) this.certificates.certified(partition, certificate);
   }
 
   /** Answers the question that is open from another node's store. */

@@ -1,0 +1,62 @@
+/** A node's partitions together: each with a core of its own, all with the same machines. */
+import type { NodeConfig } from "../config.ts";
+import type { StoredCertificate } from "../ports.ts";
+import type { Manifest } from "../protocol/manifest.ts";
+import { partitionsOf } from "../protocol/partition.ts";
+import type { Certificates } from "../runtime/certificates.ts";
+import { nodeSigner } from "../storage/keystore.ts";
+import { openCertificates } from "./certificates.ts";
+import type { Membership } from "./membership.ts";
+import { type Closers, type NodePartition, openPartition, type Shared } from "./partition.ts";
+import { openSinks, sinkLines } from "./sinks.ts";
+import { notesOf, openWorkers } from "./workers.ts";
+
+/** All that a node takes part in; of a divided network also what it has of the other partitions. */
+export interface NodeParts {
+  readonly partitions: readonly NodePartition[];
+  /** `null` where the network is not divided. */
+  readonly certificates: Certificates | null;
+}
+
+/** The partition of a chain, if this node takes part in it. */
+export function partitionFor({ partitions }: Pick<NodeParts, "partitions">, chain: number): NodePartition | null {
+  return partitions.find(({ runtime }) => runtime.state.chains.has(chain)) ?? null;
+}
+
+export async function openParts(
+  config: NodeConfig,
+  manifest: Manifest,
+  memberships: readonly Membership[],
+  shared: Shared,
+  closers: Closers,
+): Promise<NodeParts> {
+  const { telemetry, directory, nodeKey } = shared;
+  const workers = openWorkers(
+    config,
+    manifest,
+    memberships.some(({ roles }) => roles.prover),
+    closers,
+  );
+  for (const [event, note] of notesOf(config, manifest, workers.provers)) telemetry.emit(event, { note });
+  const partitions: NodePartition[] = [];
+  const partition = (name: string | null): NodePartition => {
+    const found = partitions.find((each) => each.name === name);
+    if (found === undefined) throw new Error(`partition ${name} is not open`);
+    return found;
+  };
+  const runtime = (chain: number) => partitionFor({ partitions }, chain)?.runtime ?? null;
+  const signer = nodeSigner(nodeKey.seed);
+  const sinks = await openSinks({ config, manifest, directory, signer, runtime, environment: process.env }, closers);
+  const lines = new Map(partitionsOf(manifest).map((each) => [each.name, sinkLines(sinks, each, directory, closers)]));
+  const names = memberships.map(({ name }) => name);
+  const isDivided = manifest.json.partitions !== undefined;
+  const certificates = isDivided
+    ? await openCertificates(manifest, nodeKey.key, names, partition, shared, lines, closers)
+    : null;
+  for (const membership of memberships) {
+    const given = { ...workers.for(membership.name), sinks: lines.get(membership.name) ?? [] };
+    const certified = (certificate: StoredCertificate) => certificates?.certified(membership, certificate);
+    partitions.push(await openPartition(membership, shared, { ...given, certified }, closers));
+  }
+  return { partitions, certificates };
+}
