@@ -56,10 +56,10 @@ interface Run {
 }
 
 async function run(file: string, flags: Flags): Promise<void> {
-  const whole = readManifestFile(flags.network);
+  const network = readManifestFile(flags.network);
   const config = readConfig(flags.config, process.env, {});
-  const { chain, workflow } = chainOf(whole, flags.chain);
-  const manifest = partitionOfChain(whole, chain)?.manifest ?? whole;
+  const { chain, workflow } = chainOf(network, flags.chain);
+  const manifest = partitionOfChain(network, chain)?.manifest ?? network;
   const read = await readBlockFile(file);
   const stages = stagesOf(manifest, workflow, read.items);
   if (stages === null)

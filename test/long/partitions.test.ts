@@ -1,12 +1,12 @@
 /** Two partitions of four attesters, of which two nodes are in both, as six processes: one partition loses its quorum. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
 import { createKey, type NodeStatus } from "../../src/node.ts";
 import { nextBlock, type RpcBlock, submit } from "../node/blocks.ts";
 import { endAll, eventually, runCli, type StartedNode, startCli } from "../node/processes.ts";
-import { temporaryDirectory } from "../storage/directories.ts";
 
 const [WEST, EAST] = [1, 10];
 const WAIT_MS = 60_000;
@@ -14,7 +14,7 @@ const BLOCKS = 9;
 /** What a busy machine adds to a median of nine. */
 const NOISE_MS = 500;
 
-const dir = temporaryDirectory();
+const dir = mkdtempSync(path.join(os.tmpdir(), "proofmesh-"));
 const manifest = path.join(dir, "manifest.json");
 const datas = Array.from({ length: 6 }, (_, index) => path.join(dir, `node-${index}`));
 const nodes: StartedNode[] = [];
@@ -41,7 +41,10 @@ beforeAll(async () => {
   await Promise.all(nodes.map((node) => healthy(node)));
 }, 240_000);
 
-afterAll(endAll);
+afterAll(async () => {
+  await endAll();
+  rmSync(dir, { recursive: true, force: true });
+});
 
 /** Nodes 0 and 1 prove in the west only, 4 and 5 in the east, those of both for both with one slot. */
 function start(index: number, first: StartedNode | null): Promise<StartedNode> {
