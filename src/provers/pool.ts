@@ -2,12 +2,14 @@
  * Work off the network's thread: worker threads behind a bounded queue, under a deadline.
  *
  * A worker that overruns its deadline or dies is replaced. Its job fails by the deadline at once, and by a death only
- * after a second worker died of it as well, for one death may be another job's doing.
+ * after a second worker died of it as well, for one death may be another job's doing. The deadline begins when the worker
+ * has loaded its libraries: on a busy machine that takes longer than any job, and a worker that is replaced for it would
+ * never be warm.
  */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Cancel, Done, Fault, Result } from "../ports.ts";
-import type { Answer, WorkerData, WorkerRequest } from "./worker.ts";
+import type { Answer, Ready, WorkerData, WorkerRequest } from "./worker.ts";
 
 export interface PoolOptions {
   readonly size: number;
@@ -33,6 +35,7 @@ interface Job {
 interface Seat {
   /** `null` after a death, until there is a job: a worker that cannot start must not be started in a circle. */
   worker: Worker | null;
+  isReady: boolean;
   job: Job | null;
   timer: NodeJS.Timeout | null;
 }
@@ -41,6 +44,9 @@ interface Seat {
 const DEATHS_MAX = 2;
 /** Far above what a block of the largest size needs. */
 const HEAP_MIB_MAX = 512;
+
+/** For loading everything on the busiest machine that is worth waiting for. */
+const START_MS_MAX = 60_000;
 
 const PROGRAM = new URL(`worker${extname(import.meta.url)}`, import.meta.url);
 
@@ -68,8 +74,12 @@ export function createPool(options: PoolOptions): Pool {
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX },
     });
     let reason = "it ended";
-    worker.on("message", (answer: Answer) => {
-      if (seat.worker === worker) settle(seat, answer);
+    seat.isReady = false;
+    worker.on("message", (answer: Answer | Ready) => {
+      if (seat.worker !== worker) return;
+      if (answer !== "ready") return settle(seat, answer);
+      seat.isReady = true;
+      if (seat.job !== null) limit(seat, seat.job);
     });
     worker.on("error", (error: unknown) => {
       reason = error instanceof Error ? error.message : String(error);
@@ -89,23 +99,28 @@ export function createPool(options: PoolOptions): Pool {
     });
     return worker;
   };
+  const limit = (seat: Seat, job: Job): void => {
+    if (seat.timer !== null) clearTimeout(seat.timer);
+    const ms = seat.isReady ? job.deadlineMs : START_MS_MAX;
+    seat.timer = setTimeout(() => {
+      replace(seat);
+      settle(seat, { ok: false, fault: fault("verifier.timeout", `no answer within ${ms} ms`) });
+    }, ms);
+  };
   const fill = (): void => {
     for (const seat of seats) {
       if (seat.job !== null) continue;
       const job = queue.shift();
       if (job === undefined || closed) return;
       seat.job = job;
-      seat.timer = setTimeout(() => {
-        replace(seat);
-        settle(seat, { ok: false, fault: fault("verifier.timeout", `no answer within ${job.deadlineMs} ms`) });
-      }, job.deadlineMs);
       seat.worker ??= start(seat);
+      limit(seat, job);
       seat.worker.postMessage(job.request, []);
     }
   };
 
   for (let i = 0; i < options.size; i++) {
-    const seat: Seat = { worker: null, job: null, timer: null };
+    const seat: Seat = { worker: null, isReady: false, job: null, timer: null };
     seat.worker = start(seat);
     seats.push(seat);
   }

@@ -33,6 +33,9 @@ export type WorkerRequest =
 
 export type Answer = Result<unknown>;
 
+/** What a thread says when it has loaded what its keys take; it answers what it is asked before. */
+export type Ready = "ready";
+
 function refuse(
   code: string,
   message: string,
@@ -94,7 +97,7 @@ async function check(job: VerifyJob, keys: ReadonlyMap<Hash, StageKey>): Promise
     : { ok: true, value: verdict };
 }
 
-/** Of a thread, which verifies one proof after the other; what they need is loaded with the first. */
+/** Of a thread, which verifies one proof after the other. */
 const ultraHonk = createUltraHonkVerifier();
 const stark = createStarkVerifier();
 
@@ -112,8 +115,17 @@ async function verdictOf({ system, values, parts, proof }: VerifyJob, known: Sta
   }
 }
 
+/** What takes long before the first proof, and no time afterwards. */
+async function load(keys: Iterable<StageKey>): Promise<void> {
+  for (const { family, key } of keys) {
+    if (family === "ultrahonk") await ultraHonk.load(key);
+    if (family === "stark") await stark.load(key);
+  }
+}
+
 function serve(data: WorkerData): void {
   const keys = new Map([...data.keys].map(([hash, key]) => [hash, readKey(key)]));
+  const say = (what: Answer | Ready): void => parentPort?.postMessage(what, []);
   const answer = async (request: WorkerRequest): Promise<Answer> => {
     switch (request.kind) {
       case "prepare":
@@ -123,8 +135,10 @@ function serve(data: WorkerData): void {
     }
   };
   // What is rejected ends the thread: a fault of the pool's, and never an answer.
+  const loaded = load(keys.values());
+  void loaded.then(() => say("ready"));
   parentPort?.on("message", (request: WorkerRequest) => {
-    void answer(request).then((found) => parentPort?.postMessage(found, []));
+    void loaded.then(() => answer(request)).then(say);
   });
 }
 

@@ -141,6 +141,15 @@ describe("the pool of verifiers", () => {
     await pool.close();
   });
 
+  it("gives a worker the time to load, whatever its deadline", async () => {
+    // No worker starts in that time, and no answer of this kind takes it.
+    const pool = createPool({ size: 1, queueMax: 8, deadlineMs: 200, data });
+    const job = verifyJob({ system: "mock", values: new Uint8Array(32), proof: new Uint8Array(31) });
+    const result = await outcome((done) => pool.run({ kind: "verify", job }, done));
+    expect(result).toEqual({ ok: true, value: { valid: false, code: "proof.length" } });
+    await pool.close();
+  });
+
   it("verifier.crashed: gives a job up that two workers died of, and serves the next", async () => {
     const pool = createPool({ size: 1, queueMax: 8, deadlineMs: 8000, data });
     // No such request: the worker throws.

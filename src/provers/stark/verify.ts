@@ -6,6 +6,7 @@
  * how long the trace was. So the shape is checked here against what the key and the number of items imply, before it is
  * asked.
  */
+import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
 import { shorten } from "../../protocol/shape.ts";
 import { STARK_ORDER, ROUNDS } from "./hash.ts";
 import { bigEndian, type Check, VALUES_BYTES } from "../statement.ts";
@@ -107,6 +108,8 @@ function parseProof(stark: Stark, proof: Uint8Array, domain: number): StarkProof
 
 /** Keeps its instances warm. Not to be used for two proofs at once. */
 export interface StarkVerifier {
+  /** Makes an instance for full shards. Rejects where the library is not installed. */
+  load(key: StarkKey): Promise<void>;
   verify(key: StarkKey, values: Uint8Array, proof: Uint8Array): Promise<Check>;
 }
 
@@ -126,6 +129,9 @@ export function createStarkVerifier(): StarkVerifier {
     return found.stark;
   };
   return {
+    async load(key) {
+      await open(key, slotCount(SHARD_ITEMS_MAX));
+    },
     async verify(key, valueBytes, bytes) {
       if (valueBytes.length !== VALUES_BYTES) return { valid: false, code: "proof.length" };
       const values = decodeStarkValues(valueBytes);

@@ -80,6 +80,8 @@ export function faultOfForm(values: Uint8Array, proof: Uint8Array): string | nul
 
 /** One instance for all keys of a setup. Not to be used for two proofs at once. */
 export interface UltraHonkVerifier {
+  /** Makes the instance. Rejects where the library is not installed. */
+  load(key: UltraHonkKey): Promise<void>;
   verify(key: UltraHonkKey, values: Uint8Array, proof: Uint8Array): Promise<Check>;
 }
 
@@ -96,6 +98,9 @@ export function createUltraHonkVerifier(): UltraHonkVerifier {
     return warm.instance;
   };
   return {
+    async load({ g2 }) {
+      await open(g2);
+    },
     async verify(key, values, proof) {
       const fault = faultOfForm(values, proof);
       if (fault !== null) return { valid: false, code: fault };
