@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { bn254 } from "@noble/curves/bn254.js";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ProveEvent, ProveJob, Verifier, VerifyJob } from "../../src/ports.ts";
+import { artefactHash } from "../../src/protocol/ids.ts";
 import { createBatchProver } from "../../src/provers/groth16/batch.ts";
 import { createGroth16Prover } from "../../src/provers/groth16/prover.ts";
 import { PROOF_BYTES } from "../../src/provers/groth16/equation.ts";
@@ -13,14 +14,20 @@ import { FIELD_ORDER } from "../../src/provers/poseidon.ts";
 import { decodeValues, encodeElement, encodeValues, fold } from "../../src/provers/statement.ts";
 import { createVerifier } from "../../src/provers/verifier.ts";
 import type { Prepared } from "../../src/provers/statement.ts";
+import { programSuite } from "../compliance/program.ts";
 import { proverSuite } from "../compliance/prover.ts";
+import { verifierSuite } from "../compliance/verifier.ts";
 import * as fixtures from "./fixtures.ts";
 
 const { KEYS_DIR, SMALL, SMALL_SHARDS, VKEY, VKEY_HASH } = fixtures;
 
 const key = readVerifyingKey(VKEY);
-const make = () => createGroth16Prover({ slots: 1, keysDir: KEYS_DIR, timeoutMs: 100_000 });
+const make = (limits: { timeoutMs: number; memoryBytesMax?: number } = { timeoutMs: 100_000 }) =>
+  createGroth16Prover({ slots: 1, keysDir: KEYS_DIR, ...limits });
 const makeBatch = () => createBatchProver({ slots: 1 });
+
+const OTHER_KEY = otherSetup();
+const KEYS = [VKEY, OTHER_KEY].map((bytes) => [artefactHash(bytes), { system: "groth16-shard", bytes }] as const);
 
 let verifier: Verifier;
 let before: Uint8Array;
@@ -38,7 +45,7 @@ const batchJob = (): ProveJob => {
 };
 
 beforeAll(async () => {
-  verifier = createVerifier({ keys: new Map([[VKEY_HASH, { system: "groth16-shard", bytes: VKEY }]]) });
+  verifier = createVerifier({ keys: new Map(KEYS) });
   const prepared = await fixtures.value<Prepared>((done) =>
     verifier.prepare(fixtures.prepareJob(SMALL, SMALL_SHARDS), done),
   );
@@ -85,6 +92,39 @@ proverSuite("groth16-batch", {
   },
   processes: fixtures.descendants,
   instant: true,
+});
+
+programSuite({ name: "groth16", make, job: () => shardJob(0), processes: fixtures.descendants });
+
+/** The same circuit under another setup: `delta` is another point of the group. */
+function otherSetup(): Uint8Array {
+  const json = JSON.parse(new TextDecoder().decode(VKEY)) as Record<string, unknown>;
+  const { x, y } = bn254.G2.Point.BASE.multiply(7n).toAffine();
+  const delta = [[x.c0, x.c1].map(String), [y.c0, y.c1].map(String), ["1", "0"]];
+  return new Uint8Array(Buffer.from(JSON.stringify({ ...json, vk_delta_2: delta })));
+}
+
+/** The first number of the proof, and a value, in a second form of themselves. */
+function aliases({ values, proof: bytes }: VerifyJob): readonly Pick<VerifyJob, "values" | "proof">[] {
+  const value = encodeElement((decodeValues(values)?.count ?? 0n) + FIELD_ORDER);
+  const x = BigInt(`0x${Buffer.from(bytes.subarray(0, 32)).toString("hex")}`) + bn254.fields.Fp.ORDER;
+  return [
+    { values: joined(values.subarray(0, 96), value, values.subarray(128)), proof: bytes },
+    { values, proof: joined(encodeElement(x), bytes.subarray(32)) },
+  ];
+}
+
+const shardProof = (): VerifyJob => {
+  return { system: "groth16-shard", key: VKEY_HASH, values: part(0), parts: [], proof: proof(0) };
+};
+
+verifierSuite("groth16-shard", {
+  verifier: () => verifier,
+  job: shardProof,
+  otherTask: () => part(1),
+  otherBlock: () => joined(part(0).subarray(0, 128), encodeElement(5n)),
+  otherKey: artefactHash(OTHER_KEY),
+  notCanonical: () => aliases(shardProof()),
 });
 
 /** A point of the twist outside the subgroup: nearly every point is, for the cofactor has 254 bits. */
@@ -206,20 +246,6 @@ describe("an aggregation", () => {
 });
 
 describe("the Groth16 prover", () => {
-  it("groth16.killed: reports a killed program as the machine's failure, and a bad input as logical", async () => {
-    const known = fixtures.descendants();
-    const prover = make();
-    const first = fixtures.last(prover, shardJob(0));
-    const [child] = fixtures.descendants().filter((id) => !known.includes(id));
-    if (child === undefined) throw new Error("no program");
-    process.kill(child, "SIGKILL");
-    expect(await first).toMatchObject({ kind: "failed", logical: false, fault: { code: "groth16.killed" } });
-    // The next program answers; a fault is the quickest answer there is.
-    const job = { ...shardJob(0), payload: Uint8Array.of(1, 2, 3) };
-    expect(await fixtures.last(prover, job)).toMatchObject({ logical: true, fault: { code: "payload.malformed" } });
-    await prover.close();
-  }, 20_000);
-
   it("shows no progress while its program hangs", async () => {
     const known = fixtures.descendants();
     const prover = make();
@@ -235,15 +261,6 @@ describe("the Groth16 prover", () => {
     expect(events.length).toBe(seen);
     await prover.close();
   }, 20_000);
-
-  it("groth16.timeout: gives a proof up that takes too long", async () => {
-    const known = fixtures.descendants();
-    const prover = createGroth16Prover({ slots: 1, keysDir: KEYS_DIR, timeoutMs: 50 });
-    const event = await fixtures.last(prover, shardJob(0));
-    expect(event).toMatchObject({ kind: "failed", logical: false, fault: { code: "groth16.timeout" } });
-    await vi.waitFor(() => expect(fixtures.descendants().filter((id) => !known.includes(id))).toEqual([]));
-    await prover.close();
-  });
 
   it("does not start without its keys", () => {
     const empty = mkdtempSync(join(tmpdir(), "proofmesh-test-"));

@@ -3,6 +3,7 @@ import type { Cancel, Clock, ProveEvent, ProveJob } from "../../src/ports.ts";
 import { createMockProver, createMockVerifier, mockProof, mockValues, mockVerify } from "../../src/provers/mock.ts";
 import type { Prepared } from "../../src/provers/statement.ts";
 import { proverSuite } from "../compliance/prover.ts";
+import { verifierSuite } from "../compliance/verifier.ts";
 import * as fixtures from "./fixtures.ts";
 
 const BEFORE = new Uint8Array(32).fill(3);
@@ -20,6 +21,17 @@ proverSuite("mock", {
   verifier: () => verifier,
   verifyJob: ({ system, key, values }, proof) => ({ system, key, values, parts: [], proof }),
   processes: fixtures.descendants,
+});
+
+const statement = (index: number, block = job().id.block): Uint8Array => mockValues(block, "shard", index, BEFORE);
+
+verifierSuite("mock", {
+  verifier: () => verifier,
+  job: () => {
+    return { system: "mock", key: "", values: statement(0), parts: [], proof: mockProof(statement(0)) };
+  },
+  otherTask: () => statement(1),
+  otherBlock: () => statement(0, "ab".repeat(32)),
 });
 
 /** A clock that somebody else moves. */
