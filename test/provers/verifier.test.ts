@@ -3,6 +3,7 @@ import { bn254 } from "@noble/curves/bn254.js";
 import { afterAll, describe, expect, it } from "vitest";
 import { artefactHash, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { PrepareJob, VerifyJob } from "../../src/ports.ts";
+import { missingPackages } from "../../src/provers/keys.ts";
 import { createPool } from "../../src/provers/pool.ts";
 import { FIELD_ORDER, POSEIDON, poseidon } from "../../src/provers/poseidon.ts";
 import { beginning, decodeValues, elementOf } from "../../src/provers/statement.ts";
@@ -120,6 +121,16 @@ describe("the verifier", () => {
   it("finds zeros no proof", async () => {
     const result = await value<Check>((done) => verifier.verify(verifyJob({}), done));
     expect(result).toEqual({ valid: false, code: "proof.not-on-curve" });
+  });
+
+  it("says which packages it lacks, and needs none for Groth16", () => {
+    const nothing = (name: string): never => {
+      throw new Error(`no ${name}`);
+    };
+    expect(missingPackages("ultrahonk-shard", nothing)).toEqual(["@aztec/bb.js@0.84.0"]);
+    expect(missingPackages("stark-shard", nothing)).toEqual(["@guildofweavers/genstark@0.7.6"]);
+    expect(missingPackages("groth16-shard", nothing)).toEqual([]);
+    for (const system of ["ultrahonk-shard", "stark-shard"]) expect(missingPackages(system)).toEqual([]);
   });
 
   it("does not start with a key that is not what its hash says", () => {
