@@ -4,11 +4,12 @@ import { percent, positive, whole } from "../../src/cli/flags.ts";
 import type { LocalOptions } from "../local/run.ts";
 import { EXIT } from "../outcome.ts";
 
-type Own = "intervalMs" | "mockMs" | "delayMs" | "limitMs" | "chaos" | "keep" | "say" | "signal" | "seed";
+type Own = "fragment" | "intervalMs" | "mockMs" | "delayMs" | "limitMs" | "chaos" | "keep" | "say" | "signal" | "seed";
 
 interface LocalFlags extends Omit<LocalOptions, Own> {
   readonly interval?: number;
   readonly mock?: number;
+  readonly workflow?: string;
   readonly delay: number;
   readonly seed?: number;
   readonly chaos?: boolean;
@@ -31,6 +32,10 @@ export function localCommand(): Command {
     .option("--interval <ms>", "time between blocks (default: 3000, with --mock 1000)", whole)
     .option("--transactions <n>", "transactions in a block", whole, 12)
     .option("--mock <ms>", "pretend to prove, each proof takes this long", whole)
+    .option(
+      "--workflow <file>",
+      "prove by the workflows of this file; its mock systems take --mock each (default: 500)",
+    )
     .option("--kill <n>", "kill so many provers with -9 in the middle of a proof; they come back", whole, 0)
     .option("--kill-attester <n>", "the same for attesters", whole, 0)
     .option("--pause <n>", "stop so many provers (SIGSTOP) in the middle of a proof, for 12 s", whole, 0)
@@ -47,6 +52,7 @@ export function localCommand(): Command {
     .addHelpText(
       "after",
       "\nExamples:\n  $ npm run simnet -- local --nodes 4 --blocks 10 --shards 4 --kill 1 --json" +
+        "\n  $ npm run simnet -- local --nodes 4 --blocks 6 --workflow config/workflows/zkvms.json --kill 2 --json" +
         "\n  $ npm run simnet -- local --nodes 7 --minutes 5 --chaos --seed 1 --mock 300 --interval 3000 --json",
     )
     .action(run);
@@ -61,8 +67,11 @@ async function run(flags: LocalFlags): Promise<void> {
   process.on("SIGTERM", stop);
   // Loaded when it is wanted: it brings the whole node, and a simulation in virtual time starts without.
   const { runLocal } = await import("../local/run.ts");
+  const { readFragmentFile } = await import("../../src/node.ts");
+  const fragment = flags.workflow === undefined ? null : readFragmentFile(flags.workflow);
   const report = await runLocal({
     ...flags,
+    fragment,
     mockMs: flags.mock ?? null,
     intervalMs: flags.interval ?? (flags.mock === undefined ? 3000 : 1000),
     delayMs: flags.delay,

@@ -6,8 +6,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createKey, genesis } from "../../src/node.ts";
+import type { Fragment } from "../../src/protocol/fragment.ts";
 import type { Key } from "../../src/protocol/ids.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
+import { variantsOf } from "../../src/protocol/stages.ts";
 import { Chance } from "../virtual/world.ts";
 import { type LinkOptions, Links, NOWHERE } from "./links.ts";
 
@@ -41,6 +43,8 @@ export interface FleetOptions {
   readonly window: number;
   /** Pretended proving time; `null` proves for real. */
   readonly mockMs: number | null;
+  /** How blocks are proven, in place of the usual workflow. */
+  readonly fragment: Fragment | null;
   readonly chain: { readonly id: number; readonly url: string };
   /** With proxies of our own between the nodes; `null` lets them talk directly. */
   readonly links: LinkOptions | null;
@@ -50,6 +54,9 @@ export interface FleetOptions {
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const START_MS_MAX = 60_000;
 const COMPLAINTS_MAX = 20;
+/** What a mock of a workflow takes, and a real proof at the most. */
+const MOCK_MS = 500;
+const REAL_MS_MAX = 120_000;
 
 /**
  * A node in a process group of its own, out of reach of the terminal's Ctrl-C, which is ours to pass on. Beside it a
@@ -110,16 +117,21 @@ export class Fleet {
     return new Fleet(options, nodes, opened, watch);
   }
 
-  static #manifest({ chain, shards, window, mockMs, links }: FleetOptions, nodes: readonly LocalNode[]): ManifestJson {
+  static #manifest(
+    { chain, shards, window, mockMs, links, fragment }: FleetOptions,
+    nodes: readonly LocalNode[],
+  ): ManifestJson {
     const attesters = nodes.filter(({ duty }) => duty !== "proves").map(({ key }) => key);
     const provers = nodes.filter(({ duty }) => duty !== "attests").map(({ key }) => ({ key, slots: 1, weight: 1 }));
+    const [workflow = "block"] = Object.keys(fragment?.workflows ?? {});
     return genesis({
+      ...(fragment === null ? {} : { fragment }),
       name: "local",
       attesters,
       sources: attesters,
       provers,
       admission: "list",
-      chains: [{ id: chain.id, start: 1, confirmations: 0, workflow: "block" }],
+      chains: [{ id: chain.id, start: 1, confirmations: 0, workflow }],
       shards,
       window,
       system: mockMs === null ? "groth16" : "mock",
@@ -127,9 +139,22 @@ export class Fleet {
     });
   }
 
+  /** Mocks for the mock systems of a workflow; what proves for real is configured as it is by default. */
+  #configFile(fragment: Fragment): string {
+    const systems = Object.values(fragment.workflows).flatMap(({ stages }) =>
+      stages.flatMap((stage) => variantsOf(stage).map(({ system, executor }) => executor ?? system)),
+    );
+    const mocks = [...new Set(systems)].filter((system) => /^mock(-|$)/.test(system));
+    const real = ["groth16", "ultrahonk", "stark"].map((kind) => ({ kind, timeoutMs: REAL_MS_MAX }));
+    const provers = mocks.map((system) => ({ kind: "mock", system, provingMs: this.#options.mockMs ?? MOCK_MS }));
+    const file = join(this.#options.directory, "config.json");
+    writeFileSync(file, JSON.stringify({ provers: [...real, ...provers] }));
+    return file;
+  }
+
   /** Starts a node's process; resolves when it listens. */
   start(node: LocalNode): Promise<void> {
-    const { chain, mockMs } = this.#options;
+    const { chain, mockMs, fragment } = this.#options;
     const flags = [
       "--data",
       node.directory,
@@ -149,7 +174,8 @@ export class Fleet {
       node.duty === "attests" ? "0" : "1",
     );
     if (node.duty !== "proves") flags.push("--rpc", chain.url, "--chain", String(chain.id));
-    if (mockMs !== null) flags.push("--mock", String(mockMs));
+    if (fragment !== null) flags.push("--config", this.#configFile(fragment));
+    else if (mockMs !== null) flags.push("--mock", String(mockMs));
     const dialled = this.links?.addressesOf(this.nodes.indexOf(node)) ?? [];
     for (const address of dialled) flags.push("--bootstrap", address);
     const child = spawn("sh", ["-c", KEEPER, "sh", process.execPath, MAIN, "start", ...flags], {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readManifestFile } from "../../src/node.ts";
 import { type DevChain, startDevChain } from "../../src/sources/devchain.ts";
+import type { Fragment } from "../../src/protocol/fragment.ts";
 import type { Hashes } from "../checkers/durability.ts";
 import type { Figures as VoteFigures } from "../checkers/votes.ts";
 import { RunFault, type Verdict } from "../outcome.ts";
@@ -32,6 +33,8 @@ export interface LocalOptions extends Counts {
   readonly intervalMs: number;
   readonly transactions: number;
   readonly mockMs: number | null;
+  /** How blocks are proven, in place of the usual workflow. */
+  readonly fragment: Fragment | null;
   /** Of all links; nodes talk through proxies where there is anything to do to links. */
   readonly delayMs: number;
   readonly loss: number;
@@ -176,6 +179,7 @@ class LocalRun {
       shards,
       window,
       mockMs,
+      fragment: this.#options.fragment,
       chain: { id: chain.chain, url: chain.url },
       links: linked ? { delayMs, jitterMs: delayMs / 4, loss } : null,
       seed,

@@ -20,6 +20,7 @@ async function disturberOf(isOver: boolean) {
       shards: 1,
       window: 1,
       mockMs: 1,
+      fragment: null,
       chain: { id: 1, url: "http://127.0.0.1:1" },
       links: null,
       seed: 1,
