@@ -4,8 +4,9 @@ import { artefactHash } from "../../src/protocol/ids.ts";
 import { airHash, CONSTRAINTS, traceOf } from "../../src/provers/stark/air.ts";
 import { hashRound, MIX, ROUND_CONSTANTS, STARK_ORDER } from "../../src/provers/stark/hash.ts";
 import { createStarkProver } from "../../src/provers/stark/prover.ts";
-import { decodeStarkValues, starkRuns } from "../../src/provers/stark/statement.ts";
-import { readStarkKey } from "../../src/provers/stark/verify.ts";
+import { decodeStarkValues, type Slot, starkRuns } from "../../src/provers/stark/statement.ts";
+import { loadGenstark, proveTrace } from "../../src/provers/stark/genstark.ts";
+import { instantiate, readStarkKey } from "../../src/provers/stark/verify.ts";
 import { encodeElement, fold } from "../../src/provers/statement.ts";
 import { programSuite } from "../compliance/program.ts";
 import { proverSuite } from "../compliance/prover.ts";
@@ -126,6 +127,52 @@ describe("a STARK's trace", () => {
     expect(columns.map(({ length }) => length)).toEqual(columns.map(() => 4 * 128));
     expect([columns[15]?.at(-1), columns[16]?.at(-1)]).toEqual([21n, 3n]);
     expect([columns[0]?.at(-1), columns[1]?.at(-1)]).toEqual(run.after);
+  });
+});
+
+describe("the STARK's constraints", () => {
+  const item = { sender: "11".repeat(20), recipient: "22".repeat(20), value: 5n, feeLimit: 7n };
+  const [run] = starkRuns([fold(9n, [item])]);
+  const context = 1n << 200n;
+
+  /** Which constraint refuses the trace of a changed slot, or a trace that is changed itself. */
+  async function refusal(slot: Partial<Slot>, change: (columns: bigint[][]) => void = () => {}): Promise<string> {
+    const [only] = run?.slots ?? [];
+    if (run === undefined || only === undefined) throw new Error("no run");
+    const columns = traceOf({ ...run, slots: [{ ...only, ...slot }] }, context);
+    change(columns);
+    const stark = instantiate(await loadGenstark(), readStarkKey(STARK_KEY), 1);
+    try {
+      proveTrace(stark, columns, [{ register: 17, step: 0, value: columns[17]?.[0] ?? 0n }]);
+      return "none";
+    } catch (error) {
+      return /Constraint (\d+) didn't/.exec(error instanceof Error ? error.message : "")?.[1] ?? String(error);
+    }
+  }
+  const set = (register: number, row: number, value: bigint) => (columns: bigint[][]) => {
+    const column = columns[register];
+    if (column !== undefined) column[row] = value;
+  };
+  /** The sponge takes in what the words are, so only their range is wrong. */
+  const word = (at: number, value: bigint): Partial<Slot> => ({
+    words: [1n, 0n, 1n, 1n, 1n, 0n].with(at, value),
+  });
+
+  it.each<[string, number, Partial<Slot>, ((columns: bigint[][]) => void)?]>([
+    ["a hash that is none", 3, {}, set(3, 77, 1n)],
+    ["a word that loses more than a bit", 7, {}, set(7, 5, 0n)],
+    ["a lower part of more than 124 bits", 14, word(1, 1n << 124n)],
+    ["a fee limit of more than 124 bits", 16, word(3, 1n << 126n)],
+    ["a sender or value of too many bits", 17, word(4, 1n << 40n)],
+    ["a recipient of more than 160 bits", 18, word(5, 1n << 36n)],
+    ["an item that is neither there nor absent", 19, { active: 2n }],
+    ["a creation that is half one", 20, { creation: 2n }],
+    ["a creation that has a recipient", 21, { creation: 1n }],
+    ["another sum of fee limits", 23, {}, set(15, 100, 8n)],
+    ["another number of items", 24, {}, set(16, 100, 2n)],
+    ["a context that changes on the way", 25, {}, set(17, 64, 1n)],
+  ])("refuse %s", async (_, constraint, slot, change) => {
+    expect(await refusal(slot, change)).toBe(String(constraint));
   });
 });
 
