@@ -6,13 +6,14 @@ import { minimise } from "../virtual/minimise.ts";
 import type { Dials, VirtualOptions, VirtualReport, Verdict } from "../virtual/options.ts";
 import { runVirtual } from "../virtual/run.ts";
 import { soak } from "../virtual/soak.ts";
-import { swarmDials, swarmSize } from "../virtual/swarm.ts";
+import { swarmDials, swarmHostile, swarmSize } from "../virtual/swarm.ts";
 import { addDials, commandOf, dialsGiven } from "./dials.ts";
 
 interface VirtualFlags {
   readonly seed: number;
   readonly seeds?: readonly [number, number];
   readonly swarm?: boolean;
+  readonly byzantine?: boolean;
   readonly soak?: number;
   readonly minimise?: boolean;
   readonly only?: readonly number[];
@@ -37,6 +38,7 @@ Examples:
   $ npm run simnet -- virtual --seed 1 --nodes 50 --blocks 200 --json
   $ npm run simnet -- virtual --seed 7 --loss 10 --crash-every 2000 --damage any
   $ npm run simnet -- virtual --swarm --seeds 1..100
+  $ npm run simnet -- virtual --swarm --byzantine --seeds 1..1000
   $ npm run simnet -- virtual --swarm --seed 42 --minimise
   $ npm run simnet -- virtual --soak 600`;
 
@@ -45,7 +47,8 @@ export function virtualCommand(): Command {
     .description("The real core and runtime on virtual time: one seed, one trace.")
     .option("--seed <n>", "decides everything that is left to chance", whole, 1)
     .option("--seeds <from..to>", "runs them all, one after the other", range)
-    .option("--swarm", "draws all faults, and the network's size, from the seed; flags that are given stay")
+    .option("--swarm", "draws all faults, hostile nodes and the network's size from the seed; flags that are given stay")
+    .option("--byzantine", "with --swarm: hostile nodes in each seed, and not in half of them")
     .option("--soak <s>", "fresh seeds in swarm mode on all cores for so long", whole)
     .option("--minimise", "if the run fails: looks for the fewest faults with which it does")
     .option("--only <numbers>", "of the faults that are drawn only these, by number; or none", numbers)
@@ -95,12 +98,12 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
     behaviours: kinds,
   } = flags;
   const hostile = { byzantineAttesters, byzantineProvers, behaviours: kinds };
-  const size = flags.swarm === true ? swarmSize(seed) : { nodes: 7, blocks: 20, shards: 4 };
-  const given = Object.entries({ nodes, attesters, blocks, shards, only, ...hostile }).filter(
-    ([, value]) => value !== undefined,
+  const given = Object.fromEntries(
+    Object.entries({ nodes, attesters, blocks, shards, only, ...hostile }).filter(([, value]) => value !== undefined),
   );
-  const swarm = flags.swarm === true ? swarmDials(seed) : {};
-  return { seed, ...size, ...swarm, ...dials, ...Object.fromEntries(given) };
+  if (flags.swarm !== true) return { seed, nodes: 7, blocks: 20, shards: 4, ...dials, ...given };
+  const size = { ...swarmSize(seed, flags.byzantine === true), ...given };
+  return { seed, ...size, ...swarmDials(seed), ...swarmHostile(seed, size, flags.byzantine === true), ...dials, ...given };
 }
 
 function tell(flags: VirtualFlags, options: VirtualOptions, report: VirtualReport): void {

@@ -77,6 +77,8 @@ export class Cluster {
   readonly nodes: readonly SimNode[];
   readonly #options: ClusterOptions;
   readonly chain: SimChain = new SimChain();
+  /** Whose word is worth nothing where a node that lost its disk asks for its own feed. */
+  isHostile: (node: SimNode) => boolean = () => false;
   /** Called with a node that comes up, before it speaks. */
   onReturn: (node: SimNode) => void = () => {};
   readonly #watch: Watch;
@@ -243,7 +245,7 @@ export class Cluster {
   /**
    * How much of what it wrote a node may lose without anything being lost for good. Whatever it said must be known to so
    * many that one of them answers before it speaks again; so one node at a time loses its disk, only when it was
-   * heard, and nobody loses what it heard of that node meanwhile.
+   * heard by enough honest ones, and nobody loses what it heard of that node meanwhile.
    */
   #bearable(node: SimNode, { state }: Runtime, damage: Damage): Damage {
     if (damage === "intact") return damage;
@@ -252,7 +254,7 @@ export class Cluster {
     const said = state.log.feed(node.key)?.next ?? 0;
     let heard = 0;
     for (const other of this.nodes) {
-      const next = other === node ? 0 : (other.runtime?.state.log.feed(node.key)?.next ?? 0);
+      const next = other === node || this.isHostile(other) ? 0 : (other.runtime?.state.log.feed(node.key)?.next ?? 0);
       if (next >= said) heard += this.manifest.weights.get(other.key) ?? 0;
     }
     return heard > this.manifest.weight - this.manifest.quorum ? damage : "torn";

@@ -121,6 +121,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
     (node, event, fields) => figures.event(cluster.world.nowMs, node, event, fields),
   );
   hostiles.appoint(cluster, options);
+  cluster.isHostile = ({ key }) => hostiles.has(key);
   return cluster;
 }
 

@@ -1,5 +1,6 @@
 /** Swarm mode: which faults a run has, and how strong, is drawn from its seed. Ranges after TigerBeetle's VOPR. */
-import { type Dials, NO_FAULTS, type VirtualOptions } from "./options.ts";
+import type { HostileShape } from "./hostile.ts";
+import { attestersOf, type Dials, NO_FAULTS, type VirtualOptions } from "./options.ts";
 import { Chance } from "./world.ts";
 
 /** Each fault is on in about half of the runs, so that the strong ones do not always hide what the weak ones do. */
@@ -36,14 +37,35 @@ export function swarmDials(seed: number): Dials {
   };
 }
 
-/** How large the network is, and how long it runs. */
-export function swarmSize(seed: number): Pick<VirtualOptions, "nodes" | "attesters" | "blocks" | "shards"> {
+/** How large the network is, and how long it runs. Where nodes are to be hostile there are enough to outvote them. */
+export function swarmSize(
+  seed: number,
+  byzantine: boolean,
+): Pick<VirtualOptions, "nodes" | "attesters" | "blocks" | "shards"> {
   const chance = new Chance(seed, "swarm/size");
-  const attesters = [1, 4, 4, 7, 7, 10][chance.between(0, 5)] ?? 4;
+  const drawn = [1, 4, 4, 7, 7, 10][chance.between(0, 5)] ?? 4;
+  const attesters = byzantine && drawn === 1 ? 4 : drawn;
   return {
     attesters,
     nodes: attesters + chance.between(0, 4),
     blocks: chance.between(8, 30),
     shards: chance.between(1, 6),
   };
+}
+
+/**
+ * As many hostile nodes as the protocol stands: f of 3f+1 attesters, and a third of all provers, the attesters among
+ * them. Half of the seeds have none, unless all shall.
+ */
+export function swarmHostile(
+  seed: number,
+  size: Pick<VirtualOptions, "nodes" | "attesters">,
+  byzantine: boolean,
+): HostileShape {
+  const drawn = new Chance(seed, "swarm/hostile").next() < 0.5;
+  const attesters = attestersOf(size);
+  const byzantineAttesters = byzantine || drawn ? Math.floor((attesters - 1) / 3) : 0;
+  if (byzantineAttesters === 0) return {};
+  const others = Math.floor(size.nodes / 3) - byzantineAttesters;
+  return { byzantineAttesters, byzantineProvers: Math.min(Math.max(others, 0), size.nodes - attesters) };
 }
