@@ -22,6 +22,9 @@ interface Content {
   readonly hash: string;
   readonly parent: string;
   readonly start: boolean;
+  readonly workflow: string;
+  readonly items: number;
+  readonly payload: string;
   readonly tasks: readonly Task[];
 }
 
@@ -60,7 +63,7 @@ export class CertificateChecker {
 
   /** Ids of the certified blocks. */
   blocks(): ReadonlySet<string> {
-    return new Set([...this.#contents.values()].map(({ chain, hash }) => this.#blockOf(chain, hash)));
+    return new Set([...this.#contents.values()].map((content) => this.#blockOf(content)));
   }
 
   /** What the network certified at a height, as the first node told it. */
@@ -83,7 +86,7 @@ export class CertificateChecker {
 
   #credit(content: Content, task: Task, covered: boolean, votes: VoteChecker): void {
     const { stage, index, prover, credited, artefact } = task;
-    const id = `${this.#blockOf(content.chain, content.hash)}/${stage}/${index}`;
+    const id = `${this.#blockOf(content)}/${stage}/${index}`;
     const name = `${content.height}/${stage}/${index}`;
     const credits = votes.creditsOf(id);
     const others = credits.filter((subject) => subject !== `${prover}:${artefact}`);
@@ -94,14 +97,17 @@ export class CertificateChecker {
       this.#violation(`S2: ${name} is certified, and no quorum of the log vouches for its proof`);
   }
 
-  #blockOf(chain: number, hash: string): string {
-    const bytes = Buffer.alloc(8);
-    bytes.writeBigUInt64BE(BigInt(chain));
-    return createHash("sha256")
-      .update("proofmesh/block/1\0")
-      .update(this.#network)
-      .update(bytes)
-      .update(Buffer.from(hash, "hex"))
+  #blockOf({ chain, height, hash, parent, start, workflow, items, payload }: Content): string {
+    const digest = createHash("sha256").update("proofmesh/block/1\0").update(this.#network);
+    for (const named of [hash, parent, payload]) digest.update(Buffer.from(named, "hex"));
+    for (const number of [chain, height, items]) {
+      const bytes = Buffer.alloc(8);
+      bytes.writeBigUInt64BE(BigInt(number));
+      digest.update(bytes);
+    }
+    return digest
+      .update(Buffer.of(start ? 1 : 0))
+      .update(workflow)
       .digest("hex");
   }
 

@@ -54,7 +54,7 @@ export interface Figures {
 
 interface Announced {
   readonly height: number;
-  /** `null` for a block that starts a run. */
+  /** Chain and hash; `null` for a block that starts a run. */
   readonly parent: string | null;
 }
 
@@ -93,6 +93,8 @@ export class VoteChecker {
   /** By block and author: where it has first signed the block's barrier. */
   readonly #barriers = new Map<string, Map<string, Locked>>();
   readonly #blocks = new Map<string, Announced>();
+  /** By chain and hash: a block may be announced falsely as well, and is another one then. */
+  readonly #named = new Map<string, Set<string>>();
 
   constructor(network: string, attesters: readonly string[]) {
     this.#network = Buffer.from(network, "hex");
@@ -209,12 +211,23 @@ export class VoteChecker {
   }
 
   #announced(fields: Wire): Statement {
-    const [chain, height] = [whole(fields, 1), whole(fields, 2)];
-    const chainBytes = Buffer.alloc(8);
-    chainBytes.writeBigUInt64BE(BigInt(chain));
-    const block = digest("block", this.#network, chainBytes, bytesOf(fields, 3)).toString("hex");
-    const parent = digest("block", this.#network, chainBytes, bytesOf(fields, 4)).toString("hex");
-    this.#blocks.set(block, { height, parent: whole(fields, 9) === 1 ? null : parent });
+    const [chain, height, items, start] = [1, 2, 8, 9].map((field) => whole(fields, field)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const hashes = [3, 4, 6].map((field) => bytesOf(fields, field));
+    const numbers = [chain, height, items].map((number) => {
+      const eight = Buffer.alloc(8);
+      eight.writeBigUInt64BE(BigInt(number));
+      return eight;
+    });
+    const rest = [Buffer.of(start), bytesOf(fields, 5)];
+    const block = digest("block", this.#network, ...hashes, ...numbers, ...rest).toString("hex");
+    const [own, parent] = [3, 4].map((field) => `${chain}/${hex(fields, field)}`) as [string, string];
+    this.#blocks.set(block, { height, parent: start === 1 ? null : parent });
+    this.#named.set(own, (this.#named.get(own) ?? new Set<string>()).add(block));
     return { kind: KIND.announce, task: block, block, attempt: 0, subject: "" };
   }
 
@@ -305,8 +318,9 @@ export class VoteChecker {
   #closedInOrder(certified: ReadonlySet<string>): void {
     for (const [block, signed] of this.#barriers) {
       const parent = this.#blocks.get(block)?.parent ?? null;
-      if (parent === null || certified.has(parent)) continue;
-      const before = this.#barriers.get(parent) ?? new Map<string, Locked>();
+      const parents = [...(this.#named.get(parent ?? "") ?? [])];
+      if (parent === null || parents.some((each) => certified.has(each))) continue;
+      const before = new Map(parents.flatMap((each) => [...(this.#barriers.get(each) ?? [])]));
       if (this.#isQuorum(new Set(before.keys()))) continue;
       for (const [author, own] of signed) {
         const earlier = before.get(author);

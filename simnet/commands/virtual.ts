@@ -47,7 +47,10 @@ export function virtualCommand(): Command {
     .description("The real core and runtime on virtual time: one seed, one trace.")
     .option("--seed <n>", "decides everything that is left to chance", whole, 1)
     .option("--seeds <from..to>", "runs them all, one after the other", range)
-    .option("--swarm", "draws all faults, hostile nodes and the network's size from the seed; flags that are given stay")
+    .option(
+      "--swarm",
+      "draws all faults, hostile nodes and the network's size from the seed; flags that are given stay",
+    )
     .option("--byzantine", "with --swarm: hostile nodes in each seed, and not in half of them")
     .option("--soak <s>", "fresh seeds in swarm mode on all cores for so long", whole)
     .option("--minimise", "if the run fails: looks for the fewest faults with which it does")
@@ -103,7 +106,14 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
   );
   if (flags.swarm !== true) return { seed, nodes: 7, blocks: 20, shards: 4, ...dials, ...given };
   const size = { ...swarmSize(seed, flags.byzantine === true), ...given };
-  return { seed, ...size, ...swarmDials(seed), ...swarmHostile(seed, size, flags.byzantine === true), ...dials, ...given };
+  return {
+    seed,
+    ...size,
+    ...swarmDials(seed),
+    ...swarmHostile(seed, size, flags.byzantine === true),
+    ...dials,
+    ...given,
+  };
 }
 
 function tell(flags: VirtualFlags, options: VirtualOptions, report: VirtualReport): void {

@@ -143,12 +143,16 @@ const VOTERS = {
   },
   "poison-blocks": {
     who: "attester",
-    says: "announcements of true blocks with another payload, parent or size",
-    breaks:
-      "L1: who hears it first holds the block to be invalid, and refuses the true announcement as a contradiction",
+    says: "announcements of true blocks with another payload, parent, height or size",
     rewrite: (entry, _face, node) => {
       if (entry.kind !== "announce") return [entry];
-      const lies = [{ payload: noise(node) }, { parent: noise(node) }, { items: 40 }, { start: !entry.start }];
+      const lies = [
+        { payload: noise(node) },
+        { parent: noise(node) },
+        { items: 40 },
+        { start: !entry.start },
+        { height: entry.height + 1 },
+      ];
       return [{ ...entry, ...node.pick(lies) }];
     },
   },
@@ -161,8 +165,8 @@ const VOTERS = {
       run: (node) => {
         const known = node.pick(node.blocks());
         if (known === undefined) return;
-        const { chain, height, hash, workflow, payload, payloadBytes, items, start } = known;
-        const base = { kind: "announce", chain, workflow, payloadBytes, items, start, round: 0 } as const;
+        const { chain, height, hash, workflow, payload, items, start } = known;
+        const base = { kind: "announce", chain, workflow, items, start, round: 0 } as const;
         node.say([
           { ...base, height: height + 1, parent: hash, hash: noise(node), payload },
           { ...base, height, hash, parent: known.parent, payload: noise(node) },

@@ -22,8 +22,6 @@ import type { Chance, World } from "./world.ts";
 export interface Behaviour {
   readonly who: "attester" | "prover" | "anyone";
   readonly says: string;
-  /** What it is known to break, so that no seed draws it until that is mended; it can be named. */
-  readonly breaks?: string;
   /** How many faces it needs. */
   readonly faces?: number;
   readonly modules?: (modules: RuntimeModules, node: Hostile) => RuntimeModules;

@@ -1,8 +1,8 @@
 /** The chain that all sources follow: it grows, stalls, and gives up its newest blocks for others. */
-import { concatBytes, hexToBytes } from "@noble/hashes/utils.js";
 import type { Source, SourceBlock, SourceEvent } from "../../src/ports.ts";
 import { domainHash, type Hash, u64 } from "../../src/protocol/ids.ts";
 import { CHAIN } from "./manifest.ts";
+import { payloadOf } from "./provers.ts";
 
 /** How many blocks a source tells again where the branch is gone that it knew. */
 const REPEAT_BLOCKS = 64;
@@ -18,14 +18,8 @@ export class SimChain {
     const height = this.blocks.length + 1;
     const hash = hashOf(height, this.#branch);
     const parent = this.blocks.at(-1)?.hash ?? hashOf(0, 0);
-    const block = {
-      chain: CHAIN,
-      height,
-      hash,
-      parent,
-      payload: concatBytes(hexToBytes(hash), hexToBytes(parent)),
-      items: 0,
-    };
+    const place = { chain: CHAIN, height, hash, parent };
+    const block = { ...place, payload: payloadOf(place), items: 0 };
     this.blocks.push(block);
     this.#tell({ kind: "block", block });
   }

@@ -1,7 +1,8 @@
 /** Nodes on virtual time: the real core and the real runtime, on simulated ports; a chain that they follow. */
+import { announcedAs, closedAs } from "../../src/core/ancestry.ts";
 import { Runtime, type RuntimeModules } from "../../src/runtime/runtime.ts";
 import type { Artefacts, Equation, Source, Telemetry, Transport, TransportHandler } from "../../src/ports.ts";
-import { blockId, type Hash, type Key } from "../../src/protocol/ids.ts";
+import type { Hash, Key } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type Batch, openBatch, verifyBatch } from "../../src/protocol/batch.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
@@ -87,7 +88,6 @@ export class Cluster {
   readonly #owners = sharedOwners();
   readonly #prepared: Preparations = new Map();
   readonly #valid = new WeakSet<Batch>();
-  readonly #ids = new Map<Hash, Hash>();
   readonly #checked = new WeakMap<Uint8Array, { readonly message: Uint8Array; readonly key: Uint8Array }>();
   /** A message is one array however many nodes get it, and what is in it never changes. */
   readonly open: typeof openBatch = (bytes) => {
@@ -275,14 +275,19 @@ export class Cluster {
 
   /** Whether the node holds the certificate of each canonical block. */
   hasAll(node: SimNode): boolean {
-    const closed = node.runtime?.state.closed;
-    return closed !== undefined && this.chain.blocks.every(({ hash }) => closed.has(this.idOf(hash)));
+    const state = node.runtime?.state;
+    return state !== undefined && this.chain.blocks.every(({ hash }) => closedAs(state, CHAIN, hash) !== undefined);
   }
 
-  idOf(hash: Hash): Hash {
-    const id = this.#ids.get(hash) ?? blockId(this.manifest.network, CHAIN, hash);
-    this.#ids.set(hash, id);
-    return id;
+  /** By which ids nodes know a block of this hash. */
+  idsOf(hash: Hash): Hash[] {
+    return this.nodes.flatMap(({ runtime }) =>
+      runtime === null
+        ? []
+        : [closedAs(runtime.state, CHAIN, hash), ...announcedAs(runtime.state, CHAIN, hash)].flatMap(
+            (block) => block?.id ?? [],
+          ),
+    );
   }
 }
 

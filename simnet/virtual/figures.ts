@@ -60,7 +60,8 @@ export class Figures {
       if (who.startsWith("fault")) return true;
       if (Number.isNaN(height) && block === undefined) return true;
       if (fields["height"] === height && stage === undefined) return true;
-      if (block === undefined || !cluster.idOf(textOf(fields["hash"])).startsWith(block)) return false;
+      if (block === undefined || !cluster.idsOf(textOf(fields["hash"])).some((id) => id.startsWith(block)))
+        return false;
       return fields["stage"] === undefined || (fields["stage"] === stage && textOf(fields["index"]) === index);
     };
     return this.#recent.filter(isAbout).slice(-STORY_LINES_MAX).map(lineOf);

@@ -41,12 +41,7 @@ export class Hostiles {
     for (const { key, name, attests } of [...attesters, ...provers]) {
       const own = new Chance(cluster.world.seed, `hostile/${name}`);
       const fitting = Object.keys(BEHAVIOURS).filter((each) => suits(BEHAVIOURS[each], attests));
-      const names =
-        behaviours?.filter((each) => fitting.includes(each)) ??
-        pickSome(
-          own,
-          fitting.filter((each) => BEHAVIOURS[each]?.breaks === undefined),
-        );
+      const names = behaviours?.filter((each) => fitting.includes(each)) ?? pickSome(own, fitting);
       const kinds = names.flatMap((each) => BEHAVIOURS[each] ?? []);
       const { manifest, world } = cluster;
       this.malice.set(key, names);

@@ -63,8 +63,8 @@ export function simProver(
 export function simVerifier(world: World, times: () => ProvingTimes, known: Preparations): Verifier {
   return {
     prepare(job, done) {
-      const announced = concatBytes(hexToBytes(job.hash), hexToBytes(job.parent));
-      if (!equalBytes(job.payload, announced))
+      const announced = payloadOf(job);
+      if (job.items > 0 || !equalBytes(job.payload, announced))
         return world.after(1, () => done({ ok: false, fault: { code: "payload.announcement", message: "simulated" } }));
       const before = job.before ?? commitmentAtStart(job.parent);
       const name = `${job.block} ${bytesToHex(before)}`;
@@ -82,6 +82,11 @@ export function simVerifier(world: World, times: () => ProvingTimes, known: Prep
     },
     close: () => Promise.resolve(),
   };
+}
+
+/** A block's own bytes: what an announcement of it has to agree with. No simulated block has items. */
+export function payloadOf(block: { readonly hash: Hash; readonly parent: Hash; readonly height: number }): Uint8Array {
+  return concatBytes(hexToBytes(block.hash), hexToBytes(block.parent), u64(block.height));
 }
 
 function derive(job: PrepareJob, before: Uint8Array): Preparation & { readonly before: Uint8Array } {

@@ -146,7 +146,7 @@ async function checkProofs(
 ): Promise<void> {
   const { chain, height, hash, parent, items } = content;
   const stages = stagesOf(manifest, content.workflow, items) ?? [];
-  const block = blockId(manifest.network, chain, hash);
+  const block = blockId(manifest.network, content);
   const payload = artefact(directory, content.payload);
   const prepared = await settled<Preparation & { readonly before: Uint8Array }>((done) =>
     verifier.prepare(

@@ -17,7 +17,8 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import { ROUNDS_MAX } from "../protocol/limits.ts";
 import { asCode, type EntryOf, type Kind } from "../protocol/messages.ts";
 import { groupOf, restsOn } from "../protocol/workflow.ts";
-import { childrenOf, contradictsSource, isParentCertified, parentOf } from "./blocks.ts";
+import { childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
+import { contradictsSource } from "./blocks.ts";
 import {
   assignedTo,
   claimantOf,

@@ -2,10 +2,21 @@
  * Blocks: announced, opened head-of-chain first, prepared, closed in chain order, retracted by reorgs.
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
+import type { Batch } from "../protocol/batch.ts";
 import { blockId, type Hash } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { rowsOf, stagesOf, variantOf } from "../protocol/workflow.ts";
+import {
+  abandon,
+  announcedAs,
+  childrenOf,
+  closedAs,
+  isParentClosed,
+  parentOf,
+  remember,
+  rememberClosed,
+} from "./ancestry.ts";
 import type { PreparedResult } from "./event.ts";
 import {
   type Block,
@@ -33,8 +44,12 @@ export function startOf(state: State, chain: number): number | "any" | null {
   return state.manifest.json.chains.find(({ id }) => id === chain)?.start ?? null;
 }
 
-/** Whether a batch with this announcement should wait with the peers: taking it in now would cost unbounded memory. */
-export function isTooFar(state: State, announce: EntryOf<"announce">): boolean {
+/** Whether the batch should wait with the peers for what it announces: taking it in now would cost unbounded memory. */
+export function isTooFar(state: State, batch: Batch): boolean {
+  return batch.entries.some((entry) => entry.kind === "announce" && isAhead(state, entry));
+}
+
+function isAhead(state: State, announce: EntryOf<"announce">): boolean {
   const chain = state.chains.get(announce.chain);
   const start = startOf(state, announce.chain);
   if (chain === undefined || start === "any" || start === null) return false;
@@ -49,14 +64,17 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
   if (json.start !== "any" && (entry.height < json.start || entry.start !== (entry.height === json.start))) {
     return "block.before-start";
   }
-  const id = blockId(state.manifest.network, entry.chain, entry.hash);
-  if (state.closed.has(id) && !state.blocks.has(id)) return null;
+  const id = blockId(state.manifest.network, entry);
+  if (closedAs(state, entry.chain, entry.hash) !== undefined && !state.blocks.has(id)) return null;
   if (json.start !== "any" && entry.height <= chain.retired) return "block.retired";
   const known = state.blocks.get(id);
-  if (known !== undefined) return announceAgain(state, known, signed, entry);
+  if (known !== undefined) {
+    announceAgain(state, known, signed, entry.round);
+    return null;
+  }
   const block = createBlock(state, id, signed, entry);
   if (block === null) return "block.too-large";
-  state.blocks.set(id, block);
+  remember(state, block);
   chain.announced = Math.max(chain.announced, block.height);
   state.dirtyBlocks.add(block);
   report(state, "block.announced", { chain: block.chain, height: block.height, hash: block.hash, items: block.items });
@@ -72,26 +90,18 @@ function isKnownPlace(known: Place | undefined, place: Place): boolean {
   return known !== undefined && !isEarlier(place, known);
 }
 
-/** Several sources may announce one block: the announcements are one fact, so they must agree. */
-function announceAgain(state: State, block: Block, signed: Signed, entry: EntryOf<"announce">): Refusal | null {
+/** Several sources may announce one block: the announcements are one fact. */
+function announceAgain(state: State, block: Block, signed: Signed, round: number): void {
   const { author } = signed;
-  const same =
-    block.height === entry.height &&
-    block.parent === entry.parent &&
-    block.payload === entry.payload &&
-    block.items === entry.items &&
-    block.start === entry.start;
-  if (!same) return "block.contradicts";
   if (!isKnownPlace(block.announcers.get(author), signed)) block.announcers.set(author, placeOf(signed));
-  if (entry.round > block.round) {
-    block.round = entry.round;
+  if (round > block.round) {
+    block.round = round;
     if (block.state === "cancelled") {
       block.state = "waiting";
       report(state, "block.returned", { chain: block.chain, height: block.height, hash: block.hash });
     }
   }
   touch(state, block);
-  return null;
 }
 
 function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"announce">): Block | null {
@@ -105,12 +115,10 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     height: entry.height,
     hash: entry.hash,
     parent: entry.parent,
-    parentId: blockId(state.manifest.network, entry.chain, entry.parent),
     start: entry.start,
     workflow: entry.workflow,
     items: entry.items,
     payload: entry.payload,
-    payloadBytes: entry.payloadBytes,
     announcers: new Map([[signed.author, placeOf(signed)]]),
     announcedMs: state.nowMs,
     stages,
@@ -173,27 +181,6 @@ export function touch(state: State, block: Block): void {
   for (const task of block.tasks) state.dirtyTasks.add(task);
 }
 
-export function parentOf(state: State, block: Block): Block | undefined {
-  return state.blocks.get(block.parentId);
-}
-
-export function childrenOf(state: State, block: { readonly chain: number; readonly hash: Hash }): Block[] {
-  return [...state.blocks.values()].filter((child) => child.chain === block.chain && child.parent === block.hash);
-}
-
-/** Whether the parent's barrier is closed here, or none is needed. */
-export function isParentClosed(state: State, block: Block): boolean {
-  if (block.start) return true;
-  const parent = parentOf(state, block);
-  if (parent !== undefined && parent.state === "closed") return true;
-  return state.closed.has(block.parentId);
-}
-
-/** Whether the parent's barrier is certified here, or none is needed: certificates come in chain order. */
-export function isParentCertified(state: State, block: Block): boolean {
-  return block.start || state.closed.has(block.parentId);
-}
-
 /** Opens what the window allows, asks for what opened blocks need, and lets the children know. */
 export function settleBlock(state: State, block: Block): void {
   block.wakeMs = null;
@@ -250,7 +237,6 @@ function prepare(state: State, block: Block): void {
     parent: block.parent,
     items: block.items,
     payload: block.payload,
-    payloadBytes: block.payloadBytes,
     before,
     stages: rowsOf(block.stages),
     holders: [...block.announcers.keys()],
@@ -260,7 +246,7 @@ function prepare(state: State, block: Block): void {
 /** The chain's running commitment before the block; `null` where a run starts, `undefined` while it is not known. */
 function commitmentBefore(state: State, block: Block): Uint8Array | null | undefined {
   if (block.start) return null;
-  const closed = state.closed.get(block.parentId);
+  const closed = closedAs(state, block.chain, block.parent);
   return closed === undefined ? parentOf(state, block)?.prepared?.after : hexToBytes(closed.after);
 }
 
@@ -294,27 +280,30 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
 }
 
 /** The own source has a block: announced unless somebody already did, and remembered to check what others say. */
-export function sourceBlock(
-  state: State,
-  seen: Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">,
-): void {
+export function sourceBlock(state: State, seen: Seen): void {
   const chain = state.chains.get(seen.chain);
   const json = state.manifest.json.chains.find(({ id }) => id === seen.chain);
   if (chain === undefined || json === undefined) return;
   // Runs of blocks come in any order and need not be one chain.
   if (json.start !== "any") rememberCanonical(chain, seen.height, seen.hash);
-  const id = blockId(state.manifest.network, seen.chain, seen.hash);
-  const known = state.blocks.get(id);
   for (const other of state.blocks.values())
     if (other.chain === seen.chain && other.height >= seen.height) touch(state, other);
-  if (state.closed.has(id) && known === undefined) return;
+  const known = announcedAs(state, seen.chain, seen.hash).find((block) => isSame(block, seen));
+  if (known === undefined && closedAs(state, seen.chain, seen.hash) !== undefined) return;
   const round = known?.state === "cancelled" ? known.round + 1 : (known?.round ?? 0);
-  const announced = known !== undefined && known.state !== "cancelled" && known.payload === seen.payload;
+  const announced = known !== undefined && known.state !== "cancelled";
   if (announced || !state.manifest.sources.has(state.options.self)) return;
-  const parent = blockId(state.manifest.network, seen.chain, seen.parent);
-  const start =
-    json.start === "any" ? !state.blocks.has(parent) && !state.closed.has(parent) : seen.height === json.start;
+  const isFirst = () =>
+    announcedAs(state, seen.chain, seen.parent).length === 0 && closedAs(state, seen.chain, seen.parent) === undefined;
+  const start = known?.start ?? (json.start === "any" ? isFirst() : seen.height === json.start);
   say(state, { ...seen, kind: "announce", start, workflow: json.workflow, round });
+}
+
+type Seen = Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">;
+
+/** Whether it was announced as the own source sees it; where a run starts is the announcer's word. */
+function isSame(block: Block, { height, parent, items, payload }: Seen): boolean {
+  return block.height === height && block.parent === parent && block.items === items && block.payload === payload;
 }
 
 function rememberCanonical(chain: Chain, height: number, hash: Hash): void {
@@ -328,11 +317,12 @@ export function sourceRetract(state: State, chainId: number, hash: Hash): void {
   const chain = state.chains.get(chainId);
   if (chain === undefined) return;
   for (const [height, seen] of chain.canonical) if (seen === hash) chain.canonical.delete(height);
-  const block = state.blocks.get(blockId(state.manifest.network, chainId, hash));
-  if (block === undefined || block.certificate !== null) return;
-  if (state.manifest.sources.has(state.options.self))
-    say(state, { kind: "retract", block: block.id, round: block.round });
-  if (state.options.roles.attester) cancel(state, block);
+  for (const block of announcedAs(state, chainId, hash)) {
+    if (block.certificate !== null) continue;
+    if (state.manifest.sources.has(state.options.self))
+      say(state, { kind: "retract", block: block.id, round: block.round });
+    if (state.options.roles.attester) cancel(state, block);
+  }
 }
 
 export function applyRetract(state: State, signed: Signed, entry: EntryOf<"retract">): Refusal | null {
@@ -382,14 +372,14 @@ export function settleCertified(state: State, block: Block, contentHash: Hash, a
     block.closedMs = state.nowMs;
   }
   const { id, chain, height, hash } = block;
-  rememberClosed(state, { id, chain, height, hash, parentId: block.start ? null : block.parentId, after });
+  settleClosed(state, { id, chain, height, hash, parent: block.start ? null : block.parent, after });
   touch(state, block);
 }
 
-export function rememberClosed(state: State, closed: Closed): void {
-  state.closed.set(closed.id, closed);
-  const chain = state.chains.get(closed.chain);
-  if (chain !== undefined) chain.certified = Math.max(chain.certified, closed.height);
+/** Whatever else was announced under its hash is false. */
+export function settleClosed(state: State, closed: Closed): void {
+  rememberClosed(state, closed);
+  for (const other of announcedAs(state, closed.chain, closed.hash)) if (other.id !== closed.id) abandon(state, other);
   for (const child of childrenOf(state, closed)) touch(state, child);
 }
 

@@ -12,7 +12,7 @@ import { inputsOf } from "./graph.ts";
 import { type Failure, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
 import { type Block, show, type State, type Task } from "./state.ts";
 
-/** How operators name a task. Of two blocks at one height it is the one that has not left the chain. */
+/** How operators name a task. Of two blocks at one height it is the one that has not left the chain and that its payload has proven. */
 export interface TaskName {
   readonly chain: number;
   readonly height: number;
@@ -34,7 +34,7 @@ export interface ReplayBundle extends TaskName {
   readonly system: string;
   readonly executor: string;
   readonly key: Hash;
-  readonly payload: { readonly artefact: Hash; readonly bytes: number };
+  readonly payload: { readonly artefact: Hash };
   /** In hex; `null` until this node has derived them from the payload. */
   readonly before: string | null;
   readonly values: string | null;
@@ -53,7 +53,10 @@ export interface ReplayBundle extends TaskName {
 
 export function findNamed(state: State, name: TaskName): Task | null {
   const blocks = [...state.blocks.values()].filter((block) => isAt(block, name));
-  const block = blocks.find((each) => each.state !== "cancelled") ?? blocks[0];
+  const block =
+    blocks.find((each) => each.state !== "cancelled" && each.prepared !== null) ??
+    blocks.find((each) => each.state !== "cancelled" && each.invalid === null) ??
+    blocks[0];
   return block?.tasks.find((task) => task.stage.name === name.stage && task.index === name.index) ?? null;
 }
 
@@ -81,7 +84,7 @@ export function bundleOf(state: State, task: Task): ReplayBundle {
     system: variant.system,
     executor: variant.executor,
     key: variant.key,
-    payload: { artefact: block.payload, bytes: block.payloadBytes },
+    payload: { artefact: block.payload },
     before: block.prepared === null ? null : bytesToHex(block.prepared.before),
     values: values === null ? null : bytesToHex(values),
     inputs: takenBy(state, task),

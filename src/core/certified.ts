@@ -18,7 +18,13 @@ export function certificateOf(state: State, task: Task, kind: VoteKind, attempt:
     const content = {
       network: state.manifest.network,
       chain: block.chain,
+      height: block.height,
       hash: block.hash,
+      parent: block.parent,
+      start: block.start,
+      workflow: block.workflow,
+      items: block.items,
+      payload: block.payload,
       stage: stage.name,
       index,
       attempt: each.number,

@@ -47,7 +47,6 @@ export type Effect =
       readonly parent: Hash;
       readonly items: number;
       readonly payload: Hash;
-      readonly payloadBytes: number;
       readonly before: Uint8Array | null;
       readonly stages: readonly StageRow[];
       readonly holders: readonly Key[];

@@ -1,7 +1,8 @@
 /** A task's states and what it waits for, in words an operator can act on. */
 import type { Hash, Key } from "../protocol/ids.ts";
 import { chosenProof, openAttempt } from "./collector.ts";
-import { contradictsSource, isParentClosed, parentOf } from "./blocks.ts";
+import { isParentClosed, parentOf } from "./ancestry.ts";
+import { contradictsSource } from "./blocks.ts";
 import { countFailures, type FailureKind, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
 import { isNeeded, missingInput } from "./graph.ts";
 import { ownerOfAttempt } from "./standing.ts";

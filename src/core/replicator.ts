@@ -12,6 +12,7 @@ import { WANTED_MAX } from "../protocol/limits.ts";
 import type { Entry, EntryOf } from "../protocol/messages.ts";
 import type { Frontier, SyncFrame, Twin } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
+import { abandon, closedAs, forget, trimClosed } from "./ancestry.ts";
 import { startOf } from "./blocks.ts";
 import { hearOfOwnFeed } from "./own-feed.ts";
 import { compactRoster } from "./standing.ts";
@@ -26,8 +27,6 @@ const SYNCING_MAX = 3;
 const COMPACT_SHARE = 8;
 /** So far below the highest certified height a missing certificate is asked for; older ones may be archived everywhere. */
 const HOLE_DEPTH_MAX = 512;
-/** Certified blocks remembered for their children and against re-announcement. */
-const CLOSED_MAX = 4_096;
 
 export function frontierOf(state: State): Frontier {
   const chains = new Map<number, number>();
@@ -36,22 +35,23 @@ export function frontierOf(state: State): Frontier {
 }
 
 /**
- * Blocks whose certificates are missing below the highest that is certified: a reorg certifies heights again, and a node
+ * Hashes of blocks whose certificates are missing below the highest that is certified: a reorg certifies heights again, and a node
  * that was away for some of that has a hole that no height tells. The parents of certified blocks are certified
  * somewhere; blocks known here may be.
  */
 export function wantedOf(state: State): Hash[] {
   const wanted = new Set(holesOf(state));
-  for (const { id, chain, height, certificate } of state.blocks.values())
-    if (certificate === null && height <= (state.chains.get(chain)?.certified ?? -1)) wanted.add(id);
+  for (const { chain, height, hash, certificate } of state.blocks.values())
+    if (certificate === null && height <= (state.chains.get(chain)?.certified ?? -1)) wanted.add(hash);
   return [...wanted].slice(0, WANTED_MAX);
 }
 
 function holesOf(state: State): Hash[] {
   const holes: Hash[] = [];
-  for (const { parentId, chain, height } of state.closed.values()) {
+  for (const { parent, chain, height } of state.closed.values()) {
     const certified = state.chains.get(chain)?.certified ?? height;
-    if (parentId !== null && !state.closed.has(parentId) && height > certified - HOLE_DEPTH_MAX) holes.push(parentId);
+    if (parent === null || height <= certified - HOLE_DEPTH_MAX) continue;
+    if (closedAs(state, chain, parent) === undefined) holes.push(parent);
   }
   return holes;
 }
@@ -172,8 +172,7 @@ export function compact(state: State): void {
     if (done.length <= overdue) continue;
     retired = true;
     for (const block of done.slice(0, done.length - retentionBlocks)) {
-      state.blocks.delete(block.id);
-      state.live.delete(block);
+      forget(state, block);
       chain.retired = Math.max(chain.retired, block.height);
     }
     // Heights mean nothing where runs of blocks come in any order.
@@ -181,10 +180,7 @@ export function compact(state: State): void {
     for (const block of state.blocks.values()) {
       // What a certified chain has left behind will never be certified: a branch that a reorg gave up.
       if (block.chain !== chain.id || block.certificate !== null || block.height > chain.retired) continue;
-      // Whoever still works on it stops.
-      block.state = "cancelled";
-      state.blocks.delete(block.id);
-      state.live.delete(block);
+      abandon(state, block);
     }
   }
   if (!retired) return;
@@ -221,13 +217,6 @@ function spreadOf(state: State, feed: Feed): number {
   return Math.min(lowest?.next ?? 0, feed.next);
 }
 
-function trimClosed(state: State): void {
-  for (const id of state.closed.keys()) {
-    if (state.closed.size <= CLOSED_MAX) return;
-    state.closed.delete(id);
-  }
-}
-
 /** Whether nothing in the batch is about a block that is still kept, or about the roster. */
 function isOver(state: State, batch: Batch, announced: ReadonlySet<string>): boolean {
   return batch.entries.every((entry, index) => {
@@ -244,7 +233,7 @@ function isOver(state: State, batch: Batch, announced: ReadonlySet<string>): boo
         return entry.tasks.every((task) => isGone(state, task.block));
       case "announce":
         if (announced.has(`${entry.chain} ${entry.hash}`)) return false;
-        return isGone(state, blockId(state.manifest.network, entry.chain, entry.hash));
+        return isGone(state, blockId(state.manifest.network, entry));
       case "retract":
       case "cancel":
       case "claim":

@@ -179,13 +179,10 @@ export interface Block {
   readonly height: number;
   readonly hash: Hash;
   readonly parent: Hash;
-  /** The parent's id, as `hash` is to `id`. */
-  readonly parentId: Hash;
   readonly start: boolean;
   readonly workflow: string;
   readonly items: number;
   readonly payload: Hash;
-  readonly payloadBytes: number;
   readonly announcers: Map<Key, Place>;
   readonly announcedMs: number;
   readonly stages: readonly Stage[];
@@ -230,8 +227,8 @@ export interface Closed {
   readonly chain: number;
   readonly height: number;
   readonly hash: Hash;
-  /** The parent's id; `null` where none is needed. */
-  readonly parentId: Hash | null;
+  /** As the chain names the parent; `null` where none is needed. */
+  readonly parent: Hash | null;
   readonly after: string;
 }
 
@@ -295,8 +292,11 @@ export interface State {
   readonly blocks: Map<Hash, Block>;
   /** Those of them that are open, or closed and not certified: all that time or a vote can still move. */
   readonly live: Set<Block>;
-  /** Certified blocks by id, kept for their children and for peers that lag. */
+  /** By chain and hash: blocks that were announced so. Several where somebody lies, one of which its payload proves. */
+  readonly named: Map<string, Block[]>;
+  /** Certified blocks by id, and by chain and hash, kept for their children and for peers that lag. */
   readonly closed: Map<Hash, Closed>;
+  readonly closedNames: Map<string, Closed>;
   readonly chains: Map<number, Chain>;
   readonly roster: Map<Key, Member>;
   rosterVersion: number;
@@ -401,7 +401,9 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     log: new Log(),
     blocks: new Map(),
     live: new Set(),
+    named: new Map(),
     closed: new Map(),
+    closedNames: new Map(),
     chains,
     roster,
     rosterVersion: 0,

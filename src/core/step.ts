@@ -155,9 +155,8 @@ export function isKnownAuthor(state: State, batch: Batch): boolean {
 
 function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equation): void {
   const { author } = batch.head;
-  const tooFar = batch.entries.some((entry) => entry.kind === "announce" && blocks.isTooFar(state, entry));
   // Left with the peers: the log would take it for known and the block would be lost.
-  if (tooFar) return refused(state, author, "batch", "block.too-far");
+  if (blocks.isTooFar(state, batch)) return refused(state, author, "batch", "block.too-far");
   const added = state.log.add(batch);
   switch (added) {
     case "known":
@@ -298,7 +297,7 @@ function applyAnnounce(
   equation: Equation,
 ): Refusal | null {
   const code = blocks.applyAnnounce(state, signed, entry);
-  const id = blockId(state.manifest.network, entry.chain, entry.hash);
+  const id = blockId(state.manifest.network, entry);
   if (state.blocks.has(id)) {
     for (const held of replicator.takeHeld(state, id)) applyEntry(state, held.signed, held.entry, equation);
   }
@@ -337,9 +336,8 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
   const block = state.blocks.get(id);
   if (block !== undefined) blocks.settleCertified(state, block, contentHash, content.after);
   else {
-    const { chain, height, hash, parent, after } = content;
-    const parentId = content.start ? null : blockId(state.manifest.network, chain, parent);
-    blocks.rememberClosed(state, { id, chain, height, hash, parentId, after });
+    const { chain, height, hash, start, parent, after } = content;
+    blocks.settleClosed(state, { id, chain, height, hash, parent: start ? null : parent, after });
     // Nobody will announce it here any more; what waits for that would keep its batches in the log for ever.
     replicator.takeHeld(state, id);
   }

@@ -1,6 +1,7 @@
 /** What the operator asks of the node, over its HTTP endpoint. */
 import { type ApiServer, openApi } from "../api/http.ts";
 import type { NodeConfig } from "../config.ts";
+import { closedAs } from "../core/ancestry.ts";
 import { bundleOf, findNamed, type TaskName } from "../core/bundle.ts";
 import { certificateOf, evidenceOf } from "../core/certified.ts";
 import { quarantineOf, roundOf } from "../core/failures.ts";
@@ -8,7 +9,7 @@ import { blockStatus, taskStatus, type TaskStatus } from "../core/lifecycle.ts";
 import { type State, type Task, weightOf } from "../core/state.ts";
 import type { Artefacts, Result, SourceBlock, Store, StoredCertificate } from "../ports.ts";
 import type { Batch } from "../protocol/batch.ts";
-import { blockId, type Hash, type Key } from "../protocol/ids.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
 import { PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -183,7 +184,7 @@ async function submit({ manifest, key }: Identity, parts: NodeParts, block: Sour
     const allowed = parts.partitions.flatMap((each) => each.manifest.json.chains.map(({ id }) => id)).join(", ");
     throw new NodeFault("submit.chain", `the block is of chain ${block.chain}; ${whose} ${allowed}`);
   }
-  const { runtime, manifest: own } = partition;
-  const known = runtime.state.closed.has(blockId(own.network, block.chain, block.hash));
+  const { runtime } = partition;
+  const known = closedAs(runtime.state, block.chain, block.hash) !== undefined;
   if (!known) await settled<void>((done) => runtime.submit(block, done));
 }

@@ -222,7 +222,7 @@ function checkVotes(
   votes: z.infer<typeof FILE>["votes"],
   equation: Equation,
 ): CheckedCertificate {
-  const block = blockId(manifest.network, content.chain, content.hash);
+  const block = blockId(manifest.network, content);
   const digest = contentHash(content);
   const entry = encodeEntry({ kind: "barrier", block, content: digest });
   const signers: Key[] = [];

@@ -44,13 +44,32 @@ export function artefactHash(bytes: Uint8Array): Hash {
   return bytesToHex(sha256(bytes));
 }
 
+/** What an announcement says of a block: all that its tasks follow from. */
+export interface Announced {
+  readonly chain: number;
+  readonly height: number;
+  /** As the chain names the block and its parent. */
+  readonly hash: Hash;
+  readonly parent: Hash;
+  /** Starts a run of blocks: no barrier of its parent is needed. */
+  readonly start: boolean;
+  readonly workflow: string;
+  readonly items: number;
+  /** SHA-256 of the block's own bytes. */
+  readonly payload: Hash;
+}
+
 /**
- * A block is its hash, never its height: a reorg is two blocks with one parent. The chain id is part of the id because
- * chains that split share hashes, and the network so that a task, which is a block, a stage and an index, is one of this
- * network only.
+ * A block is its hash, never its height: a reorg is two blocks with one parent. Its id commits to everything else that an
+ * announcement says, too: whoever announces a true hash falsely has announced another block, one that its payload
+ * will prove wrong, and takes nothing from the true one. The network is in it so that a task, which is a block, a stage
+ * and an index, is one of this network only.
  */
-export function blockId(network: Hash, chain: number, hash: Hash): Hash {
-  return domainHash("block", hexToBytes(network), u64(chain), hexToBytes(hash));
+export function blockId(network: Hash, announced: Announced): Hash {
+  const { chain, height, hash, parent, start, workflow, items, payload } = announced;
+  const [own, above, bytes] = [hash, parent, payload].map(hexToBytes) as [Uint8Array, Uint8Array, Uint8Array];
+  const numbers = [u64(chain), u64(height), u64(items), Uint8Array.of(start ? 1 : 0)];
+  return domainHash("block", hexToBytes(network), own, above, bytes, ...numbers, utf8ToBytes(workflow));
 }
 
 /** Big-endian 64 bits of a safe non-negative integer. */

@@ -73,7 +73,6 @@ export const MESSAGES = {
       parent: id,
       workflow: name,
       payload: id,
-      payloadBytes: u32,
       items: u32,
       start: flag,
       round: u32,

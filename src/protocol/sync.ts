@@ -24,7 +24,7 @@ export interface Frontier {
   readonly feeds: ReadonlyMap<Key, number>;
   /** By chain: the highest height that is certified here. */
   readonly chains: ReadonlyMap<number, number>;
-  /** In a question: blocks (by id) whose certificates are missing below those heights. A reorg leaves such holes. */
+  /** In a question: hashes of blocks whose certificates are missing below those heights. A reorg leaves such holes. */
   readonly wanted?: readonly Hash[];
   /** In a question: what is here behind the first gap of a feed; runs in order, with gaps between them. */
   readonly beyond?: ReadonlyMap<Key, readonly Span[]>;

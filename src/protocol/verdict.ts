@@ -44,7 +44,6 @@ export type Refusal =
   | "block.workflow-unknown"
   | "block.before-start"
   | "block.retired"
-  | "block.contradicts"
   | "block.too-far"
   | "block.too-large"
   | "block.cancelled"

@@ -3,7 +3,7 @@
  * attempt, that an attempt is over, who is paid for a task; and what a key has signed that breaks a rule.
  *
  * Each has one legal form, like the barrier certificate. The content repeats what the votes say, so that a person can
- * read it, and says nothing that they do not sign: a height, for instance, is not in it.
+ * read it, and names the block by all that its id commits to.
  */
 import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";
@@ -26,9 +26,15 @@ const VOTE = z.strictObject({ head: bytes, index: count, path: z.array(hash), si
 
 const CONTENT = z.strictObject({
   network: hash,
+  /** The block, as it was announced. */
   chain: count,
-  /** Of the block, as its chain names it. */
+  height: count,
   hash,
+  parent: hash,
+  start: z.boolean("true or false"),
+  workflow: text,
+  items: count,
+  payload: hash,
   stage: text,
   index: count,
   attempt: count,
@@ -113,7 +119,7 @@ export function checkVotes(manifest: Manifest, file: Uint8Array, equation: Equat
 /** Whether a vote is for exactly this. Why an attempt is over, and which proof is paid for, each signer says itself. */
 function says(entry: Entry, kind: VoteKind, { network }: Manifest, content: VoteContent): boolean {
   if (entry.kind !== "grant" && entry.kind !== "timeout" && entry.kind !== "attest") return false;
-  if (entry.kind !== VOTES[kind] || entry.block !== blockId(network, content.chain, content.hash)) return false;
+  if (entry.kind !== VOTES[kind] || entry.block !== blockId(network, content)) return false;
   if (entry.stage !== content.stage || entry.index !== content.index || entry.attempt !== content.attempt) return false;
   return entry.kind === "timeout" || entry.prover === content.prover;
 }

@@ -307,11 +307,6 @@ export declare type Announce = Message<"proofmesh.v1.Announce"> & {
   payload: Uint8Array;
 
   /**
-   * @generated from field: uint32 payload_bytes = 7;
-   */
-  payloadBytes: number;
-
-  /**
    * transactions
    *
    * @generated from field: uint32 items = 8;
@@ -1051,7 +1046,7 @@ export declare type Frontier = Message<"proofmesh.v1.Frontier"> & {
   twins: Twin[];
 
   /**
-   * in a question: blocks whose certificates are missing below the heights above
+   * in a question: hashes of blocks whose certificates are missing below the heights above
    *
    * @generated from field: repeated bytes wanted = 6;
    */

@@ -3,6 +3,7 @@
  * refuse than to send: size, then shape, then known duplicate, then signature, then state.
  */
 import { counts } from "../core/conflict.ts";
+import { isTooFar } from "../core/blocks.ts";
 import { isKnownAuthor } from "../core/step.ts";
 import type { State } from "../core/state.ts";
 import { type Batch, openBatch, verifyBatch } from "../protocol/batch.ts";
@@ -39,6 +40,8 @@ export function admit(
   if (!counts(state, author, batch.head.number)) return { ok: false, verdict: ignore("author.out"), author };
   // Our own roster may be behind, so a stranger's message is not the sender's fault.
   if (!isKnownAuthor(state, batch)) return { ok: false, verdict: ignore("author.unknown"), author };
+  // Left with the peers before it costs a signature check; said to be nothing new, or they would be asked again at once.
+  if (isTooFar(state, batch)) return { ok: false, verdict: ignore("block.too-far"), author };
   if (!verify(state.manifest.network, batch, equation)) {
     return { ok: false, verdict: reject("signature.invalid"), author };
   }

@@ -4,6 +4,7 @@
  * Gossip loses messages by design; this pull is what makes a log complete.
  */
 import type { Event } from "../core/event.ts";
+import { closedAs } from "../core/ancestry.ts";
 import { answerSync, frontierOf, wantedOf } from "../core/replicator.ts";
 import type { State } from "../core/state.ts";
 import type { Clock, Equation, Store, StoredCertificate, Telemetry, Transport } from "../ports.ts";
@@ -89,7 +90,8 @@ export class Repair {
   /** Of these blocks' certificates those that are here; the disk is asked for nothing else. */
   #wanted(blocks: readonly Hash[], done: (found: readonly StoredCertificate[]) => void): void {
     const { state, store } = this.#modules;
-    const here = blocks.filter((block) => state.closed.has(block));
+    const chains = [...state.chains.keys()];
+    const here = blocks.flatMap((hash) => chains.flatMap((chain) => closedAs(state, chain, hash)?.id ?? []));
     const found: StoredCertificate[] = [];
     const next = (): void => {
       const block = here.shift();

@@ -372,7 +372,7 @@ export class Runtime implements TransportHandler {
     artefacts.write(block.payload, (written) => {
       if (!written.ok) return done(written);
       const { chain, height, hash, parent, items } = block;
-      const seen = { chain, height, hash, parent, items, payload: written.value, payloadBytes: block.payload.length };
+      const seen = { chain, height, hash, parent, items, payload: written.value };
       const announce = () => {
         this.post({ kind: "source-block", block: seen });
         this.#sealer.flushed(() => done({ ok: true, value: undefined }));

@@ -35,11 +35,7 @@ export class Workshop {
         // A payload that does not hash to its block is wrong for everybody; anything else may be had later.
         result: { kind: code.startsWith("payload.") ? "invalid" : "unavailable", code },
       });
-    const wanted = {
-      artefact: effect.payload,
-      bytesMax: Math.min(effect.payloadBytes, PAYLOAD_BYTES_MAX),
-      holders: effect.holders,
-    };
+    const wanted = { artefact: effect.payload, bytesMax: PAYLOAD_BYTES_MAX, holders: effect.holders };
     fetcher.get(wanted, (found) => {
       if (!found.ok) return fault(found.fault.code);
       verifier.prepare({ ...effect, payload: found.value }, (result) => {

@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { manifestJson } from "../protocol/fixtures.ts";
-import { announceOf, blockAt, type Core } from "./harness.ts";
+import { blockId } from "../../src/protocol/ids.ts";
+import { hashOf, manifestJson } from "../protocol/fixtures.ts";
+import { announceOf, blockAt, type Core, Feed } from "./harness.ts";
 import { certifiedHeights, Net, summary } from "./net.ts";
 import { Subject } from "./subject.ts";
 
@@ -62,17 +63,38 @@ describe("a chain", () => {
     const test = new Subject();
     test.announce(blockAt(2));
     const { hash, parent } = blockAt(1, "fork", "main");
-    const seen = { chain: 1, height: 1, hash, parent, payload: hash, payloadBytes: 100, items: 0 };
+    const seen = { chain: 1, height: 1, hash, parent, payload: hash, items: 0 };
     test.core.step({ kind: "source-block", block: seen });
     const said = [1, 2].flatMap((height) => complete(test, height));
     expect(test.core.block(blockAt(2)).state).toBe("closed");
     expect(said).not.toContain("barrier");
   });
 
-  it("takes an announcement that contradicts the first for a lie", () => {
-    const test = new Subject();
-    test.hear("s", { ...announceOf(blockAt(1)), items: 100 });
-    expect(test.core.refusals()).toEqual(["block.contradicts"]);
+  it("is certified though a source was first to announce its blocks falsely, on top of one another and out of order (S6)", () => {
+    const net = new Net(NAMES);
+    const lies = [1, 2].flatMap((height) => {
+      const said = announceOf(blockAt(height));
+      return [
+        { ...said, items: 100 },
+        { ...said, payload: hashOf("nothing") },
+        { ...said, height: height + 1, start: false },
+        { ...said, parent: hashOf("nowhere") },
+      ];
+    });
+    const trueIds = [1, 2].map((height) => blockId(net.manifest.network, announceOf(blockAt(height))));
+    const batches = new Feed("d");
+    const said = [lies.slice(0, 5), lies.slice(5)].map((some) => batches.seal(net.manifest, some));
+    net.down.add("d");
+    for (const [at, core] of net.live().entries()) {
+      core.isAnnouncedTruly = (id) => trueIds.includes(id);
+      for (const batch of at === 0 ? said : said.toReversed()) core.hear(batch);
+    }
+    for (const height of [2, 1]) net.mine(blockAt(height));
+    net.pass(6000);
+    for (const core of net.live()) {
+      expect(certifiedHeights(core)).toEqual([1, 2]);
+      expect([...core.state.blocks.values()].filter(({ certificate }) => certificate === null)).toEqual([]);
+    }
   });
 
   it("takes no announcement of another chain, workflow or start", () => {
@@ -173,7 +195,6 @@ describe("a reorg", () => {
       hash,
       parent,
       payload: announceOf(blockAt(1)).payload,
-      payloadBytes: 100,
       items: 0,
     };
     test.core.step({ kind: "source-block", block: seen });

@@ -94,6 +94,8 @@ export class Core {
   readonly heard: Batch[] = [];
   readonly effects: Effect[] = [];
   nowMs = 0;
+  /** Whether the block's payload is what its announcement says. */
+  isAnnouncedTruly: (block: Hash) => boolean = () => true;
   readonly #setup: CoreSetup;
   readonly #names: ReadonlyMap<Key, string>;
 
@@ -171,7 +173,7 @@ export class Core {
   }
 
   block(block: TestBlock): Block {
-    const found = this.state.blocks.get(blockId(this.manifest.network, 1, block.hash));
+    const found = this.state.blocks.get(blockId(this.manifest.network, announceOf(block)));
     if (found === undefined) throw new Error(`${this.name} knows no block ${block.height}`);
     return found;
   }
@@ -206,6 +208,8 @@ export class Core {
   }
 
   #prepared(effect: Extract<Effect, { kind: "prepare" }>): Event {
+    if (!this.isAnnouncedTruly(effect.block))
+      return { kind: "prepared", block: effect.block, result: { kind: "invalid", code: "payload.items-mismatch" } };
     const block = this.state.blocks.get(effect.block);
     const tasks = block?.tasks ?? [];
     const values = Object.fromEntries(
@@ -224,5 +228,5 @@ export function announceOf(block: TestBlock, round = 0): EntryOf<"announce"> {
   const payload = hashOf(`payload ${block.hash}`);
   const place = { chain: 1, height: block.height, hash: block.hash, parent: block.parent };
   const start = block.height === 1;
-  return { kind: "announce", ...place, workflow: "block", payload, payloadBytes: 100, items: 0, start, round };
+  return { kind: "announce", ...place, workflow: "block", payload, items: 0, start, round };
 }

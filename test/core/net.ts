@@ -45,7 +45,7 @@ export class Net {
   /** Every live node's own source sees the block. */
   mine(block: TestBlock): void {
     const { height, hash, parent } = block;
-    const seen = { chain: 1, height, hash, parent, payload: hashOf(`payload ${hash}`), payloadBytes: 100, items: 0 };
+    const seen = { chain: 1, height, hash, parent, payload: hashOf(`payload ${hash}`), items: 0 };
     for (const core of this.live()) core.step({ kind: "source-block", block: seen });
     this.settle();
   }

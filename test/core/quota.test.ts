@@ -92,7 +92,7 @@ describe("what a prover may have claimed at once", () => {
     const names = ["a", "b", "c", "d"];
     const net = new Net(names, change);
     net.isValid = (prover) => prover !== "b";
-    for (let height = 1; height <= 3; height++) {
+    for (let height = 1; height <= 6; height++) {
       net.mine(blockAt(height));
       net.pass(2000);
     }

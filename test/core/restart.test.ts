@@ -195,7 +195,7 @@ describe("a node that drains", () => {
     expect(test.core.take("cancel")).toHaveLength(1);
     expect(test.pass(10_000)).toEqual([]);
     const { height, hash, parent } = blockAt(2);
-    const seen = { chain: 1, height, hash, parent, payload: keyOf("payload"), payloadBytes: 10, items: 0 };
+    const seen = { chain: 1, height, hash, parent, payload: keyOf("payload"), items: 0 };
     expect(test.core.step({ kind: "source-block", block: seen })).toEqual([]);
   });
 

@@ -79,7 +79,7 @@ export class Subject {
   }
 
   id(block: TestBlock = blockAt(1)): Hash {
-    return blockId(this.manifest.network, 1, block.hash);
+    return blockId(this.manifest.network, announceOf(block));
   }
 
   /** Who owns an attempt, by the owner function alone. */

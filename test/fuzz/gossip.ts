@@ -6,7 +6,7 @@ import { concatBytes } from "@noble/hashes/utils.js";
 import * as fc from "fast-check";
 import type { Verdict } from "../../src/protocol/verdict.ts";
 import { type Batch, sealBatch } from "../../src/protocol/batch.ts";
-import { blockId, type Hash, ZERO_HASH } from "../../src/protocol/ids.ts";
+import { type Hash, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
 import { encodeSyncFrame } from "../../src/protocol/sync.ts";
 import { simSigner } from "../../simnet/virtual/provers.ts";
@@ -25,7 +25,8 @@ export interface GossipTally {
 }
 
 function idOf(bench: Bench, height: number): Hash {
-  return blockId(bench.manifest.network, 1, hashOf(`main ${height}`));
+  const blocks = [...bench.runtime.state.blocks.values()];
+  return blocks.find((block) => block.height === height)?.id ?? ZERO_HASH;
 }
 
 /** A field as somebody might fill it who knows the network: mostly what exists, now and then anything. */

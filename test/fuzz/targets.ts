@@ -214,7 +214,7 @@ const content: BarrierContent = {
 const certificateFile = encodeCertificate(
   content,
   signers.map(({ key, sign }) => {
-    const barrier: Entry = { kind: "barrier", block: blockId(network, 1, content.hash), content: contentHash(content) };
+    const barrier: Entry = { kind: "barrier", block: blockId(network, content), content: contentHash(content) };
     return voteOf(sealBatch(network, { author: key, number: 0, previous: ZERO_HASH }, [barrier], sign), 0);
   }),
 );
@@ -232,7 +232,7 @@ const certificate: Target = {
 };
 
 const claimant = signers[1]?.key ?? "";
-const attemptOf = { block: blockId(network, 1, content.hash), stage: "shard", index: 0, attempt: 2 };
+const attemptOf = { block: blockId(network, content), stage: "shard", index: 0, attempt: 2 };
 
 function signedBy(said: Entry, number = 4) {
   return signers.map(({ key, sign }) =>
@@ -240,7 +240,8 @@ function signedBy(said: Entry, number = 4) {
   );
 }
 
-const voteContent = { network, chain: 1, hash: content.hash, stage: "shard", index: 0, attempt: 2 };
+const { before: _before, after: _after, tasks: _tasks, ...announced } = content;
+const voteContent = { ...announced, stage: "shard", index: 0, attempt: 2 };
 const grants = signedBy({ kind: "grant", ...attemptOf, prover: claimant });
 
 const voteCertificate: Target = {

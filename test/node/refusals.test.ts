@@ -175,8 +175,7 @@ async function openBlock(): Promise<Opened> {
   tip = block;
   await submit(node.http ?? "", block);
   const hash = block.hash.slice(2);
-  const id = blockId(node.manifest.network, CHAIN, hash);
-  await prover.hears("announce", (entry) => entry.hash === hash);
+  const id = blockId(node.manifest.network, await prover.hears("announce", (entry) => entry.hash === hash));
   const shard = await eventually("the stranger owns a shard", () => {
     const tasks = node.status().blocks.find((each) => each.hash === hash)?.tasks ?? [];
     return tasks.find((task) => task.owner === prover.key && task.state === "ready")?.index ?? null;

@@ -47,7 +47,7 @@ const content: BarrierContent = {
 
 /** A barrier vote as an attester makes it: one entry of a batch with others. */
 function voteBy(signer: Signer, said: BarrierContent, network = manifest.network): Vote {
-  const block = blockId(said.network, said.chain, said.hash);
+  const block = blockId(said.network, said);
   const barrier = { kind: "barrier", block, content: contentHash(said) } as const;
   const other = { kind: "retract", block, round: 0 } as const;
   const feed = { author: signer.key, number: 3, previous: ZERO_HASH };
@@ -75,7 +75,7 @@ describe("a certificate", () => {
       if (!checked.ok) throw new Error(checked.message);
       expect(checked.value.content).toEqual(content);
       expect(checked.value.contentHash).toBe(contentHash(content));
-      expect(checked.value.block).toBe(blockId(manifest.network, 1, content.hash));
+      expect(checked.value.block).toBe(blockId(manifest.network, content));
       expect([...checked.value.signers].sort()).toEqual(signers.map(({ key }) => key).sort());
     }
   });

@@ -153,7 +153,7 @@ describe("the certificate of a block that needs two of its proofs", () => {
   });
 
   function verdict(said: BarrierContent): string {
-    const block = blockId(manifest.network, said.chain, said.hash);
+    const block = blockId(manifest.network, said);
     const votes = signers.flatMap((signer) =>
       feedOf(manifest.network, signer, [[{ kind: "barrier", block, content: contentHash(said) }]]).map((batch) =>
         voteOf(batch, 0),

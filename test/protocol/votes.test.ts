@@ -22,7 +22,17 @@ import { hashOf, manifestOf, type Signer, signerNamed } from "./fixtures.ts";
 const attesters = ["a", "b", "c", "d"].map(signerNamed);
 const manifest = manifestOf(attesters.map(({ key }) => key));
 const prover = hashOf("prover");
-const block = blockId(manifest.network, 1, hashOf("block"));
+const announced = {
+  chain: 1,
+  height: 7,
+  hash: hashOf("block"),
+  parent: hashOf("parent"),
+  start: false,
+  workflow: "block",
+  items: 0,
+  payload: hashOf("payload"),
+};
+const block = blockId(manifest.network, announced);
 const attempt = { block, stage: "shard", index: 1, attempt: 2 };
 
 function said(kind: VoteKind, change: object = {}): Entry {
@@ -42,7 +52,7 @@ function voteBy(signer: Signer, entry: Entry, number = 3): Vote {
 
 function contentOf(kind: VoteKind, change: Partial<VoteContent> = {}): VoteContent {
   const { stage, index } = attempt;
-  const of = { network: manifest.network, chain: 1, hash: hashOf("block"), stage, index, attempt: attempt.attempt };
+  const of = { network: manifest.network, ...announced, stage, index, attempt: attempt.attempt };
   return { ...of, prover: kind === "timeout" ? null : prover, ...change };
 }
 

@@ -46,16 +46,21 @@ export function rows(shard: string, aggregate: string, shards: number): PrepareJ
   ];
 }
 
+function blockOf({ height, hash, parent, items, payload }: EncodedBlock): string {
+  const place = { chain: 1, height, hash, parent, start: true };
+  return blockId(ZERO_HASH, { ...place, workflow: "block", items, payload: artefactHash(payload) });
+}
+
 export function prepareJob(of: EncodedBlock, shards: number, changes: Partial<PrepareJob> = {}): PrepareJob {
   const { height, hash, parent, items, payload } = of;
-  const id = blockId(ZERO_HASH, 1, hash);
+  const id = blockOf(of);
   const stages = rows("groth16-shard", "groth16-batch", shards);
   return { chain: 1, height, block: id, hash, parent, items, payload, before: null, stages, ...changes };
 }
 
 export function proveJob(of: EncodedBlock, before: Uint8Array, changes: Partial<ProveJob> = {}): ProveJob {
   const { height, hash, payload } = of;
-  const id = { chain: 1, height, block: blockId(ZERO_HASH, 1, hash), hash, stage: "shard", index: 0 };
+  const id = { chain: 1, height, block: blockOf(of), hash, stage: "shard", index: 0 };
   const { shards = SMALL_SHARDS } = changes;
   const folded = foldBlock(payload, hash, elementOf(before), 1, shards);
   const shard = folded.ok ? folded.value.shards[0] : undefined;

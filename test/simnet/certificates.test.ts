@@ -12,6 +12,15 @@ const ATTESTERS = ["a", "b", "c", "d"].map(signerNamed);
 const [ONE, OTHER] = [hashOf("one prover"), hashOf("another prover")] as const;
 const PROOF = hashOf("proof");
 
+function announced(height: number) {
+  const [hash, parent, payload] = [height, height - 1, 0].map((at) => hashOf(`block ${at}`)) as [
+    string,
+    string,
+    string,
+  ];
+  return { chain: 7, height, hash, parent, start: height === 1, workflow: "block", items: 0, payload };
+}
+
 interface Doctored {
   readonly height?: number;
   readonly parent?: string;
@@ -22,13 +31,9 @@ interface Doctored {
 
 function held({ height = 1, parent, prover = ONE, twice = false, artefact = PROOF }: Doctored) {
   const task = { stage: "shard", index: 0, attempt: 0, prover, credited: true, artefact };
-  const hash = hashOf(`block ${height}`);
   const content = {
-    chain: 7,
-    height,
-    hash,
-    parent: parent ?? hashOf(`block ${height - 1}`),
-    start: height === 1,
+    ...announced(height),
+    ...(parent === undefined ? {} : { parent }),
     tasks: twice ? [task, task] : [task],
   };
   return { height, certificate: JSON.stringify({ content }) };
@@ -42,7 +47,7 @@ function logOf(...heights: number[]): VoteChecker {
   );
   for (const signer of ATTESTERS) {
     const entries = heights.map((height): Entry => {
-      const block = blockId(NETWORK, 7, hashOf(`block ${height}`));
+      const block = blockId(NETWORK, announced(height));
       return { kind: "attest", block, stage: "shard", index: 0, attempt: 0, prover: ONE, artefact: PROOF };
     });
     const batches = feedOf(

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Batch } from "../../src/protocol/batch.ts";
 import { sealBatch } from "../../src/protocol/batch.ts";
 import { blockId, ZERO_HASH } from "../../src/protocol/ids.ts";
-import type { Entry } from "../../src/protocol/messages.ts";
+import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
 import { VoteChecker } from "../../simnet/checkers/votes.ts";
 import { feedOf, hashOf, type Signer, signerNamed } from "../protocol/fixtures.ts";
 
@@ -20,7 +20,7 @@ const attest = (prover: string, attempt = 0): Entry => {
 };
 
 /** Blocks 1 and 2 of chain 7, the first one without a parent. */
-const announced = (height: number): Entry => ({
+const announced = (height: number): EntryOf<"announce"> => ({
   kind: "announce",
   chain: 7,
   height,
@@ -28,12 +28,11 @@ const announced = (height: number): Entry => ({
   parent: hashOf(`block ${height - 1}`),
   workflow: "block",
   payload: hashOf("payload"),
-  payloadBytes: 1,
   items: 1,
   start: height === 1,
   round: 0,
 });
-const idOf = (height: number): string => blockId(NETWORK, 7, hashOf(`block ${height}`));
+const idOf = (height: number): string => blockId(NETWORK, announced(height));
 const barrier = (height: number): Entry => ({ kind: "barrier", block: idOf(height), content: hashOf(`${height}`) });
 
 function exported(batches: readonly Batch[]): string {

@@ -13,18 +13,23 @@ interface Place {
 export class Truth {
   readonly #manifest: Manifest;
   readonly #blocks = new Map<Hash, EntryOf<"announce">>();
+  /** By chain and hash: the block that an honest source announced so, else the first. */
+  readonly #named = new Map<string, { readonly id: Hash; readonly isHonest: boolean }>();
   readonly #before = new Map<Hash, Uint8Array>();
 
   constructor(manifest: Manifest) {
     this.#manifest = manifest;
   }
 
-  /** What an honest source says of a block stands, whoever spoke first. */
+  /** What an honest source says of a parent stands, whoever spoke first. */
   announced(entry: EntryOf<"announce">, isHonest: boolean): void {
-    const id = blockId(this.#manifest.network, entry.chain, entry.hash);
-    if (!isHonest && this.#blocks.has(id)) return;
+    const id = blockId(this.#manifest.network, entry);
+    const name = `${entry.chain}/${entry.hash}`;
     this.#blocks.set(id, entry);
-    if (isHonest) this.#before.delete(id);
+    const known = this.#named.get(name);
+    if (known !== undefined && (known.isHonest || !isHonest)) return;
+    this.#named.set(name, { id, isHonest });
+    if (known !== undefined) this.#before.clear();
   }
 
   /** `null` where nobody has announced the block or one that it stands on. */
@@ -45,7 +50,8 @@ export class Truth {
   }
 
   #after({ chain, parent }: EntryOf<"announce">): Uint8Array | null {
-    const before = this.#commitment(blockId(this.#manifest.network, chain, parent));
+    const named = this.#named.get(`${chain}/${parent}`);
+    const before = named === undefined ? null : this.#commitment(named.id);
     return before === null ? null : commitmentAfter(before, parent);
   }
 }

@@ -32,7 +32,8 @@ export interface Attempt {
 
 interface Block {
   readonly announce: EntryOf<"announce">;
-  readonly parent: Hash;
+  /** Chain and hash: several blocks may have been announced so. */
+  readonly parent: string;
   readonly saidMs: number;
   readonly cancels: Set<Key>;
 }
@@ -66,6 +67,7 @@ export class WireChecker {
   readonly #knowing = new Set<string>();
   readonly #credits = new Map<string, string>();
   readonly #blocks = new Map<Hash, Block>();
+  readonly #named = new Map<string, Set<Hash>>();
   /** By block: attesters that signed its barrier, whatever the content. */
   readonly #barriers = new Map<Hash, Set<Key>>();
   readonly #benches = new Map<string, Set<Key>>();
@@ -151,12 +153,14 @@ export class WireChecker {
 
   #announce(author: Key, entry: EntryOf<"announce">): void {
     const { network } = this.#manifest;
-    const id = blockId(network, entry.chain, entry.hash);
+    const id = blockId(network, entry);
     const isHonest = !this.#options.isHostile(author);
     this.truth.announced(entry, isHonest);
     const known = this.#blocks.get(id);
     if (known !== undefined && !isHonest) return;
-    const parent = blockId(network, entry.chain, entry.parent);
+    const names = [entry.hash, entry.parent].map((hash) => `${entry.chain}/${hash}`) as [string, string];
+    const [own, parent] = names;
+    this.#named.set(own, (this.#named.get(own) ?? new Set<Hash>()).add(id));
     const { saidMs, cancels } = known ?? { saidMs: this.#options.now(), cancels: new Set<Key>() };
     this.#blocks.set(id, { announce: entry, parent, saidMs, cancels });
   }
@@ -289,8 +293,8 @@ export class WireChecker {
     if (block === undefined)
       return this.#violation(`S7: ${name(author)} signed the barrier of a block nobody announced`);
     const where = `the barrier of height ${block.announce.height}`;
-    const parent = this.#barriers.get(block.parent) ?? new Set<Key>();
-    if (!block.announce.start && !parent.has(author) && !this.#isQuorum(parent)) {
+    const parents = [...(this.#named.get(block.parent) ?? [])].map((id) => this.#barriers.get(id) ?? new Set<Key>());
+    if (!block.announce.start && !parents.some((parent) => parent.has(author) || this.#isQuorum(parent))) {
       this.#violation(`S3: ${name(author)} signed ${where} before its parent's`);
     }
     for (const stage of this.#stages(entry.block)) {

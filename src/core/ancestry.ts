@@ -1,0 +1,86 @@
+/**
+ * How blocks hang together. Chains name a parent by its hash alone, while a block's id commits to all that its
+ * announcement says; so several blocks may go by one name, of which at most one is what its payload says.
+ */
+import type { Hash } from "../protocol/ids.ts";
+import type { Block, Closed, State } from "./state.ts";
+
+/** Certified blocks remembered for their children and against re-announcement. */
+const CLOSED_MAX = 4_096;
+
+function nameOf(chain: number, hash: Hash): string {
+  return `${chain}/${hash}`;
+}
+
+/** All blocks that were announced under this hash. */
+export function announcedAs(state: State, chain: number, hash: Hash): readonly Block[] {
+  return state.named.get(nameOf(chain, hash)) ?? [];
+}
+
+/** The block of this hash whose barrier is certified. */
+export function closedAs(state: State, chain: number, hash: Hash): Closed | undefined {
+  return state.closedNames.get(nameOf(chain, hash));
+}
+
+export function remember(state: State, block: Block): void {
+  const name = nameOf(block.chain, block.hash);
+  state.blocks.set(block.id, block);
+  state.named.set(name, [...(state.named.get(name) ?? []), block]);
+}
+
+export function forget(state: State, block: Block): void {
+  const name = nameOf(block.chain, block.hash);
+  const others = announcedAs(state, block.chain, block.hash).filter((other) => other !== block);
+  state.blocks.delete(block.id);
+  state.live.delete(block);
+  if (others.length > 0) state.named.set(name, others);
+  else state.named.delete(name);
+}
+
+/** Lets go of a block that will never be certified; whoever still works on it stops. */
+export function abandon(state: State, block: Block): void {
+  block.state = "cancelled";
+  forget(state, block);
+}
+
+/** The parent; of several blocks that go by its name the one that has come furthest, since lies do not get far. */
+export function parentOf(state: State, block: Block): Block | undefined {
+  const [first, ...others] = announcedAs(state, block.chain, block.parent);
+  return others.reduce((best, other) => (best === undefined || progress(other) > progress(best) ? other : best), first);
+}
+
+function progress({ state, prepared, invalid }: Block): number {
+  if (prepared !== null) return state === "closed" ? 5 : state === "open" ? 4 : 3;
+  if (invalid !== null) return 0;
+  return state === "open" || state === "closed" ? 2 : 1;
+}
+
+export function childrenOf(state: State, block: { readonly chain: number; readonly hash: Hash }): Block[] {
+  return [...state.blocks.values()].filter((child) => child.chain === block.chain && child.parent === block.hash);
+}
+
+/** Whether the parent's barrier is closed here, or none is needed. */
+export function isParentClosed(state: State, block: Block): boolean {
+  return isParentCertified(state, block) || parentOf(state, block)?.state === "closed";
+}
+
+/** Whether the parent's barrier is certified here, or none is needed: certificates come in chain order. */
+export function isParentCertified(state: State, block: Block): boolean {
+  return block.start || closedAs(state, block.chain, block.parent) !== undefined;
+}
+
+export function rememberClosed(state: State, closed: Closed): void {
+  state.closed.set(closed.id, closed);
+  state.closedNames.set(nameOf(closed.chain, closed.hash), closed);
+  const chain = state.chains.get(closed.chain);
+  if (chain !== undefined) chain.certified = Math.max(chain.certified, closed.height);
+}
+
+/** The oldest go. */
+export function trimClosed(state: State): void {
+  for (const [id, { chain, hash }] of state.closed) {
+    if (state.closed.size <= CLOSED_MAX) return;
+    state.closed.delete(id);
+    if (closedAs(state, chain, hash)?.id === id) state.closedNames.delete(nameOf(chain, hash));
+  }
+}
