@@ -117,6 +117,8 @@ export interface VirtualReport {
   /** By hostile node: what it does. By key proven guilty: what its own signatures say against it. */
   readonly hostile: Readonly<Record<string, readonly string[]>>;
   readonly guilty: Readonly<Record<string, readonly string[]>>;
+  /** By key that is out on honest nodes: the offences that they can show to anybody, and how many of them do. */
+  readonly evidence: Readonly<Record<string, { readonly offences: readonly string[]; readonly nodes: number }>>;
   readonly traceHash: string;
   readonly ok: boolean;
   /** Whether something happened that no order of messages allows, or something did not happen in time. */

@@ -79,13 +79,14 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     certificates: [...held.values()].reduce((sum, each) => sum + each.length, 0),
     hostile: Object.fromEntries([...hostiles.malice].map(([key, names]) => [nameOf(key), names])),
     guilty: Object.fromEntries([...checker.guilt.proven].map(([key, grounds]) => [nameOf(key), [...grounds.keys()]])),
+    evidence: evidenceOf(cluster, honest()),
     reclaims: figures.reclaims,
     wastedProofs: figures.wastedProofs,
     wastedMs: figures.wastedMs,
     contentSplits: contentSplits(held),
     traceHash: world.traceHash,
     ok: violations.length === 0,
-    verdict: verdictOf(violations, noQuorumLeft(cluster)),
+    verdict: verdictOf(violations, noQuorumLeft(cluster, honest())),
     violations: violations.slice(0, VIOLATIONS_MAX),
     story: figures.story(cluster, violations),
   };
@@ -211,9 +212,23 @@ function frontierOf(node: SimNode): Map<Key, number> {
   return node.runtime?.state.log.frontier() ?? new Map<Key, number>();
 }
 
-/** Whether so many attesters will never sign again that no quorum is left. */
-function noQuorumLeft({ nodes, manifest }: Cluster): boolean {
-  const lost = nodes.filter(({ runtime }) => runtime === null || runtime.state.mute === "key.cloned");
+function evidenceOf(cluster: Cluster, honest: readonly SimNode[]): VirtualReport["evidence"] {
+  const found: Record<string, { readonly offences: string[]; nodes: number }> = {};
+  for (const { offender, offence } of honest.flatMap(({ runtime }) => [...(runtime?.state.out.values() ?? [])])) {
+    const name = cluster.nodes.find(({ key }) => key === offender)?.name ?? offender;
+    const known = (found[name] ??= { offences: [], nodes: 0 });
+    if (!known.offences.includes(offence)) known.offences.push(offence);
+    known.nodes++;
+  }
+  return found;
+}
+
+/** Whether so many attesters will never sign again, or are out, that no quorum is left. */
+function noQuorumLeft({ nodes, manifest }: Cluster, honest: readonly SimNode[]): boolean {
+  const isOut = (key: Key) => honest.some(({ runtime }) => runtime?.state.out.has(key) === true);
+  const lost = nodes.filter(
+    ({ key, runtime }) => runtime === null || runtime.state.mute === "key.cloned" || isOut(key),
+  );
   const weight = lost.reduce((sum, { key }) => sum + (manifest.weights.get(key) ?? 0), 0);
   return weight > manifest.weight - manifest.quorum;
 }

@@ -62,7 +62,7 @@ export function contentSplits(held: Held): number {
   return new Set(all.map(({ contentHash }) => contentHash)).size - new Set(all.map(({ block }) => block)).size;
 }
 
-/** S7: whatever an honest node keeps was signed by its author. */
+/** S7: whatever an honest node keeps was signed by its author, and keys are out for cause. */
 export function checkLog(node: string, state: State, checker: WireChecker): string[] {
   const violations: string[] = [];
   for (const feed of state.log.feeds())
@@ -73,6 +73,9 @@ export function checkLog(node: string, state: State, checker: WireChecker): stri
       if (!checker.wasSaid(hash)) violations.push(`${what}, which it never signed`);
       if (isNone) violations.push(`${what}, under a signature that is none`);
     }
+  for (const { offender, offence } of state.out.values())
+    if (!checker.isHostile(offender))
+      violations.push(`attribution: ${node} holds ${short(offender)}, which is honest, guilty of ${offence}`);
   return violations;
 }
 

@@ -102,6 +102,10 @@ export class WireChecker {
     return this.#feeds.get(author)?.size ?? 0;
   }
 
+  isHostile(key: Key): boolean {
+    return this.#options.isHostile(key);
+  }
+
   /** S7: whether its author has ever signed this batch. */
   wasSaid(batch: Hash): boolean {
     return this.#said.has(batch);
@@ -170,8 +174,9 @@ export class WireChecker {
     const { equation, now } = this.#options;
     for (const vote of entry.timeouts) {
       const opened = openVote(this.#manifest.network, vote, equation);
-      if (opened !== null && opened.entry.kind === "timeout" && !this.#said.has(opened.hash))
-        this.#entry(opened.author, opened.entry, null);
+      if (opened === null || opened.entry.kind !== "timeout" || this.#said.has(opened.hash)) continue;
+      this.guilt.batch(opened.author, opened.number, opened.hash);
+      this.#entry(opened.author, opened.entry, null);
     }
     this.#attempt(entry, entry.attempt).claimedMs ??= now();
   }
