@@ -28,29 +28,59 @@ export function yieldable(state: State, tail: readonly Task[]): Task[] {
   });
 }
 
-/** A task that this node owns next, and whose owner has had it for longer than is usual; the lowest block's first. */
-export function straggler(state: State): Task | null {
-  const { hedgePercentile } = state.manifest.retry;
-  if (hedgePercentile === null) return null;
-  let first: Task | null = null;
-  for (const { state: stands, tasks } of state.live) {
-    if (stands !== "open") continue;
-    const task = tasks.find((each) => isLate(state, each, hedgePercentile));
-    if (task !== undefined && (first === null || task.block.height < first.block.height)) first = task;
+export interface Straggler {
+  readonly task: Task;
+  /** The attempt to come that would be this node's. */
+  readonly attempt: number;
+}
+
+/** A task that takes its owner longer than is usual, or that is stuck, and is this node's next; the lowest block's first. */
+export function straggler(state: State): Straggler | null {
+  let first: Straggler | null = null;
+  for (const { state: stands, tasks, height } of state.live) {
+    if (stands !== "open" || (first !== null && first.task.block.height <= height)) continue;
+    for (const task of tasks) first = ownNext(state, task) ?? first;
   }
   return first;
 }
 
-function isLate(state: State, task: Task, percentile: number): boolean {
-  if (task.readyMs === null || task.completeMs !== null || task.work !== null || task.proofs.size > 0) return false;
+function ownNext(state: State, task: Task): Straggler | null {
+  if (task.readyMs === null || task.completeMs !== null || task.work !== null) return null;
   const { self, systems } = state.options;
+  if (!systems.includes(task.variant.executor)) return null;
+  const later = isLate(state, task) ? 1 : turnsStuck(state, task);
+  if (later === 0 || hasProved(task, self)) return null;
+  const attempt = openAttempt(state, task).number + later;
+  const failed = task.attempts.get(attempt)?.ends.has(self) === true;
+  if (failed || ownerOfAttempt(state, task, attempt) !== self || isPaused(state, task)) return null;
+  return { task, attempt };
+}
+
+function isLate(state: State, task: Task): boolean {
+  const { hedgePercentile } = state.manifest.retry;
+  if (hedgePercentile === null || task.proofs.size > 0) return false;
   const { number, claims, ends, claimHeardMs } = openAttempt(state, task);
   const owner = ownerOfAttempt(state, task, number);
-  if (claimHeardMs === null || owner === null || owner === self || !claims.has(owner) || ends.has(owner)) return false;
-  if (!systems.includes(task.variant.executor) || ownerOfAttempt(state, task, number + 1) !== self) return false;
-  const usualMs = durationMs(state, task, percentile);
-  const failed = task.attempts.get(number + 1)?.ends.has(self) === true;
-  return usualMs !== null && state.nowMs - claimHeardMs > usualMs && !failed && !isPaused(state, task);
+  if (claimHeardMs === null || owner === null || owner === state.options.self) return false;
+  if (!claims.has(owner) || ends.has(owner)) return false;
+  const usualMs = durationMs(state, task, hedgePercentile);
+  return usualMs !== null && state.nowMs - claimHeardMs > usualMs;
+}
+
+/**
+ * How many owners to come had their turn with an attempt that no quorum can end: where hostile attesters keep silent and an
+ * honest one has lost its journal, and takes no lock in it any more. A valid proof completes the task all the same,
+ * whoever makes it; so the next owner begins once the attempt has lasted longer than any may, and the one
+ * after it a limit later.
+ */
+function turnsStuck(state: State, task: Task): number {
+  const { claimWindowMsMax } = state.manifest.json.timing;
+  const { leaseMs, limitMs } = task.stage;
+  const mostMs = claimWindowMsMax + leaseMs + limitMs;
+  if (state.nowMs - (task.readyMs ?? state.nowMs) <= mostMs) return 0;
+  const { waitUntilMs } = openAttempt(state, task);
+  if (waitUntilMs === null || state.nowMs - waitUntilMs <= mostMs) return 0;
+  return 1 + Math.floor((state.nowMs - waitUntilMs - mostMs) / limitMs);
 }
 
 function isIdle(state: State, load: ReadonlyMap<Key, number>, key: Key, { block }: Task): boolean {

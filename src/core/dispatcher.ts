@@ -40,12 +40,12 @@ export function settleWork(state: State): void {
 
 /** A node with nothing else to do begins what its owner takes too long for; one task at a time, and at its own risk. */
 function hedge(state: State): void {
-  const task = straggler(state);
-  if (task === null) return;
-  const { number } = openAttempt(state, task);
-  take(state, task, number + 1, true);
+  const next = straggler(state);
+  if (next === null) return;
+  const { task, attempt } = next;
+  take(state, task, attempt, true);
   if (!start(state, task)) return forgetWork(state, task);
-  report(state, "task.hedged", { ...where(task), attempt: number + 1 });
+  report(state, "task.hedged", { ...where(task), attempt });
 }
 
 /** The attempt before is over: what was begun at this node's own risk is its task by now. */
@@ -289,10 +289,11 @@ export function applyProgress(state: State, task: Task, attempt: number, units: 
 
 export function applyProved(state: State, task: Task, attempt: number, made: MadeProof): void {
   if (task.work?.attempt !== attempt || task.work.state !== "running") return;
+  // Made again once this node may speak: nobody else knows of it.
+  if (!maySign(state)) return forgetWork(state, task);
   task.work.state = "done";
   state.slotFreeMs = state.nowMs;
   report(state, "task.proved", { ...where(task), attempt, provingMs: made.provingMs, bytes: made.bytes });
-  if (!maySign(state)) return;
   say(state, {
     ...ref(task),
     kind: "receipt",
@@ -311,9 +312,10 @@ export function applyProveFailed(state: State, task: Task, attempt: number, code
   if (task.work?.attempt !== attempt) return;
   report(state, "task.failed", { ...where(task), attempt, code, logical });
   forgetWork(state, task);
+  if (!maySign(state)) return;
   // Our own word comes back only once it is durable; until then nothing may claim the attempt again.
   attemptOf(task, attempt).ends.set(state.options.self, code);
-  if (maySign(state)) say(state, { ...ref(task), kind: "fail", attempt, code, logical });
+  say(state, { ...ref(task), kind: "fail", attempt, code, logical });
 }
 
 /** One message for all that this node works on; also a sign of life when there is nothing. */

@@ -178,3 +178,32 @@ describe("a straggler", () => {
     expect(test.core.take("prove")).toEqual([]);
   });
 });
+
+describe("an attempt that no quorum can end", () => {
+  /** The subject's own turn comes so many attempts after the one that is open. */
+  function stuck(turn: number): { readonly test: Subject; readonly index: number } {
+    const parties = { ...PARTIES, provers: ["p", "q", "r", "t", "u"] };
+    for (const name of parties.provers) {
+      for (const index of [0, 1]) {
+        const test = new Subject({ name, roles: { prover: true }, parties });
+        if (test.owner("shard", index, turn) !== name || test.core.take("prove").length > 0) continue;
+        return { test, index };
+      }
+    }
+    throw new Error("nobody is idle and has that turn");
+  }
+
+  it("is begun by the next owner once it has lasted longer than any may, and by the one after it a limit later", () => {
+    for (const turn of [1, 2]) {
+      const { test, index } = stuck(turn);
+      test.hear(test.owner("shard", index), test.claim(index));
+      const begun: number[] = [];
+      for (let second = 1; second <= 60; second++) {
+        test.pass(1000);
+        const found = test.core.take("prove").filter(({ task }) => task.index === index);
+        begun.push(...found.map(({ attempt }) => second * 1000 + attempt));
+      }
+      expect(begun).toEqual([turn === 1 ? 27_001 : 46_002]);
+    }
+  });
+});

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { nextWakeMs } from "../../src/core/step.ts";
-import { blockAt, keyOf } from "./harness.ts";
+import { hashOf } from "../protocol/fixtures.ts";
+import { blockAt, Feed, keyOf } from "./harness.ts";
 import { Net } from "./net.ts";
 import { PARTIES, Subject } from "./subject.ts";
 
@@ -123,6 +124,26 @@ describe("a restart", () => {
     expect(test.pass(1000)).toEqual([]);
     test.hear("b", test.timeout(0));
     expect(test.hear("c", test.timeout(0))).toEqual(["timeout shard/0#0 released"]);
+  });
+
+  it("makes a proof again that was ready while it might not speak", () => {
+    const test = new Subject({ name: "p", roles: { prover: true }, parties: { ...PARTIES, provers: ["p"] } });
+    const [work] = test.core.take("prove");
+    if (work === undefined) throw new Error("nothing to prove");
+    const lost = new Feed("p", test.core.feed.batches).seal(test.manifest, [{ kind: "beat", tasks: [] }]);
+    test.core.step({ kind: "batch", batch: lost, from: keyOf("b") });
+    test.core.feed.batches.push(lost);
+    expect(test.core.state.mute).toBe("feed.behind");
+    const { task, attempt, values } = work;
+    const made = { artefact: hashOf("proof"), bytes: 100, values, provingMs: 10, inline: new Uint8Array() };
+    expect(test.core.step({ kind: "proved", task, attempt, proof: made })).toEqual([]);
+    test.core.take("prove");
+    test.confirm();
+    test.pass(2000);
+    expect(test.core.take("prove")).toMatchObject([{ task, attempt }]);
+    expect(test.core.step({ kind: "proved", task, attempt, proof: made })).toContain(
+      `receipt ${task.stage}/${task.index}#0`,
+    );
   });
 
   it("waits where a process of its key was heard a moment ago, and speaks once that one stays silent", () => {
