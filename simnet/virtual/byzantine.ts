@@ -166,7 +166,8 @@ export class Hostile {
   #publish(bytes: Uint8Array): void {
     const opened = openBatch(bytes);
     if (!opened.ok) throw new Error(`the runtime published ${opened.code}`);
-    // What the real node signed is sent to nobody; its votes may still get out in certificates and claims.
+    // What the real node signed is sent to nobody, but its votes get out in certificates and claims.
+    this.#network?.onPublish(this.key, bytes, false);
     for (const face of this.faces) {
       const said = opened.value.entries.flatMap((entry) => this.#rewritten(entry, face));
       this.say(said.slice(0, 256), face);

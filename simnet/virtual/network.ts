@@ -53,7 +53,7 @@ export class SimNetwork {
   readonly #apart = new Set<string>();
   readonly #regions = new Map<Key, number>();
   /** Sees everything that is published, when it is. */
-  onPublish: (from: Key, bytes: Uint8Array) => void = () => {};
+  onPublish: (from: Key, bytes: Uint8Array, isSent?: boolean) => void = () => {};
   messages = 0;
   bytes = 0;
   requests = 0;

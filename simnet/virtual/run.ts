@@ -151,9 +151,9 @@ function check(cluster: Cluster, hostiles: Hostiles, durable: Durable, honest: (
   };
   const byKey = new Map(cluster.nodes.map((node) => [node.key, node]));
   cluster.onReturn = unsent;
-  cluster.network.onPublish = (from, bytes) => {
+  cluster.network.onPublish = (from, bytes, isSent) => {
     unsent(byKey.get(from));
-    checker.published(from, bytes);
+    checker.published(from, bytes, isSent);
     if (!isHostile(from) && !durable.has(bytes))
       checker.violations.push(`S5: ${from.slice(0, 8)} sent what its disk had not acknowledged`);
   };

@@ -82,8 +82,8 @@ export class WireChecker {
     this.#total = [...options.manifest.weights.values()].reduce((sum, weight) => sum + weight, 0);
   }
 
-  /** Called with what a node sends, when it does. */
-  published(from: Key, bytes: Uint8Array): void {
+  /** Called with what a node sends, when it does; of what is not sent itself the votes may be shown by others. */
+  published(from: Key, bytes: Uint8Array, isSent = true): void {
     const { equation, open, isHostile } = this.#options;
     const opened = open(bytes);
     if (!opened.ok) return isHostile(from) ? undefined : this.#violation(`an honest node published ${opened.code}`);
@@ -92,9 +92,9 @@ export class WireChecker {
       return isHostile(from) ? undefined : this.#violation("a node published a batch of somebody else");
     if (!verifyBatch(this.#manifest.network, batch, equation))
       return isHostile(from) ? undefined : this.#violation("a node published a batch with a wrong signature");
-    if (!this.#isNew(batch)) return;
+    if (isSent && !this.#isNew(batch)) return;
     for (const [index, entry] of batch.entries.entries())
-      this.#entry(from, entry, { number: batch.head.number, index });
+      this.#entry(from, entry, isSent ? { number: batch.head.number, index } : null);
   }
 
   /** The number that this author is expected to say next. */
