@@ -35,13 +35,29 @@ describe("what hostile attesters sign against themselves", () => {
     expect(Object.values(guilty).flat()).toContain("two-batches");
   });
 
+  for (const seed of [1, 2, 3]) {
+    it(`names those who are more than f on every honest node, before they break anything (seed ${seed})`, () => {
+      const two = { byzantineAttesters: 2, behaviours: ["grant-twice", "vote-both"] };
+      const { guilty, hostile, evidence, verdict } = runVirtual({ ...base, ...two, seed, loss: 0.2, delayMs: 400 });
+      expect(verdict).toBe("unrecoverable");
+      const names = Object.keys(hostile).sort();
+      expect(Object.keys(guilty).sort()).toEqual(names);
+      expect(Object.keys(evidence).sort()).toEqual(names);
+      for (const name of names) {
+        expect(guilty[name]).toContain("two-grants");
+        expect(evidence[name]).toEqual({ offences: ["two-grants"], nodes: base.nodes - 2 });
+      }
+    });
+  }
+
   it("names three of four that together make a wrong proof stand", () => {
     const options = { ...base, seed: 3, wrong: 1, byzantineAttesters: 3, behaviours: ["vouch"] };
-    const { violations, guilty, hostile, verdict } = runVirtual(options);
+    const { violations, guilty, hostile, evidence, verdict } = runVirtual(options);
     expect(verdict).toBe("safety");
     expect(violations.join()).toContain("is complete with a proof that does not verify");
     expect(violations.join()).not.toContain("attribution");
     expect(Object.keys(guilty).sort()).toEqual(Object.keys(hostile).sort());
+    expect(Object.keys(evidence).sort()).toEqual(Object.keys(hostile).sort());
   });
 
   it("has to be of a kind that is known", () => {
