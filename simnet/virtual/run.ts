@@ -52,6 +52,10 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     nemesis.heal();
     // Of a network that broke a rule there is nothing more to see.
     runUntil(cluster, SETTLE_MS, () => checker.violations.length > 0 || isDone());
+    // But who broke it, every honest node shall know.
+    const isNamed = () =>
+      [...checker.guilt.proven.keys()].every((key) => honest().every((node) => holdsGuilty(node, key)));
+    if (checker.violations.length > 0 && hostiles.malice.size > 0) runUntil(cluster, CONVERGE_MS, isNamed);
   });
   const isSound = crash === null && checker.violations.length === 0;
   const late = isSound && hostiles.malice.size === 0 && isDone() ? lateLogs(cluster, honest()) : [];
@@ -210,6 +214,10 @@ function lateLogs(cluster: Cluster, nodes: readonly SimNode[]): string[] {
 
 function frontierOf(node: SimNode): Map<Key, number> {
   return node.runtime?.state.log.frontier() ?? new Map<Key, number>();
+}
+
+function holdsGuilty({ runtime }: SimNode, key: Key): boolean {
+  return runtime === null || runtime.state.out.has(key);
 }
 
 function evidenceOf(cluster: Cluster, honest: readonly SimNode[]): VirtualReport["evidence"] {

@@ -36,10 +36,13 @@ describe("what hostile attesters sign against themselves", () => {
   });
 
   for (const seed of [1, 2, 3]) {
-    it(`names those who are more than f on every honest node, before they break anything (seed ${seed})`, () => {
+    it(`names those who are more than f on every honest node, whatever they break (seed ${seed})`, () => {
       const two = { byzantineAttesters: 2, behaviours: ["grant-twice", "vote-both"] };
-      const { guilty, hostile, evidence, verdict } = runVirtual({ ...base, ...two, seed, loss: 0.2, delayMs: 400 });
-      expect(verdict).toBe("unrecoverable");
+      const report = runVirtual({ ...base, ...two, seed, loss: 0.2, delayMs: 400 });
+      const { guilty, hostile, evidence, violations, verdict } = report;
+      // Either they break a rule, or they are out before; then no quorum is left.
+      expect(verdict).toBe(violations.some((each) => each.startsWith("S1")) ? "safety" : "unrecoverable");
+      expect(violations.join()).not.toContain("attribution");
       const names = Object.keys(hostile).sort();
       expect(Object.keys(guilty).sort()).toEqual(names);
       expect(Object.keys(evidence).sort()).toEqual(names);
