@@ -239,8 +239,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: COLLECTOR,
-        from: 'if (block.state === "open" && isParentClosed(state, block) && block',
-        to: 'if (block.state === "open" && block',
+        from: 'if (block.state === "open" && isParentClosed(state, block) && isBlockDone',
+        to: 'if (block.state === "open" && isBlockDone',
       },
       {
         file: ATTESTER,

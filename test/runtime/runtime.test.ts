@@ -237,7 +237,7 @@ describe("what a peer sends", () => {
       finish(bench, at);
     }
     bench.flush();
-    const { id } = [...bench.runtime.state.closed.values()][0] ?? { id: hashOf("none") };
+    const { hash } = [...bench.runtime.state.closed.values()][0] ?? { hash: hashOf("none") };
     const ask = (height: number, wanted: readonly string[]) => {
       const lengths: number[] = [];
       const feeds = bench.runtime.state.log.frontier();
@@ -252,7 +252,7 @@ describe("what a peer sends", () => {
       return lengths;
     };
     expect(ask(1, [])).toEqual([]);
-    const [length = 0] = ask(1, [hashOf("unknown"), id]);
+    const [length = 0] = ask(1, [hashOf("unknown"), hash]);
     expect(length).toBeGreaterThan(500);
     const large = [2, 3, 4].map((height) => {
       return { chain: 1, height, block: hashOf(`block ${height}`), bytes: new Uint8Array(400_000) };
