@@ -229,6 +229,8 @@ export interface Notice {
   readonly chain: number;
   readonly height: number;
   readonly hash: Hash;
+  /** The block's id. */
+  readonly block: Hash;
 }
 
 /**

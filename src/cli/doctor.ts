@@ -11,10 +11,9 @@ import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { type NodeConfig, readConfig } from "../config.ts";
 import { createKey, discoverChain, genesis, loadKey, readManifestFile } from "../node.ts";
-import { blockId } from "../protocol/ids.ts";
 import { type Manifest, readManifest } from "../protocol/manifest.ts";
 import { rowsOf, type Stage, stagesOf, takenGroups, groupOf } from "../protocol/workflow.ts";
-import { readBlockFile } from "./block.ts";
+import { idOf, readBlockFile } from "./block.ts";
 import { CommandError, EXIT, faultOf, statusOf } from "./exit.ts";
 import { type Made, nameOf, Workbench } from "./workbench.ts";
 
@@ -248,7 +247,7 @@ async function checkProvers(config: NodeConfig, manifest: Manifest, say: Say): P
       const chain = manifest.json.chains.find((each) => each.workflow === name)?.id ?? 1;
       const read = await readBlockFile(BLOCK);
       const stages = stagesOf(manifest, name, read.items) ?? [];
-      const block = { ...read, chain, block: blockId(manifest.network, chain, read.hash), before: null };
+      const block = { ...read, chain, block: idOf(read, manifest.network, chain, name), before: null };
       const prepared = await workbench.prepare({ ...block, stages: rowsOf(stages) });
       const wanted = qualifying(stages, workbench.executors);
       const left = workflow.stages.length - new Set([...wanted].map((task) => task.split("/")[0])).size;

@@ -6,11 +6,11 @@ import { Command } from "commander";
 import { readConfig } from "../config.ts";
 import { readManifestFile } from "../node.ts";
 import { canonicalJson } from "../protocol/shape.ts";
-import { artefactHash, blockId } from "../protocol/ids.ts";
+import { artefactHash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { partitionOfChain } from "../protocol/partition.ts";
 import { groupOf, rowsOf, type Stage, stagesOf, takenGroups, variantOf } from "../protocol/workflow.ts";
-import { readBlockFile } from "./block.ts";
+import { idOf, readBlockFile } from "./block.ts";
 import { CommandError } from "./exit.ts";
 import { whole } from "./flags.ts";
 import { type Made, nameOf, type Prepared, type ProvenBlock, Workbench } from "./workbench.ts";
@@ -70,7 +70,7 @@ async function run(file: string, flags: Flags): Promise<void> {
   const of: Run = { manifest, workflow, stages, wanted: wantedOf(stages, flags.task) };
   const workbench = new Workbench(manifest, config);
   try {
-    const block = { ...read, chain, block: blockId(manifest.network, chain, read.hash), before: null };
+    const block = { ...read, chain, block: idOf(read, manifest.network, chain, workflow), before: null };
     const prepared = await workbench.prepare({ ...block, stages: rowsOf(stages) });
     const made = await workbench.makeAll(stages, of.wanted, block, prepared, (name, task) =>
       say(name, task, flags.json === true),

@@ -20,7 +20,7 @@ import type {
   Store,
   Telemetry,
 } from "../ports.ts";
-import { blockId, type Hash, type Key } from "../protocol/ids.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
 import { ownersOf } from "../protocol/owner.ts";
 import { gap, Succession } from "./succession.ts";
 
@@ -156,8 +156,7 @@ class Lane {
   }
 
   notice(notice: Notice): void {
-    const block = blockId(this.#options.network, this.chain, notice.hash);
-    if (this.#closed || (notice.state !== "certified" && this.#turnOf(block) !== 0)) return;
+    if (this.#closed || (notice.state !== "certified" && this.#turnOf(notice.hash) !== 0)) return;
     this.#line.sink.notice?.(notice);
   }
 
@@ -214,7 +213,7 @@ class Lane {
 
   /** Hands it on when it is this node's turn; until then it looks whether another node has. */
   #take(block: CertifiedBlock, sinceMs: number): void {
-    const turn = this.#turnOf(block.block);
+    const turn = this.#turnOf(block.content.hash);
     const leftMs = this.#leftMs(turn, sinceMs);
     if (leftMs > 0) {
       this.#say("waiting", block.height, `is number ${turn + 1} to hand it on, in ${Math.ceil(leftMs / 1000)} s`);

@@ -8,6 +8,7 @@ import { inlineProof } from "../core/collector.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Event, TaskRef } from "../core/event.ts";
 import { type CoreOptions, createState, type State } from "../core/state.ts";
+import { announcedAs, closedAs } from "../core/ancestry.ts";
 import { nextWakeMs, resume, step } from "../core/step.ts";
 import type {
   Artefacts,
@@ -278,7 +279,10 @@ export class Runtime implements TransportHandler {
   #notice({ event, fields: { chain, height, hash } }: Extract<Effect, { kind: "report" }>): void {
     const state = NOTICES[event];
     if (state === undefined) return;
-    this.#proposer.notice({ state, chain: Number(chain), height: Number(height), hash: String(hash) });
+    const named = { chain: Number(chain), height: Number(height), hash: String(hash) };
+    const known =
+      closedAs(this.#state, named.chain, named.hash) ?? announcedAs(this.#state, named.chain, named.hash)[0];
+    if (known !== undefined) this.#proposer.notice({ state, ...named, block: known.id });
   }
 
   #durable(batch: Batch): void {

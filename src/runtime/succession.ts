@@ -7,7 +7,7 @@
  */
 import type { CertifiedBlock, CursorPosition, Done, Fault, Store, StoredCertificate } from "../ports.ts";
 import { readContent } from "../protocol/certificate.ts";
-import { blockId, type Hash } from "../protocol/ids.ts";
+import type { Hash } from "../protocol/ids.ts";
 
 /** Certificates looked at: those of the next height, of which there is nearly always one. */
 const PAGE = 16;
@@ -86,8 +86,12 @@ export class Succession {
   }
 
   #parent(block: CertifiedBlock, done: Found): void {
-    const { network, chain } = this.#options;
-    this.at({ height: block.height - 1, block: blockId(network, chain, block.content.parent) }, done);
+    const { parent } = block.content;
+    this.#store.certificates(this.#options.chain, block.height - 1, PAGE, (result) => {
+      if (!result.ok) return done(result);
+      const found = result.value.map(certified).find((each) => each?.content.hash === parent);
+      done({ ok: true, value: found ?? null });
+    });
   }
 }
 

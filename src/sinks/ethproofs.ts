@@ -8,7 +8,7 @@
  */
 import type { CertifiedBlock, Done, Notice, Presence, Result, Sink, SinkFault } from "../ports.ts";
 import type { BarrierTask } from "../protocol/certificate.ts";
-import { blockId, type Hash } from "../protocol/ids.ts";
+import type { Hash } from "../protocol/ids.ts";
 import { type HttpAnswer, type HttpRequest, refusal, request } from "./http.ts";
 import type { ProvingTimes } from "./times.ts";
 import { RequestWindow } from "./window.ts";
@@ -82,11 +82,10 @@ class EthproofsSink implements Sink {
     void this.#inTurn(() => this.#deliver(block)).then(done);
   }
 
-  notice({ state, chain, height, hash }: Notice): void {
+  notice({ state, height, block }: Notice): void {
     if (!this.#reports(height)) return;
-    const { network, requestsPerMinute } = this.#options;
+    const { requestsPerMinute } = this.#options;
     if (state === "certified") {
-      const block = blockId(network, chain, hash);
       const ms = this.#collaborators.provingMs(block, this.#options);
       if (ms !== null) this.#collaborators.times.note(block, ms);
       return;

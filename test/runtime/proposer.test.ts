@@ -345,10 +345,11 @@ test("only the node whose turn a block is announces it; all hear of certified on
       const bench = await benchWith();
       const place = new Place();
       const proposer = await bench.start([bench.line(place, { nodes: NODES })], self);
-      const { hash } = certified(7).content;
+      const { block, content } = certified(7);
+      const at = { height: 7, hash: content.hash, block };
       for (const state of ["queued", "proving", "certified"] as const) {
-        proposer.notice({ state, chain: CHAIN, height: 7, hash });
-        proposer.notice({ state, chain: 1, height: 7, hash });
+        proposer.notice({ state, chain: CHAIN, ...at });
+        proposer.notice({ state, chain: 1, ...at });
       }
       return place.notices.map(({ state }) => state).join(" ");
     }),

@@ -39,7 +39,7 @@ export function certified(height: number, branch: string = "", fork: number = 1,
   const bytes = encodeCertificate(content, []);
   const read = readContent(bytes);
   if (read === null) throw new Error("the certificate cannot be read");
-  return { chain: CHAIN, height, block: blockId(NETWORK, CHAIN, content.hash), bytes, ...read };
+  return { chain: CHAIN, height, block: blockId(NETWORK, content), bytes, ...read };
 }
 
 export function chainOf(from: number, count: number): readonly CertifiedBlock[] {

@@ -60,7 +60,8 @@ remoteSinkCompliance("ethproofs", async (): Promise<RemotePlace> => {
 });
 
 function noticed(sink: Sink, state: "queued" | "proving" | "certified", height: number): void {
-  sink.notice?.({ state, chain: CHAIN, height, hash: certified(height).content.hash });
+  const { block, content } = certified(height);
+  sink.notice?.({ state, chain: CHAIN, height, hash: content.hash, block });
 }
 
 test("a block is reported as queued, proving and proved, with the proof and how long it took", async () => {
