@@ -92,7 +92,8 @@ async function measure(system: string, { key: file, open }: (typeof SYSTEMS)[str
   if (!encoded.ok) throw new Error(encoded.fault.message);
   const { height, hash, parent, items, payload } = encoded.value;
   const shards = Math.ceil(items / SHARD_ITEMS_MAX);
-  const block = blockId(ZERO_HASH, 1, hash);
+  const announced = { chain: 1, height, hash, parent, start: true, workflow: "block", items };
+  const block = blockId(ZERO_HASH, { ...announced, payload: artefactHash(payload) });
   const bytes = new Uint8Array(readFileSync(join(KEYS, file)));
   const key = artefactHash(bytes);
   const verifier = createVerifier({ keys: new Map([[key, { system, bytes }]]), deadlineMs: LIMITS.timeoutMs });

@@ -8,7 +8,7 @@
 import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";
 import { openVote } from "./batch.ts";
-import { blockId, domainHash, type Hash, type Key } from "./ids.ts";
+import { type Announced, blockId, domainHash, type Hash, type Key } from "./ids.ts";
 import { CERTIFICATE_BYTES_MAX } from "./limits.ts";
 import type { Manifest } from "./manifest.ts";
 import { encodeEntry, type Vote } from "./messages.ts";
@@ -191,9 +191,7 @@ export function kindOf(file: Uint8Array): string | null {
 }
 
 /** The block that a certificate says it is of, unchecked: what decides whether to check it at all. */
-export function subjectOf(
-  file: Uint8Array,
-): { readonly chain: number; readonly height: number; readonly hash: Hash } | null {
+export function subjectOf(file: Uint8Array): Announced | null {
   const json = file.length > CERTIFICATE_BYTES_MAX ? undefined : parse(file);
   const found = SUBJECT.safeParse(json);
   return found.success ? found.data.content : null;
@@ -214,7 +212,18 @@ export function manifestFor(manifest: Manifest, file: Uint8Array): Manifest {
 }
 
 const PLACE = z.object({ content: z.object({ chain: count }).optional(), network: hash.optional() });
-const SUBJECT = z.object({ content: z.object({ chain: count, height: count, hash }) });
+const SUBJECT = z.object({
+  content: CONTENT.pick({
+    chain: true,
+    height: true,
+    hash: true,
+    parent: true,
+    start: true,
+    workflow: true,
+    items: true,
+    payload: true,
+  }).loose(),
+});
 
 function checkVotes(
   manifest: Manifest,

@@ -208,7 +208,7 @@ export class Certificates implements TransportHandler {
     // The manifest is the same on every node, so a chain of nobody is its sender's mistake.
     if (subject === null || chain === undefined) return this.#refused("message.malformed", from);
     const { manifest } = chain.partition;
-    const id = blockId(manifest.network, subject.chain, subject.hash);
+    const id = blockId(manifest.network, subject);
     if (this.#isKnown(chain, subject.height, id, isTold)) return { code: "certificate.known" };
     const checked = checkCertificate(manifest, bytes, this.#modules.equation);
     if (!checked.ok) return this.#refused("certificate.invalid", from, checked.code);

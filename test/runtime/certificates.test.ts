@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Done, StoredCertificate, Transport } from "../../src/ports.ts";
 import { sealBatch, voteOf } from "../../src/protocol/batch.ts";
 import { type BarrierContent, contentHash, encodeCertificate } from "../../src/protocol/certificate.ts";
-import { blockId, ZERO_HASH } from "../../src/protocol/ids.ts";
+import { type Announced, blockId, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { partitionsOf } from "../../src/protocol/partition.ts";
 import { decodeFrontier } from "../../src/protocol/sync.ts";
@@ -27,10 +27,8 @@ const partitions = partitionsOf(whole);
 const [west, east] = partitions;
 if (west === undefined || east === undefined) throw new Error("no partitions");
 
-/** A certificate that the given attesters have signed. */
-function certificateOf({ network }: Manifest, chain: number, height: number, by: readonly string[]): Uint8Array {
-  const content: BarrierContent = {
-    network,
+function announced(chain: number, height: number): Announced {
+  return {
     chain,
     height,
     hash: hashOf(`${chain} ${height}`),
@@ -39,6 +37,14 @@ function certificateOf({ network }: Manifest, chain: number, height: number, by:
     workflow: "block",
     items: 1,
     payload: hashOf("payload"),
+  };
+}
+
+/** A certificate that the given attesters have signed. */
+function certificateOf({ network }: Manifest, chain: number, height: number, by: readonly string[]): Uint8Array {
+  const content: BarrierContent = {
+    network,
+    ...announced(chain, height),
     before: "",
     after: "",
     tasks: ["shard 0", "shard 1", "aggregate 0"].map((name) => ({
@@ -53,7 +59,7 @@ function certificateOf({ network }: Manifest, chain: number, height: number, by:
       bytes: 1,
     })),
   };
-  const block = blockId(network, chain, content.hash);
+  const block = blockId(network, content);
   const entry = { kind: "barrier", block, content: contentHash(content) } as const;
   const votes = by.map((name) => {
     const { key, sign } = signerNamed(name);
@@ -67,7 +73,7 @@ const ofEast = (height: number, by: readonly string[] = ["b", "c", "d"]): Uint8A
 
 function stored(chain: number, height: number, bytes: Uint8Array): StoredCertificate {
   const { network } = chain === EAST ? (east?.manifest ?? whole) : (west?.manifest ?? whole);
-  return { chain, height, block: blockId(network, chain, hashOf(`${chain} ${height}`)), bytes };
+  return { chain, height, block: blockId(network, announced(chain, height)), bytes };
 }
 
 /** A node's channel on ports that do what the test says. */

@@ -7,7 +7,7 @@ import { onTestFinished } from "vitest";
 /** A directory that is gone after the test. */
 export function temporaryDirectory(): string {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "proofmesh-"));
-  onTestFinished(() => fs.rmSync(dir, { recursive: true, force: true }));
+  onTestFinished(() => fs.rmSync(dir, { recursive: true, force: true, maxRetries: 3 }));
   return dir;
 }
 
