@@ -61,6 +61,13 @@ const PROVER = z.discriminatedUnion(
     builtIn("groth16"),
     builtIn("ultrahonk"),
     builtIn("stark"),
+    /** Computes nothing: a list of `items` items, or what it was given. */
+    z.strictObject({
+      kind: z.literal("echo"),
+      system: z.string("an executor's name").min(1, "an executor's name"),
+      delayMs: count(0, 3_600_000, "ms").optional(),
+      items: count(1, 1024, "items").optional(),
+    }),
     z.strictObject({
       kind: z.literal("mock"),
       /** `mock`, or any `mock-...`: each is a family of its own. */
@@ -98,7 +105,7 @@ const PROVER = z.discriminatedUnion(
     /** A zkVM behind zkboost's Proof Node API (G1). */
     z.strictObject({ kind: z.literal("zkboost"), system, url: httpUrl, proofType: PROOF_TYPE, timeoutMs: proverMs }),
   ],
-  'a prover: {"kind": "groth16" | "ultrahonk" | "stark" | "mock" | "process" | "ere" | "zkboost", ...}',
+  'a prover: {"kind": "groth16" | "ultrahonk" | "stark" | "mock" | "echo" | "process" | "ere" | "zkboost", ...}',
 );
 
 /** Servers that verify what the node has no verifier of its own for. */
@@ -227,6 +234,17 @@ const SCHEMA = z.strictObject(
         "a list of names",
       )
       .max(PARTITIONS_MAX, `at most ${PARTITIONS_MAX} partitions`)
+      .optional(),
+    /** What this machine has for a task that asks for some of it; what is left out is what the system says, and no GPU. */
+    resources: z
+      .strictObject(
+        {
+          cpus: count(1, 1024, "CPUs").optional(),
+          gpus: count(0, 64, "GPUs").optional(),
+          memoryBytes: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes").optional(),
+        },
+        '{"cpus", "gpus", "memoryBytes"}',
+      )
       .optional(),
     provers: z.array(PROVER, "a list of provers").max(16, "at most 16 provers"),
     /** For proof systems without a verifier in the node: who is asked. Each node trusts its own. */

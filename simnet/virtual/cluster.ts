@@ -6,6 +6,7 @@ import type { Hash, Key } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type Batch, openBatch, verifyBatch } from "../../src/protocol/batch.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
+import { variantsOf } from "../../src/protocol/stages.ts";
 import { sharedOwners } from "./owners.ts";
 import { SimChain } from "./chain.ts";
 import { type Damage, SimDisk } from "./disk.ts";
@@ -178,7 +179,12 @@ export class Cluster {
 
   /** Where proofs of several families are wanted no node can make all of them. */
   #systemsOf(node: SimNode): readonly string[] {
-    if (!this.#options.families) return [SYSTEMS[0]];
+    const { workflow, families } = this.#options;
+    if (workflow !== undefined) {
+      const stages = Object.values(workflow.workflows).flatMap((each) => each.stages);
+      return [...new Set(stages.flatMap(variantsOf).map(({ system, executor }) => executor ?? system))];
+    }
+    if (families !== true) return [SYSTEMS[0]];
     const lacking = SYSTEMS[1 + (this.nodes.indexOf(node) % (SYSTEMS.length - 1))];
     return SYSTEMS.filter((system) => system !== lacking);
   }
@@ -206,7 +212,9 @@ export class Cluster {
       store: node.disk.store,
       artefacts: node.disk.artefacts,
       verifier: simVerifier(this.world, times, this.#prepared),
-      provers: this.#systemsOf(node).map((system) => simProver(this.world, chance, times, node.machine, system, 2)),
+      provers: this.#systemsOf(node).map((system) =>
+        simProver(this.world, chance, times, node.machine, { manifest: this.manifest, system, slots: 2 }),
+      ),
       sinks: [],
       telemetry,
       fatal: (fault) => {

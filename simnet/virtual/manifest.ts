@@ -1,6 +1,8 @@
 /** The manifest of the simulated network. */
 import type { Key } from "../../src/protocol/ids.ts";
+import type { Fragment } from "../../src/protocol/fragment.ts";
 import { type Manifest, type ManifestJson, readManifest } from "../../src/protocol/manifest.ts";
+import { variantsOf } from "../../src/protocol/stages.ts";
 import { describeShapeError } from "../../src/protocol/shape.ts";
 
 export const CHAIN = 1;
@@ -16,6 +18,15 @@ export interface NetworkShape {
   /** Each shard is proven in three proof systems, of which two are enough; each node lacks one of them. */
   readonly families?: boolean;
   readonly window: number;
+  /** Blocks are proven by this instead. */
+  readonly workflow?: Fragment;
+}
+
+/** Of each proof system that a workflow names: which key it is does not matter where all proofs are simulated. */
+function keysOf(workflow: Fragment | undefined): ManifestJson["keys"] {
+  const stages = Object.values(workflow?.workflows ?? {}).flatMap((each) => each.stages);
+  const proven = stages.flatMap(variantsOf).filter(({ key }) => key !== "");
+  return Object.fromEntries(proven.map(({ key, system }) => [key, { system, verifyingKey: "c2lt", files: {} }]));
 }
 
 /** What all simulated nodes agree on. The first `attesters` nodes attest and follow the chain; all prove. */
@@ -36,7 +47,7 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
       list: keys.slice(0, options.nodes).map((key) => ({ key, slots: 2, weight: 1 })),
     },
     chains: [{ id: CHAIN, start: 1, confirmations: 0, workflow: "block" }],
-    workflows: {
+    workflows: options.workflow?.workflows ?? {
       block: {
         window: options.window,
         stages: [
@@ -45,7 +56,10 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
         ],
       },
     },
-    keys: Object.fromEntries(SYSTEMS.map((system) => [system, { system, verifyingKey, files: {} }])),
+    keys: {
+      ...Object.fromEntries(SYSTEMS.map((system) => [system, { system, verifyingKey, files: {} }])),
+      ...keysOf(options.workflow),
+    },
     timing: { claimWindowMs: 500, claimWindowMsMax: 4000, heartbeatMs: 500, leaseMs: 2000, syncMs: 1000 },
     limits: { proofBytesMax: 1 << 20, claimsPerSlotMax: 8, retentionBlocks: 16 },
     bootstrap: [],

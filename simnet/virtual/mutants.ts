@@ -169,7 +169,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     rule: "a quorum is more than two thirds of the weight",
     edits: [
       {
-        file: "src/protocol/manifest.ts",
+        file: "src/protocol/partition.ts",
         from: "quorum: Math.floor((2 * weight) / 3) + 1,",
         to: "quorum: Math.floor(weight / 2),",
       },
@@ -180,7 +180,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "one-honest-too-small": {
     rule: "others' timeouts count once one of them must be honest",
     edits: [
-      { file: "src/protocol/manifest.ts", from: "oneHonest: Math.floor((weight - 1) / 3) + 1,", to: "oneHonest: 1," },
+      { file: "src/protocol/partition.ts", from: "oneHonest: Math.floor((weight - 1) / 3) + 1,", to: "oneHonest: 1," },
     ],
     runs: ["rash"],
     expected: /^L4: .* on the word of too few/,

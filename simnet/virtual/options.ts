@@ -1,4 +1,5 @@
 /** What a run is made of, and what comes of it. A run is its options: the same ones give the same trace. */
+import type { Fragment } from "../../src/protocol/fragment.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import type { NodeHooks } from "./cluster.ts";
 import type { Damage } from "./disk.ts";
@@ -81,6 +82,8 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly shards: number;
   /** Three proof systems on each shard, of which two are enough. */
   readonly families?: boolean;
+  /** Blocks are proven by the workflow `block` of this file instead. */
+  readonly workflow?: Fragment;
   readonly blockMs?: number;
   /** Of the faults drawn, by number, only these. */
   readonly only?: readonly number[];

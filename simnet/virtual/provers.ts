@@ -2,6 +2,7 @@
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Cancel, Preparation, PrepareJob, Prover, Verifier } from "../../src/ports.ts";
 import { domainDigest, type Hash, u64 } from "../../src/protocol/ids.ts";
+import type { Manifest } from "../../src/protocol/manifest.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
 import type { Chance, World } from "./world.ts";
 
@@ -31,8 +32,7 @@ export function simProver(
   chance: Chance,
   times: () => ProvingTimes,
   machine: ProvingMachine,
-  system: string,
-  slots: number,
+  { manifest, system, slots }: { readonly manifest: Manifest; readonly system: string; readonly slots: number },
 ): Prover {
   return {
     system,
@@ -41,7 +41,7 @@ export function simProver(
       const now = times();
       const durationMs = chance.between(now.proveMsMin, now.proveMsMax) * machine.factor;
       const [wrong, failing] = [chance.next() < now.wrong, chance.next() < now.failing];
-      const values = valuesOf(job.id.block, job.before, job.id.stage, job.id.index);
+      const { values } = job;
       if (durationMs === Number.POSITIVE_INFINITY) return () => {};
       const cancels = [0.25, 0.5, 0.75].map((part, at) =>
         world.after(durationMs * part, () => emit({ kind: "progress", units: at + 1 })),
@@ -50,7 +50,8 @@ export function simProver(
         world.after(durationMs, () => {
           if (failing)
             return emit({ kind: "failed", logical: false, fault: { code: "machine.lost", message: "simulated" } });
-          const proof = wrong ? WRONG_PROOF : proofOf(values);
+          const right = listOf(manifest, job.id.stage) ?? proofOf(values);
+          const proof = wrong ? WRONG_PROOF : right;
           emit({ kind: "proved", proof, values, provingMs: durationMs });
         }),
       );
@@ -97,6 +98,18 @@ function derive(job: PrepareJob, before: Uint8Array): Preparation & { readonly b
     ]),
   );
   return { before, after: commitmentAfter(before, job.hash), values };
+}
+
+/** Items of every list that other stages are counted by, where they allow as many. */
+export const LIST_ITEMS = 10;
+
+/** What a stage makes that others are counted by; `null` for others. */
+export function listOf({ json }: Manifest, stage: string): Uint8Array | null {
+  const stages = Object.values(json.workflows).flatMap((each) => each.stages);
+  const counted = stages.flatMap(({ tasks }) => ("items" in tasks && tasks.items === stage ? [tasks.max] : []));
+  if (counted.length === 0) return null;
+  const items = Array.from({ length: Math.min(LIST_ITEMS, ...counted) }, (_, item) => item);
+  return utf8ToBytes(JSON.stringify(items));
 }
 
 /** The running commitment before the first block, and after each. */

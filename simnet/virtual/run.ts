@@ -107,7 +107,7 @@ function caught(run: () => void): string | null {
 }
 
 function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, figures: Figures): Cluster {
-  const { seed, nodes, shards, families = false, sabotage, hooks } = options;
+  const { seed, nodes, shards, families = false, workflow, sabotage, hooks } = options;
   const { wrong, failing, loss, duplicate, replay, delayMs, wan, joiners } = dialsOf(options);
   const cluster: Cluster = new Cluster(
     {
@@ -117,6 +117,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       joiners,
       shards,
       families,
+      ...(workflow === undefined ? {} : { workflow }),
       window: 4,
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
       times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing },

@@ -12,7 +12,7 @@ import { Command } from "commander";
 import { type NodeConfig, readConfig } from "../config.ts";
 import { createKey, discoverChain, genesis, loadKey, readManifestFile } from "../node.ts";
 import { type Manifest, readManifest } from "../protocol/manifest.ts";
-import { rowsOf, type Stage, stagesOf, takenGroups, groupOf } from "../protocol/workflow.ts";
+import { groupOf, mostCounts, rowsOf, type Stage, stagesOf, takenGroups } from "../protocol/workflow.ts";
 import { idOf, readBlockFile } from "./block.ts";
 import { CommandError, EXIT, faultOf, statusOf } from "./exit.ts";
 import { type Made, nameOf, Workbench } from "./workbench.ts";
@@ -283,7 +283,7 @@ function qualifying(stages: readonly Stage[], executors: readonly string[]): Rea
   const isMade = (stage: Stage, index: number): boolean => {
     const variant = stage.variants[index % stage.variants.length];
     if (variant === undefined || !executors.includes(variant.executor)) return false;
-    return takenGroups(stages, stage, groupOf(stage, index)).every(({ stage: taken, groups }) =>
+    return takenGroups(stages, stage, groupOf(stage, index), mostCounts(stages)).every(({ stage: taken, groups }) =>
       groups.every((group) => {
         const made = taken.variants.filter((_, at) => isMade(taken, group * taken.variants.length + at));
         return made.length >= taken.need;
@@ -292,7 +292,7 @@ function qualifying(stages: readonly Stage[], executors: readonly string[]): Rea
   };
   const add = (stage: Stage, index: number): void => {
     wanted.add(nameOf(stage, index));
-    for (const { stage: taken, groups } of takenGroups(stages, stage, groupOf(stage, index)))
+    for (const { stage: taken, groups } of takenGroups(stages, stage, groupOf(stage, index), mostCounts(stages)))
       for (const group of groups) taken.variants.forEach((_, at) => add(taken, group * taken.variants.length + at));
   };
   for (const stage of stages)

@@ -1,5 +1,5 @@
 /** A workflow as a picture: in the terminal, with a lane for each stage that others still take; or as SVG, in layers. */
-import type { Stage } from "../protocol/workflow.ts";
+import type { Stage, Taken } from "../protocol/workflow.ts";
 
 /** The four ways a line may leave a cell. */
 const [UP, RIGHT, DOWN, LEFT] = [1, 2, 4, 8];
@@ -75,14 +75,18 @@ function joinLine(lanes: readonly (Lane | null)[], taken: readonly number[], pla
 
 /** What a person wants to know of a stage, in one line. */
 export function describeStage(stage: Stage): string {
-  const takes = stage.takes.map(({ stage: name, each }) => (each ? `each ${name}` : name)).join(" + ");
+  const takes = stage.takes.map(takenText).join(" + ");
   return [tasksText(stage), proversText(stage), takes === "" ? "" : `takes ${takes}`, collectText(stage)]
     .filter((text) => text !== "")
     .join("  ");
 }
 
-function tasksText({ count }: Stage): string {
-  return `${count} ${count === 1 ? "task" : "tasks"}`;
+function takenText({ stage, how }: Taken): string {
+  return how === "whole" ? stage : `${how === "each" ? "each" : "each item of"} ${stage}`;
+}
+
+function tasksText({ count, countedBy }: Stage): string {
+  return `${countedBy === null ? "" : "up to "}${count} ${count === 1 ? "task" : "tasks"}`;
 }
 
 function proversText({ variants }: Stage): string {
@@ -91,7 +95,8 @@ function proversText({ variants }: Stage): string {
   ].join(", ");
 }
 
-function collectText({ need, variants, distinct, sequential }: Stage): string {
+function collectText({ need, variants, distinct, sequential, verify }: Stage): string {
+  if (verify === "recompute") return sequential ? "recomputed, in order" : "recomputed";
   if (need < variants.length) return `any ${need} of ${variants.length}${distinct === null ? "" : ` ${distinct}`}`;
   return sequential ? "in order" : "";
 }
@@ -117,7 +122,7 @@ export function drawSvg(title: string, stages: readonly Stage[]): string {
   }
   const at = (name: string) => places.get(name) ?? { x: 0, y: 0 };
   const edges = stages.flatMap((stage) =>
-    stage.takes.map((taken) => edge(at(taken.stage), at(stage.name), taken.each)),
+    stage.takes.map((taken) => edge(at(taken.stage), at(stage.name), taken.how !== "whole")),
   );
   const boxes = stages.map((stage) => box(at(stage.name), stage));
   return [
@@ -148,13 +153,7 @@ function box({ x, y }: Point, stage: Stage): string {
     `${stage.name}  ${tasksText(stage)}`,
     shortened(proversText(stage)),
     shortened(
-      [
-        stage.takes.length === 0 ? "" : "takes",
-        ...stage.takes.map((each) => (each.each ? `each ${each.stage}` : each.stage)),
-        collectText(stage),
-      ]
-        .join(" ")
-        .trim(),
+      [stage.takes.length === 0 ? "" : "takes", ...stage.takes.map(takenText), collectText(stage)].join(" ").trim(),
     ),
   ];
   const texts = lines.map(

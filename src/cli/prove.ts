@@ -9,11 +9,11 @@ import { canonicalJson } from "../protocol/shape.ts";
 import { artefactHash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { partitionOfChain } from "../protocol/partition.ts";
-import { groupOf, rowsOf, type Stage, stagesOf, takenGroups, variantOf } from "../protocol/workflow.ts";
+import { groupOf, mostCounts, rowsOf, type Stage, stagesOf, takenGroups, variantOf } from "../protocol/workflow.ts";
 import { idOf, readBlockFile } from "./block.ts";
 import { CommandError } from "./exit.ts";
 import { whole } from "./flags.ts";
-import { type Made, nameOf, type Prepared, type ProvenBlock, Workbench } from "./workbench.ts";
+import { type Made, listIn, nameOf, type Prepared, type ProvenBlock, Workbench } from "./workbench.ts";
 
 interface Flags {
   readonly network: string;
@@ -102,7 +102,7 @@ function wantedOf(stages: readonly Stage[], task: string | undefined): ReadonlyS
   const wanted = new Set<string>();
   const add = (of: Stage, at: number): void => {
     wanted.add(nameOf(of, at));
-    for (const { stage: taken, groups } of takenGroups(stages, of, groupOf(of, at)))
+    for (const { stage: taken, groups } of takenGroups(stages, of, groupOf(of, at), mostCounts(stages)))
       for (const group of groups)
         for (let variant = 0; variant < taken.variants.length; variant++)
           add(taken, group * taken.variants.length + variant);
@@ -139,7 +139,8 @@ function write(
       const { system, key } = variantOf(stage, index);
       const artefact = artefactHash(task.proof);
       writeFileSync(join(dir, artefact), task.proof);
-      return [{ stage: stage.name, index, system, key, artefact, bytes: task.proof.length }];
+      const named = { stage: stage.name, index, system, key, artefact, bytes: task.proof.length };
+      return [stage.itemsMax === 0 ? named : { ...named, items: listIn(task.proof, stage.itemsMax).length }];
     }),
   );
   const { chain, height, hash, parent, items } = block;

@@ -6,7 +6,7 @@ import type { Manifest } from "../protocol/manifest.ts";
 import { partitionOfChain } from "../protocol/partition.ts";
 import { groupOf, rowsOf, stagesOf, takenGroups } from "../protocol/workflow.ts";
 import { CommandError } from "./exit.ts";
-import { type Made, Workbench } from "./workbench.ts";
+import { type Made, outputOf, Workbench } from "./workbench.ts";
 
 export interface Replayed {
   readonly system: string;
@@ -55,11 +55,12 @@ async function run(
   const before = bundle.start || bundle.before === null ? null : hexToBytes(bundle.before);
   const of = { chain, height, block, hash, parent, items, payload, before, stages: rowsOf(stages) };
   const prepared = await workbench.prepare(of);
-  const inputs = bundle.inputs.map(({ artefact }) => read(artefact));
-  const taken = takenGroups(stages, stage, groupOf(stage, index));
+  const inputs = bundle.inputs.map(({ artefact, item }) => outputOf(read(artefact), item));
+  const counts = new Map(Object.entries(bundle.counts));
+  const taken = takenGroups(stages, stage, groupOf(stage, index), counts);
   const needed = taken.reduce((sum, { stage: { need }, groups }) => sum + need * groups.length, 0);
   if (inputs.length !== needed)
     throw new CommandError("replay.inputs", `the bundle has ${inputs.length} inputs; the task takes ${needed}`);
   const attempt = (bundle.failures.at(-1)?.attempt ?? -1) + 1;
-  return workbench.make(of, stages, { stage, index, attempt }, prepared, inputs);
+  return workbench.make(of, stages, { stage, index, attempt }, { ...prepared, counts }, inputs);
 }

@@ -33,6 +33,7 @@ import {
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { hasRivals, partsFor, tasksOf } from "./graph.ts";
 import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
+import { jobOf } from "./job.ts";
 import { quotaOf } from "./quota.ts";
 import { claimWindowMs, isJoined, overdue } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
@@ -209,11 +210,13 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
     wake(task, proof.retryMs);
     return;
   }
-  const { variant } = task;
+  const { variant, stage } = task;
   const values = impliedValues(task);
   const receipts = soundReceipts(task, proof);
   const [, receipt] = receipts.find(([, { inline }]) => inline.length > 0) ?? receipts[0] ?? [];
   if (values === null || receipt === undefined || state.replaying) return;
+  const recompute = stage.verify === "recompute" ? jobOf(state, task, receipt.attempt) : null;
+  if (stage.verify === "recompute" && recompute === null) return;
   proof.verdict = "asked";
   state.effects.push({
     kind: "verify",
@@ -226,6 +229,8 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
     values,
     parts: partsFor(task),
     holders: [...proof.receipts.keys(), ...proof.vouchers.keys()],
+    recompute,
+    itemsMax: stage.itemsMax,
   });
 }
 
@@ -251,11 +256,16 @@ export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: 
       proof.retryMs = state.nowMs + RETRY_MS * 2 ** proof.tries;
       report(state, "proof.unavailable", { ...where(task), artefact, code: verdict.code, tries: proof.tries });
       // Neither valid nor invalid: past the limit it counts as a failure of the prover's machine.
-      if (proof.tries >= FETCHES_MAX) {
+      if (proof.tries >= FETCHES_MAX && !isOwnTrouble(verdict.code)) {
         for (const [prover, receipt] of proof.receipts) endAttempt(task, prover, receipt, "artefact.unavailable");
       }
       return;
   }
+}
+
+/** That this node cannot make the result again says nothing of who made it. */
+function isOwnTrouble(code: string): boolean {
+  return code.startsWith("executor.");
 }
 
 function endAttempt(task: Task, prover: Key, receipt: EntryOf<"receipt">, code: string): void {

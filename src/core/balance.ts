@@ -7,6 +7,7 @@
  * nothing: whoever's valid proof comes first completes the task, and the rest is wasted.
  */
 import type { Key } from "../protocol/ids.ts";
+import type { Stage, Variant } from "../protocol/workflow.ts";
 import { openAttempt } from "./collector.ts";
 import { isPaused } from "./failures.ts";
 import { durationMs } from "./reclaim.ts";
@@ -15,6 +16,17 @@ import type { State, Task } from "./state.ts";
 
 /** Times that one task is given away. */
 const YIELDS_MAX = 3;
+
+/** Whether this node has the prover and the machine that a task asks for; of others nobody knows. */
+export function isAble(state: State, { variant, stage }: Task): boolean {
+  return isAbleTo(state, stage, variant);
+}
+
+export function isAbleTo({ options }: State, { resources: asks }: Stage, { executor }: Variant): boolean {
+  if (!options.systems.includes(executor)) return false;
+  const { resources: has } = options;
+  return has === undefined || (has.cpus >= asks.cpus && has.gpus >= asks.gpus && has.memoryBytes >= asks.memoryBytes);
+}
 
 /** Those of this node's tasks, the last first, that somebody idle would start at once; each to an idle slot of its own. */
 export function yieldable(state: State, tail: readonly Task[]): Task[] {
@@ -46,8 +58,8 @@ export function straggler(state: State): Straggler | null {
 
 function ownNext(state: State, task: Task): Straggler | null {
   if (task.readyMs === null || task.completeMs !== null || task.work !== null) return null;
-  const { self, systems } = state.options;
-  if (!systems.includes(task.variant.executor)) return null;
+  const { self } = state.options;
+  if (!isAble(state, task)) return null;
   const later = isLate(state, task) ? 1 : turnsStuck(state, task);
   if (later === 0 || hasProved(task, self)) return null;
   const attempt = openAttempt(state, task).number + later;

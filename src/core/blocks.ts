@@ -125,6 +125,8 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     tasks,
     tasksByStage,
     progress: new Map(),
+    counts: new Map(),
+    lists: new Map(),
     state: "waiting",
     openedMs: null,
     closedMs: null,

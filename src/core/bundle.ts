@@ -42,9 +42,13 @@ export interface ReplayBundle extends TaskName {
   readonly inputs: readonly {
     readonly stage: string;
     readonly index: number;
+    /** Which item of it, where the task is about one. */
+    readonly item: number | null;
     readonly artefact: Hash;
     readonly bytes: number;
   }[];
+  /** How many tasks the stages have whose number another's output says. */
+  readonly counts: Readonly<Record<string, number>>;
   readonly round: number;
   readonly failures: readonly Failure[];
   /** Why it is in quarantine, and the votes that put it there, in hex. */
@@ -88,6 +92,7 @@ export function bundleOf(state: State, task: Task): ReplayBundle {
     before: block.prepared === null ? null : bytesToHex(block.prepared.before),
     values: values === null ? null : bytesToHex(values),
     inputs: takenBy(state, task),
+    counts: Object.fromEntries(block.counts),
     round: roundOf(state, task),
     failures: failuresOf(state, task),
     quarantine: quarantine(state, task),
@@ -97,10 +102,11 @@ export function bundleOf(state: State, task: Task): ReplayBundle {
 function takenBy(state: State, task: Task): ReplayBundle["inputs"] {
   const tasks = inputsOf(task, (input) => chosenProof(state, input) !== null) ?? [];
   return tasks.flatMap((input) => {
-    const chosen = chosenProof(state, input);
+    const { stage, index } = input.task;
+    const chosen = chosenProof(state, input.task);
     if (chosen === null) return [];
     const { artefact } = chosen.proof;
-    return [{ stage: input.stage.name, index: input.index, artefact, bytes: chosen.receipt.bytes }];
+    return [{ stage: stage.name, index, item: input.item, artefact, bytes: chosen.receipt.bytes }];
   });
 }
 

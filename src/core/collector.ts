@@ -10,7 +10,7 @@ import { artefactHash, type Hash, type Key } from "../protocol/ids.ts";
 import { ATTEMPTS_MAX, RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
 import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { restsOn, type Stage, variantOf } from "../protocol/workflow.ts";
+import { groupCount, restsOn, type Stage, taskValues, variantOf } from "../protocol/workflow.ts";
 import { childrenOf, isParentCertified, isParentClosed } from "./ancestry.ts";
 import { afterOf, settleCertified, touch } from "./blocks.ts";
 import { noteConflicts } from "./conflict.ts";
@@ -184,7 +184,9 @@ export function unsound(task: Task, proof: Proof, receipt: EntryOf<"receipt">): 
 
 /** The public values that the block's own bytes imply for the task; `null` until they are derived. */
 export function impliedValues(task: Task): Uint8Array | null {
-  return task.block.prepared?.values[task.stage.name]?.[task.index] ?? null;
+  const { block, stage, index } = task;
+  if (stage.verify !== "key") return taskValues(block.id, stage.name, index);
+  return block.prepared?.values[stage.name]?.[index] ?? null;
 }
 
 export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest">): Refusal | null {
@@ -477,10 +479,12 @@ function foldContent(state: State, block: Block): BarrierContent | null {
   const tasks: BarrierTask[] = [];
   for (const stage of block.stages) {
     const chosen = tasksOf(block, stage.name).map((task) => chosenProof(state, task));
-    for (let group = 0; group < stage.groups; group++) {
+    const length = groupCount(stage, block.counts);
+    if (length === null || (stage.itemsMax > 0 && !block.counts.has(stage.name))) return null;
+    for (let group = 0; group < length; group++) {
       const rests = restsOn(stage, group, (index) => (chosen[index] ?? null) !== null);
       if (rests === null) return null;
-      for (const index of rests) tasks.push(...named(stage, index, chosen[index] ?? null));
+      for (const index of rests) tasks.push(...named(block, stage, index, chosen[index] ?? null));
     }
   }
   return {
@@ -500,12 +504,14 @@ function foldContent(state: State, block: Block): BarrierContent | null {
 }
 
 /** How the barrier names a task and the proof that stands for it. */
-function named(stage: Stage, index: number, chosen: ReturnType<typeof chosenProof>): BarrierTask[] {
+function named(block: Block, stage: Stage, index: number, chosen: ReturnType<typeof chosenProof>): BarrierTask[] {
   if (chosen === null) return [];
   const { system, key } = variantOf(stage, index);
   const { receipt, prover, credited, proof } = chosen;
   const { attempt, bytes } = receipt;
-  return [{ stage: stage.name, index, system, key, attempt, prover, credited, artefact: proof.artefact, bytes }];
+  const items = block.counts.get(stage.name);
+  const task = { stage: stage.name, index, system, key, attempt, prover, credited, artefact: proof.artefact, bytes };
+  return [items === undefined ? task : { ...task, items }];
 }
 
 /** How reports name a task. */

@@ -7,14 +7,14 @@
  */
 import type { Key } from "../protocol/ids.ts";
 import { BEAT_TASKS_MAX, INLINE_BYTES_MAX } from "../protocol/limits.ts";
-import { groupOf, type Variant } from "../protocol/workflow.ts";
+import type { Stage } from "../protocol/workflow.ts";
 import { maySign, ref } from "./attester.ts";
-import { straggler, yieldable } from "./balance.ts";
-import { chosenProof, openAttempt, where } from "./collector.ts";
+import { isAble, isAbleTo, straggler, yieldable } from "./balance.ts";
+import { openAttempt, where } from "./collector.ts";
 import { isPaused } from "./failures.ts";
-import type { Effect } from "./effect.ts";
 import type { MadeProof } from "./event.ts";
-import { hasRivals, inputsOf, isNeeded } from "./graph.ts";
+import { hasRivals, isNeeded } from "./graph.ts";
+import { jobOf } from "./job.ts";
 import { orderOf, ownerOfAttempt } from "./standing.ts";
 import { attemptOf, report, show, type State, say, type Task } from "./state.ts";
 import { quotaOf } from "./quota.ts";
@@ -91,17 +91,13 @@ function release(state: State, task: Task): void {
  */
 function releaseUnable(state: State): void {
   for (const block of state.live) {
-    if (block.state !== "open" || block.stages.every(({ variants }) => variants.every((each) => isAble(state, each))))
-      continue;
+    const isAbleToAll = (stage: Stage) => stage.variants.every((variant) => isAbleTo(state, stage, variant));
+    if (block.state !== "open" || block.stages.every(isAbleToAll)) continue;
     for (const task of block.tasks) {
-      if (isAble(state, task.variant) || !mayClaim(state, task)) continue;
+      if (isAble(state, task) || !mayClaim(state, task)) continue;
       if (openAttempt(state, task).number < orderOf(state, task).length) release(state, task);
     }
   }
-}
-
-function isAble({ options }: State, { executor }: Variant): boolean {
-  return options.systems.includes(executor);
 }
 
 function claimOwned(state: State, claimsMax: number): void {
@@ -127,7 +123,7 @@ function claimable(state: State): Task[] {
   const tasks: Task[] = [];
   for (const block of state.live) {
     if (block.state !== "open") continue;
-    for (const task of block.tasks) if (isAble(state, task.variant) && mayClaim(state, task)) tasks.push(task);
+    for (const task of block.tasks) if (isAble(state, task) && mayClaim(state, task)) tasks.push(task);
   }
   return tasks.sort(byPriority(state));
 }
@@ -158,11 +154,12 @@ function tooLate(state: State, task: Task): boolean {
   );
 }
 
-/** What its block waits for, height, then attempt (a retried task is late already), then longest remaining path, then index. */
+/** What its block waits for, height, what the manifest says, then attempt (a retried task is late already), then longest remaining path, then index. */
 function byPriority(state: State): (a: Task, b: Task) => number {
   return (a, b) =>
     Number(isNeeded(b)) - Number(isNeeded(a)) ||
     a.block.height - b.block.height ||
+    b.stage.priority - a.stage.priority ||
     openAttempt(state, b).number - openAttempt(state, a).number ||
     b.stage.pathLength - a.stage.pathLength ||
     a.index - b.index;
@@ -199,11 +196,9 @@ function startQueued(state: State): void {
 }
 
 function start(state: State, task: Task): boolean {
-  const { block, stage, variant, work } = task;
-  const values = block.prepared?.values[stage.name]?.[task.index];
-  if (work === null || block.prepared === null || values === undefined) return false;
-  const inputs = chosenInputs(state, task);
-  if (inputs === null) return false;
+  const { work } = task;
+  const job = work === null ? null : jobOf(state, task, work.attempt);
+  if (work === null || job === null) return false;
   work.state = "running";
   work.startedMs = state.nowMs;
   work.baseUnits = state.workUnits;
@@ -213,36 +208,8 @@ function start(state: State, task: Task): boolean {
     // What the network cost, without what the task waited for a slot of ours.
     idleMs: state.nowMs - Math.max(task.readyMs ?? state.nowMs, state.slotFreeMs),
   });
-  state.effects.push({
-    kind: "prove",
-    task: ref(task),
-    attempt: work.attempt,
-    chain: block.chain,
-    height: block.height,
-    hash: block.hash,
-    system: variant.system,
-    executor: variant.executor,
-    key: variant.key,
-    payload: block.payload,
-    before: block.prepared.before,
-    values,
-    group: groupOf(stage, task.index),
-    shards: stage.shards,
-    inputs,
-  });
+  state.effects.push({ kind: "prove", ...job });
   return true;
-}
-
-/** The proofs that the task takes, and who has them. */
-function chosenInputs(state: State, task: Task): Extract<Effect, { kind: "prove" }>["inputs"] | null {
-  const tasks = inputsOf(task, (input) => chosenProof(state, input) !== null);
-  if (tasks === null) return null;
-  return tasks.flatMap((input) => {
-    const chosen = chosenProof(state, input);
-    if (chosen === null) return [];
-    const { artefact, receipts, vouchers } = chosen.proof;
-    return [{ artefact, holders: [...receipts.keys(), ...vouchers.keys()] }];
-  });
 }
 
 /** A task that is complete, or whose block is gone, stops everybody who works on it. */

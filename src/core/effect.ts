@@ -15,28 +15,34 @@ import type { StageRow } from "../protocol/workflow.ts";
 import type { Span } from "../protocol/sync.ts";
 import type { TaskRef } from "./event.ts";
 
+/** A task as whoever makes its result has to know it. */
+export interface Job {
+  readonly task: TaskRef;
+  readonly attempt: number;
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: Hash;
+  readonly system: string;
+  /** Which of this node's provers makes it. */
+  readonly executor: string;
+  readonly key: Hash;
+  readonly payload: Hash;
+  readonly before: Uint8Array;
+  /** Public values that the block implies for the task. */
+  readonly values: Uint8Array;
+  readonly group: number;
+  readonly shards: number;
+  /** Artefacts that this task takes, or which item of one, and who has them. */
+  readonly inputs: readonly {
+    readonly artefact: Hash;
+    readonly holders: readonly Key[];
+    readonly item: number | null;
+  }[];
+}
+
 export type Effect =
   | { readonly kind: "append"; readonly entries: readonly Entry[] }
-  | {
-      readonly kind: "prove";
-      readonly task: TaskRef;
-      readonly attempt: number;
-      readonly chain: number;
-      readonly height: number;
-      readonly hash: Hash;
-      readonly system: string;
-      /** Which of this node's provers makes it. */
-      readonly executor: string;
-      readonly key: Hash;
-      readonly payload: Hash;
-      readonly before: Uint8Array;
-      /** Public values that the block implies for the task. */
-      readonly values: Uint8Array;
-      readonly group: number;
-      readonly shards: number;
-      /** Artefacts of the proofs that this task takes, and who has them. */
-      readonly inputs: readonly { readonly artefact: Hash; readonly holders: readonly Key[] }[];
-    }
+  | ({ readonly kind: "prove" } & Job)
   | { readonly kind: "cancel"; readonly task: TaskRef }
   | {
       readonly kind: "prepare";
@@ -61,6 +67,19 @@ export type Effect =
       readonly key: Hash;
       readonly values: Uint8Array;
       readonly parts: readonly Uint8Array[];
+      readonly holders: readonly Key[];
+      /** To be run here, and compared; where it is not verified under a key. */
+      readonly recompute: Job | null;
+      /** It has to be a list of so many items at most; 0 where it may be anything. */
+      readonly itemsMax: number;
+    }
+  /** How many items an accepted output has. */
+  | {
+      readonly kind: "count";
+      readonly task: TaskRef;
+      readonly artefact: Hash;
+      readonly inline: Uint8Array;
+      readonly itemsMax: number;
       readonly holders: readonly Key[];
     }
   /** A certificate this node has assembled or received: stored, and delivered to the sinks in chain order. */

@@ -48,6 +48,8 @@ export type Event =
   | { readonly kind: "source-trouble"; readonly chain: number; readonly fault: string | null }
   | { readonly kind: "prepared"; readonly block: Hash; readonly result: PreparedResult }
   | { readonly kind: "verified"; readonly task: TaskRef; readonly artefact: Hash; readonly verdict: VerifiedResult }
+  /** How many items an accepted output has that others count by; `null` where it cannot be had or is no list. */
+  | { readonly kind: "counted"; readonly task: TaskRef; readonly artefact: Hash; readonly items: number | null }
   | { readonly kind: "progress"; readonly task: TaskRef; readonly attempt: number; readonly units: number }
   | { readonly kind: "proved"; readonly task: TaskRef; readonly attempt: number; readonly proof: MadeProof }
   | {

@@ -124,6 +124,8 @@ function doubt(state: State, signed: Signed, accusation: Out): Refusal | null {
   if (about === null || artefact === null) return "evidence.false";
   const task = findTask(state, about);
   if (task === undefined) return state.blocks.has(about.block) ? "task.unknown" : "block.unknown";
+  // Who made another result of it may have run another program: no signature shows that.
+  if (task.stage.verify !== "key") return lied(state, signed);
   const proof = proofOf(task, artefact);
   const accusers = proof.accused.get(accusation.offender) ?? new Map<Key, { signed: Signed; accusation: Out }>();
   const known = accusers.get(signed.author);
@@ -261,7 +263,7 @@ function settleSuspect(state: State, task: Task): void {
     return;
   }
   for (const proof of task.proofs.values()) {
-    if (proof.verdict === "invalid") accuseVouchers(state, proof);
+    if (proof.verdict === "invalid" && task.stage.verify === "key") accuseVouchers(state, proof);
     for (const [offender, accusers] of proof.accused) {
       if (proof.verdict === "valid") refuseAccusers(state, accusers);
       else if (proof.verdict === "invalid" || weightOf(state, accusers.keys()) >= state.manifest.oneHonest)
@@ -318,5 +320,7 @@ function askAgain(state: State, task: Task, proof: Proof, holders: readonly Key[
     values,
     parts: partsFor(task),
     holders: [...new Set([...proof.receipts.keys(), ...proof.vouchers.keys(), ...holders])],
+    recompute: null,
+    itemsMax: 0,
   });
 }

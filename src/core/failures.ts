@@ -108,7 +108,7 @@ export function reasonOf(state: State, task: Task): Reason | null {
   const logical = logicalCode(failed, duty, logicalProvers);
   if (logical !== null) return { code: logical, logical: true };
   // One honest prover is enough (L1), so each has its turn first, whatever the manifest says.
-  if (failed.length < Math.max(attempts, duty.size)) return null;
+  if (failed.length < Math.max(task.stage.attempts ?? attempts, duty.size)) return null;
   return { code: failed.at(-1)?.code ?? JOINED, logical: false };
 }
 

@@ -2,7 +2,7 @@
  * A block's tasks as the graph that its workflow makes of them: what a task takes, what a group's output rests on, and
  * what is not needed any more.
  */
-import { groupOf, partsOf, restsOn, type Stage, takenGroups } from "../protocol/workflow.ts";
+import { groupCount, groupOf, partsOf, restsOn, type Stage, takenGroups } from "../protocol/workflow.ts";
 import type { Block, StageProgress, Task } from "./state.ts";
 
 export function progressOf(block: Block, stage: Stage): StageProgress {
@@ -10,16 +10,27 @@ export function progressOf(block: Block, stage: Stage): StageProgress {
   if (known !== undefined) return known;
   const tasks = tasksOf(block, stage.name);
   const isComplete = (index: number) => tasks[index] !== undefined && tasks[index].completeMs !== null;
-  const done = Array.from({ length: stage.groups }, (_, group) => restsOn(stage, group, isComplete) !== null);
+  const length = groupCount(stage, block.counts);
+  const done = Array.from({ length: length ?? 0 }, (_, group) => restsOn(stage, group, isComplete) !== null);
   const gap = done.indexOf(false);
-  const progress = { done, inOrder: gap === -1 ? done.length : gap };
+  const progress = { done, inOrder: gap === -1 ? done.length : gap, isAll: length !== null && gap === -1 };
   block.progress.set(stage.name, progress);
   return progress;
 }
 
 /** A task is complete, or is not any more. */
-export function completionChanged({ block, stage }: Task): void {
+export function completionChanged({ block, stage, completeMs }: Task): void {
   block.progress.delete(stage.name);
+  block.content = null;
+  if (stage.itemsMax === 0 || completeMs !== null) return;
+  block.lists.delete(stage.name);
+  if (block.counts.delete(stage.name)) countsChanged(block);
+}
+
+/** Another number of tasks: dealt anew, and done or not done anew. */
+export function countsChanged(block: Block): void {
+  block.progress.clear();
+  block.owners.clear();
   block.content = null;
 }
 
@@ -28,7 +39,7 @@ export function tasksOf(block: Block, stage: string): readonly Task[] {
 }
 
 function isStageDone(block: Block, stage: Stage): boolean {
-  return progressOf(block, stage).inOrder === stage.groups;
+  return progressOf(block, stage).isAll;
 }
 
 /** Whether every output that the workflow asks for is there. */
@@ -36,9 +47,16 @@ export function isBlockDone(block: Block): boolean {
   return block.stages.every((stage) => isStageDone(block, stage));
 }
 
+/** Whether the block has no such task, as far as is known: those of a stage that is counted by another's output are made ahead. */
+export function isVoid({ block, stage, index }: Task): boolean {
+  const count = groupCount(stage, block.counts);
+  return count === null || groupOf(stage, index) >= count;
+}
+
 /** Whether the block waits for it. What is not needed any more goes on, after everything else, and is recorded when it comes. */
-export function isNeeded({ block, stage, index, completeMs }: Task): boolean {
-  return completeMs === null && progressOf(block, stage).done[groupOf(stage, index)] !== true;
+export function isNeeded(task: Task): boolean {
+  const { block, stage, index, completeMs } = task;
+  return completeMs === null && !isVoid(task) && progressOf(block, stage).done[groupOf(stage, index)] !== true;
 }
 
 /** Whether other variants may make it needless. */
@@ -49,14 +67,14 @@ export function hasRivals({ stage }: Task): boolean {
 /** The first stage whose outputs the task still waits for. */
 export function missingInput({ block, stage, index }: Task): string | null {
   const group = groupOf(stage, index);
-  for (const { stage: name, each } of stage.takes) {
+  for (const { stage: name, how } of stage.takes) {
     const taken = block.stages.find((other) => other.name === name);
     if (taken === undefined) continue;
-    const { done, inOrder } = progressOf(block, taken);
-    const isThere = each && !taken.sequential ? done[group] === true : inOrder >= (each ? group + 1 : taken.groups);
+    const { done, inOrder, isAll } = progressOf(block, taken);
+    const isThere = how !== "each" ? isAll : taken.sequential ? inOrder > group : done[group] === true;
     if (!isThere) return name;
   }
-  return null;
+  return groupCount(stage, block.counts) === null ? stage.countedBy : null;
 }
 
 /** Tasks that may start once this one is complete. */
@@ -65,15 +83,21 @@ export function followersOf({ block, stage }: Task): readonly Task[] {
   return after.flatMap(({ name }) => tasksOf(block, name));
 }
 
-/** The tasks whose outputs this one takes, by the facts heard so far; `null` while one is missing. */
-export function inputsOf({ block, stage, index }: Task, isChosen: (task: Task) => boolean): Task[] | null {
-  const inputs: Task[] = [];
-  for (const { stage: taken, groups } of takenGroups(block.stages, stage, groupOf(stage, index))) {
+/** A task whose output another takes, or which item of it. */
+export interface Input {
+  readonly task: Task;
+  readonly item: number | null;
+}
+
+/** What the task takes, by the facts heard so far; `null` while something is missing. */
+export function inputsOf({ block, stage, index }: Task, isChosen: (task: Task) => boolean): Input[] | null {
+  const inputs: Input[] = [];
+  for (const { stage: taken, groups, item } of takenGroups(block.stages, stage, groupOf(stage, index), block.counts)) {
     const tasks = tasksOf(block, taken.name);
     for (const group of groups) {
       const chosen = restsOn(taken, group, (at) => tasks[at] !== undefined && isChosen(tasks[at]));
       if (chosen === null) return null;
-      inputs.push(...chosen.flatMap((at) => tasks[at] ?? []));
+      for (const at of chosen) if (tasks[at] !== undefined) inputs.push({ task: tasks[at], item });
     }
   }
   return inputs;
@@ -81,5 +105,5 @@ export function inputsOf({ block, stage, index }: Task, isChosen: (task: Task) =
 
 /** The public values of what the task may rest on. */
 export function partsFor({ block, stage, index }: Task): readonly Uint8Array[] {
-  return block.prepared === null ? [] : partsOf(block.stages, stage, index, block.prepared.values);
+  return block.prepared === null ? [] : partsOf(block.stages, stage, index, block.prepared.values, block.counts);
 }

@@ -4,7 +4,7 @@ import { chosenProof, openAttempt } from "./collector.ts";
 import { isParentClosed, parentOf } from "./ancestry.ts";
 import { contradictsSource } from "./blocks.ts";
 import { countFailures, type FailureKind, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
-import { isNeeded, missingInput } from "./graph.ts";
+import { isNeeded, isVoid, missingInput } from "./graph.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import type { Block, Out, State, Task } from "./state.ts";
 
@@ -41,7 +41,7 @@ export function blockStatus(state: State, block: Block): BlockStatus {
     state: block.certificate === null ? block.state : "certified",
     why: whyBlock(state, block),
     items: block.items,
-    tasks: block.tasks.map((task) => taskStatus(state, task)),
+    tasks: block.tasks.filter((task) => !isVoid(task)).map((task) => taskStatus(state, task)),
   };
 }
 

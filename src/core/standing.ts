@@ -10,6 +10,7 @@ import type { Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import { type Candidate, ownerOf, ownersOf } from "../protocol/owner.ts";
 import type { Refusal } from "../protocol/verdict.ts";
+import { groupCount } from "../protocol/workflow.ts";
 import {
   type Admission,
   type Benching,
@@ -59,7 +60,8 @@ export function orderOf(state: State, task: Task): readonly Key[] {
       state.discredited.has(member.key) || !isIn(state, member, block.chain, block.height);
     const last = new Set(able.filter(isLast).map(({ key }) => key));
     const deal = state.options.ownersOf ?? ownersOf;
-    owners = deal(state.manifest.network, block.id, stage.name, stage.count, candidates).map((order) => [
+    const count = (groupCount(stage, block.counts) ?? 0) * stage.variants.length;
+    owners = deal(state.manifest.network, block.id, stage.name, count, candidates).map((order) => [
       ...order.filter((key) => !last.has(key) && !state.out.has(key)),
       ...order.filter((key) => last.has(key) && !state.out.has(key)),
     ]);

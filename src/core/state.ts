@@ -10,7 +10,7 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { ownersOf } from "../protocol/owner.ts";
-import type { Stage, Variant } from "../protocol/workflow.ts";
+import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
 import type { Prepared } from "./event.ts";
 
@@ -149,6 +149,15 @@ export interface StageProgress {
   readonly done: readonly boolean[];
   /** As many from the first on without a gap. */
   readonly inOrder: number;
+  readonly isAll: boolean;
+}
+
+/** The accepted output of a stage that others count by. */
+export interface List {
+  readonly artefact: Hash;
+  tries: number;
+  /** When it is read again; `null` while it is, and once it has been. */
+  retryMs: number | null;
 }
 
 export interface Work {
@@ -190,6 +199,10 @@ export interface Block {
   readonly tasksByStage: ReadonlyMap<string, readonly Task[]>;
   /** By stage, as worked out since one of its tasks was last completed. */
   readonly progress: Map<string, StageProgress>;
+  /** By stage whose output is a list: how many items that has, once it is accepted and has been read. */
+  readonly counts: Map<string, number>;
+  /** Which output that is, or is being read; soft. */
+  readonly lists: Map<string, List>;
   state: BlockState;
   openedMs: number | null;
   closedMs: number | null;
@@ -373,6 +386,8 @@ export interface CoreOptions {
   readonly slots: number;
   /** Proof systems that this node can prove. */
   readonly systems: readonly string[];
+  /** What it has; a task that asks for more is for others. Left out, everything. */
+  readonly resources?: Resources;
   /** Stands in for the owner function's arithmetic: simulated nodes share what each of them would compute. */
   readonly ownersOf?: typeof ownersOf;
   /** Names this process among all that may run with the same key; 32 hex digits, drawn once by the runtime. */

@@ -21,7 +21,8 @@ import type { Effect } from "./effect.ts";
 import type { Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
 import * as failures from "./failures.ts";
-import { hasRivals, missingInput } from "./graph.ts";
+import { hasRivals, isVoid, missingInput } from "./graph.ts";
+import * as lists from "./lists.ts";
 import * as ownFeed from "./own-feed.ts";
 import * as replicator from "./replicator.ts";
 import * as standing from "./standing.ts";
@@ -118,6 +119,8 @@ function apply(state: State, event: Event, equation: Equation): void {
       return blocks.applyPrepared(state, event.block, event.result);
     case "verified":
       return withTask(state, event.task, (task) => applyVerdict(state, task, event.artefact, event.verdict));
+    case "counted":
+      return withTask(state, event.task, (task) => lists.applyCounted(state, task, event.artefact, event.items));
     case "progress":
       return withTask(state, event.task, (task) => dispatcher.applyProgress(state, task, event.attempt, event.units));
     case "proved":
@@ -366,6 +369,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
     for (const block of state.dirtyBlocks) {
       state.dirtyBlocks.delete(block);
       blocks.settleBlock(state, block);
+      lists.settleLists(state, block);
       collector.settleBarrier(state, block);
       settleBarrierVote(state, block);
     }
@@ -425,7 +429,7 @@ function settleRound(state: State, task: Task): void {
 function isReady(task: Task): boolean {
   const { block } = task;
   if (block.state !== "open" || block.prepared === null) return false;
-  return missingInput(task) === null;
+  return missingInput(task) === null && !isVoid(task);
 }
 
 function wakeDue(state: State): void {

@@ -6,6 +6,7 @@
  */
 import type { Artefacts, Fault, Prover, StoredCertificate, Telemetry, Verifier } from "../ports.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import type { Resources } from "../protocol/workflow.ts";
 import type { SinkLine } from "../runtime/proposer.ts";
 import { Runtime } from "../runtime/runtime.ts";
 import { type DataDirectory, partitionPaths } from "../storage/directory.ts";
@@ -35,6 +36,7 @@ export interface Given {
   readonly verifier: Verifier;
   readonly provers: readonly Prover[];
   readonly sinks: readonly SinkLine[];
+  readonly resources: Resources;
   readonly certified?: (certificate: StoredCertificate) => void;
 }
 
@@ -63,6 +65,7 @@ export async function openPartition(
     roles,
     slots,
     systems: given.provers.map(({ system }) => system),
+    resources: given.resources,
     instance,
     seed: Math.floor(Math.random() * 1e6),
   };

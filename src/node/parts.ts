@@ -9,7 +9,7 @@ import { openCertificates } from "./certificates.ts";
 import type { Membership } from "./membership.ts";
 import { type Closers, type NodePartition, openPartition, type Shared } from "./partition.ts";
 import { openSinks, sinkLines } from "./sinks.ts";
-import { notesOf, openWorkers } from "./workers.ts";
+import { notesOf, openWorkers, resourcesOf } from "./workers.ts";
 
 /** All that a node takes part in; of a divided network also what it has of the other partitions. */
 export interface NodeParts {
@@ -34,7 +34,10 @@ export async function openParts(
   const workers = openWorkers(
     config,
     manifest,
-    memberships.some(({ roles }) => roles.prover),
+    {
+      prover: memberships.some(({ roles }) => roles.prover),
+      attester: memberships.some(({ roles }) => roles.attester),
+    },
     closers,
   );
   for (const [event, note] of notesOf(config, manifest, workers.provers)) telemetry.emit(event, { note });
@@ -53,8 +56,9 @@ export async function openParts(
   const certificates = isDivided
     ? await openCertificates(manifest, nodeKey.key, names, partition, shared, lines, closers)
     : null;
+  const resources = resourcesOf(config);
   for (const membership of memberships) {
-    const given = { ...workers.for(membership.name), sinks: lines.get(membership.name) ?? [] };
+    const given = { ...workers.for(membership.name), sinks: lines.get(membership.name) ?? [], resources };
     const certified = (certificate: StoredCertificate) => certificates?.certified(membership, certificate);
     partitions.push(await openPartition(membership, shared, { ...given, certified }, closers));
   }

@@ -1,12 +1,15 @@
 /** Who proves and who verifies, as the configuration and the manifest name them. */
 import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import type { NodeConfig } from "../config.ts";
 import { PACKAGE_KEYS, SYSTEM_FILES } from "../genesis.ts";
 import type { Prover, Verifier } from "../ports.ts";
 import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { decodeBase64, type Manifest } from "../protocol/manifest.ts";
+import type { Resources } from "../protocol/workflow.ts";
 import { createBatchProver } from "../provers/groth16/batch.ts";
+import { createEchoProver } from "../provers/echo.ts";
 import { createEreProver } from "../provers/ere/prover.ts";
 import { createEreVerifier } from "../provers/ere/verifier.ts";
 import { createGroth16Prover, ONE_PARTY_SETUP } from "../provers/groth16/prover.ts";
@@ -31,18 +34,25 @@ export interface Workers {
 export function openWorkers(
   config: NodeConfig,
   manifest: Manifest,
-  proves: boolean,
+  roles: { readonly prover: boolean; readonly attester: boolean },
   closers: (() => Promise<void> | void)[],
 ): Workers {
   const threads = openVerifier(manifest, config.verifierThreads);
   // At once: a prover that cannot be opened must not leave the verifier's threads behind.
   closers.push(() => threads.close());
   const provers: Prover[] = [];
-  for (const options of proves ? config.provers : []) {
+  const needed = roles.attester ? recomputedBy(manifest) : [];
+  for (const options of roles.prover || needed.length > 0 ? config.provers : []) {
     const opened = openProver(options, config.slots, manifest);
     for (const prover of opened) closers.push(() => prover.close());
     provers.push(...opened);
   }
+  const missing = needed.filter((executor) => !provers.some(({ system }) => system === executor));
+  if (missing.length > 0)
+    throw new NodeFault(
+      "config.provers",
+      `configuration: provers has no "${missing.join('", "')}", which this network's attesters recompute with`,
+    );
   const turns = new Turns(config.verifierThreads);
   const bench = new ProverBench(provers, config.slots);
   return {
@@ -53,6 +63,21 @@ export function openWorkers(
       closers.push(() => verifier.close());
       return { verifier, provers: partition === null ? provers : bench.for(partition) };
     },
+  };
+}
+
+/** Executors that attesters have to have: they run them themselves to see whether a result is right. */
+function recomputedBy({ json }: Manifest): readonly string[] {
+  const stages = Object.values(json.workflows).flatMap((workflow) => workflow.stages);
+  return stages.flatMap(({ verify, executor }) => (verify === "recompute" && executor !== undefined ? [executor] : []));
+}
+
+/** What this machine has. */
+export function resourcesOf({ resources }: NodeConfig): Resources {
+  return {
+    cpus: resources?.cpus ?? availableParallelism(),
+    gpus: resources?.gpus ?? 0,
+    memoryBytes: resources?.memoryBytes ?? totalmem(),
   };
 }
 
@@ -109,6 +134,10 @@ export function openProver(prover: NodeConfig["provers"][number], slots: number,
     case "mock": {
       const { system = "mock", seed = "mock", provingMs, infrastructure = 0, logical = 0, wrong = 0 } = prover;
       return [createMockProver({ clock: CLOCK, system, seed, slots, provingMs, infrastructure, logical, wrong })];
+    }
+    case "echo": {
+      const { system, delayMs = 0, items } = prover;
+      return [createEchoProver({ clock: CLOCK, system, slots, delayMs, ...(items === undefined ? {} : { items }) })];
     }
     case "ere":
       return [createEreProver(prover)];

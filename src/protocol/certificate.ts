@@ -15,7 +15,7 @@ import { encodeEntry, type Vote } from "./messages.ts";
 import { partitionOfChain, partitionsOf } from "./partition.ts";
 import { canonicalJson, checkShape, describeShapeError } from "./shape.ts";
 import type { Equation } from "./signing.ts";
-import { groupOf, restsOn, type Stage, stagesOf, variantOf } from "./workflow.ts";
+import { groupCount, groupOf, restsOn, type Stage, stagesOf, variantOf } from "./workflow.ts";
 
 export const hash = z.string("64 lower-case hex digits").regex(/^[0-9a-f]{64}$/, "64 lower-case hex digits");
 export const bytes = z.string("lower-case hex").regex(/^(?:[0-9a-f]{2})*$/, "lower-case hex");
@@ -56,6 +56,8 @@ const CONTENT = z.strictObject({
       /** SHA-256 of the proof, and its size in bytes. */
       artefact: hash,
       bytes: count,
+      /** Where the output is a list that says how many tasks other stages have: its length. */
+      items: count.optional(),
     }),
   ),
 });
@@ -273,16 +275,31 @@ function checkTasks(manifest: Manifest, content: BarrierContent): string | null 
   const stages = stagesOf(manifest, content.workflow, content.items);
   if (stages === null) return `the manifest has no workflow "${content.workflow}" for ${content.items} items`;
   let at = 0;
+  const counts = new Map<string, number>();
   for (const stage of stages) {
-    for (let group = 0; group < stage.groups; group++) {
+    for (let group = 0; group < (groupCount(stage, counts) ?? 0); group++) {
       const named = content.tasks.slice(at, at + stage.need);
-      const wrong = checkGroup(stage, group, named);
+      const wrong = checkGroup(stage, group, named) ?? countItems(stage, named, counts);
       if (wrong !== null) return `tasks[${at}] ${wrong}`;
       at += stage.need;
     }
   }
   if (at === content.tasks.length) return null;
   return `it names ${content.tasks.length} tasks; the workflow asks for ${at}`;
+}
+
+/** Takes in how many items the output of a stage has, which its own stages have as groups. */
+function countItems(
+  { name, itemsMax }: Stage,
+  named: readonly BarrierTask[],
+  counts: Map<string, number>,
+): string | null {
+  for (const { items } of named) {
+    if (itemsMax === 0 ? items !== undefined : items === undefined || items < 1 || items > itemsMax)
+      return `has ${items ?? "no"} items; stage "${name}" has ${itemsMax === 0 ? "none" : `1 to ${itemsMax}`}`;
+    if (items !== undefined) counts.set(name, items);
+  }
+  return null;
 }
 
 function checkGroup(stage: Stage, group: number, named: readonly BarrierTask[]): string | null {

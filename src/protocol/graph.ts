@@ -1,7 +1,7 @@
 /** What is wrong with a workflow as a graph: all of it at once, each with its place. */
 import { BLOCK_TASKS_MAX } from "./limits.ts";
 import type { ShapeError } from "./shape.ts";
-import { eachOf, type StageJson, takesOf, variantsOf, type WorkflowJson } from "./stages.ts";
+import { eachOf, itemsOf, type StageJson, takesOf, variantsOf, type WorkflowJson } from "./stages.ts";
 import { familyOf } from "./systems.ts";
 import { taskCount } from "./workflow.ts";
 
@@ -21,6 +21,7 @@ export function checkWorkflow(path: string, { stages }: WorkflowJson, around: Su
     checkNames(stages, at, stage, here);
     checkVariants(stage, around, here);
     checkCollect(stage, here);
+    checkVerify(stages, at, stage, here);
     const { leaseMs } = stage;
     const leaseMsMin = 4 * around.timing.heartbeatMs;
     if (leaseMs !== undefined && leaseMs < leaseMsMin)
@@ -37,11 +38,14 @@ function checkNames(stages: readonly StageJson[], at: number, stage: StageJson, 
   const { tasks } = stage;
   const each = eachOf(stage);
   if (each !== null && !earlier.includes(each)) wrong("tasks.each", each, insteadOf(stages, at, each));
+  const items = itemsOf(stage);
+  if (items !== null && !earlier.includes(items)) wrong("tasks.items", items, insteadOf(stages, at, items));
   const takes = takesOf(stage);
   for (const [place, name] of takes.entries()) {
     const field = "takes" in tasks && typeof tasks.takes === "string" ? "tasks.takes" : `tasks.takes[${place}]`;
     if (!earlier.includes(name)) wrong(field, name, insteadOf(stages, at, name));
-    else if (takes.indexOf(name) < place || name === each) wrong(field, name, "a stage that it does not take already");
+    else if (takes.indexOf(name) < place || name === each || name === items)
+      wrong(field, name, "a stage that it does not take already");
   }
 }
 
@@ -66,7 +70,7 @@ function cycleFrom(stages: readonly StageJson[], from: string, name: string): re
     seen.add(last);
     const stage = stages.find((each) => each.name === last);
     if (stage === undefined) continue;
-    for (const next of [eachOf(stage), ...takesOf(stage)]) if (next !== null) ways.push([...way, next]);
+    for (const next of [eachOf(stage), itemsOf(stage), ...takesOf(stage)]) if (next !== null) ways.push([...way, next]);
   }
   return null;
 }
@@ -76,6 +80,8 @@ function checkVariants(stage: StageJson, { keys }: Surroundings, wrong: Wrong): 
     for (const field of ["system", "key", "executor"] as const) {
       if (stage[field] !== undefined) wrong(field, stage[field], "nothing beside variants, which have their own");
     }
+  } else if (stage.verify === "recompute") {
+    if (stage.executor === undefined) wrong("executor", undefined, "a name: whoever recomputes has to run it");
   } else {
     for (const field of ["system", "key"] as const) {
       if (stage[field] === undefined) wrong(field, undefined, "a name, or variants in its place");
@@ -89,6 +95,36 @@ function checkVariants(stage: StageJson, { keys }: Surroundings, wrong: Wrong): 
     } else if (entry.system !== system && system !== "")
       wrong(`${place}system`, system, `the system of the key "${key}": ${entry.system}`);
   }
+}
+
+/** What is recomputed must be a function of the block alone, and what others count by must be the same for everybody. */
+function checkVerify(stages: readonly StageJson[], at: number, stage: StageJson, wrong: Wrong): void {
+  const before = (name: string) => stages.slice(0, at).find((each) => each.name === name);
+  if (stage.verify === "recompute") {
+    for (const field of ["system", "key", "variants"] as const) {
+      if (stage[field] !== undefined) wrong(field, stage[field], "nothing: what is recomputed is not proven");
+    }
+    for (const name of [eachOf(stage), itemsOf(stage), ...takesOf(stage)]) {
+      if (name !== null && before(name) !== undefined && before(name)?.verify !== "recompute")
+        wrong(
+          "verify",
+          "recompute",
+          `stages that are recomputed themselves as input; ${name} may have several valid results`,
+        );
+    }
+  }
+  const items = itemsOf(stage);
+  const list = items === null ? undefined : before(items);
+  if (list === undefined) return;
+  if (list.verify !== "recompute")
+    wrong("tasks.items", items, "a stage that is recomputed, so that all count the same");
+  const isOne = !(
+    "shards" in list.tasks ||
+    "each" in list.tasks ||
+    "items" in list.tasks ||
+    (list.tasks.count ?? 1) > 1
+  );
+  if (!isOne) wrong("tasks.items", items, "a stage with one output");
 }
 
 function checkCollect(stage: StageJson, wrong: Wrong): void {

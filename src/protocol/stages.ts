@@ -30,12 +30,14 @@ const tasks = z.union(
   [
     /** At least this many shards of the block, and one more for every `itemsMax` items. */
     z.strictObject({ shards: int(1, 256), itemsMax: int(1, 4096) }),
+    /** One for each item in the output of an earlier stage, which is a JSON list of `max` items at most (`items.ts`). */
+    z.strictObject({ items: label, max: int(1, 1024), takes: takes.optional() }),
     /** One for each output of an earlier stage, which it takes; and all outputs of those in `takes`. */
     z.strictObject({ each: label, takes: takes.optional() }),
     /** A fixed number, one if left out; each takes all outputs of the stages named. */
     z.strictObject({ count: int(1, 256).optional(), takes: takes.optional() }),
   ],
-  'one of {"shards": n, "itemsMax": n}, {"takes": "an earlier stage", "count": n}, {"each": "an earlier stage"}',
+  'one of {"shards": n, "itemsMax": n}, {"takes": "an earlier stage", "count": n}, {"each": "an earlier stage"}, {"items": "an earlier stage", "max": n}',
 );
 
 const collect = z.union(
@@ -64,6 +66,26 @@ export const STAGE = z.strictObject(
       .optional(),
     tasks,
     collect: collect.optional(),
+    /**
+     * How a result is verified: under the key, or by every attester running the executor on the same input, which then
+     * needs neither system nor key and has to be deterministic.
+     */
+    verify: z.enum(["key", "recompute"], '"key" or "recompute"').optional(),
+    /** Tasks of a block with a higher one go first; 0 if left out. */
+    priority: int(-100, 100).optional(),
+    /** Failed attempts after which a task is quarantined, in place of `retry.attempts`. */
+    attempts: int(1, 500).optional(),
+    /** What a node has to have, by its own configuration, to take a task. */
+    resources: z
+      .strictObject(
+        {
+          cpus: int(1, 1024).optional(),
+          gpus: int(1, 64).optional(),
+          memoryBytes: int(1, Number.MAX_SAFE_INTEGER, "bytes").optional(),
+        },
+        '{"cpus", "gpus", "memoryBytes"}',
+      )
+      .optional(),
     /** A prover that shows no progress for this long loses the task. */
     leaseMs: int(200, 3_600_000, "ms").optional(),
     /** No attempt may last longer, whatever its beats say. */
@@ -88,7 +110,7 @@ export type VariantJson = z.infer<typeof variant>;
 /** Who proves the tasks of a group, one or several side by side. */
 export function variantsOf(stage: StageJson): readonly VariantJson[] {
   if (stage.variants !== undefined) return stage.variants;
-  return [{ system: stage.system ?? "", key: stage.key ?? "", executor: stage.executor }];
+  return [{ system: stage.system ?? stage.executor ?? "", key: stage.key ?? "", executor: stage.executor }];
 }
 
 /** The stages whose outputs a stage takes, all of them. */
@@ -100,4 +122,9 @@ export function takesOf({ tasks: rule }: StageJson): readonly string[] {
 /** The stage whose outputs it takes one by one. */
 export function eachOf({ tasks: rule }: StageJson): string | null {
   return "each" in rule ? rule.each : null;
+}
+
+/** The stage whose output lists what its tasks are about. */
+export function itemsOf({ tasks: rule }: StageJson): string | null {
+  return "items" in rule ? rule.items : null;
 }

@@ -5,9 +5,10 @@
  * A stage has groups, and each group one output. The tasks of a group are its variants: one proof system, or several side
  * by side of which `need` are enough. Task `index` is variant `index % variants` of group `index / variants`.
  */
-import type { Hash } from "./ids.ts";
+import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { domainDigest, type Hash, u64, ZERO_HASH } from "./ids.ts";
 import { BLOCK_TASKS_MAX } from "./limits.ts";
-import { eachOf, type StageJson, takesOf, variantsOf } from "./stages.ts";
+import { eachOf, itemsOf, type StageJson, takesOf, variantsOf } from "./stages.ts";
 import { familyOf } from "./systems.ts";
 
 /** As much of a manifest as the tasks of a block depend on. */
@@ -29,17 +30,31 @@ export interface Variant {
   readonly family: string;
 }
 
-/** A stage whose outputs another takes: all of them, or for each group the one of the same number. */
+/** A stage whose outputs another takes: all of them, for each group the one of the same number, or that item of its only one. */
 export interface Taken {
   readonly stage: string;
-  readonly each: boolean;
+  readonly how: "whole" | "each" | "item";
 }
+
+/** What a node has, or a task asks for. */
+export interface Resources {
+  readonly cpus: number;
+  readonly gpus: number;
+  readonly memoryBytes: number;
+}
+
+/** By stages whose output says how many groups others have: how many. */
+export type Counts = ReadonlyMap<string, number>;
 
 export interface Stage {
   readonly name: string;
   /** In the order in which a task gets them. */
   readonly takes: readonly Taken[];
+  /** How many, or how many at most where `countedBy` names the stage whose output says how many. */
   readonly groups: number;
+  readonly countedBy: string | null;
+  /** Its output is a list of so many items at most, which other stages' groups are about; 0 where it may be anything. */
+  readonly itemsMax: number;
   readonly variants: readonly Variant[];
   /** Tasks: groups times variants. */
   readonly count: number;
@@ -51,6 +66,10 @@ export interface Stage {
   readonly sequential: boolean;
   /** Into how many shards its groups cut the block, one each; 0 where each is about the whole block. */
   readonly shards: number;
+  readonly verify: "key" | "recompute";
+  readonly priority: number;
+  readonly attempts: number | null;
+  readonly resources: Resources;
   readonly leaseMs: number;
   readonly limitMs: number;
   /** Stages from here to the workflow's end, this one counted: what waits longest behind a task goes first. */
@@ -78,19 +97,29 @@ export function stagesOf(manifest: Rules, workflow: string, items: number): read
   return json.stages.map((stage) => {
     const { collect = "match" } = stage;
     const variants = variantsOf(stage).map(({ system, key, executor }) => {
-      return { system, key: manifest.keyHashes.get(key) ?? "", executor: executor ?? system, family: familyOf(system) };
+      const hash = key === "" ? ZERO_HASH : (manifest.keyHashes.get(key) ?? "");
+      return { system, key: hash, executor: executor ?? system, family: familyOf(system) };
     });
     const count = groups.get(stage.name) ?? 0;
     return {
       name: stage.name,
       takes: takenBy(stage),
       groups: count,
+      countedBy: countedBy(json.stages, stage),
+      itemsMax: Math.max(
+        0,
+        ...json.stages.map(({ tasks }) => ("items" in tasks && tasks.items === stage.name ? tasks.max : 0)),
+      ),
       variants,
       count: count * variants.length,
       need: typeof collect === "string" ? variants.length : collect.any,
       distinct: typeof collect === "string" ? null : collect.of,
       sequential: collect === "sequential",
       shards: isSharded(json.stages, stage) ? count : 0,
+      verify: stage.verify ?? "key",
+      priority: stage.priority ?? 0,
+      attempts: stage.attempts ?? null,
+      resources: resourcesOf(stage),
       leaseMs: stage.leaseMs ?? timing.leaseMs,
       limitMs: stage.limitMs,
       pathLength: paths.get(stage.name) ?? 1,
@@ -98,11 +127,16 @@ export function stagesOf(manifest: Rules, workflow: string, items: number): read
   });
 }
 
+function resourcesOf({ resources }: StageJson): Resources {
+  return { cpus: resources?.cpus ?? 0, gpus: resources?.gpus ?? 0, memoryBytes: resources?.memoryBytes ?? 0 };
+}
+
 /** What it takes one by one, then what it takes whole. */
 function takenBy(stage: StageJson): readonly Taken[] {
-  const each = eachOf(stage);
-  const whole = takesOf(stage).map((name) => ({ stage: name, each: false }));
-  return each === null ? whole : [{ stage: each, each: true }, ...whole];
+  const [each, items] = [eachOf(stage), itemsOf(stage)];
+  const whole = takesOf(stage).map((name) => ({ stage: name, how: "whole" as const }));
+  if (each !== null) return [{ stage: each, how: "each" }, ...whole];
+  return items === null ? whole : [{ stage: items, how: "item" }, ...whole];
 }
 
 /** Tasks of a block with so many items. */
@@ -115,9 +149,28 @@ function groupsOf(stages: readonly StageJson[], items: number): ReadonlyMap<stri
   const groups = new Map<string, number>();
   for (const { name, tasks } of stages) {
     if ("shards" in tasks) groups.set(name, Math.max(tasks.shards, Math.ceil(items / tasks.itemsMax)));
+    else if ("items" in tasks) groups.set(name, tasks.max);
     else groups.set(name, "each" in tasks ? (groups.get(tasks.each) ?? 1) : (tasks.count ?? 1));
   }
   return groups;
+}
+
+/** The stage whose output says how many groups it has. */
+function countedBy(stages: readonly StageJson[], stage: StageJson): string | null {
+  const each = eachOf(stage);
+  if (each === null) return itemsOf(stage);
+  const before = stages.slice(0, stages.indexOf(stage)).find(({ name }) => name === each);
+  return before === undefined ? null : countedBy(stages, before);
+}
+
+/** Before anybody has made it, an output may have as many items as it may have at most. */
+export function mostCounts(stages: readonly Stage[]): Counts {
+  return new Map(stages.flatMap(({ name, itemsMax }) => (itemsMax > 0 ? [[name, itemsMax] as const] : [])));
+}
+
+/** How many groups a stage has; `null` while nobody can know. */
+export function groupCount({ groups, countedBy: by }: Stage, counts: Counts): number | null {
+  return by === null ? groups : (counts.get(by) ?? null);
 }
 
 /** Whether its groups are shards of the block, its own or those of a stage that it takes one by one. */
@@ -170,11 +223,14 @@ export function takenGroups(
   stages: readonly Stage[],
   { takes }: Stage,
   group: number,
-): readonly { readonly stage: Stage; readonly groups: readonly number[] }[] {
-  return takes.flatMap(({ stage: name, each }) => {
+  counts: Counts,
+): readonly { readonly stage: Stage; readonly groups: readonly number[]; readonly item: number | null }[] {
+  return takes.flatMap(({ stage: name, how }) => {
     const stage = stages.find((other) => other.name === name);
     if (stage === undefined) return [];
-    return [{ stage, groups: each ? [group] : Array.from({ length: stage.groups }, (_, at) => at) }];
+    const length = groupCount(stage, counts) ?? 0;
+    const groups = how === "each" ? [group] : Array.from({ length }, (_, at) => at);
+    return [{ stage, groups, item: how === "item" ? group : null }];
   });
 }
 
@@ -184,16 +240,24 @@ export function partsOf(
   stage: Stage,
   index: number,
   values: Readonly<Record<string, readonly Uint8Array[]>>,
+  counts: Counts,
 ): readonly Uint8Array[] {
-  return takenGroups(stages, stage, groupOf(stage, index)).flatMap(({ stage: taken, groups }) =>
+  return takenGroups(stages, stage, groupOf(stage, index), counts).flatMap(({ stage: taken, groups }) =>
     groups.flatMap((group) =>
       (values[taken.name] ?? []).slice(group * taken.variants.length, (group + 1) * taken.variants.length),
     ),
   );
 }
 
+/** What a result that is not proven is bound to: its task, and nothing of what it says. */
+export function taskValues(block: Hash, stage: string, index: number): Uint8Array {
+  return domainDigest("task-values", hexToBytes(block), u64(index), utf8ToBytes(stage));
+}
+
+/** What is not verified under a key has no public values. */
 export function rowsOf(stages: readonly Stage[]): readonly StageRow[] {
-  return stages.map(({ name, variants, groups, shards }) => {
+  const proven = stages.filter(({ verify }) => verify === "key");
+  return proven.map(({ name, variants, groups, shards }) => {
     return { name, systems: variants.map(({ system }) => system), groups, shards };
   });
 }

@@ -258,6 +258,8 @@ export class Runtime implements TransportHandler {
         return this.#workshop.prepare(effect);
       case "verify":
         return this.#workshop.verify(effect);
+      case "count":
+        return this.#workshop.count(effect);
       case "certify":
         return this.#certify(effect);
       case "sync":
@@ -446,7 +448,7 @@ export class Runtime implements TransportHandler {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
-    this.#workshop.cancelAll();
+    this.#workshop.close();
     this.#proposer.close();
   }
 

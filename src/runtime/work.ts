@@ -1,10 +1,12 @@
 /** Proving, preparing and verifying: gathers the bytes, asks the port, and gives the core one event for each. */
-import type { Effect } from "../core/effect.ts";
+import type { Effect, Job } from "../core/effect.ts";
 import type { Event, TaskRef, VerifiedResult } from "../core/event.ts";
-import type { Artefacts, Cancel, ProveEvent, Prover, Result, Verifier } from "../ports.ts";
+import type { Artefacts, Cancel, ProveEvent, ProveJob, Prover, Result, Verifier } from "../ports.ts";
 import { artefactHash } from "../protocol/ids.ts";
+import { itemsIn } from "../protocol/items.ts";
 import { INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
 import type { Fetcher } from "./fetcher.ts";
+import { Recomputer } from "./recompute.ts";
 
 type Of<K extends Effect["kind"]> = Extract<Effect, { kind: K }>;
 
@@ -19,11 +21,13 @@ interface Modules {
 
 export class Workshop {
   readonly #modules: Modules;
+  readonly #recomputer: Recomputer;
   /** What runs now, by task: a cancel before the input is gathered counts as well. */
   readonly #running = new Map<string, { cancelled: boolean; cancel: Cancel | null }>();
 
   constructor(modules: Modules) {
     this.#modules = modules;
+    this.#recomputer = new Recomputer(modules.provers);
   }
 
   prepare(effect: Of<"prepare">): void {
@@ -49,6 +53,7 @@ export class Workshop {
     const { fetcher, post } = this.#modules;
     const verdict = (result: VerifiedResult) =>
       post({ kind: "verified", task: effect.task, artefact: effect.artefact, verdict: result });
+    if (effect.recompute !== null) return this.#compare(effect, effect.recompute, verdict);
     if (effect.inline.length > 0) {
       if (artefactHash(effect.inline) !== effect.artefact)
         return verdict({ kind: "invalid", code: "receipt.inline-mismatch" });
@@ -73,6 +78,36 @@ export class Workshop {
     });
   }
 
+  /** A result that is not proven: this node makes its own, which has to be the same to the last byte. */
+  #compare(effect: Of<"verify">, job: Job, verdict: (result: VerifiedResult) => void): void {
+    this.#gather(job, (gathered) => {
+      if (!gathered.ok) return verdict({ kind: "unavailable", code: gathered.fault.code });
+      this.#recomputer.run(job.executor, jobWith(job, gathered.value), (made) => {
+        if (!made.ok) return verdict({ kind: "unavailable", code: made.fault.code });
+        const own = made.value;
+        if (artefactHash(own) !== effect.artefact) return verdict({ kind: "invalid", code: "result.differs" });
+        const { itemsMax } = effect;
+        if (itemsMax > 0 && itemsIn(textOf(own), itemsMax) === null)
+          return verdict({ kind: "invalid", code: "result.no-list" });
+        this.#modules.fetcher.keep(effect.artefact, own);
+        verdict({ kind: "valid", bytes: own.length });
+      });
+    });
+  }
+
+  /** Reads an accepted output that others count by. */
+  count(effect: Of<"count">): void {
+    const { task, artefact, holders, itemsMax } = effect;
+    const say = (bytes: Uint8Array | null) => {
+      const items = bytes === null ? null : itemsIn(textOf(bytes), itemsMax);
+      this.#modules.post({ kind: "counted", task, artefact, items: items?.length ?? null });
+    };
+    if (effect.inline.length > 0 && artefactHash(effect.inline) === artefact) return say(effect.inline);
+    this.#modules.fetcher.get({ artefact, holders, bytesMax: this.#modules.proofBytesMax }, (found) =>
+      say(found.ok ? found.value : null),
+    );
+  }
+
   prove(effect: Of<"prove">): void {
     const name = nameOf(effect.task);
     const run = { cancelled: false, cancel: null as Cancel | null };
@@ -85,27 +120,18 @@ export class Workshop {
         const fault = { code: "prover.missing", message: `this node has no prover for ${effect.executor}` };
         return this.#end(effect, { kind: "failed", logical: false, fault });
       }
-      const [payload, ...inputs] = result.value;
-      const id = {
-        chain: effect.chain,
-        height: effect.height,
-        block: effect.task.block,
-        hash: effect.hash,
-        stage: effect.task.stage,
-        index: effect.task.index,
-      };
-      const job = { ...effect, id, payload: payload ?? new Uint8Array(), inputs };
+      const job = jobWith(effect, result.value);
       run.cancel = prover.prove(job, (event) => {
         if (!run.cancelled) this.#end(effect, event);
       });
     });
   }
 
-  /** The payload, then the accepted proofs that the task takes. */
-  #gather(effect: Of<"prove">, done: (result: Result<Uint8Array[]>) => void): void {
+  /** The payload, then the accepted results that the task takes. */
+  #gather(job: Job, done: (result: Result<Uint8Array[]>) => void): void {
     const wanted = [
-      { artefact: effect.payload, bytesMax: PAYLOAD_BYTES_MAX, holders: [] },
-      ...effect.inputs.map((input) => ({ ...input, bytesMax: this.#modules.proofBytesMax })),
+      { artefact: job.payload, bytesMax: PAYLOAD_BYTES_MAX, holders: [], item: null },
+      ...job.inputs.map((input) => ({ ...input, bytesMax: this.#modules.proofBytesMax })),
     ];
     const found: Uint8Array[] = [];
     const next = (): void => {
@@ -113,7 +139,12 @@ export class Workshop {
       if (want === undefined) return done({ ok: true, value: found });
       this.#modules.fetcher.get(want, (result) => {
         if (!result.ok) return done(result);
-        found.push(result.value);
+        const bytes = want.item === null ? result.value : itemOf(result.value, want.item);
+        if (bytes === null) {
+          const message = `${want.artefact} has no item ${want.item}`;
+          return done({ ok: false, fault: { code: "input.no-item", message } });
+        }
+        found.push(bytes);
         next();
       });
     };
@@ -155,6 +186,11 @@ export class Workshop {
     this.#running.delete(nameOf(task));
   }
 
+  close(): void {
+    this.cancelAll();
+    this.#recomputer.close();
+  }
+
   cancelAll(): void {
     for (const run of this.#running.values()) {
       run.cancelled = true;
@@ -166,4 +202,19 @@ export class Workshop {
 
 function nameOf(task: TaskRef): string {
   return `${task.block}/${task.stage}/${task.index}`;
+}
+
+function jobWith(job: Job, [payload, ...inputs]: readonly Uint8Array[]): ProveJob {
+  const { chain, height, hash, task } = job;
+  const id = { chain, height, block: task.block, hash, stage: task.stage, index: task.index };
+  return { ...job, id, payload: payload ?? new Uint8Array(), inputs };
+}
+
+function itemOf(list: Uint8Array, item: number): Uint8Array | null {
+  const text = itemsIn(textOf(list), Number.POSITIVE_INFINITY)?.[item];
+  return text === undefined ? null : new Uint8Array(Buffer.from(text, "utf8"));
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("utf8");
 }

@@ -1,11 +1,12 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { taskStatus } from "../../src/core/lifecycle.ts";
+import { contentOf } from "../../src/core/collector.ts";
+import { blockStatus, taskStatus } from "../../src/core/lifecycle.ts";
 import type { Batch } from "../../src/protocol/batch.ts";
-import { checkCertificate } from "../../src/protocol/certificate.ts";
+import { checkCertificate, encodeCertificate } from "../../src/protocol/certificate.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
 import type { StageJson } from "../../src/protocol/stages.ts";
-import { blockAt, equation } from "./harness.ts";
+import { blockAt, equation, LISTED } from "./harness.ts";
 import { certifiedHeights, Net, summary } from "./net.ts";
 
 const NAMES = ["a", "b", "c", "d"];
@@ -26,6 +27,8 @@ function workflow(...stages: StageJson[]): Partial<ManifestJson> {
   const entry = (system: string) => [system, { system, verifyingKey: "bW9jaw==", files: {} }] as const;
   return { workflows: { block: { window: 2, stages } }, keys: Object.fromEntries(systems.map(entry)) };
 }
+
+const RECOMPUTED: Partial<StageJson> = { system: undefined, key: undefined, executor: "cut", verify: "recompute" };
 
 const anything = () => ["mock", ...ZKVMS];
 
@@ -156,6 +159,140 @@ describe("several proof systems on one block", () => {
       }),
       { numRuns: 20 },
     );
+  });
+});
+
+describe("a stage with as many tasks as another's output says", () => {
+  const split = stage("split", { ...RECOMPUTED, tasks: {} });
+  const step = stage("step", { tasks: { items: "split", max: 10 } });
+  const steps = workflow(
+    split,
+    step,
+    stage("wrap", { tasks: { each: "step" } }),
+    stage("join", { tasks: { takes: "wrap" } }),
+  );
+  const able = () => ["mock", "cut"];
+
+  it("begins once the output is accepted, each task with its own item", () => {
+    const net = new Net(NAMES, steps, able);
+    net.hangs = ({ stage: name }) => name === "split";
+    net.mine(blockAt(1));
+    expect(net.core("a").block(blockAt(1)).tasks).toHaveLength(22);
+    expect(blockStatus(net.core("a").state, net.core("a").block(blockAt(1))).tasks.map((task) => task.stage)).toEqual([
+      "split",
+      "join",
+    ]);
+    net.hangs = ({ stage: name }) => name === "step";
+    net.release();
+    expect([0, 1, 2].map((index) => net.hanging("step", index)?.inputs.map(({ item }) => item))).toEqual([
+      [0],
+      [1],
+      [2],
+    ]);
+    net.hangs = () => false;
+    net.release();
+    net.pass(2000);
+    expect(named(net, 1)).toEqual([
+      "split/0 cut",
+      ...[0, 1, 2].map((index) => `step/${index} mock`),
+      ...[0, 1, 2].map((index) => `wrap/${index} mock`),
+      "join/0 mock",
+    ]);
+    for (const core of net.cores) expect(core.refusals()).toEqual([]);
+  });
+
+  it("is certified with the number of its tasks, and with no other", () => {
+    const net = new Net(NAMES, steps, able);
+    net.mine(blockAt(1));
+    net.pass(2000);
+    const content = contentOf(net.core("a").state, net.core("a").block(blockAt(1)))?.value;
+    if (content === undefined) throw new Error("no content");
+    expect(content.tasks.map(({ items }) => items)).toEqual([LISTED, ...Array.from({ length: 7 }, () => undefined)]);
+    const check = (items: number | undefined) => {
+      const tasks = content.tasks.map((task, at) => (at === 0 ? { ...task, items } : task));
+      const checked = checkCertificate(net.manifest, encodeCertificate({ ...content, tasks }, []), equation);
+      return checked.ok ? "" : checked.code;
+    };
+    // The right one lacks nothing but signatures.
+    expect([LISTED, 2, 4, 0, 11, undefined].map(check)).toEqual([
+      "certificate.quorum",
+      ...Array.from({ length: 5 }, () => "certificate.tasks"),
+    ]);
+  });
+
+  it("says the same of a log in whatever order it is heard (S6)", () => {
+    const net = new Net(NAMES, steps, able);
+    net.mine(blockAt(1));
+    net.mine(blockAt(2));
+    net.pass(3000);
+    expect(certifiedHeights(net.core("a"))).toEqual([1, 2]);
+    const hear = (batches: readonly Batch[]) => {
+      const core = net.observer();
+      for (const batch of batches) core.hear(batch);
+      return JSON.stringify(summary(core));
+    };
+    const expected = hear(net.batches);
+    expect(expected).not.toContain('"certificate":null');
+    fc.assert(
+      fc.property(fc.shuffledSubarray(net.batches, { minLength: net.batches.length }), (order) => {
+        expect(hear(order)).toBe(expected);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it("puts nobody out over a result that others made differently", () => {
+    const net = new Net(NAMES, steps, able);
+    net.isValid = () => false;
+    net.mine(blockAt(1));
+    net.pass(1000);
+    expect(net.core("a").state.out.size).toBe(0);
+    expect(
+      net
+        .core("a")
+        .said()
+        .some((line) => line.startsWith("reject split/0")),
+    ).toBe(true);
+  });
+});
+
+describe("what a stage asks for", () => {
+  it("goes to nodes that have it, and in the order of its priority", () => {
+    const net = new Net(
+      ["a"],
+      workflow(
+        stage("later", { tasks: { count: 2 }, priority: -1 }),
+        stage("first", { tasks: { count: 2 }, priority: 5 }),
+        stage("big", { resources: { gpus: 1 } }),
+      ),
+      () => ["mock"],
+      { cpus: 4, gpus: 0, memoryBytes: 1 << 30 },
+    );
+    net.mine(blockAt(1));
+    const started = net
+      .core("a")
+      .reports("task.started")
+      .map(({ stage: name }) => name);
+    expect(started).toEqual(["first", "first", "later", "later"]);
+    expect(
+      net
+        .core("a")
+        .said()
+        .filter((line) => line.startsWith("release")),
+    ).toEqual(["release big/0#0"]);
+  });
+
+  it("may be given up after fewer attempts than others", () => {
+    const net = new Net(["a"], workflow(stage("brittle", { attempts: 2 }), stage("other", {})));
+    net.failing = () => "broken";
+    net.isLogical = false;
+    net.mine(blockAt(1));
+    net.pass(3000);
+    const quarantined = net
+      .core("a")
+      .said()
+      .filter((line) => line.startsWith("quarantine"));
+    expect(quarantined).toEqual(["quarantine brittle/0 broken round 0"]);
   });
 });
 

@@ -12,6 +12,7 @@ import { type Batch, sealBatch } from "../../src/protocol/batch.ts";
 import { blockId, domainDigest, type Hash, type Key, u64, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
 import { type Entry, type EntryOf, equalBytes } from "../../src/protocol/messages.ts";
+import type { Resources } from "../../src/protocol/workflow.ts";
 import type { Equation } from "../../src/protocol/signing.ts";
 import { simSignature, simSigner } from "../../simnet/virtual/provers.ts";
 import { hashOf, manifestJson, manifestOf } from "../protocol/fixtures.ts";
@@ -37,6 +38,9 @@ export function network(parties: Parties, change: Partial<ManifestJson> = {}): M
     ...change,
   });
 }
+
+/** How many items every list has that stages are counted by. */
+export const LISTED = 3;
 
 /** A block of the test chain; forks differ by their name. */
 export interface TestBlock {
@@ -82,6 +86,7 @@ export interface CoreSetup {
   readonly slots?: number;
   /** What it can prove. */
   readonly systems?: readonly string[];
+  readonly resources?: Resources;
   readonly names: readonly string[];
 }
 
@@ -111,6 +116,7 @@ export class Core {
       roles: { source: false, attester: false, prover: false, ...roles },
       slots,
       systems,
+      ...(setup.resources === undefined ? {} : { resources: setup.resources }),
       seed: 0,
     };
     this.state = createState(manifest, options);
@@ -199,6 +205,9 @@ export class Core {
       if (effect.kind === "append") {
         const batch = this.feed.seal(this.manifest, effect.entries);
         this.#run(step(this.state, { kind: "batch", batch, from: null }, this.nowMs, equation));
+      } else if (effect.kind === "count") {
+        const { task, artefact } = effect;
+        this.#run(step(this.state, { kind: "counted", task, artefact, items: LISTED }, this.nowMs, equation));
       } else if (effect.kind === "prepare") {
         this.#run(step(this.state, this.#prepared(effect), this.nowMs, equation));
       } else {
@@ -213,7 +222,7 @@ export class Core {
     const block = this.state.blocks.get(effect.block);
     const tasks = block?.tasks ?? [];
     const values = Object.fromEntries(
-      (block?.stages ?? []).map(({ name }) => [
+      effect.stages.map(({ name }) => [
         name,
         tasks.filter(({ stage }) => stage.name === name).map(({ index }) => valuesOf(effect.block, name, index)),
       ]),

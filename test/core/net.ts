@@ -1,5 +1,6 @@
 /** Several whole cores; what one says the others hear, in the order that the test wants. */
 import type { Effect } from "../../src/core/effect.ts";
+import type { Resources } from "../../src/protocol/workflow.ts";
 import type { TaskRef } from "../../src/core/event.ts";
 import { frontierOf } from "../../src/core/replicator.ts";
 import type { Batch } from "../../src/protocol/batch.ts";
@@ -19,6 +20,7 @@ export class Net {
   /** Which proofs verify. */
   isValid: (prover: string) => boolean = () => true;
   /** With which logical code an attempt fails, if it does. */
+  isLogical = true;
   failing: (task: TaskRef, attempt: number) => string | null = () => null;
 
   /** Proofs that take for ever. */
@@ -29,11 +31,22 @@ export class Net {
     names: readonly string[],
     change: Partial<ManifestJson> = {},
     systems: (name: string) => readonly string[] = () => ["mock"],
+    resources?: Resources,
   ) {
     this.names = names;
     this.manifest = network({ attesters: names, provers: names, sources: names }, change);
     const roles = { source: true, attester: true, prover: true };
-    this.cores = names.map((name) => new Core({ name, manifest: this.manifest, roles, names, systems: systems(name) }));
+    this.cores = names.map(
+      (name) =>
+        new Core({
+          name,
+          manifest: this.manifest,
+          roles,
+          names,
+          systems: systems(name),
+          ...(resources === undefined ? {} : { resources }),
+        }),
+    );
   }
 
   core(name: string): Core {
@@ -96,15 +109,13 @@ export class Net {
       }
       const code = this.failing(task, attempt);
       if (code !== null) {
-        core.step({ kind: "prove-failed", task, attempt, code, logical: true });
+        core.step({ kind: "prove-failed", task, attempt, code, logical: this.isLogical });
         continue;
       }
       this.#prove(core, effect);
     }
     for (const { task, artefact } of verifies) {
-      const prover = this.names.find(
-        (name) => hashOf(`proof ${name} ${task.block}/${task.stage}/${task.index}`) === artefact,
-      );
+      const prover = this.names.find((name) => this.#resultOf(task, name) === artefact);
       const verdict =
         prover !== undefined && this.isValid(prover)
           ? ({ kind: "valid" } as const)
@@ -125,8 +136,15 @@ export class Net {
     return this.#hanging.find(({ effect: { task } }) => task.stage === stage && task.index === index)?.effect;
   }
 
+  /** Proofs differ from one prover to the other; what is recomputed is the same for all. */
+  #resultOf({ block, stage, index }: TaskRef, prover: string): string {
+    const { stages = [] } = this.manifest.json.workflows["block"] ?? {};
+    const isSame = stages.some(({ name, verify }) => name === stage && verify === "recompute");
+    return hashOf(isSame ? `result ${block}/${stage}/${index}` : `proof ${prover} ${block}/${stage}/${index}`);
+  }
+
   #prove(core: Core, { task, attempt, values }: Proves): void {
-    const artefact = hashOf(`proof ${core.name} ${task.block}/${task.stage}/${task.index}`);
+    const artefact = this.#resultOf(task, core.name);
     const proof = { artefact, bytes: 100, values, provingMs: 10, inline: new Uint8Array() };
     core.step({ kind: "proved", task, attempt, proof });
   }

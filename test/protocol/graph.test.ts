@@ -72,6 +72,28 @@ describe("a workflow that cannot be", () => {
     ]);
   });
 
+  it("recomputes nothing that may have several results, and counts by nothing else", () => {
+    const cut = { system: undefined, key: undefined, executor: "cut", verify: "recompute" as const };
+    const wrong = errorsOf(
+      stage("prove", {}),
+      stage("again", { ...cut, tasks: { takes: "prove" } }),
+      stage("bare", { ...cut, executor: undefined, system: "mock" }),
+      stage("two", { ...cut, tasks: { count: 2 } }),
+      stage("many", { tasks: { items: "two", max: 4 } }),
+      stage("more", { tasks: { items: "prove", max: 4 } }),
+      stage("lost", { tasks: { items: "nowhere", max: 4 } }),
+    );
+    const at = (index: number) => `manifest: workflows.block.stages[${index}]`;
+    expect(wrong).toEqual([
+      `${at(1)}.verify is "recompute"; allowed: stages that are recomputed themselves as input; prove may have several valid results`,
+      `${at(2)}.executor is missing; allowed: a name: whoever recomputes has to run it`,
+      `${at(2)}.system is "mock"; allowed: nothing: what is recomputed is not proven`,
+      `${at(4)}.tasks.items is "two"; allowed: a stage with one output`,
+      `${at(5)}.tasks.items is "prove"; allowed: a stage that is recomputed, so that all count the same`,
+      `${at(6)}.tasks.items is "nowhere"; allowed: an earlier stage: prove, again, bare, two, many, more`,
+    ]);
+  });
+
   it("names a stage that stands behind the one that takes it", () => {
     expect(errorsOf(stage("one", {}), stage("two", { tasks: { takes: "three" } }), stage("three", {}))).toEqual([
       'manifest: workflows.block.stages[1].tasks.takes is "three"; allowed: an earlier stage: one; stages stand behind those that they take',

@@ -2,7 +2,8 @@
 import { artefactHash, blockId, type Hash } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { EntryOf } from "../../../src/protocol/messages.ts";
-import { commitmentAfter, commitmentAtStart, proofOf, valuesOf } from "../provers.ts";
+import { taskValues } from "../../../src/protocol/workflow.ts";
+import { commitmentAfter, commitmentAtStart, listOf, proofOf, valuesOf } from "../provers.ts";
 
 interface Place {
   readonly block: Hash;
@@ -36,7 +37,15 @@ export class Truth {
   isTrue(artefact: Hash, { block, stage, index }: Place): boolean | null {
     const before = this.#commitment(block);
     if (before === null) return null;
-    return artefact === artefactHash(proofOf(valuesOf(block, before, stage, index)));
+    const list = listOf(this.#manifest, stage);
+    if (list !== null) return artefact === artefactHash(list);
+    const values = this.#isProven(stage) ? valuesOf(block, before, stage, index) : taskValues(block, stage, index);
+    return artefact === artefactHash(proofOf(values));
+  }
+
+  #isProven(stage: string): boolean {
+    const stages = Object.values(this.#manifest.json.workflows).flatMap((each) => each.stages);
+    return stages.every(({ name, verify }) => name !== stage || verify !== "recompute");
   }
 
   #commitment(id: Hash): Uint8Array | null {

@@ -12,6 +12,7 @@ import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
 import type { Equation } from "../../../src/protocol/signing.ts";
 import { type Stage, stagesOf } from "../../../src/protocol/workflow.ts";
+import { LIST_ITEMS } from "../provers.ts";
 import { Guilt, type Position } from "./guilt.ts";
 import { Owners } from "./owners.ts";
 import { judgeTimeout } from "./patience.ts";
@@ -330,7 +331,12 @@ export class WireChecker {
   #stages(block: Hash): readonly Stage[] {
     const known = this.#blocks.get(block);
     if (known === undefined) return [];
-    return stagesOf(this.#manifest, known.announce.workflow, known.announce.items) ?? [];
+    const stages = stagesOf(this.#manifest, known.announce.workflow, known.announce.items) ?? [];
+    // What a stage makes that others are counted by is known beforehand here.
+    return stages.map((stage) => {
+      const groups = stage.countedBy === null ? stage.groups : Math.min(stage.groups, LIST_ITEMS);
+      return { ...stage, groups, count: groups * stage.variants.length };
+    });
   }
 
   #isComplete(task: TaskRef): boolean {
