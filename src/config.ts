@@ -113,6 +113,15 @@ const VERIFIER = z.discriminatedUnion(
   "kind",
   [
     z.strictObject({ kind: z.literal("ere"), system, url: httpUrl, timeoutMs: verifierMs }),
+    /** Any program: status 0 for a proof that holds, 1 for one that does not. Its arguments name `{proof}`, `{values}`, `{parts}`, `{key}`. */
+    z.strictObject({
+      kind: z.literal("process"),
+      system,
+      command: path,
+      args: z.array(z.string("text"), "a list of arguments").max(256, "at most 256 arguments"),
+      directory: path.optional(),
+      timeoutMs: verifierMs,
+    }),
     z.strictObject({
       kind: z.literal("zkboost"),
       system,
@@ -121,7 +130,7 @@ const VERIFIER = z.discriminatedUnion(
       timeoutMs: verifierMs,
     }),
   ],
-  'a verifier: {"kind": "ere" | "zkboost", "system", "url", "timeoutMs", ...}',
+  'a verifier: {"kind": "ere" | "zkboost" | "process", "system", "timeoutMs", ...}',
 );
 
 /** Never the secret itself: a configuration is copied, shown and kept in repositories. */

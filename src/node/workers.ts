@@ -9,6 +9,7 @@ import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { decodeBase64, type Manifest } from "../protocol/manifest.ts";
 import type { Resources } from "../protocol/workflow.ts";
 import { createBatchProver } from "../provers/groth16/batch.ts";
+import { createCommandVerifier, VERIFIER_PLACEHOLDERS } from "../provers/command.ts";
 import { createEchoProver } from "../provers/echo.ts";
 import { createEreProver } from "../provers/ere/prover.ts";
 import { createEreVerifier } from "../provers/ere/verifier.ts";
@@ -121,7 +122,17 @@ export function notesOf(
 }
 
 function openOutside(verifier: NodeConfig["verifiers"][number]): OutsideVerifier {
-  return verifier.kind === "ere" ? createEreVerifier(verifier) : createZkboostVerifier(verifier);
+  switch (verifier.kind) {
+    case "ere":
+      return createEreVerifier(verifier);
+    case "zkboost":
+      return createZkboostVerifier(verifier);
+    case "process": {
+      const { directory, ...options } = verifier;
+      checkVerifierArguments(verifier.args);
+      return createCommandVerifier({ ...options, ...(directory === undefined ? {} : { directory }) });
+    }
+  }
 }
 
 /** The provers that one entry of the configuration stands for. */
@@ -188,6 +199,21 @@ function openBuiltIn(prover: BuiltIn, slots: number, manifest: Manifest): Prover
     case "stark":
       return [createStarkProver(options)];
   }
+}
+
+function checkVerifierArguments(args: readonly string[]): void {
+  const names: readonly string[] = VERIFIER_PLACEHOLDERS;
+  const named = args.flatMap((argument) => [...argument.matchAll(/\{([a-z]+)\}/g)].map(([, name = ""]) => name));
+  const allowed = names.map((name) => `{${name}}`).join(" ");
+  for (const name of named)
+    if (!names.includes(name))
+      throw new NodeFault("config.invalid", `verifiers: args name {${name}}; allowed: ${allowed}`);
+  for (const needed of ["proof", "values"])
+    if (!named.includes(needed))
+      throw new NodeFault(
+        "config.invalid",
+        `verifiers: args have to name {${needed}}, or the proof would be of anything`,
+      );
 }
 
 function checkArguments(args: readonly string[], form: "json" | "raw"): void {

@@ -1,0 +1,81 @@
+/**
+ * A verifier that is any program: status 0 says that the proof holds, 1 that it does not, and anything else that the program is in
+ * trouble, which is no verdict.
+ *
+ * Its arguments may name files (`{proof}`, `{values}`, `{parts}`: a directory with the public values of what the proof
+ * aggregates, as 0, 1, ...) and the verifying key's hash (`{key}`). The program has to check the proof against the values: nobody else does.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { VerifyJob } from "../ports.ts";
+import { startGroup } from "./group.ts";
+import type { OutsideVerifier } from "./outside.ts";
+import type { Check } from "./statement.ts";
+
+export interface CommandOptions {
+  readonly system: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly timeoutMs: number;
+  readonly directory?: string;
+}
+
+/** What an argument may name in braces. */
+export const VERIFIER_PLACEHOLDERS = ["proof", "values", "parts", "key"] as const;
+
+const [HOLDS, FAILS] = [0, 1];
+
+export function createCommandVerifier(options: CommandOptions): OutsideVerifier {
+  return {
+    system: options.system,
+    verify: (job, signal) => {
+      const directory = mkdtempSync(join(tmpdir(), "proofmesh-verifier-"));
+      return run(options, job, directory, signal).finally(() =>
+        rmSync(directory, { recursive: true, force: true, maxRetries: 3 }),
+      );
+    },
+  };
+}
+
+async function run(options: CommandOptions, job: VerifyJob, directory: string, signal: AbortSignal): Promise<Check> {
+  const known = writeFiles(directory, job);
+  const args = options.args.map((argument) =>
+    argument.replace(/\{(proof|values|parts|key)\}/g, (_, name: keyof typeof known) => known[name]),
+  );
+  const group = startGroup({
+    command: options.command,
+    args,
+    remove: directory,
+    ...(options.directory === undefined ? {} : { directory: options.directory }),
+  });
+  group.child.stdin?.end();
+  // What it prints is its own affair, but a full pipe would stop it.
+  group.child.stdout?.resume();
+  const stop = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs)]);
+  const kill = () => group.kill();
+  stop.addEventListener("abort", kill, { once: true });
+  const status = await new Promise<number | null>((resolve) => {
+    group.child.once("error", () => resolve(null));
+    group.child.once("close", resolve);
+    if (stop.aborted) kill();
+  });
+  stop.removeEventListener("abort", kill);
+  if (stop.aborted) throw new Error(`${options.command} gave no verdict within ${options.timeoutMs} ms`);
+  if (status === HOLDS) return { valid: true };
+  if (status === FAILS) return { valid: false, code: "proof.command" };
+  throw new Error(`${options.command} ended with status ${status}: ${group.complaint()}`);
+}
+
+function writeFiles(
+  directory: string,
+  job: VerifyJob,
+): Readonly<Record<(typeof VERIFIER_PLACEHOLDERS)[number], string>> {
+  const files = { proof: join(directory, "proof.bin"), values: join(directory, "values.bin") };
+  const parts = join(directory, "parts");
+  writeFileSync(files.proof, job.proof);
+  writeFileSync(files.values, job.values);
+  mkdirSync(parts);
+  for (const [at, part] of job.parts.entries()) writeFileSync(join(parts, String(at)), part);
+  return { ...files, parts, key: job.key };
+}
