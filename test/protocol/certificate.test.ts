@@ -11,7 +11,7 @@ import { blockId, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Vote } from "../../src/protocol/messages.ts";
 import { canonicalJson } from "../../src/protocol/shape.ts";
 import { nativeEquation } from "../../src/storage/keystore.ts";
-import { hashOf, manifestOf, type Signer, signerNamed } from "./fixtures.ts";
+import { hashOf, manifestOf, remembering, type Signer, signerNamed } from "./fixtures.ts";
 
 const attesters = ["a", "b", "c", "d"].map(signerNamed);
 const manifest = manifestOf(attesters.map(({ key }) => key));
@@ -61,8 +61,8 @@ function fileOf(said: BarrierContent, signers: readonly Signer[] = attesters): U
   );
 }
 
-function codeOf(file: Uint8Array): string {
-  const checked = checkCertificate(manifest, file, nativeEquation);
+function codeOf(file: Uint8Array, equation = nativeEquation): string {
+  const checked = checkCertificate(manifest, file, equation);
   return checked.ok ? "ok" : checked.code;
 }
 
@@ -87,24 +87,25 @@ describe("a certificate", () => {
   it("is refused after the change of any single byte", () => {
     const accepted: string[] = [];
     const smallest = fileOf(content, attesters.slice(1));
+    const equation = remembering(nativeEquation);
     for (const [at, byte] of smallest.entries()) {
-      // Two neighbours: what stands is ASCII, so digits mostly become digits and letters letters.
-      for (const other of [byte ^ 1, byte ^ 2]) {
-        const changed = Uint8Array.from(smallest);
-        changed[at] = other;
-        if (codeOf(changed) === "ok") accepted.push(`byte ${at}: ${byte} -> ${other}`);
-      }
+      // Near neighbours, in turn: what stands is ASCII, so digits mostly become digits and letters letters.
+      const other = byte ^ ((at % 2) + 1);
+      const changed = Uint8Array.from(smallest);
+      changed[at] = other;
+      if (codeOf(changed, equation) === "ok") accepted.push(`byte ${at}: ${byte} -> ${other}`);
     }
     expect(accepted).toEqual([]);
   });
 
   it("is refused with a byte left out or put in, and cut off anywhere", () => {
+    const equation = remembering(nativeEquation);
     for (let at = 0; at <= file.length; at += 5) {
       const [before, after] = [file.subarray(0, at), file.subarray(at)];
-      expect(codeOf(new Uint8Array([...before, 0x30, ...after])), `in at ${at}`).not.toBe("ok");
+      expect(codeOf(new Uint8Array([...before, 0x30, ...after]), equation), `in at ${at}`).not.toBe("ok");
       if (at === file.length) continue;
-      expect(codeOf(before), `cut at ${at}`).not.toBe("ok");
-      expect(codeOf(new Uint8Array([...before, ...after.subarray(1)])), `out at ${at}`).not.toBe("ok");
+      expect(codeOf(before, equation), `cut at ${at}`).not.toBe("ok");
+      expect(codeOf(new Uint8Array([...before, ...after.subarray(1)]), equation), `out at ${at}`).not.toBe("ok");
     }
   });
 });
