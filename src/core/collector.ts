@@ -153,14 +153,30 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
     return "receipt.inline-mismatch";
   }
   const before = task.proofs.get(entry.artefact)?.receipts.get(signed.author);
-  const earlier = [...task.proofs.values()].filter((proof) => proof.receipts.has(signed.author)).length;
-  if (before === undefined && earlier >= RECEIPTS_PER_PROVER_MAX) return "receipt.too-many";
+  const { number, index } = before !== undefined && isEarlier(before.place, signed) ? before.place : signed;
   // Of two receipts for one proof the later attempt's stands, whichever came first.
-  if (before !== undefined && !isLater(entry, before)) return "vote.duplicate";
-  proofOf(task, entry.artefact).receipts.set(signed.author, { ...entry, number: signed.number });
+  const isNews = before === undefined || isLater(entry, before);
+  const { receipts } = proofOf(task, entry.artefact);
+  receipts.set(signed.author, { ...(isNews ? entry : before), place: { number, index } });
   task.block.content = null;
-  state.dirtyTasks.add(task);
-  return null;
+  const dropped = trimReceipts(task, signed.author);
+  if (dropped === entry.artefact) return "receipt.too-many";
+  return isNews ? null : "vote.duplicate";
+}
+
+/** Of the proofs that one prover names for a task its first ones count, by the order of its feed. Returns the one that went. */
+function trimReceipts(task: Task, author: Key): Hash | null {
+  const said = [...task.proofs.values()].flatMap((proof) => {
+    const receipt = proof.receipts.get(author);
+    return receipt === undefined ? [] : [{ proof, receipt }];
+  });
+  if (said.length <= RECEIPTS_PER_PROVER_MAX) return null;
+  const { proof } = said.reduce((last, each) => (isEarlier(last.receipt.place, each.receipt.place) ? each : last));
+  proof.receipts.delete(author);
+  // What nobody else has said anything of takes no room.
+  const { receipts, vouchers, rejects, accused, artefact } = proof;
+  if ([receipts, vouchers, rejects, accused].every(({ size }) => size === 0)) task.proofs.delete(artefact);
+  return artefact;
 }
 
 function isLater(a: EntryOf<"receipt">, b: EntryOf<"receipt">): boolean {

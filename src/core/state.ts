@@ -85,8 +85,8 @@ export interface Attempt {
 /** A proof that somebody made for a task. */
 export interface Proof {
   readonly artefact: Hash;
-  /** Each with the number of the batch that it came in. */
-  readonly receipts: Map<Key, EntryOf<"receipt"> & Pick<Place, "number">>;
+  /** Each with the first place where its author named the proof. */
+  readonly receipts: Map<Key, EntryOf<"receipt"> & { readonly place: Place }>;
   /** Provers whose receipt this node has rejected. */
   readonly rejected: Set<Key>;
   /** Attesters that say it does not verify, by the prover whose receipt they mean. */
