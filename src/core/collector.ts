@@ -416,7 +416,7 @@ function trimContents(block: Block, author: Key): Hash | null {
 /** Closes the block when its tasks are complete and its parent is closed; says so; assembles the certificate. */
 export function settleBarrier(state: State, block: Block): void {
   if (block.certificate !== null || block.state === "cancelled") return;
-  if (block.state === "open" && isParentClosed(state, block) && isBlockDone(block)) {
+  if (block.state === "open" && isBlockDone(block) && isParentClosed(state, block)) {
     block.state = "closed";
     block.closedMs = state.nowMs;
     report(state, "block.closed", { chain: block.chain, height: block.height, hash: block.hash });

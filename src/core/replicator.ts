@@ -24,7 +24,7 @@ const HELD_MS_MAX = 60_000;
 /** Peers asked at once. */
 const SYNCING_MAX = 3;
 /** Compaction waits until the retention is exceeded by this part of it. */
-const COMPACT_SHARE = 8;
+const COMPACT_SHARE = 4;
 /** So far below the highest certified height a missing certificate is asked for; older ones may be archived everywhere. */
 const HOLE_DEPTH_MAX = 512;
 
