@@ -9,7 +9,6 @@ import { createKey, genesis } from "../../src/node.ts";
 import type { Fragment } from "../../src/protocol/fragment.ts";
 import type { Key } from "../../src/protocol/ids.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
-import { variantsOf } from "../../src/protocol/stages.ts";
 import { Chance } from "../virtual/world.ts";
 import { type LinkOptions, Links, NOWHERE } from "./links.ts";
 
@@ -54,8 +53,8 @@ export interface FleetOptions {
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const START_MS_MAX = 60_000;
 const COMPLAINTS_MAX = 20;
-/** What a mock of a workflow takes, and a real proof at the most. */
-const MOCK_MS = 500;
+const MOCKS = fileURLToPath(new URL("../../config/provers/mocks.json", import.meta.url));
+/** What a real proof takes at the most. */
 const REAL_MS_MAX = 120_000;
 
 /**
@@ -139,16 +138,15 @@ export class Fleet {
     });
   }
 
-  /** Mocks for the mock systems of a workflow; what proves for real is configured as it is by default. */
-  #configFile(fragment: Fragment): string {
-    const systems = Object.values(fragment.workflows).flatMap(({ stages }) =>
-      stages.flatMap((stage) => variantsOf(stage).map(({ system, executor }) => executor ?? system)),
+  /** What proves for real is configured as it is by default; beside it are mocks for all that the package's workflows name. */
+  #configFile(): string {
+    const { provers } = JSON.parse(readFileSync(MOCKS, "utf8")) as { readonly provers: readonly object[] };
+    const mocks = provers.map((prover) =>
+      "provingMs" in prover ? { ...prover, provingMs: this.#options.mockMs ?? prover.provingMs } : prover,
     );
-    const mocks = [...new Set(systems)].filter((system) => /^mock(-|$)/.test(system));
     const real = ["groth16", "ultrahonk", "stark"].map((kind) => ({ kind, timeoutMs: REAL_MS_MAX }));
-    const provers = mocks.map((system) => ({ kind: "mock", system, provingMs: this.#options.mockMs ?? MOCK_MS }));
     const file = join(this.#options.directory, "config.json");
-    writeFileSync(file, JSON.stringify({ provers: [...real, ...provers] }));
+    writeFileSync(file, JSON.stringify({ provers: [...real, ...mocks] }));
     return file;
   }
 
@@ -174,7 +172,7 @@ export class Fleet {
       node.duty === "attests" ? "0" : "1",
     );
     if (node.duty !== "proves") flags.push("--rpc", chain.url, "--chain", String(chain.id));
-    if (fragment !== null) flags.push("--config", this.#configFile(fragment));
+    if (fragment !== null) flags.push("--config", this.#configFile());
     else if (mockMs !== null) flags.push("--mock", String(mockMs));
     const dialled = this.links?.addressesOf(this.nodes.indexOf(node)) ?? [];
     for (const address of dialled) flags.push("--bootstrap", address);
