@@ -168,10 +168,10 @@ export class Runtime implements TransportHandler {
 
   /**
    * Where a process with our key runs already, peers have their gossip streams with that one and are never up for us.
-   * They still answer, and we must hear of it.
+   * They still answer, and we must hear of it for as long as we wait to speak: that one may say more in the meantime.
    */
   #askDeaf(): void {
-    if (this.#closed || this.#transport === null || this.#state.mute !== "feed.unchecked") return;
+    if (this.#closed || this.#transport === null || this.#state.mute?.startsWith("feed.") !== true) return;
     const { weights } = this.#options.manifest;
     const deaf =
       this.#transport.connected?.().filter((peer) => weights.has(peer) && !this.#state.peers.has(peer)) ?? [];
