@@ -214,16 +214,18 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
   const values = impliedValues(task);
   const receipts = soundReceipts(task, proof);
   const [, receipt] = receipts.find(([, { inline }]) => inline.length > 0) ?? receipts[0] ?? [];
-  if (values === null || receipt === undefined || state.replaying) return;
-  const recompute = stage.verify === "recompute" ? jobOf(state, task, receipt.attempt) : null;
+  // A receipt that some have heard and others never will, because its prover is out: the proof is worth a look all the same.
+  const isVouched = weightOf(state, proof.vouchers.keys()) >= state.manifest.oneHonest;
+  if (values === null || (receipt === undefined && !isVouched) || state.replaying) return;
+  const recompute = stage.verify === "recompute" ? jobOf(state, task, receipt?.attempt ?? 0) : null;
   if (stage.verify === "recompute" && recompute === null) return;
   proof.verdict = "asked";
   state.effects.push({
     kind: "verify",
     task: ref(task),
     artefact: proof.artefact,
-    bytes: receipt.bytes,
-    inline: receipt.inline,
+    bytes: receipt?.bytes ?? state.manifest.json.limits.proofBytesMax,
+    inline: receipt?.inline ?? new Uint8Array(),
     system: variant.system,
     key: variant.key,
     values,

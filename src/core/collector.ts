@@ -13,7 +13,7 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { groupCount, restsOn, type Stage, taskValues, variantOf } from "../protocol/workflow.ts";
 import { childrenOf, isParentCertified, isParentClosed } from "./ancestry.ts";
 import { afterOf, settleCertified, touch } from "./blocks.ts";
-import { noteConflicts } from "./conflict.ts";
+import { counts, entryOf, noteConflicts } from "./conflict.ts";
 import { completionChanged, followersOf, isBlockDone, tasksOf } from "./graph.ts";
 import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
@@ -31,6 +31,7 @@ import {
   type Signed,
   type State,
   type Task,
+  weightOf,
 } from "./state.ts";
 
 /** Contents of one block's barrier that an attester may sign: each is one more fact that came late. */
@@ -187,7 +188,10 @@ function isLater(a: EntryOf<"receipt">, b: EntryOf<"receipt">): boolean {
  * A proof's receipts without those that name other public values than the task implies, or another length than the proof
  * has, as far as this node knows them: anybody can name somebody else's proof and say something wrong of it.
  */
-export function soundReceipts(task: Task, proof: Proof): (readonly [Key, EntryOf<"receipt">])[] {
+export function soundReceipts(
+  task: Task,
+  proof: Proof,
+): (readonly [Key, EntryOf<"receipt"> & { readonly place: Place }])[] {
   return [...proof.receipts].filter(([, receipt]) => unsound(task, proof, receipt) === null);
 }
 
@@ -315,6 +319,8 @@ export function creditOf(state: State, task: Task): { readonly attempt: number; 
   return null;
 }
 
+type Made = Pick<EntryOf<"receipt">, "attempt" | "bytes" | "inline" | "provingMs">;
+
 /**
  * The proof that stands for a complete task: of those a quorum vouches for, the credited prover's, else that of the
  * lowest attempt, then the lowest hash. As logs converge, so does the choice.
@@ -324,7 +330,7 @@ export function chosenProof(
   task: Task,
 ): {
   readonly proof: Proof;
-  readonly receipt: EntryOf<"receipt">;
+  readonly receipt: Made;
   readonly prover: Key;
   readonly credited: boolean;
 } | null {
@@ -332,7 +338,7 @@ export function chosenProof(
   const options = [...task.proofs.values()]
     .filter((proof) => isQuorum(state, proof.vouchers.keys()))
     .flatMap((proof) =>
-      soundReceipts(task, proof).map(([prover, receipt]) => {
+      makersOf(state, task, proof).map(([prover, receipt]) => {
         return { proof, receipt, prover, credited: credit?.prover === prover };
       }),
     );
@@ -348,6 +354,36 @@ export function chosenProof(
           : 1;
   });
   return options[0] ?? null;
+}
+
+/**
+ * Who made a proof, in which attempt: whose receipts count; where there are none, whom attesters name of whom one is honest; and
+ * only then who handed it in and is out. What a key that is out has said some nodes have heard and others never will.
+ */
+function makersOf(state: State, task: Task, proof: Proof): readonly (readonly [Key, Made])[] {
+  const sound = soundReceipts(task, proof);
+  const counted = sound.filter(([prover, { place }]) => counts(state, prover, place.number));
+  if (counted.length > 0) return counted;
+  const attested = attestedMakers(state, task, proof);
+  return attested.length > 0 ? attested : sound;
+}
+
+function attestedMakers(state: State, task: Task, { artefact, bytes }: Proof): (readonly [Key, Made])[] {
+  if (bytes === null) return [];
+  return [...task.attempts.values()].flatMap(({ number, attests }) =>
+    [...attests].flatMap(([prover, votes]): (readonly [Key, Made])[] => {
+      const fitting = [...votes].filter(([, signed]) => {
+        const entry = entryOf(signed);
+        return entry?.kind === "attest" && entry.artefact === artefact;
+      });
+      const isNamed =
+        weightOf(
+          state,
+          fitting.map(([key]) => key),
+        ) >= state.manifest.oneHonest;
+      return isNamed ? [[prover, { attempt: number, bytes, inline: new Uint8Array(), provingMs: 0 }]] : [];
+    }),
+  );
 }
 
 /** Marks a task complete when a quorum vouches for one proof, and wakes what waited for it. */

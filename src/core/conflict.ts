@@ -25,6 +25,7 @@ function votesOf(attempt: Attempt, author: Key): Signed[] {
   return maps.flatMap((votes) => votes.get(author) ?? []);
 }
 
-function entryOf({ shown }: Signed): Entry | null {
+/** What was said there. */
+export function entryOf({ shown }: Signed): Entry | null {
   return "vote" in shown ? decodeEntry(shown.vote.entry) : (shown.batch.entries[shown.index] ?? null);
 }

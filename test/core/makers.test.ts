@@ -1,0 +1,78 @@
+import { describe, expect, it } from "vitest";
+import { chosenProof } from "../../src/core/collector.ts";
+import { showHead } from "../../src/protocol/evidence.ts";
+import type { Entry } from "../../src/protocol/messages.ts";
+import { hashOf } from "../protocol/fixtures.ts";
+import { blockAt, Feed, keyOf } from "./harness.ts";
+import { Subject } from "./subject.ts";
+
+const VERIFIED = { kind: "valid", bytes: 100 } as const;
+
+/** Whoever hears it knows that this prover is out from its first word on. */
+function forked(test: Subject, who: string): Entry {
+  const beat: Entry = { kind: "beat", tasks: [] };
+  const heads = [[beat], [beat, beat]].map((said) => new Feed(who).seal(test.manifest, said));
+  heads.sort((one, two) => (one.hash < two.hash ? -1 : 1));
+  return {
+    kind: "evidence",
+    shown: heads.map(({ headBytes, signature }) => showHead({ head: headBytes, signature })),
+  };
+}
+
+function chosen({ core }: Subject) {
+  const [task] = core.block(blockAt(1)).tasks;
+  const found = task === undefined ? null : chosenProof(core.state, task);
+  if (found === null) return null;
+  const { proof, prover, credited, receipt } = found;
+  return { artefact: proof.artefact, prover, credited, attempt: receipt.attempt, bytes: receipt.bytes };
+}
+
+describe("a proof whose prover is out", () => {
+  it("is verified by who never heard its receipt as soon as one honest attester vouches for it, and completes the task", () => {
+    const test = new Subject();
+    const prover = test.owner("shard", 0);
+    test.hear("b", test.attest(0, prover, "proof"));
+    expect(test.core.take("verify")).toEqual([]);
+    test.hear("c", test.attest(0, prover, "proof"));
+    expect(test.core.take("verify")).toMatchObject([
+      { artefact: hashOf("proof"), bytes: test.manifest.json.limits.proofBytesMax, holders: [keyOf("b"), keyOf("c")] },
+    ]);
+    expect(test.core.reports("task.complete")).toEqual([]);
+    expect(test.verdict(0, "proof", VERIFIED)).toEqual(["complete shard/0"]);
+    expect(test.core.reports("task.complete")).toMatchObject([{ prover: keyOf(prover), attempt: 0, credited: false }]);
+  });
+
+  it("is not verified on the word of as many as may be hostile", () => {
+    const test = new Subject();
+    test.hear("b", test.complete(0, "proof"), test.attest(0, "p", "proof"));
+    expect(test.core.take("verify")).toEqual([]);
+  });
+
+  it("is named alike by who heard its receipt and who did not (S6)", () => {
+    const prover = new Subject().owner("shard", 0);
+    const tests = [false, true].map((heard) => {
+      const test = new Subject();
+      // The other of its two feeds says that it was made in another attempt.
+      if (heard) test.hear(prover, test.receipt(0, "proof", 3));
+      for (const who of ["b", "c", "d"]) test.hear(who, test.attest(0, prover, "proof"));
+      test.verdict(0, "proof", VERIFIED);
+      if (heard) expect(chosen(test)).toMatchObject({ attempt: 3 });
+      test.hear("q", forked(test, prover));
+      return test;
+    });
+    const named = { artefact: hashOf("proof"), prover: keyOf(prover), credited: true, attempt: 0, bytes: 100 };
+    expect(tests.map(chosen)).toEqual([named, named]);
+  });
+
+  it("stands back behind whose receipt for it counts", () => {
+    const test = new Subject();
+    const [prover, other] = [test.owner("shard", 0), test.other("shard", 0)];
+    test.hear(prover, test.receipt(0, "proof"));
+    test.hear(other, test.receipt(0, "proof", 1));
+    test.verdict(0, "proof", VERIFIED);
+    for (const who of ["b", "c", "d"]) test.hear(who, test.complete(0, "proof"));
+    expect(chosen(test)).toMatchObject({ prover: keyOf(prover), attempt: 0 });
+    test.hear("b", forked(test, prover));
+    expect(chosen(test)).toMatchObject({ prover: keyOf(other), attempt: 1 });
+  });
+});
