@@ -3,7 +3,8 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { EXIT } from "../outcome.ts";
-import { MUTANTS, type Mutant, RUNS } from "../virtual/mutants.ts";
+import type { Mutant } from "../virtual/mutant.ts";
+import { MUTANTS, RUNS } from "../virtual/mutants.ts";
 
 const CHILD = fileURLToPath(new URL("../virtual/mutant-child.ts", import.meta.url));
 const MUTATION = new URL("../virtual/mutation.ts", import.meta.url).href;

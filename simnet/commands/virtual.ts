@@ -1,13 +1,19 @@
 /** `simnet virtual`: the flags of a run on virtual time. */
+import { spawnSync } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { whole } from "../../src/cli/flags.ts";
+import { EXIT } from "../outcome.ts";
 import { BEHAVIOURS } from "../virtual/behaviours.ts";
+import { INVARIANTS } from "../virtual/invariants.ts";
 import { minimise } from "../virtual/minimise.ts";
 import type { Dials, VirtualOptions, VirtualReport, Verdict } from "../virtual/options.ts";
 import { runVirtual } from "../virtual/run.ts";
-import { soak } from "../virtual/soak.ts";
 import { swarmDials, swarmHostile, swarmSize } from "../virtual/swarm.ts";
+import { Campaign } from "./campaign.ts";
 import { addDials, commandOf, dialsGiven } from "./dials.ts";
+import { failure, told, toldShort } from "./tell.ts";
 
 interface VirtualFlags {
   readonly seed: number;
@@ -15,12 +21,17 @@ interface VirtualFlags {
   readonly swarm?: boolean;
   readonly byzantine?: boolean;
   readonly soak?: number;
+  readonly fresh?: number;
+  readonly cpu?: number;
+  readonly jobs?: number;
+  readonly repeat?: boolean;
   readonly minimise?: boolean;
   readonly only?: readonly number[];
   readonly nodes?: number;
   readonly attesters?: number;
   readonly blocks?: number;
   readonly shards?: number;
+  readonly twins?: number;
   readonly byzantineAttesters?: number;
   readonly byzantineProvers?: number;
   readonly behaviours?: readonly string[];
@@ -32,7 +43,9 @@ const EXITS: Readonly<Record<Verdict, number>> = { green: 0, unrecoverable: 0, s
 
 const HELP = `
 Ends with 0 if all is well, 1 if a checker found a broken rule, 2 for a wrong command line, 3 if something did not
-happen in time after the faults had ended, 4 if a node or the simulator crashed.
+happen in time after the faults had ended, 4 if a node or the simulator crashed, 130 if it was interrupted. Of several
+runs the worst counts. A network in which so many attesters lost their disks that nothing can be certified any more, and
+which says so, has not failed.
 
 Examples:
   $ npm run simnet -- virtual --seed 1 --nodes 50 --blocks 200 --json
@@ -40,7 +53,13 @@ Examples:
   $ npm run simnet -- virtual --swarm --seeds 1..100
   $ npm run simnet -- virtual --swarm --byzantine --seeds 1..1000
   $ npm run simnet -- virtual --swarm --seed 42 --minimise
+  $ npm run simnet -- virtual --swarm --seeds 1..20 --fresh 10 --cpu 90
+  $ npm run simnet -- virtual --swarm --seed 7 --repeat
   $ npm run simnet -- virtual --soak 600`;
+
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+/** No run says more often how far it is. */
+const PROGRESS_MS = 5_000;
 
 export function virtualCommand(): Command {
   const command = new Command("virtual")
@@ -52,40 +71,105 @@ export function virtualCommand(): Command {
       "draws all faults, hostile nodes and the network's size from the seed; flags that are given stay",
     )
     .option("--byzantine", "with --swarm: hostile nodes in each seed, and not in half of them")
-    .option("--soak <s>", "fresh seeds in swarm mode on all cores for so long", whole)
+    .option("--fresh <n>", "and so many seeds that nobody has tried, on all cores; they are printed", whole)
+    .option("--cpu <s>", "begins no fresh seed once so much processor time is used", whole)
+    .option("--jobs <n>", "processes at once, for --seeds, --fresh and --soak", whole)
+    .option("--soak <s>", "fresh seeds in swarm mode on all cores for so long; Ctrl-C ends it with what it has", whole)
+    .option("--repeat", "runs each seed again, here and in another process: the traces must be equal")
     .option("--minimise", "if the run fails: looks for the fewest faults with which it does")
     .option("--only <numbers>", "of the faults that are drawn only these, by number; or none", numbers)
     .option("--nodes <n>", "nodes that prove (default: 7)", whole)
     .option("--attesters <n>", "how many of them attest and have a source (default: all, at most 7)", whole)
     .option("--blocks <n>", "blocks, one a second (default: 20)", whole)
     .option("--shards <n>", "tasks of a block side by side (default: 4)", whole)
+    .option("--twins <n>", "attesters whose key a second process has, a copy of the node", whole)
     .option("--byzantine-attesters <n>", "attesters that are hostile, each in ways drawn from the seed", whole)
     .option("--byzantine-provers <n>", "the same for nodes that only prove", whole)
     .option("--behaviours <a,b>", "what the hostile nodes do (see below)", behaviours)
     .option("--json", "one JSON object for each run");
   addDials(command);
-  command.addHelpText("after", `\nBehaviours:\n${described().join("\n")}`);
+  command.addHelpText(
+    "after",
+    `\nBehaviours:\n${described().join("\n")}\n\nChecked, and by whom:\n${promises().join("\n")}`,
+  );
   return command.addHelpText("after", HELP).action(async (flags: VirtualFlags) => {
-    const dials = dialsGiven({ ...flags });
-    process.exitCode = flags.soak === undefined ? runAll(flags, dials) : await soak(flags.soak, say);
+    const isCampaign = [flags.soak, flags.fresh, flags.jobs].some((flag) => flag !== undefined);
+    process.exitCode = isCampaign ? await campaign(flags) : runAll(flags, dialsGiven({ ...flags }));
   });
 }
 
 function runAll(flags: VirtualFlags, dials: Partial<Dials>): number {
   const [from, to] = flags.seeds ?? [flags.seed, flags.seed];
-  let exit = 0;
+  let exit: number = EXIT.green;
   for (let seed = from; seed <= to; seed++) {
     const options = optionsOf({ ...flags, seed }, dials);
-    const report = runVirtual(options);
+    const report = runVirtual({ ...options, progress: progressOf(flags, options) });
     exit = Math.max(exit, EXITS[report.verdict]);
     tell(flags, options, report);
-    if (flags.minimise === true && !report.ok) {
-      const fewest = minimise(options, report, (line) => void process.stderr.write(`${line}\n`));
-      say(`${fewest.options.only?.length ?? 0} faults are enough: ${commandOf(fewest.options)}`);
-      for (const line of [...fewest.report.violations, ...fewest.report.story]) say(`  ${line}`);
-    }
+    if (flags.repeat === true && !isRepeated(options, report)) exit = EXIT.crash;
+    if (flags.minimise === true && !report.ok) tellFewest(options, report);
   }
   return exit;
+}
+
+/** A run that takes long says how far it is; one of many whose lines a script reads says nothing. */
+function progressOf(flags: VirtualFlags, { seed, blocks }: VirtualOptions): NonNullable<VirtualOptions["progress"]> {
+  let saidMs = performance.now();
+  return (simulatedMs, mined, certified) => {
+    if ((flags.json === true && flags.seeds !== undefined) || performance.now() - saidMs < PROGRESS_MS) return;
+    saidMs = performance.now();
+    const where = `${mined} of ${blocks} blocks mined, ${certified} certified on every node that is up`;
+    note(`seed ${seed}: ${(simulatedMs / 1000).toFixed(0)} s simulated, ${where}`);
+  };
+}
+
+function tellFewest(options: VirtualOptions, report: VirtualReport): void {
+  const before = report.faults;
+  note(`minimise: looking for the fewest of ${before} faults with which seed ${options.seed} fails in this way`);
+  const fewest = minimise(options, report, note);
+  const left = fewest.options.only?.length ?? before;
+  say(`seed ${options.seed} fails in this way with ${left} of its ${before} faults:`);
+  say(`  ${commandOf(fewest.options)}`);
+  for (const line of failure(fewest.report)) say(line);
+}
+
+/** The same seed is the same run, in this process and in any other. */
+function isRepeated(options: VirtualOptions, { seed, traceHash }: VirtualReport): boolean {
+  const here = runVirtual(options).traceHash;
+  const args = [...commandOf(options).split(" ").slice(4), "--json"];
+  const child = spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8", maxBuffer: 1 << 26 });
+  const [, there = `none: ${child.stderr}`] = /"traceHash":"([0-9a-f]+)"/.exec(child.stdout) ?? [];
+  const isSame = here === traceHash && there === traceHash;
+  if (isSame) note(`seed ${seed}: the same trace twice in this process and once in another`);
+  else say(`crash: seed ${seed} has the trace ${traceHash}, then ${here} in this process and ${there} in another`);
+  return isSame;
+}
+
+async function campaign(flags: VirtualFlags): Promise<number> {
+  const [from, to] = flags.seeds ?? [1, 0];
+  const isSwarm = flags.swarm === true || flags.soak !== undefined;
+  const runs = new Campaign({
+    flags: flagsOf(process.argv, isSwarm),
+    fixed: Array.from({ length: to - from + 1 }, (_, at) => from + at),
+    fresh: flags.fresh ?? (flags.soak === undefined ? 0 : Number.POSITIVE_INFINITY),
+    forMs: flags.soak === undefined ? Number.POSITIVE_INFINITY : flags.soak * 1000,
+    cpuMs: flags.cpu === undefined ? Number.POSITIVE_INFINITY : flags.cpu * 1000,
+    jobs: Math.max(flags.jobs ?? availableParallelism(), 1),
+    say,
+    progress: note,
+  });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => runs.stop());
+  return await runs.run();
+}
+
+/** What was given besides the choice of seeds. */
+function flagsOf(argv: readonly string[], isSwarm: boolean): string[] {
+  const own = new Set(["--seed", "--seeds", "--fresh", "--cpu", "--jobs", "--soak"]);
+  const given = argv.slice(argv.indexOf("virtual") + 1).filter((word, at, words) => {
+    const [name = ""] = word.split("=");
+    return !own.has(name) && !own.has(words[at - 1] ?? "") && word !== "--json";
+  });
+  return isSwarm && !given.includes("--swarm") ? ["--swarm", ...given] : given;
 }
 
 function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
@@ -96,11 +180,12 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
     blocks,
     shards,
     only,
+    twins,
     byzantineAttesters,
     byzantineProvers,
     behaviours: kinds,
   } = flags;
-  const hostile = { byzantineAttesters, byzantineProvers, behaviours: kinds };
+  const hostile = { twins, byzantineAttesters, byzantineProvers, behaviours: kinds };
   const given = Object.fromEntries(
     Object.entries({ nodes, attesters, blocks, shards, only, ...hostile }).filter(([, value]) => value !== undefined),
   );
@@ -117,20 +202,20 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
 }
 
 function tell(flags: VirtualFlags, options: VirtualOptions, report: VirtualReport): void {
-  const command = commandOf(options);
-  if (flags.json === true) return say(JSON.stringify({ ...report, command }));
-  if (flags.seeds === undefined) return say(JSON.stringify({ ...report, command }, null, 2));
-  const { seed, verdict, simulatedMs, steps, faults, crashes, reclaims, violations, story } = report;
-  say(
-    `${seed} ${verdict}: ${simulatedMs / 1000} s, ${steps} steps, ${faults} faults, ${crashes} deaths, ${reclaims} reclaims`,
-  );
-  if (report.ok) return;
-  say(`  ${command}`);
-  for (const line of [...violations, ...story]) say(`  ${line}`);
+  if (flags.json === true) return say(JSON.stringify({ ...report, command: commandOf(options) }));
+  for (const line of flags.seeds === undefined ? told(options, report) : toldShort(options, report)) say(line);
+}
+
+function note(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 function described(): string[] {
   return Object.entries(BEHAVIOURS).map(([name, { who, says }]) => `  ${name.padEnd(18)} ${who.padEnd(9)} ${says}`);
+}
+
+function promises(): string[] {
+  return Object.entries(INVARIANTS).map(([name, [says, by]]) => `  ${name} ${says} (${by})`);
 }
 
 function behaviours(text: string): string[] {

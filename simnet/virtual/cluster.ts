@@ -1,8 +1,9 @@
 /** Nodes on virtual time: the real core and the real runtime, on simulated ports; a chain that they follow. */
+import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { announcedAs, closedAs } from "../../src/core/ancestry.ts";
 import { Runtime, type RuntimeModules } from "../../src/runtime/runtime.ts";
-import type { Artefacts, Equation, Source, Telemetry, Transport, TransportHandler } from "../../src/ports.ts";
-import type { Hash, Key } from "../../src/protocol/ids.ts";
+import type { Artefacts, Equation, Signer, Source, Telemetry, Transport, TransportHandler } from "../../src/ports.ts";
+import { domainHash, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type Batch, openBatch, verifyBatch } from "../../src/protocol/batch.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
@@ -12,7 +13,7 @@ import { SimChain } from "./chain.ts";
 import { type Damage, SimDisk } from "./disk.ts";
 import { SimClock, SimProcess } from "./process.ts";
 import { CHAIN, manifestOf, type NetworkShape, SYSTEMS } from "./manifest.ts";
-import { type LinkFaults, SimNetwork } from "./network.ts";
+import { type Address, type LinkFaults, SimNetwork } from "./network.ts";
 import {
   type Preparations,
   type ProvingMachine,
@@ -31,6 +32,8 @@ export interface ClusterOptions extends NetworkShape {
   /** What a synced append takes. */
   readonly diskMs: number;
   readonly hooks: NodeHooks;
+  /** Nodes, by their place, whose key has a second process that may come up. */
+  readonly twins?: readonly number[];
 }
 
 /** Where a node can be made unlike itself: broken, to see whether the checkers notice, or hostile. */
@@ -48,6 +51,11 @@ export type Join = (handler: TransportHandler, artefacts: Artefacts) => Transpor
 export interface SimNode {
   readonly name: string;
   readonly key: Key;
+  readonly signer: Signer;
+  /** Its key, but for the second process of a key. */
+  readonly address: Address;
+  /** Whether it is that: a copy that somebody starts while the first one still has the key. */
+  readonly isTwin: boolean;
   /** Whether it attests and has a source; every node proves. */
   readonly attests: boolean;
   readonly disk: SimDisk;
@@ -58,6 +66,8 @@ export interface SimNode {
   process: SimProcess | null;
   source: Source | null;
   starts: number;
+  /** Since when it has been up and free to speak. */
+  speaksSinceMs: number | null;
   /** When it may come up again, by virtual time. */
   downUntilMs: number;
   /** Its disk lost what the network has heard of it, and it has not got that back yet. */
@@ -81,6 +91,8 @@ export class Cluster {
   readonly chain: SimChain = new SimChain();
   /** Whose word is worth nothing where a node that lost its disk asks for its own feed. */
   isHostile: (node: SimNode) => boolean = () => false;
+  /** Names of those that ended because another process has their key. */
+  readonly retired: string[] = [];
   /** Called with a node that comes up, before it speaks. */
   onReturn: (node: SimNode) => void = () => {};
   readonly #watch: Watch;
@@ -114,19 +126,32 @@ export class Cluster {
     this.world = new World(options.seed);
     this.network = new SimNetwork(this.world, new Chance(options.seed, "network"), options.links);
     const names = Array.from({ length: options.nodes + options.joiners }, (_, at) => `node-${at}`);
-    this.nodes = names.map((name, at) => this.#createNode(name, at < options.attesters));
+    const keyed = names.map((name, at) => this.#createNode(name, at < options.attesters));
+    const twins = (options.twins ?? []).flatMap((at) => keyed[at] ?? []).map((node) => this.#createTwin(node));
+    this.nodes = [...keyed, ...twins];
     for (const newcomer of this.nodes.slice(options.nodes)) newcomer.gone = true;
     this.#times = { ...options.times };
     this.manifest = manifestOf(
       options,
-      this.nodes.map(({ key }) => key),
+      keyed.map(({ key }) => key),
     );
   }
 
+  #createTwin({ name, key, signer, attests }: SimNode): SimNode {
+    const address = `${key}/twin`;
+    this.network.double(key, address);
+    return { ...this.#createNode(`${name}-twin`, attests), key, signer, address, isTwin: true };
+  }
+
   #createNode(name: string, attests: boolean): SimNode {
+    const signer = simSigner(this.#options.seed, name);
+    const { key } = signer;
     return {
       name,
-      key: simSigner(this.#options.seed, name).key,
+      key,
+      signer,
+      address: key,
+      isTwin: false,
       attests,
       disk: new SimDisk(this.world, this.#options.diskMs),
       clock: new SimClock(this.world),
@@ -135,6 +160,7 @@ export class Cluster {
       process: null,
       source: null,
       starts: 0,
+      speaksSinceMs: null,
       downUntilMs: 0,
       damaged: false,
       gone: false,
@@ -156,7 +182,8 @@ export class Cluster {
           roles: { source: node.attests, attester: node.attests, prover: true },
           slots: 2,
           ownersOf: this.#owners,
-          systems: this.#systemsOf(node),
+          systems: this.systemsOf(node),
+          instance: domainHash("sim-instance", utf8ToBytes(node.name), u64(node.starts)).slice(0, 32),
           seed: chance.between(0, 1 << 20),
         },
       },
@@ -168,9 +195,10 @@ export class Cluster {
       if (!result.ok) throw new Error(result.fault.message);
       if (node.starts > 1) hooks.returning?.(runtime, node);
       this.onReturn(node);
-      const join: Join = (handler, artefacts) => this.network.join(node.key, handler, artefacts, process);
+      const join: Join = (handler, artefacts) => this.network.join(node.key, handler, artefacts, process, node.address);
       const transport = hooks.join?.(node, this.network, runtime, join) ?? join(runtime, node.disk.artefacts);
       runtime.connect(process.guardTransport(transport));
+      if (process.alive && runtime.state.mute === null) node.speaksSinceMs = this.world.nowMs;
       if (!node.attests || !process.alive) return;
       node.source = this.chain.follow();
       runtime.follow(node.source, lastOf(runtime));
@@ -178,31 +206,33 @@ export class Cluster {
   }
 
   /** Where proofs of several families are wanted no node can make all of them. */
-  #systemsOf(node: SimNode): readonly string[] {
+  systemsOf(node: SimNode): readonly string[] {
     const { workflow, families } = this.#options;
     if (workflow !== undefined) {
       const stages = Object.values(workflow.workflows).flatMap((each) => each.stages);
       return [...new Set(stages.flatMap(variantsOf).map(({ system, executor }) => executor ?? system))];
     }
     if (families !== true) return [SYSTEMS[0]];
-    const lacking = SYSTEMS[1 + (this.nodes.indexOf(node) % (SYSTEMS.length - 1))];
+    const lacking = SYSTEMS[1 + (this.nodes.findIndex(({ key }) => key === node.key) % (SYSTEMS.length - 1))];
     return SYSTEMS.filter((system) => system !== lacking);
   }
 
   #modules(node: SimNode, chance: Chance): RuntimeModules {
-    const { seed } = this.#options;
     const times = () => this.#times;
     const telemetry: Telemetry = {
       emit: (event, fields = {}) => {
         this.world.note(event, node.name, JSON.stringify(fields));
-        if (event === "feed.confirmed") node.damaged = false;
+        if (event === "feed.confirmed") {
+          node.damaged = false;
+          node.speaksSinceMs = this.world.nowMs;
+        }
         this.#watch(node, event, fields);
       },
       count: () => {},
     };
     return {
       clock: node.clock,
-      signer: simSigner(seed, node.name),
+      signer: node.signer,
       equation: this.equation,
       checks: {
         open: this.open,
@@ -212,12 +242,13 @@ export class Cluster {
       store: node.disk.store,
       artefacts: node.disk.artefacts,
       verifier: simVerifier(this.world, times, this.#prepared),
-      provers: this.#systemsOf(node).map((system) =>
+      provers: this.systemsOf(node).map((system) =>
         simProver(this.world, chance, times, node.machine, { manifest: this.manifest, system, slots: 2 }),
       ),
       sinks: [],
       telemetry,
       fatal: (fault) => {
+        if (fault.code === "key.in-use" && this.#isDoubled(node)) return this.#retire(node, chance);
         if (fault.code !== "disk.full") throw new Error(`${node.name}: ${fault.code}: ${fault.message}`);
         // The operator makes room and starts it again.
         this.crash(node, "intact", chance, DISK_FULL_DOWN_MS);
@@ -237,11 +268,23 @@ export class Cluster {
     node.runtime = null;
     node.process = null;
     node.source = null;
-    this.network.leave(node.key);
+    node.speaksSinceMs = null;
+    this.network.leave(node.address);
     node.disk.crash(left, chance);
     if (left === "old" || left === "empty") node.damaged = true;
     node.downUntilMs = this.world.nowMs + downMs;
     this.world.after(downMs, () => this.#comeBack(node));
+  }
+
+  #isDoubled({ key }: SimNode): boolean {
+    return this.nodes.some((node) => node.isTwin && node.key === key);
+  }
+
+  /** It ended because another process has its key, and its operator leaves it so. */
+  #retire(node: SimNode, chance: Chance): void {
+    node.gone = true;
+    this.retired.push(node.name);
+    this.crash(node, "intact", chance, 0);
   }
 
   #comeBack(node: SimNode): void {
@@ -257,11 +300,12 @@ export class Cluster {
    */
   #bearable(node: SimNode, { state }: Runtime, damage: Damage): Damage {
     if (damage === "intact") return damage;
-    if (this.nodes.some((other) => other !== node && other.damaged)) return "intact";
+    if (this.nodes.some((other) => other !== node && other.damaged && !this.#isDoubled(other))) return "intact";
     if (damage === "torn") return node.damaged ? "intact" : damage;
     const said = state.log.feed(node.key)?.next ?? 0;
     let heard = 0;
     for (const other of this.nodes) {
+      // That goes for a doubled key, too, which counts as hostile: what it has heard the other process may have heard.
       const next = other === node || this.isHostile(other) ? 0 : (other.runtime?.state.log.feed(node.key)?.next ?? 0);
       if (next >= said) heard += this.manifest.weights.get(other.key) ?? 0;
     }

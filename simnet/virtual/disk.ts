@@ -22,11 +22,11 @@ import type { Chance, World } from "./world.ts";
 export type Damage = "intact" | "torn" | "old" | "empty";
 export const DAMAGES: readonly Damage[] = ["intact", "torn", "old", "empty"];
 
-interface Files extends StoredFacts {
+export interface Files extends StoredFacts {
   readonly journal: Kept;
 }
 
-const NOTHING: Files = { journal: { floor: null, records: [] }, batches: [], certificates: [], gone: [] };
+export const NOTHING: Files = { journal: { floor: null, records: [] }, batches: [], certificates: [], gone: [] };
 
 export class SimDisk {
   readonly #world: World;
@@ -48,22 +48,28 @@ export class SimDisk {
 
   /** Makes the copy that a crash with an old disk comes back to. */
   backUp(): void {
-    this.#backup = { journal: this.journal.kept(), ...this.store.files() };
+    this.#backup = this.copy();
+  }
+
+  /** All that is durable now. */
+  copy(): Files {
+    return { journal: this.journal.kept(), ...this.store.files() };
   }
 
   /** The process is dead; completions that are due are not called any more. */
   crash(damage: Damage, chance: Chance): void {
     this.journal.crash(chance.between(0, 3));
     if (damage === "torn") this.store.loseUnsynced(chance);
-    if (damage === "old") this.#restore(this.#backup);
-    if (damage === "empty") this.#restore(NOTHING);
-    if (damage === "old" || damage === "empty") this.artefacts = memoryArtefacts(this.#defers());
+    if (damage === "old") this.restore(this.#backup);
+    if (damage === "empty") this.restore(NOTHING);
   }
 
-  #restore({ journal, ...facts }: Files): void {
+  /** Another disk takes the place of this one. */
+  restore({ journal, ...facts }: Files): void {
     this.journal = memoryJournal(this.#defers(), journal);
     this.store = new SimStore(this.#world, this.#diskMs);
     this.store.fill(facts);
+    this.artefacts = memoryArtefacts(this.#defers());
   }
 
   #defers() {

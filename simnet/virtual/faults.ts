@@ -1,6 +1,9 @@
 /** Makes the scheduled faults happen, and ends them all at the heal. */
 import type { Cluster, SimNode } from "./cluster.ts";
+import { NOTHING } from "./disk.ts";
+import type { Address } from "./network.ts";
 import type { Fault } from "./schedule.ts";
+import type { TwinFault } from "./twins.ts";
 import { Chance } from "./world.ts";
 
 export class Nemesis {
@@ -87,8 +90,33 @@ export class Nemesis {
           node.gone = true;
           this.#cluster.crash(node, "intact", this.#chance, 0);
         });
+        return;
       }
+      case "twin":
+        if (node !== undefined) this.#twin(node, fault);
     }
+  }
+
+  #twin(first: SimNode, { way, copy, side, waitMs, forMs }: TwinFault): void {
+    const { nodes, world } = this.#cluster;
+    const twin = nodes.find(({ isTwin, key }) => isTwin && key === first.key);
+    if (twin === undefined) return;
+    const old = first.disk.copy();
+    const theirs = nodes.filter((node, at) => node.isTwin || side.includes(at));
+    const ours = nodes.filter((node) => !theirs.includes(node));
+    if (way === "parted") this.#cuts(crossing(ours, theirs, "both"), forMs, () => {});
+    if (way === "strung")
+      this.#cuts([...crossing([first], theirs, "both"), ...crossing([twin], ours, "both")], forMs, () => {});
+    if (way === "relay") {
+      this.crashes++;
+      this.#cluster.crash(first, "intact", this.#chance, forMs);
+    }
+    world.after(waitMs, () => {
+      if (this.#healed) return;
+      twin.disk.restore({ new: first.disk.copy(), old, empty: NOTHING }[copy]);
+      twin.gone = false;
+      this.#cluster.start(twin);
+    });
   }
 
   #crash(node: SimNode | undefined, fault: Extract<Fault, { kind: "crash" }>): void {
@@ -103,22 +131,23 @@ export class Nemesis {
   }
 
   #partition(fault: Extract<Fault, { kind: "partition" }>, flaps: number): void {
-    const { network, nodes, world } = this.#cluster;
+    const { nodes, world } = this.#cluster;
     const inside = nodes.filter((_, at) => fault.side.includes(at));
     const outside = nodes.filter((_, at) => !fault.side.includes(at));
-    const links = inside.flatMap((a) =>
-      outside.flatMap((b) => [
-        ...(fault.way === "in" ? [] : [[a.key, b.key] as const]),
-        ...(fault.way === "out" ? [] : [[b.key, a.key] as const]),
-      ]),
-    );
-    for (const [from, to] of links) network.cut(from, to);
-    this.#lasts(fault.forMs, () => {
-      for (const [from, to] of links) network.mend(from, to);
+    this.#cuts(crossing(inside, outside, fault.way), fault.forMs, () => {
       if (flaps <= 1 || this.#healed) return;
       world.after(this.#chance.between(100, 2_000), () => {
         if (!this.#healed) this.#partition(fault, flaps - 1);
       });
+    });
+  }
+
+  #cuts(links: readonly (readonly [Address, Address])[], forMs: number, then: () => void): void {
+    const { network } = this.#cluster;
+    for (const [from, to] of links) network.cut(from, to);
+    this.#lasts(forMs, () => {
+      for (const [from, to] of links) network.mend(from, to);
+      then();
     });
   }
 
@@ -128,4 +157,18 @@ export class Nemesis {
       if (this.#lasting.delete(end)) end();
     });
   }
+}
+
+/** The links from some nodes to others. */
+function crossing(
+  inside: readonly SimNode[],
+  outside: readonly SimNode[],
+  way: "both" | "out" | "in",
+): (readonly [Address, Address])[] {
+  return inside.flatMap((a) =>
+    outside.flatMap((b) => [
+      ...(way === "in" ? [] : [[a.address, b.address] as const]),
+      ...(way === "out" ? [] : [[b.address, a.address] as const]),
+    ]),
+  );
 }

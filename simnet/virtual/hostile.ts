@@ -7,6 +7,8 @@ import type { Cluster, NodeHooks, SimNode } from "./cluster.ts";
 import { Chance } from "./world.ts";
 
 export interface HostileShape {
+  /** Attesters whose key a second process has. */
+  readonly twins?: number;
   readonly byzantineAttesters?: number;
   readonly byzantineProvers?: number;
   /** Names from `BEHAVIOURS`; each hostile node gets those that suit it. */
@@ -25,9 +27,10 @@ export class Hostiles {
   appoint(cluster: Cluster, shape: HostileShape): void {
     const { byzantineAttesters = 0, byzantineProvers = 0, behaviours } = shape;
     const chance = new Chance(cluster.world.seed, "hostile");
+    for (const { key, isTwin } of cluster.nodes) if (isTwin) this.malice.set(key, ["twins"]);
     const attesters = draw(
       chance,
-      cluster.nodes.filter(({ attests }) => attests),
+      cluster.nodes.filter(({ key, attests }) => attests && !this.malice.has(key)),
       byzantineAttesters,
       "attesters",
     );

@@ -4,23 +4,9 @@
  * A mutant is a few changed fragments of the node's own source, put in while it is loaded (`mutation.ts`): there is no
  * second core that could grow old. Each fragment must be found exactly once, or the run ends at once.
  */
+import { LATE_MUTANTS } from "./late-mutants.ts";
+import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
-
-export interface Edit {
-  readonly file: string;
-  readonly from: string;
-  readonly to: string;
-}
-
-export interface Mutant {
-  /** The rule that it breaks. */
-  readonly rule: string;
-  readonly edits: readonly Edit[];
-  /** Names of the runs below that are tried until one notices. */
-  readonly runs: readonly string[];
-  /** How the violation begins that is looked for. */
-  readonly expected: RegExp;
-}
 
 const base = { nodes: 6, attesters: 4, blocks: 5, shards: 3 } as const;
 const rough = { loss: 0.3, delayMs: 400 } as const;
@@ -43,6 +29,9 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   benches: { ...base, ...one, seed: 13, behaviours: ["bench-all", "claim-and-drop"] },
   endless: { ...base, ...one, seed: 14, blocks: 2, behaviours: ["beat-forever"] },
   droppers: { ...base, ...one, seed: 15, behaviours: ["claim-and-drop"] },
+  failing: { ...base, seed: 16, failing: 0.5 },
+  dying: { ...base, seed: 25, nodes: 9, blocks: 12, crashEveryMs: 2500 },
+  hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
 const ATTESTER = "src/core/attester.ts";
@@ -360,34 +349,5 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["benches"],
     expected: /^S1: .* which does not own it/,
   },
-  "hasty-timeout": {
-    rule: "the owner has its claim window",
-    edits: [
-      {
-        file: "src/core/reclaim.ts",
-        from: "return state.nowMs >= untilMs ?",
-        to: "return state.nowMs >= untilMs - 400 ?",
-      },
-    ],
-    runs: ["rough", "late"],
-    expected: /^L4: .*\(not-claimed\)/,
-  },
-  "no-lease": {
-    rule: "a claim without progress ends with its lease",
-    edits: [
-      {
-        file: "src/core/reclaim.ts",
-        from: "if (state.nowMs >= leaseUntilMs) return",
-        to: "if (state.nowMs >= leaseUntilMs - 1900) return",
-      },
-    ],
-    runs: ["droppers", "rough"],
-    expected: /^L4: .*\(no-progress\)/,
-  },
-  "no-limit": {
-    rule: "progress renews a lease only up to the absolute limit",
-    edits: [{ file: "src/core/reclaim.ts", from: "return state.nowMs >= limitMs ?", to: "return state.nowMs < 0 ?" }],
-    runs: ["endless"],
-    expected: /^L1: /,
-  },
+  ...LATE_MUTANTS,
 };

@@ -5,7 +5,8 @@
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { fileURLToPath } from "node:url";
-import { type Edit, MUTANTS } from "./mutants.ts";
+import type { Edit } from "./mutant.ts";
+import { MUTANTS } from "./mutants.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const name = process.env["SIMNET_MUTANT"] ?? "";

@@ -3,6 +3,10 @@
  *
  * A link that is cut drops what is sent over it; the connection ends when its monitor notices, and comes back some time
  * after the cut is over. A link that is deaf drops gossip only and looks open for ever, as real ones have been seen to.
+ *
+ * Processes have addresses and are known by their keys, as with libp2p. Two of one key may both be connected to a peer, which
+ * has its gossip streams with the one that came first and asks that one; the other may ask, and gets gossip from
+ * that peer only once the first is gone. Two of one key never connect to each other.
  */
 import type { Artefacts, Cancel, Done, Request, Transport, TransportHandler } from "../../src/ports.ts";
 import type { Hash, Key } from "../../src/protocol/ids.ts";
@@ -35,7 +39,12 @@ const REGIONS = [
   [58, 90, 98, 155, 1],
 ] as const;
 
+/** Where a process is to be reached: its key, unless another process has that one as well. */
+export type Address = string;
+
 interface Host {
+  readonly key: Key;
+  readonly address: Address;
   readonly handler: TransportHandler;
   readonly artefacts: Artefacts;
   readonly process: SimProcess;
@@ -45,13 +54,17 @@ export class SimNetwork {
   readonly #world: World;
   readonly #chance: Chance;
   #faults: LinkFaults;
-  readonly #hosts = new Map<Key, Host>();
-  /** By link, from one key to another: how many faults cut it or make it deaf. */
+  readonly #hosts = new Map<Address, Host>();
+  /** Of keys that more than one process has: their addresses. */
+  readonly #doubles = new Map<Key, readonly Address[]>();
+  /** By an address and such a key: the process with which it has its gossip streams. */
+  readonly #streams = new Map<string, Address>();
+  /** By link, from one address to another: how many faults cut it or make it deaf. */
   readonly #cut = new Map<string, number>();
   readonly #deaf = new Map<string, number>();
   /** Pairs whose connection was given up. */
   readonly #apart = new Set<string>();
-  readonly #regions = new Map<Key, number>();
+  readonly #regions = new Map<Address, number>();
   /** Sees everything that is published, when it is. */
   onPublish: (from: Key, bytes: Uint8Array, isSent?: boolean) => void = () => {};
   messages = 0;
@@ -64,54 +77,68 @@ export class SimNetwork {
     this.#faults = faults;
   }
 
-  join(key: Key, handler: TransportHandler, artefacts: Artefacts, process: SimProcess): Transport {
-    const host = { handler, artefacts, process };
-    if (!this.#regions.has(key)) this.#regions.set(key, this.#regions.size % REGIONS.length);
-    const others = [...this.#hosts.keys()];
-    this.#hosts.set(key, host);
+  /** The key has a process at this address as well. */
+  double(key: Key, address: Address): void {
+    this.#doubles.set(key, [...(this.#doubles.get(key) ?? [key]), address]);
+  }
+
+  join(
+    key: Key,
+    handler: TransportHandler,
+    artefacts: Artefacts,
+    process: SimProcess,
+    address: Address = key,
+  ): Transport {
+    const host = { key, address, handler, artefacts, process };
+    if (!this.#regions.has(address)) this.#regions.set(address, this.#regions.size % REGIONS.length);
+    const others = [...this.#hosts.values()].filter((other) => other.key !== key);
+    this.#hosts.set(address, host);
     for (const other of others) {
-      this.#apart.delete(pairOf(key, other));
-      if (this.#isCut(key, other)) this.#apart.add(pairOf(key, other));
-      else this.#tell(key, other, "up");
+      this.#apart.delete(pairOf(address, other.address));
+      if (this.#isCut(address, other.address)) this.#apart.add(pairOf(address, other.address));
+      else this.#connect(address, other.address);
     }
     return {
-      publish: (bytes) => this.#publish(key, bytes),
-      peers: () => this.keys().filter((other) => other !== key && this.#isConnected(key, other)),
+      publish: (bytes) => this.#publish(host, bytes),
+      peers: () => this.#peersOf(host, (other) => this.#gossips(host, other)),
+      connected: () => this.#peersOf(host, () => true),
       request: (peer, request, body, _bytesMax, timeoutMs, done) =>
-        this.#request(key, host, peer, request, body, timeoutMs, done),
-      fetch: (peer, hash, bytesMax, timeoutMs, done) => this.#fetch(key, host, peer, hash, bytesMax, timeoutMs, done),
+        this.#request(host, peer, request, body, timeoutMs, done),
+      fetch: (peer, hash, bytesMax, timeoutMs, done) => this.#fetch(host, peer, hash, bytesMax, timeoutMs, done),
     };
   }
 
-  leave(key: Key): void {
-    this.#hosts.delete(key);
-    for (const [other, host] of this.#hosts)
-      if (this.#isConnected(key, other)) this.#deliver(key, other, host, () => host.handler.peer(key, "down"));
+  leave(address: Address): void {
+    const gone = this.#hosts.get(address);
+    this.#hosts.delete(address);
+    if (gone === undefined) return;
+    for (const host of this.#hosts.values()) if (this.#isConnected(gone, host)) this.#part(gone, host);
   }
 
   /** Nothing goes from one to the other any more, until `mend` has been called as often. */
-  cut(from: Key, to: Key): void {
+  cut(from: Address, to: Address): void {
     this.#cut.set(linkOf(from, to), (this.#cut.get(linkOf(from, to)) ?? 0) + 1);
     this.#world.after(MONITOR_MS, () => {
       if (!this.#isCut(from, to) || this.#apart.has(pairOf(from, to))) return;
-      this.#tell(from, to, "down");
+      const [a, b] = [this.#hosts.get(from), this.#hosts.get(to)];
+      if (a !== undefined && b !== undefined) this.#part(a, b);
       this.#apart.add(pairOf(from, to));
     });
   }
 
-  mend(from: Key, to: Key): void {
+  mend(from: Address, to: Address): void {
     lower(this.#cut, linkOf(from, to));
     this.#world.after(this.#chance.between(500, REDIAL_MS_MAX), () => {
       if (this.#isCut(from, to) || !this.#apart.delete(pairOf(from, to))) return;
-      this.#tell(from, to, "up");
+      this.#connect(from, to);
     });
   }
 
-  deafen(from: Key, to: Key): void {
+  deafen(from: Address, to: Address): void {
     this.#deaf.set(linkOf(from, to), (this.#deaf.get(linkOf(from, to)) ?? 0) + 1);
   }
 
-  hear(from: Key, to: Key): void {
+  hear(from: Address, to: Address): void {
     lower(this.#deaf, linkOf(from, to));
   }
 
@@ -120,20 +147,26 @@ export class SimNetwork {
     this.#faults = { ...this.#faults, loss: 0, duplicate: 0, replay: 0 };
   }
 
-  #publish(from: Key, bytes: Uint8Array): void {
-    this.onPublish(from, bytes);
-    for (const to of this.#hosts.keys()) if (to !== from) this.send(from, to, bytes);
+  #publish(from: Host, bytes: Uint8Array): void {
+    this.onPublish(from.key, bytes);
+    for (const to of this.#hosts.values()) if (to.key !== from.key) this.#gossip(from, to, bytes);
   }
 
   /** Who is there. */
   keys(): Key[] {
-    return [...this.#hosts.keys()];
+    return [...new Set([...this.#hosts.values()].map(({ key }) => key))];
   }
 
   /** One message to one peer. */
   send(from: Key, to: Key, bytes: Uint8Array): void {
-    const host = this.#hosts.get(to);
-    if (host === undefined || !this.#isConnected(from, to)) return;
+    const here = this.#hosts.get(from);
+    const there = here === undefined ? undefined : this.#processOf(here, to);
+    if (here !== undefined && there !== undefined) this.#gossip(here, there, bytes);
+  }
+
+  #gossip(here: Host, host: Host, bytes: Uint8Array): void {
+    const [from, to] = [here.address, host.address];
+    if (!this.#isConnected(here, host) || !this.#gossips(here, host)) return;
     const { loss, duplicate, replay } = this.#faults;
     this.messages++;
     this.bytes += bytes.length;
@@ -141,15 +174,15 @@ export class SimNetwork {
     const arrive = () => {
       // A batch begins with its head, which names all the rest.
       this.#world.note("message", to, bytes.subarray(0, 160));
-      host.handler.message(bytes, from);
+      host.handler.message(bytes, here.key);
     };
     this.#deliver(from, to, host, arrive);
     if (duplicate > 0 && this.#chance.next() < duplicate) this.#deliver(from, to, host, arrive);
-    if (replay > 0 && this.#chance.next() < replay) this.#replay(from, to, bytes);
+    if (replay > 0 && this.#chance.next() < replay) this.#replay(here.key, to, bytes);
   }
 
-  /** An old message comes again, to whoever is there under that key by then. */
-  #replay(from: Key, to: Key, bytes: Uint8Array): void {
+  /** An old message comes again, to whoever is there under that address by then. */
+  #replay(from: Key, to: Address, bytes: Uint8Array): void {
     this.#world.after(this.#chance.between(1, REPLAY_MS_MAX), () => {
       const host = this.#hosts.get(to);
       if (host === undefined || this.#faults.replay === 0) return;
@@ -157,47 +190,117 @@ export class SimNetwork {
     });
   }
 
-  #deliver(from: Key, to: Key, host: Host, run: () => void): void {
+  #deliver(from: Address, to: Address, host: Host, run: () => void): void {
     this.#world.after(this.#delayMs(from, to), () => {
       // What was under way to the life before does not reach this one.
       if (this.#hosts.get(to) === host) host.process.run(run);
     });
   }
 
-  #delayMs(from: Key, to: Key): number {
+  #delayMs(from: Address, to: Address): number {
     const { delayMsMin, delayMsMax, wan } = this.#faults;
     const ownMs = this.#chance.between(delayMsMin, delayMsMax);
     if (!wan) return ownMs;
     return ownMs + (REGIONS[this.#regions.get(from) ?? 0]?.[this.#regions.get(to) ?? 0] ?? 0);
   }
 
-  #tell(a: Key, b: Key, state: "up" | "down"): void {
-    const [hostA, hostB] = [this.#hosts.get(a), this.#hosts.get(b)];
-    if (hostA === undefined || hostB === undefined) return;
-    this.#deliver(b, a, hostA, () => hostA.handler.peer(b, state));
-    this.#deliver(a, b, hostB, () => hostB.handler.peer(a, state));
+  #connect(a: Address, b: Address): void {
+    const [one, other] = [this.#hosts.get(a), this.#hosts.get(b)];
+    if (one === undefined || other === undefined) return;
+    this.#openStreams(one, other);
+    this.#openStreams(other, one);
+    this.#up(one, other);
   }
 
-  #isCut(a: Key, b: Key): boolean {
+  #up(one: Host, other: Host): void {
+    if (!this.#gossips(one, other)) return;
+    this.#deliver(other.address, one.address, one, () => one.handler.peer(other.key, "up"));
+    this.#deliver(one.address, other.address, other, () => other.handler.peer(one.key, "up"));
+  }
+
+  /** The connection of the two is over; one of them may be gone already. */
+  #part(one: Host, other: Host): void {
+    const ends = this.#gossips(one, other)
+      ? ([
+          [one, other],
+          [other, one],
+        ] as const)
+      : [];
+    for (const [here, there] of ends)
+      if (this.#hosts.get(here.address) === here)
+        this.#deliver(there.address, here.address, here, () => here.handler.peer(there.key, "down"));
+    this.#closeStreams(one, other);
+    this.#closeStreams(other, one);
+  }
+
+  /** Streams belong to a key: the first process of it that comes gets them. */
+  #openStreams(here: Host, there: Host): void {
+    if (!this.#doubles.has(there.key)) return;
+    const slot = linkOf(here.address, there.key);
+    this.#streams.set(slot, this.#streams.get(slot) ?? there.address);
+  }
+
+  /** Then the watch of the peer notices that it is deaf to whoever is left of that key, and dials again. */
+  #closeStreams(here: Host, there: Host): void {
+    const slot = linkOf(here.address, there.key);
+    if (this.#streams.get(slot) !== there.address) return;
+    this.#streams.delete(slot);
+    this.#world.after(this.#chance.between(500, REDIAL_MS_MAX), () => {
+      if (this.#hosts.get(here.address) !== here || this.#streams.has(slot)) return;
+      const next = this.#processesOf(here, there.key)[0];
+      if (next !== undefined) this.#connect(here.address, next.address);
+    });
+  }
+
+  #isCut(a: Address, b: Address): boolean {
     return this.#cut.size > 0 && (this.#cut.has(linkOf(a, b)) || this.#cut.has(linkOf(b, a)));
   }
 
-  #isConnected(a: Key, b: Key): boolean {
-    return this.#apart.size === 0 || !this.#apart.has(pairOf(a, b));
+  #isConnected(a: Host, b: Host): boolean {
+    if (a.key === b.key) return false;
+    return this.#apart.size === 0 || !this.#apart.has(pairOf(a.address, b.address));
   }
 
-  #carriesNoGossip(from: Key, to: Key): boolean {
+  /** Whether each has its streams with the other, and not with another process of that key. */
+  #gossips(a: Host, b: Host): boolean {
+    return this.#doubles.size === 0 || (this.#streamsWith(a, b) && this.#streamsWith(b, a));
+  }
+
+  #streamsWith(a: Host, b: Host): boolean {
+    return !this.#doubles.has(b.key) || this.#streams.get(linkOf(a.address, b.key)) === b.address;
+  }
+
+  /** Connected processes of a key. */
+  #processesOf(here: Host, key: Key): Host[] {
+    return (this.#doubles.get(key) ?? [key]).flatMap((address) => {
+      const host = this.#hosts.get(address);
+      return host !== undefined && this.#isConnected(here, host) ? [host] : [];
+    });
+  }
+
+  /** Who gets what is meant for a key: whoever of that key the streams are with, or anybody of it. */
+  #processOf(here: Host, key: Key): Host | undefined {
+    const all = this.#processesOf(here, key);
+    return all.find((host) => this.#streamsWith(here, host)) ?? all[0];
+  }
+
+  #peersOf(here: Host, fits: (other: Host) => boolean): Key[] {
+    const others = [...this.#hosts.values()].filter((other) => this.#isConnected(here, other) && fits(other));
+    return [...new Set(others.map(({ key }) => key))];
+  }
+
+  #carriesNoGossip(from: Address, to: Address): boolean {
     if (this.#cut.size > 0 && this.#cut.has(linkOf(from, to))) return true;
     return this.#deaf.size > 0 && this.#deaf.has(linkOf(from, to));
   }
 
   /** A stream needs both directions. */
-  #reachable(from: Key, to: Key): Host | undefined {
-    return this.#isConnected(from, to) && !this.#isCut(from, to) ? this.#hosts.get(to) : undefined;
+  #reachable(here: Host, to: Key): Host | undefined {
+    const there = this.#processOf(here, to);
+    return there !== undefined && !this.#isCut(here.address, there.address) ? there : undefined;
   }
 
   #request(
-    from: Key,
     here: Host,
     to: Key,
     request: Request,
@@ -206,26 +309,26 @@ export class SimNetwork {
     done: Done<readonly Uint8Array[]>,
   ): Cancel {
     this.requests++;
-    const { end, cancel } = this.#once(from, here, timeoutMs, done);
-    const there = this.#reachable(from, to);
+    const { end, cancel } = this.#once(here, timeoutMs, done);
+    const there = this.#reachable(here, to);
     if (there === undefined) return cancel;
-    this.#deliver(from, to, there, () =>
-      there.handler.request(from, request, body, (frames) => {
-        if (this.#isCut(from, to)) return;
-        this.#deliver(to, from, here, () => end({ ok: true, value: frames }));
+    this.#deliver(here.address, there.address, there, () =>
+      there.handler.request(here.key, request, body, (frames) => {
+        if (this.#isCut(here.address, there.address)) return;
+        this.#deliver(there.address, here.address, here, () => end({ ok: true, value: frames }));
       }),
     );
     return cancel;
   }
 
-  #fetch(from: Key, here: Host, to: Key, hash: Hash, bytesMax: number, timeoutMs: number, done: Done<void>): Cancel {
-    const { end, cancel } = this.#once(from, here, timeoutMs, done);
-    const there = this.#reachable(from, to);
+  #fetch(here: Host, to: Key, hash: Hash, bytesMax: number, timeoutMs: number, done: Done<void>): Cancel {
+    const { end, cancel } = this.#once(here, timeoutMs, done);
+    const there = this.#reachable(here, to);
     if (there === undefined) return cancel;
-    this.#deliver(from, to, there, () =>
+    this.#deliver(here.address, there.address, there, () =>
       there.artefacts.read(hash, bytesMax, (found) => {
-        if (this.#isCut(from, to)) return;
-        this.#deliver(to, from, here, () => {
+        if (this.#isCut(here.address, there.address)) return;
+        this.#deliver(there.address, here.address, here, () => {
           if (!found.ok || found.value === null)
             return end({ ok: false, fault: { code: "artefact.unavailable", message: hash } });
           here.artefacts.write(found.value, () => end({ ok: true, value: undefined }));
@@ -236,15 +339,10 @@ export class SimNetwork {
   }
 
   /** A completion that is called once: with an answer, or when the time is over. */
-  #once<T>(
-    from: Key,
-    here: Host,
-    timeoutMs: number,
-    done: Done<T>,
-  ): { readonly end: Done<T>; readonly cancel: Cancel } {
+  #once<T>(here: Host, timeoutMs: number, done: Done<T>): { readonly end: Done<T>; readonly cancel: Cancel } {
     let over = false;
     const end: Done<T> = (result) => {
-      if (over || this.#hosts.get(from) !== here) return;
+      if (over || this.#hosts.get(here.address) !== here) return;
       over = true;
       expire();
       done(result);
@@ -260,11 +358,11 @@ export class SimNetwork {
   }
 }
 
-function linkOf(from: Key, to: Key): string {
+function linkOf(from: Address, to: Address): string {
   return `${from}>${to}`;
 }
 
-function pairOf(a: Key, b: Key): string {
+function pairOf(a: Address, b: Address): string {
   return a < b ? `${a}|${b}` : `${b}|${a}`;
 }
 

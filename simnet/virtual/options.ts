@@ -1,6 +1,7 @@
 /** What a run is made of, and what comes of it. A run is its options: the same ones give the same trace. */
 import type { Fragment } from "../../src/protocol/fragment.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
+import type { Cause, Delays } from "./checkers/delays.ts";
 import type { NodeHooks } from "./cluster.ts";
 import type { Damage } from "./disk.ts";
 import type { HostileShape } from "./hostile.ts";
@@ -89,6 +90,8 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly only?: readonly number[];
   /** Breaks a node that comes back, to see whether the checkers notice. */
   readonly sabotage?: (runtime: Runtime) => void;
+  /** Told every simulated second: the time, how many blocks there are, and how many every node has certified. */
+  readonly progress?: (simulatedMs: number, mined: number, certified: number) => void;
   /** Makes nodes unlike themselves from their first start. */
   readonly hooks?: NodeHooks;
 }
@@ -117,11 +120,17 @@ export interface VirtualReport {
   readonly wastedMs: number;
   /** Blocks of which two nodes hold different, equally true contents. */
   readonly contentSplits: number;
+  /** What failures cost beside the bounds of L4, by what it was, where nothing else went wrong. */
+  readonly delays: Partial<Record<Cause, Delays>>;
+  /** The longest that a ready task waited, after all faults, while provers were free (L2). */
+  readonly starvedMs: number;
   /** By hostile node: what it does. By key proven guilty: what its own signatures say against it. */
   readonly hostile: Readonly<Record<string, readonly string[]>>;
   readonly guilty: Readonly<Record<string, readonly string[]>>;
   /** By key that is out on honest nodes: the offences that they can show to anybody, and how many of them do. */
   readonly evidence: Readonly<Record<string, { readonly offences: readonly string[]; readonly nodes: number }>>;
+  /** Processes that ended because another one has their key. */
+  readonly retired: readonly string[];
   readonly traceHash: string;
   readonly ok: boolean;
   /** Whether something happened that no order of messages allows, or something did not happen in time. */

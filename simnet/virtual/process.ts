@@ -128,6 +128,7 @@ export class SimProcess {
   guardTransport(transport: Transport): Transport {
     return {
       peers: () => transport.peers(),
+      connected: () => transport.connected?.() ?? transport.peers(),
       publish: (bytes) => {
         if (!this.#pass()) return;
         transport.publish(bytes);

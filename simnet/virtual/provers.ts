@@ -3,7 +3,8 @@ import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/
 import type { Cancel, Preparation, PrepareJob, Prover, Verifier } from "../../src/ports.ts";
 import { domainDigest, type Hash, u64 } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
-import { equalBytes } from "../../src/protocol/messages.ts";
+import { type EntryOf, equalBytes } from "../../src/protocol/messages.ts";
+import { type Stage, stagesOf } from "../../src/protocol/workflow.ts";
 import type { Chance, World } from "./world.ts";
 
 export interface ProvingTimes {
@@ -101,7 +102,20 @@ function derive(job: PrepareJob, before: Uint8Array): Preparation & { readonly b
 }
 
 /** Items of every list that other stages are counted by, where they allow as many. */
-export const LIST_ITEMS = 10;
+const LIST_ITEMS = 10;
+
+/** A block's stages: what one makes that others are counted by is known beforehand here. */
+export function stagesAnnounced(
+  manifest: Manifest,
+  { workflow, items }: Pick<EntryOf<"announce">, "workflow" | "items">,
+): readonly Stage[] | null {
+  const stages = stagesOf(manifest, workflow, items);
+  if (stages === null) return null;
+  return stages.map((stage) => {
+    const groups = stage.countedBy === null ? stage.groups : Math.min(stage.groups, LIST_ITEMS);
+    return { ...stage, groups, count: groups * stage.variants.length };
+  });
+}
 
 /** What a stage makes that others are counted by; `null` for others. */
 export function listOf({ json }: Manifest, stage: string): Uint8Array | null {

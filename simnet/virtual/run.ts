@@ -7,10 +7,10 @@
 import { createHash } from "node:crypto";
 import { type CheckedCertificate, checkCertificate } from "../../src/protocol/certificate.ts";
 import type { Key } from "../../src/protocol/ids.ts";
-import { checkBounds } from "./checkers/bounds.ts";
 import { Durable } from "./checkers/durable.ts";
-import { checkBlocks, checkEnd, checkLog, contentSplits } from "./checkers/end.ts";
-import { WireChecker } from "./checkers/wire.ts";
+import { checkEnd, checkLog, contentSplits } from "./checkers/end.ts";
+import type { Forks } from "./checkers/forks.ts";
+import { Checkers } from "./checkers/watch.ts";
 import { Cluster, type NodeHooks, type SimNode } from "./cluster.ts";
 import { Nemesis } from "./faults.ts";
 import { Figures } from "./figures.ts";
@@ -18,16 +18,15 @@ import { Hostiles } from "./hostile.ts";
 import { CHAIN } from "./manifest.ts";
 import { attestersOf, dialsOf, type VirtualOptions, type VirtualReport } from "./options.ts";
 import { scheduleOf } from "./schedule.ts";
+import { twinned } from "./twins.ts";
 
 /** A task that many attempts failed waits up to a minute for the next, and the block behind it as long again. */
 const SETTLE_MS = 240_000;
 /** Logs must meet within this: a question at the slowest pace, and an answer that is lost once. */
 const CONVERGE_MS = 30_000;
 const LOOK_MS = 250;
-/** How often the states of the honest nodes are looked at. */
-const CHECK_MS = 1000;
-/** A log is long, so every look reads only a part of them; all are read once more at the end. */
-const LOGS_IN_TURN = 4;
+/** Why a node never signs again. */
+const LOST: ReadonlySet<string> = new Set(["key.cloned", "key.out"]);
 const VIOLATIONS_MAX = 20;
 
 export function runVirtual(options: VirtualOptions): VirtualReport {
@@ -38,7 +37,8 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   const cluster = clusterOf(options, hostiles, durable, figures);
   const { world } = cluster;
   const honest = () => cluster.nodes.filter(({ key, gone }) => !gone && !hostiles.has(key));
-  const checker = check(cluster, hostiles, durable, honest);
+  const checkers = new Checkers({ cluster, options, durable, honest, isHostile: (key) => hostiles.has(key) });
+  const { violations: found, wire, forks } = checkers;
   const faultsMs = 100 + blocks * blockMs;
   const faults = scheduleOf(options, faultsMs);
   const nemesis = new Nemesis(cluster, faults, (fault) => figures.fault(fault));
@@ -48,25 +48,26 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   const began = process.cpuUsage();
   const isDone = () => cluster.chain.blocks.length >= blocks && honest().every((node) => cluster.hasAll(node));
   const crash = caught(() => {
-    world.run(faultsMs, () => checker.violations.length >= VIOLATIONS_MAX);
+    world.run(faultsMs, () => found.length >= VIOLATIONS_MAX);
     nemesis.heal();
+    checkers.healed = true;
     // Of a network that broke a rule there is nothing more to see.
-    runUntil(cluster, SETTLE_MS, () => checker.violations.length > 0 || isDone());
+    runUntil(cluster, SETTLE_MS, () => found.length > 0 || isDone());
     // But who broke it, every honest node shall know.
     const isNamed = () =>
-      [...checker.guilt.proven.keys()].every((key) => honest().every((node) => holdsGuilty(node, key)));
-    if (checker.violations.length > 0 && hostiles.malice.size > 0) runUntil(cluster, CONVERGE_MS, isNamed);
+      [...wire.guilt.proven.keys()].every((key) => honest().every((node) => holdsGuilty(node, key)));
+    if (found.length > 0 && hostiles.malice.size > 0) runUntil(cluster, CONVERGE_MS, isNamed);
   });
-  const isSound = crash === null && checker.violations.length === 0;
-  const late = isSound && hostiles.malice.size === 0 && isDone() ? lateLogs(cluster, honest()) : [];
+  const isSound = crash === null && found.length === 0;
+  const late = isSound && isDone() ? lateNews(cluster, honest(), hostiles, forks) : [];
   const cpu = process.cpuUsage(began);
 
   const held = certificatesOf(cluster, honest());
   const violations = [
     ...(crash === null ? [] : [`crash: ${crash}`]),
-    ...checker.violations,
-    ...honest().flatMap(({ name, runtime }) => (runtime === null ? [] : checkLog(name, runtime.state, checker))),
-    ...checkEnd(cluster.chain.blocks, held, checker),
+    ...found,
+    ...honest().flatMap(({ name, runtime }) => (runtime === null ? [] : checkLog(name, runtime.state, wire))),
+    ...checkEnd(cluster.chain.blocks, held, wire),
     ...late,
   ];
   const nameOf = (key: Key) => cluster.nodes.find((node) => node.key === key)?.name ?? key;
@@ -82,12 +83,15 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     crashes: nemesis.crashes,
     certificates: [...held.values()].reduce((sum, each) => sum + each.length, 0),
     hostile: Object.fromEntries([...hostiles.malice].map(([key, names]) => [nameOf(key), names])),
-    guilty: Object.fromEntries([...checker.guilt.proven].map(([key, grounds]) => [nameOf(key), [...grounds.keys()]])),
+    guilty: Object.fromEntries([...wire.guilt.proven].map(([key, grounds]) => [nameOf(key), [...grounds.keys()]])),
     evidence: evidenceOf(cluster, honest()),
     reclaims: figures.reclaims,
     wastedProofs: figures.wastedProofs,
     wastedMs: figures.wastedMs,
     contentSplits: contentSplits(held),
+    delays: checkers.delays?.delays ?? {},
+    starvedMs: checkers.starvation.worstMs,
+    retired: cluster.retired,
     traceHash: world.traceHash,
     ok: violations.length === 0,
     verdict: verdictOf(violations, noQuorumLeft(cluster, honest())),
@@ -122,6 +126,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
       times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing },
       diskMs: 2,
+      twins: twinned(options),
       hooks: { ...(sabotage === undefined ? {} : { returning: sabotage }), ...bothOf(hostiles.hooks(durable), hooks) },
     },
     (node, event, fields) => figures.event(cluster.world.nowMs, node, event, fields),
@@ -138,43 +143,6 @@ function bothOf(watched: NodeHooks, changed: NodeHooks = {}): NodeHooks {
     return changed.modules?.(below, node) ?? below;
   };
   return { ...watched, ...changed, modules };
-}
-
-/** The checker hears what is published, and what a node had made durable but not sent when it died: peers pull that. */
-function check(cluster: Cluster, hostiles: Hostiles, durable: Durable, honest: () => readonly SimNode[]): WireChecker {
-  const { world, manifest, equation } = cluster;
-  const isHostile = (key: Key) => hostiles.has(key);
-  const { open } = cluster;
-  const checker = new WireChecker({ manifest, equation, open, now: () => world.nowMs, isHostile });
-  const unsent = (node: SimNode | undefined) => {
-    if (node === undefined || isHostile(node.key)) return;
-    const feed = node.runtime?.state.log.feed(node.key);
-    for (let number = checker.next(node.key); number <= (feed?.highest ?? -1); number++) {
-      const batch = feed?.get(number);
-      if (batch !== undefined) checker.published(node.key, batch.bytes);
-    }
-  };
-  const byKey = new Map(cluster.nodes.map((node) => [node.key, node]));
-  cluster.onReturn = unsent;
-  cluster.network.onPublish = (from, bytes, isSent) => {
-    unsent(byKey.get(from));
-    checker.published(from, bytes, isSent);
-    if (!isHostile(from) && !durable.has(bytes))
-      checker.violations.push(`S5: ${from.slice(0, 8)} sent what its disk had not acknowledged`);
-  };
-  let looks = 0;
-  const look = () => {
-    looks++;
-    for (const [at, { name, runtime }] of honest().entries()) {
-      if (runtime === null) continue;
-      checker.violations.push(...checkBounds(name, runtime.state), ...checkBlocks(name, runtime.state, checker));
-      if (at % LOGS_IN_TURN === looks % LOGS_IN_TURN)
-        checker.violations.push(...checkLog(name, runtime.state, checker));
-    }
-    world.after(CHECK_MS, look);
-  };
-  world.after(CHECK_MS, look);
-  return checker;
 }
 
 function growChain(cluster: Cluster, nemesis: Nemesis, blocks: number, blockMs: number): void {
@@ -195,6 +163,14 @@ function runUntil(cluster: Cluster, limitMs: number, until: () => boolean): void
   };
   look();
   world.run(world.nowMs + limitMs, () => over);
+}
+
+/** What all must have heard soon: who signs two feeds, and where nobody is hostile all that anybody knew. */
+function lateNews(cluster: Cluster, nodes: readonly SimNode[], hostiles: Hostiles, forks: Forks): string[] {
+  if (hostiles.malice.size === 0) return lateLogs(cluster, nodes);
+  forks.look(nodes);
+  if (forks.forked.size > 0) runUntil(cluster, CONVERGE_MS, () => forks.missing(nodes).length === 0);
+  return forks.missing(nodes);
 }
 
 /** L3: what anybody knew at this moment, everybody knows soon. */
@@ -235,11 +211,9 @@ function evidenceOf(cluster: Cluster, honest: readonly SimNode[]): VirtualReport
 /** Whether so many attesters will never sign again, or are out, that no quorum is left. */
 function noQuorumLeft({ nodes, manifest }: Cluster, honest: readonly SimNode[]): boolean {
   const isOut = (key: Key) => honest.some(({ runtime }) => runtime?.state.out.has(key) === true);
-  const lost = nodes.filter(
-    ({ key, runtime }) => runtime === null || runtime.state.mute === "key.cloned" || isOut(key),
-  );
-  const weight = lost.reduce((sum, { key }) => sum + (manifest.weights.get(key) ?? 0), 0);
-  return weight > manifest.weight - manifest.quorum;
+  const signs = ({ key, runtime }: SimNode) => runtime !== null && !LOST.has(runtime.state.mute ?? "") && !isOut(key);
+  const left = new Set(nodes.filter(signs).map(({ key }) => key));
+  return [...left].reduce((sum, key) => sum + (manifest.weights.get(key) ?? 0), 0) < manifest.quorum;
 }
 
 function verdictOf(violations: readonly string[], isUnrecoverable: boolean): VirtualReport["verdict"] {

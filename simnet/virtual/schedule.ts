@@ -4,6 +4,7 @@
  */
 import { type Damage, DAMAGES } from "./disk.ts";
 import { type Dials, dialsOf, type VirtualOptions } from "./options.ts";
+import { type TwinFault, twinFaults } from "./twins.ts";
 import { Chance } from "./world.ts";
 
 export type Fault = { readonly number: number; readonly atMs: number } & (
@@ -33,6 +34,7 @@ export type Fault = { readonly number: number; readonly atMs: number } & (
   | { readonly kind: "outage"; readonly damage: Damage; readonly downMs: number }
   | { readonly kind: "backup"; readonly node: number }
   | { readonly kind: "join"; readonly node: number; readonly forMs: number | null }
+  | TwinFault
 );
 
 type Drawn = Fault extends infer F ? (F extends Fault ? Omit<F, "number" | "atMs"> : never) : never;
@@ -46,7 +48,7 @@ interface Draft {
 export function scheduleOf(options: VirtualOptions, untilMs: number): Fault[] {
   const dials = dialsOf(options);
   const drafts = [...machineFaults(options, dials, untilMs), ...networkFaults(options, dials, untilMs)];
-  drafts.push(...chainFaults(options, dials, untilMs));
+  drafts.push(...chainFaults(options, dials, untilMs), ...twinFaults(options, untilMs));
   drafts.sort((a, b) => a.atMs - b.atMs);
   const faults = drafts.map(({ atMs, drawn }, number) => ({ number, atMs, ...drawn }));
   return faults.filter(({ number }) => options.only?.includes(number) ?? true);

@@ -11,8 +11,8 @@ import { blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
 import type { Equation } from "../../../src/protocol/signing.ts";
-import { type Stage, stagesOf } from "../../../src/protocol/workflow.ts";
-import { LIST_ITEMS } from "../provers.ts";
+import type { Stage } from "../../../src/protocol/workflow.ts";
+import { stagesAnnounced } from "../provers.ts";
 import { Guilt, type Position } from "./guilt.ts";
 import { Owners } from "./owners.ts";
 import { judgeTimeout } from "./patience.ts";
@@ -48,10 +48,12 @@ export interface WireOptions {
   readonly open: typeof openBatch;
   readonly now: () => number;
   readonly isHostile: (key: Key) => boolean;
+  readonly complain: (violation: string) => void;
+  /** Told of each statement, once. */
+  readonly heard: (author: Key, entry: Entry) => void;
 }
 
 export class WireChecker {
-  readonly violations: string[] = [];
   readonly guilt = new Guilt();
   readonly truth: Truth;
   readonly #options: WireOptions;
@@ -85,7 +87,7 @@ export class WireChecker {
 
   /** Called with what a node sends, when it does; of what is not sent itself the votes may be shown by others. */
   published(from: Key, bytes: Uint8Array, isSent = true): void {
-    const { equation, open, isHostile } = this.#options;
+    const { equation, open, isHostile, heard } = this.#options;
     const opened = open(bytes);
     if (!opened.ok) return isHostile(from) ? undefined : this.#violation(`an honest node published ${opened.code}`);
     const batch = opened.value;
@@ -94,8 +96,10 @@ export class WireChecker {
     if (!verifyBatch(this.#manifest.network, batch, equation))
       return isHostile(from) ? undefined : this.#violation("a node published a batch with a wrong signature");
     if (isSent && !this.#isNew(batch)) return;
-    for (const [index, entry] of batch.entries.entries())
+    for (const [index, entry] of batch.entries.entries()) {
       this.#entry(from, entry, isSent ? { number: batch.head.number, index } : null);
+      if (isSent) heard(from, entry);
+    }
   }
 
   /** The number that this author is expected to say next. */
@@ -330,13 +334,7 @@ export class WireChecker {
 
   #stages(block: Hash): readonly Stage[] {
     const known = this.#blocks.get(block);
-    if (known === undefined) return [];
-    const stages = stagesOf(this.#manifest, known.announce.workflow, known.announce.items) ?? [];
-    // What a stage makes that others are counted by is known beforehand here.
-    return stages.map((stage) => {
-      const groups = stage.countedBy === null ? stage.groups : Math.min(stage.groups, LIST_ITEMS);
-      return { ...stage, groups, count: groups * stage.variants.length };
-    });
+    return known === undefined ? [] : (stagesAnnounced(this.#manifest, known.announce) ?? []);
   }
 
   #isComplete(task: TaskRef): boolean {
@@ -391,7 +389,7 @@ export class WireChecker {
   }
 
   #violation(text: string): void {
-    this.violations.push(text);
+    this.#options.complain(text);
   }
 }
 

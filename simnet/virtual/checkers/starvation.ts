@@ -1,0 +1,81 @@
+/**
+ * L2: no ready task waits for ever while an eligible prover is free. Once the faults are over that is: no longer than
+ * it takes to pass over every owner that does not claim, and to let what failed before it rest.
+ */
+import type { Hash, Key } from "../../../src/protocol/ids.ts";
+import type { Manifest } from "../../../src/protocol/manifest.ts";
+import { type Life, type Lives, type TaskLife } from "./lives.ts";
+import { placeOf } from "./wire.ts";
+
+/** Until logs have met again: a question at the slowest pace, and an answer. */
+const REPAIR_MS = 10_000;
+/** From this attempt on owners get more and more time, up to a minute. */
+const PATIENT_ATTEMPTS = 16;
+const PATIENT_MS_MAX = 60_000;
+
+export class Starvation {
+  readonly #manifest: Manifest;
+  readonly #complain: (violation: string) => void;
+  /** By task: for how long nobody has claimed it while somebody could have. */
+  readonly #waitedMs = new Map<TaskLife, number>();
+  #lookedMs: number | null = null;
+  worstMs = 0;
+
+  constructor(manifest: Manifest, complain: (violation: string) => void) {
+    this.#manifest = manifest;
+    this.#complain = complain;
+  }
+
+  /** Called now and then once the faults are over, with who is there to prove in which systems, and how many are not. */
+  look(
+    nowMs: number,
+    lives: Lives,
+    canonical: ReadonlySet<Hash>,
+    here: ReadonlyMap<Key, readonly string[]>,
+    absent: number,
+  ): void {
+    const sinceMs = nowMs - (this.#lookedMs ?? nowMs);
+    this.#lookedMs = nowMs;
+    const open = [...lives.blocks.values()].filter(
+      ({ announce, closedMs }) => closedMs === null && canonical.has(announce.hash),
+    );
+    const ready = open
+      .flatMap(({ tasks }) => tasks)
+      .filter((task) => task.readyMs !== null && task.completeMs === null);
+    const busy = new Set(ready.flatMap((task) => [...(task.attempts.at(-1)?.claims.keys() ?? [])]));
+    const free = new Set([...here].flatMap(([key, systems]) => (busy.has(key) ? [] : systems)));
+    for (const task of ready) {
+      const attempt = task.attempts.at(-1);
+      if (attempt === undefined) continue;
+      if ([...attempt.claims.keys()].some((key) => here.has(key))) {
+        this.#waitedMs.delete(task);
+        continue;
+      }
+      const waitedMs = (this.#waitedMs.get(task) ?? 0) + (free.has(systemOf(task)) ? sinceMs : 0);
+      this.#waitedMs.set(task, waitedMs);
+      this.worstMs = Math.max(this.worstMs, waitedMs);
+      const mostMs = this.#mostMs(task, attempt, absent);
+      if (waitedMs > mostMs) this.#violation(task, attempt, waitedMs, mostMs);
+    }
+  }
+
+  #mostMs(task: TaskLife, { number }: Life, absent: number): number {
+    const { json, retry } = this.#manifest;
+    let windowMs = json.timing.claimWindowMsMax;
+    for (let at = PATIENT_ATTEMPTS; at < number && windowMs < PATIENT_MS_MAX; at++) windowMs *= 1.5;
+    const failed = task.attempts.filter(({ overMs, claims }) => overMs !== null && claims.size > 0).length;
+    const restMs = failed < 2 ? 0 : Math.min(retry.backoffMs * 2 ** (failed - 2), retry.backoffMsMax);
+    return REPAIR_MS + restMs + (absent + 1) * Math.min(windowMs, PATIENT_MS_MAX);
+  }
+
+  #violation({ block, stage, index }: TaskLife, { number }: Life, waitedMs: number, mostMs: number): void {
+    const place = placeOf({ block: block.id, stage: stage.name, index }, number);
+    this.#complain(
+      `L2: ${place} has waited ${Math.round(waitedMs)} ms while provers were free; allowed: ${Math.round(mostMs)}`,
+    );
+  }
+}
+
+function systemOf({ stage: { variants }, index }: TaskLife): string {
+  return variants[index % variants.length]?.executor ?? "";
+}

@@ -1,0 +1,145 @@
+/** All checkers of a run, and what they look at while it lasts. */
+import type { Hash, Key } from "../../../src/protocol/ids.ts";
+import { checkBounds } from "./bounds.ts";
+import { DelayChecker } from "./delays.ts";
+import type { Durable } from "./durable.ts";
+import { checkBlocks, checkLog } from "./end.ts";
+import { Forks } from "./forks.ts";
+import { Lives } from "./lives.ts";
+import { Starvation } from "./starvation.ts";
+import { WireChecker } from "./wire.ts";
+import type { Cluster, SimNode } from "../cluster.ts";
+import { CHAIN } from "../manifest.ts";
+import { type Dials, dialsOf, type VirtualOptions } from "../options.ts";
+
+/** How often the states of the honest nodes are looked at. */
+const CHECK_MS = 1000;
+/** A log is long, so every look reads only a part of them; all are read once more at the end. */
+const LOGS_IN_TURN = 4;
+/** The longest way in the simulated world, and what a synced write takes with those before and behind it. */
+const WAN_MS = 155;
+const DISK_MS = 6;
+
+export interface Subjects {
+  readonly cluster: Cluster;
+  readonly options: VirtualOptions;
+  readonly durable: Durable;
+  readonly isHostile: (key: Key) => boolean;
+  /** Honest nodes that have not left. */
+  readonly honest: () => readonly SimNode[];
+}
+
+export class Checkers {
+  readonly violations: string[] = [];
+  readonly wire: WireChecker;
+  readonly forks: Forks;
+  readonly delays: DelayChecker | null;
+  readonly starvation: Starvation;
+  /** Set once no fault happens any more. */
+  healed = false;
+  readonly #subjects: Subjects;
+  readonly #lives: Lives;
+  #looks = 0;
+
+  constructor(subjects: Subjects) {
+    this.#subjects = subjects;
+    const { cluster, options, isHostile } = subjects;
+    const { world, manifest, equation, open } = cluster;
+    const [now, complain] = [() => world.nowMs, (text: string) => void this.violations.push(text)];
+    const dials = dialsOf(options);
+    const hopMs = dials.delayMs + DISK_MS + (dials.wan ? WAN_MS : 0);
+    const byKey = new Map(cluster.nodes.map((node) => [node.key, node]));
+    const speaksSince = (key: Key) => byKey.get(key)?.speaksSinceMs ?? null;
+    const isWhole = options.hooks === undefined && options.families !== true && options.workflow === undefined;
+    const isJudged = isLight(dials) && isWhole && !cluster.nodes.some(({ key }) => isHostile(key));
+    this.delays = isJudged ? new DelayChecker({ manifest, now, hopMs, speaksSince, complain }) : null;
+    this.#lives = new Lives({
+      manifest,
+      now,
+      isHostile,
+      heard: (...heard) => this.delays?.heard(...heard, this.#lives),
+    });
+    const heard = this.#lives.said.bind(this.#lives);
+    this.wire = new WireChecker({ manifest, equation, open, now, isHostile, complain, heard });
+    this.starvation = new Starvation(manifest, complain);
+    this.forks = new Forks(doubledKeys(cluster));
+    this.#listen();
+    this.#look();
+  }
+
+  /** The checker hears what is published, and what a node had made durable but not sent when it died: peers pull that. */
+  #listen(): void {
+    const { cluster, durable, isHostile } = this.#subjects;
+    const doubled = new Set(doubledKeys(cluster));
+    const honest = new Map(cluster.nodes.flatMap((node) => (isHostile(node.key) ? [] : [[node.key, node] as const])));
+    const unsent = (node: SimNode | undefined, from: number) => {
+      this.#lives.isUnsent = true;
+      const feed = node?.runtime?.state.log.feed(node.key);
+      for (let number = from; number <= (feed?.highest ?? -1); number++) {
+        const batch = feed?.get(number);
+        if (batch !== undefined) this.wire.published(batch.head.author, batch.bytes);
+      }
+      this.#lives.isUnsent = false;
+    };
+    cluster.onReturn = (node) => {
+      if (doubled.has(node.key)) unsent(node, 0);
+      else if (!isHostile(node.key)) unsent(node, this.wire.next(node.key));
+    };
+    cluster.network.onPublish = (from, bytes, isSent) => {
+      unsent(honest.get(from), this.wire.next(from));
+      this.wire.published(from, bytes, isSent);
+      if (!isHostile(from) && !durable.has(bytes))
+        this.violations.push(`S5: ${from.slice(0, 8)} sent what its disk had not acknowledged`);
+    };
+  }
+
+  #look(): void {
+    const { cluster, honest } = this.#subjects;
+    cluster.world.after(CHECK_MS, () => this.#look());
+    this.forks.look(honest());
+    this.#looks++;
+    for (const [at, { name, runtime }] of honest().entries()) {
+      if (runtime === null) continue;
+      this.violations.push(...checkBounds(name, runtime.state), ...checkBlocks(name, runtime.state, this.wire));
+      if (at % LOGS_IN_TURN === this.#looks % LOGS_IN_TURN)
+        this.violations.push(...checkLog(name, runtime.state, this.wire));
+    }
+    if (this.healed) this.#lookForStarved();
+    this.#tell();
+  }
+
+  #tell(): void {
+    const { cluster, honest, options } = this.#subjects;
+    const heights = honest().flatMap(({ runtime }) => runtime?.state.chains.get(CHAIN)?.certified ?? []);
+    options.progress?.(cluster.world.nowMs, cluster.chain.blocks.length, Math.max(Math.min(...heights), 0));
+  }
+
+  #lookForStarved(): void {
+    const { cluster, honest } = this.#subjects;
+    const canonical = new Set<Hash>(cluster.chain.blocks.map(({ hash }) => hash));
+    const here = new Map(
+      honest().flatMap((node) => (node.speaksSinceMs === null ? [] : [[node.key, cluster.systemsOf(node)] as const])),
+    );
+    // Without a quorum nothing can go on, and L1 says so.
+    if (!this.#lives.isQuorum(here.keys())) return;
+    const absent = new Set(cluster.nodes.map(({ key }) => key)).size - here.size;
+    this.starvation.look(cluster.world.nowMs, this.#lives, canonical, here, absent);
+  }
+}
+
+function doubledKeys({ nodes }: Cluster): Key[] {
+  return nodes.flatMap(({ isTwin, key }) => (isTwin ? [key] : []));
+}
+
+/** Whether L4 may be judged in a run with these faults. */
+function isLight(dials: Dials): boolean {
+  const rates = [dials.loss, dials.duplicate, dials.replay, dials.drift, dials.reorgEveryMs, dials.joiners];
+  const faults = [
+    dials.partitionEveryMs,
+    dials.deafEveryMs,
+    dials.fullDiskEveryMs,
+    dials.pauseEveryMs,
+    dials.jumpEveryMs,
+  ];
+  return dials.damage === "intact" && [...rates, ...faults].every((dial) => dial === 0);
+}

@@ -1,0 +1,15 @@
+/** Which checker stands for which promise of the protocol (protocol.md §7); shown by `simnet virtual --help`. */
+export const INVARIANTS = {
+  S1: ["assignments, timeouts, credits: one each, in order, to whoever owns the attempt", "checkers/wire, owners, end"],
+  S2: ["no certificate holds a proof that does not verify", "checkers/wire, truth, end"],
+  S3: ["no barrier before its parent's", "checkers/wire"],
+  S4: ["no honest key signs two votes of one lock, or two batches of one number", "checkers/wire"],
+  S5: ["what was sent was durable, and is there after a crash", "checkers/durable, wire"],
+  S6: ["nodes with one log agree on what is certified", "checkers/end"],
+  S7: ["nothing counts that its author did not sign or may not say", "checkers/end, wire"],
+  L1: ["after the heal every canonical block gets its certificate on every honest node", "checkers/end"],
+  L2: ["no ready task waits for ever while a prover is free: measured after the heal", "checkers/starvation"],
+  L3: ["after the heal all logs meet, and whoever signs two feeds is out on every node", "run, checkers/forks"],
+  L4: ["nothing is over too soon; and what a failure costs, in runs without other faults", "checkers/patience, delays"],
+  R1: ["what a node keeps, and what an owner may claim, is bounded", "checkers/bounds, wire"],
+} as const satisfies Readonly<Record<string, readonly [says: string, by: string]>>;
