@@ -1,6 +1,7 @@
 /** Nodes on virtual time: the real core and the real runtime, on simulated ports; a chain that they follow. */
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { announcedAs, closedAs } from "../../src/core/ancestry.ts";
+import { sourceResumes } from "../../src/core/branch.ts";
 import { Runtime, type RuntimeModules } from "../../src/runtime/runtime.ts";
 import type { Artefacts, Equation, Signer, Source, Telemetry, Transport, TransportHandler } from "../../src/ports.ts";
 import { domainHash, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
@@ -201,7 +202,7 @@ export class Cluster {
       if (process.alive && runtime.state.mute === null) node.speaksSinceMs = this.world.nowMs;
       if (!node.attests || !process.alive) return;
       node.source = this.chain.follow();
-      runtime.follow(node.source, lastOf(runtime));
+      runtime.follow(node.source, sourceResumes(runtime.state, CHAIN));
     });
   }
 
@@ -341,13 +342,4 @@ export class Cluster {
           ),
     );
   }
-}
-
-/** Where a source goes on: after the highest block that this node knows and nobody has retracted. */
-function lastOf({ state }: Runtime): { readonly height: number; readonly hash: Hash } | null {
-  const known = [...state.blocks.values()].filter((block) => block.state !== "cancelled");
-  let last: { readonly height: number; readonly hash: Hash } | null = null;
-  for (const { height, hash } of [...state.closed.values(), ...known])
-    if (last === null || height > last.height) last = { height, hash };
-  return last;
 }

@@ -18,24 +18,10 @@ import {
   rememberClosed,
 } from "./ancestry.ts";
 import type { PreparedResult } from "./event.ts";
-import {
-  type Block,
-  type Chain,
-  type Closed,
-  isEarlier,
-  isQuorum,
-  type Place,
-  report,
-  type Signed,
-  type State,
-  say,
-  type Task,
-} from "./state.ts";
+import { type Block, type Closed, isEarlier, type Place, report, type Signed, type State, type Task } from "./state.ts";
 
 /** How far above the certified height announcements are taken in; the rest stays with the peers until we are there. */
 const AHEAD_MAX = 1024;
-/** Heights of the own source's chain that are remembered, to check what others announce. */
-const CANONICAL_MAX = 512;
 /** A payload that cannot be had is asked for again: first after this, then doubling up to a minute. */
 const RETRY_MS = 250;
 
@@ -81,12 +67,12 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
   return null;
 }
 
-function placeOf({ number, index }: Place): Place {
+export function placeOf({ number, index }: Place): Place {
   return { number, index };
 }
 
 /** Whether the same was said there or earlier. */
-function isKnownPlace(known: Place | undefined, place: Place): boolean {
+export function isKnownPlace(known: Place | undefined, place: Place): boolean {
   return known !== undefined && !isEarlier(place, known);
 }
 
@@ -134,6 +120,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     retracts: new Set(),
     cancels: new Map(),
     ownCancel: null,
+    ownReturn: null,
     prepared: null,
     preparing: false,
     retryMs: null,
@@ -218,7 +205,7 @@ function mayOpen(state: State, block: Block): boolean {
 /** A node that has a source of its own refuses what it contradicts. */
 export function contradictsSource(state: State, block: Block): boolean {
   const seen = state.chains.get(block.chain)?.canonical.get(block.height);
-  return seen !== undefined && seen !== block.hash;
+  return seen !== undefined && seen.hash !== block.hash;
 }
 
 function prepare(state: State, block: Block): void {
@@ -279,90 +266,6 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
       break;
   }
   touch(state, block);
-}
-
-/** The own source has a block: announced unless somebody already did, and remembered to check what others say. */
-export function sourceBlock(state: State, seen: Seen): void {
-  const chain = state.chains.get(seen.chain);
-  const json = state.manifest.json.chains.find(({ id }) => id === seen.chain);
-  if (chain === undefined || json === undefined) return;
-  // Runs of blocks come in any order and need not be one chain.
-  if (json.start !== "any") rememberCanonical(chain, seen.height, seen.hash);
-  for (const other of state.blocks.values())
-    if (other.chain === seen.chain && other.height >= seen.height) touch(state, other);
-  const known = announcedAs(state, seen.chain, seen.hash).find((block) => isSame(block, seen));
-  if (known === undefined && closedAs(state, seen.chain, seen.hash) !== undefined) return;
-  const round = known?.state === "cancelled" ? known.round + 1 : (known?.round ?? 0);
-  const announced = known !== undefined && known.state !== "cancelled";
-  if (announced || !state.manifest.sources.has(state.options.self)) return;
-  const isFirst = () =>
-    announcedAs(state, seen.chain, seen.parent).length === 0 && closedAs(state, seen.chain, seen.parent) === undefined;
-  const start = known?.start ?? (json.start === "any" ? isFirst() : seen.height === json.start);
-  say(state, { ...seen, kind: "announce", start, workflow: json.workflow, round });
-}
-
-type Seen = Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">;
-
-/** Whether it was announced as the own source sees it; where a run starts is the announcer's word. */
-function isSame(block: Block, { height, parent, items, payload }: Seen): boolean {
-  return block.height === height && block.parent === parent && block.items === items && block.payload === payload;
-}
-
-function rememberCanonical(chain: Chain, height: number, hash: Hash): void {
-  chain.canonical.set(height, hash);
-  chain.sourceTip = height;
-  for (const above of [...chain.canonical.keys()].filter((key) => key > height)) chain.canonical.delete(above);
-  chain.canonical.delete(height - CANONICAL_MAX);
-}
-
-export function sourceRetract(state: State, chainId: number, hash: Hash): void {
-  const chain = state.chains.get(chainId);
-  if (chain === undefined) return;
-  for (const [height, seen] of chain.canonical) if (seen === hash) chain.canonical.delete(height);
-  for (const block of announcedAs(state, chainId, hash)) {
-    if (block.certificate !== null) continue;
-    if (state.manifest.sources.has(state.options.self))
-      say(state, { kind: "retract", block: block.id, round: block.round });
-    if (state.options.roles.attester) cancel(state, block);
-  }
-}
-
-export function applyRetract(state: State, signed: Signed, entry: EntryOf<"retract">): Refusal | null {
-  const block = state.blocks.get(entry.block);
-  if (block === undefined) return "block.unknown";
-  if (entry.round < block.round || block.certificate !== null) return null;
-  block.retracts.add(signed.author);
-  // An attester that follows the chain itself believes its own source and nobody else's.
-  const chain = state.chains.get(block.chain);
-  const sees = chain !== undefined && chain.sourceTip >= 0;
-  if (state.options.roles.attester && !sees) cancel(state, block);
-  return null;
-}
-
-function cancel(state: State, block: Block): void {
-  if (block.ownCancel === block.round || state.mute !== null || state.replaying) return;
-  block.ownCancel = block.round;
-  say(state, { kind: "cancel", block: block.id, round: block.round });
-}
-
-export function applyCancel(state: State, signed: Signed, entry: EntryOf<"cancel">): Refusal | null {
-  const block = state.blocks.get(entry.block);
-  if (block === undefined) return "block.unknown";
-  if (signed.author === state.options.self) block.ownCancel = Math.max(block.ownCancel ?? 0, entry.round);
-  const { round } = entry;
-  const known = block.cancels.get(signed.author);
-  const isLater = known === undefined || round > known.round;
-  if (isLater || (round === known.round && !isKnownPlace(known, signed)))
-    block.cancels.set(signed.author, { ...placeOf(signed), round });
-  const voters = [...block.cancels].filter(([, vote]) => vote.round >= block.round).map(([key]) => key);
-  if (block.certificate === null && block.state !== "cancelled" && isQuorum(state, voters)) {
-    block.state = "cancelled";
-    state.live.delete(block);
-    for (const task of block.tasks) task.readyMs = null;
-    report(state, "block.cancelled", { chain: block.chain, height: block.height, hash: block.hash });
-    touch(state, block);
-  }
-  return null;
 }
 
 /** The barrier of a block is certified: its children may count on it, and its work is over. */

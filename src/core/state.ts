@@ -210,6 +210,8 @@ export interface Block {
   readonly retracts: Set<Key>;
   readonly cancels: Map<Key, Place & { readonly round: number }>;
   ownCancel: number | null;
+  /** The last round after whose cancellation this node has announced it again; soft. */
+  ownReturn: number | null;
   /** What the tasks must prove; `null` until this node has derived it from the payload. */
   prepared: Prepared | null;
   preparing: boolean;
@@ -245,6 +247,9 @@ export interface Closed {
   readonly after: string;
 }
 
+/** A block as the own source tells of it. */
+export type Seen = Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">;
+
 export interface Chain {
   readonly id: number;
   /** Highest certified height, -1 for none. */
@@ -254,7 +259,7 @@ export interface Chain {
   /** Heights up to which entries are gone and nothing is signed any more. */
   retired: number;
   /** What this node's own source says the chain looks like; only the last few hundred heights. */
-  readonly canonical: Map<number, Hash>;
+  readonly canonical: Map<number, Seen>;
   sourceTip: number;
   sourceFault: string | null;
 }

@@ -14,6 +14,7 @@ import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { applyVerdict, maySign, requeue, settleBarrierVote, settleVotes } from "./attester.ts";
 import * as blocks from "./blocks.ts";
+import * as branch from "./branch.ts";
 import * as collector from "./collector.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
@@ -107,9 +108,9 @@ function apply(state: State, event: Event, equation: Equation): void {
     case "forgotten":
       return replicator.hearForgotten(state, event.peer, event.author, event.next);
     case "source-block":
-      return blocks.sourceBlock(state, event.block);
+      return branch.sourceBlock(state, event.block);
     case "source-retract":
-      return blocks.sourceRetract(state, event.chain, event.hash);
+      return branch.sourceRetract(state, event.chain, event.hash);
     case "source-trouble": {
       const chain = state.chains.get(event.chain);
       if (chain !== undefined) chain.sourceFault = event.fault;
@@ -239,9 +240,9 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
     case "announce":
       return applyAnnounce(state, signed, entry, equation);
     case "retract":
-      return blocks.applyRetract(state, signed, entry);
+      return branch.applyRetract(state, signed, entry);
     case "cancel":
-      return blocks.applyCancel(state, signed, entry);
+      return branch.applyCancel(state, signed, entry);
     case "join":
       return standing.applyJoin(state, signed, entry);
     case "admit":
@@ -368,6 +369,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
   while (state.dirtyBlocks.size > 0 || state.dirtyTasks.size > 0) {
     for (const block of state.dirtyBlocks) {
       state.dirtyBlocks.delete(block);
+      branch.settleReturn(state, block);
       blocks.settleBlock(state, block);
       lists.settleLists(state, block);
       collector.settleBarrier(state, block);

@@ -1,11 +1,9 @@
 /** The chains that the node follows itself. */
 import { join } from "node:path";
 import type { NodeConfig } from "../config.ts";
-import type { Closed } from "../core/state.ts";
+import { sourceResumes } from "../core/branch.ts";
 import type { Source } from "../ports.ts";
-import type { Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import type { DevChain } from "../sources/devchain.ts";
 import { fileSource } from "../sources/file.ts";
 import type { DataDirectory } from "../storage/directory.ts";
@@ -48,7 +46,7 @@ export async function openSources(
             ...(devChain === null ? {} : { pollMs: 200 }),
           });
     closers.push(() => opened.close());
-    runtime.follow(opened, lastOf(runtime, chain));
+    runtime.follow(opened, sourceResumes(runtime.state, chain));
   }
   return { chainUrl };
 }
@@ -65,14 +63,4 @@ async function openDevChain(
   closers.push(() => started.value.close());
   telemetry.emit("devchain.started", { url: started.value.url, blockTimeS: source.blockTimeS });
   return started.value;
-}
-
-/** Where a source goes on: after the highest block of the chain that this node knows and nobody has retracted. */
-function lastOf(runtime: Runtime, chain: number): { readonly height: number; readonly hash: Hash } | null {
-  const known = [...runtime.state.blocks.values()].filter((block) => block.state !== "cancelled");
-  const all: readonly Pick<Closed, "chain" | "height" | "hash">[] = [...runtime.state.closed.values(), ...known];
-  const last = all
-    .filter((block) => block.chain === chain)
-    .reduce((best, block) => (block.height > best.height ? block : best), { chain, height: -1, hash: "" });
-  return last.height < 0 ? null : { height: last.height, hash: last.hash };
 }

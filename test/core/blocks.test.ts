@@ -1,5 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { sourceResumes } from "../../src/core/branch.ts";
+import type { Event } from "../../src/core/event.ts";
 import { blockId } from "../../src/protocol/ids.ts";
 import { hashOf, manifestJson } from "../protocol/fixtures.ts";
 import { announceOf, blockAt, type Core, Feed } from "./harness.ts";
@@ -7,6 +9,14 @@ import { certifiedHeights, Net, summary } from "./net.ts";
 import { Subject } from "./subject.ts";
 
 const NAMES = ["a", "b", "c", "d"];
+/** The attesters follow the chain themselves. */
+const SOURCE = { attesters: NAMES, provers: ["p", "q", "r"], sources: NAMES };
+
+/** What the own source tells of a block. */
+function seenAt(height: number): Event {
+  const { hash, parent, payload, items } = announceOf(blockAt(height));
+  return { kind: "source-block", block: { chain: 1, height, hash, parent, payload, items } };
+}
 
 /** All of a block's proofs are handed in and vouched for by the others. */
 function complete(test: Subject, height: number): string[] {
@@ -203,6 +213,49 @@ describe("a reorg", () => {
     test.announce(blockAt(1, "fork", "main"));
     expect(test.core.block(blockAt(1, "fork", "main")).state).toBe("waiting");
     expect(test.core.step({ kind: "source-retract", chain: 1, hash })).toEqual(["cancel round 0"]);
+  });
+
+  it("that is over before all have cancelled is announced again by those who see the block back on the chain", () => {
+    const test = new Subject({ announced: false, parties: SOURCE });
+    test.core.step(seenAt(1));
+    expect(test.core.step({ kind: "source-retract", chain: 1, hash: blockAt(1).hash })).toEqual([
+      "retract round 0",
+      "cancel round 0",
+    ]);
+    expect(test.core.step(seenAt(1))).toEqual([]);
+    ["b", "c"].forEach((who) => test.hear(who, { kind: "cancel", block: test.id(), round: 0 }));
+    expect(test.core.said().at(-1)).toBe("announce height 1");
+    expect(test.core.block(blockAt(1))).toMatchObject({ state: "open", round: 1 });
+  });
+
+  it("that happened while the node was away is told of the blocks that were opened", () => {
+    const test = new Subject({ parties: SOURCE, announced: false });
+    test.hear("b", announceOf(blockAt(1, "fork")));
+    expect(test.core.block(blockAt(1, "fork")).state).toBe("open");
+    expect(test.core.step(seenAt(1))).toEqual(["retract round 0", "cancel round 0", "announce height 1"]);
+  });
+});
+
+describe("a source", () => {
+  it("goes on after what this node announced or is certified, whatever others announce above it", () => {
+    const test = new Subject({ announced: false, parties: SOURCE });
+    const resumes = () => sourceResumes(test.core.state, 1)?.height;
+    expect(resumes()).toBe(undefined);
+    test.hear("b", announceOf(blockAt(1)));
+    test.core.step(seenAt(1));
+    expect(resumes()).toBe(undefined);
+    test.core.step(seenAt(2));
+    test.core.step(seenAt(3));
+    test.hear("b", announceOf(blockAt(900, "lie")), announceOf({ ...blockAt(4), hash: blockAt(3).hash }));
+    expect(resumes()).toBe(3);
+  });
+
+  it("passes over nothing above a block that was cancelled", () => {
+    const test = new Subject({ announced: false, parties: SOURCE });
+    for (const height of [1, 2, 3]) test.core.step(seenAt(height));
+    test.core.step({ kind: "source-retract", chain: 1, hash: blockAt(2).hash });
+    ["b", "c"].forEach((who) => test.hear(who, { kind: "cancel", block: test.id(blockAt(2)), round: 0 }));
+    expect(sourceResumes(test.core.state, 1)?.height).toBe(1);
   });
 });
 
