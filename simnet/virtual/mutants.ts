@@ -215,8 +215,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: COLLECTOR,
-        from: "isParentClosed(state, block) && isBlockDone(block)) {",
-        to: "isParentClosed(state, block) && block.tasks.some((task) => task.completeMs !== null)) {",
+        from: "&& isBlockDone(block) && isParentClosed(state, block)) {",
+        to: "&& block.tasks.some((task) => task.completeMs !== null) && isParentClosed(state, block)) {",
       },
       { file: COLLECTOR, from: "if (rests === null) return null;", to: "if (rests === null) continue;" },
     ],
@@ -228,8 +228,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: COLLECTOR,
-        from: 'if (block.state === "open" && isParentClosed(state, block) && isBlockDone',
-        to: 'if (block.state === "open" && isBlockDone',
+        from: "&& isBlockDone(block) && isParentClosed(state, block)) {",
+        to: "&& isBlockDone(block)) {",
       },
       {
         file: ATTESTER,
