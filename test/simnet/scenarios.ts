@@ -9,6 +9,11 @@ export const SCENARIOS: Readonly<Record<string, VirtualOptions>> = {
   "nodes that die all the time": { ...base, seed: 3, nodes: 5, loss: 0.1, crashEveryMs: 400 },
   "provers that hand in wrong proofs": { ...base, seed: 4, nodes: 5, wrong: 0.3, loss: 0.1 },
   "provers whose machines fail": { ...base, seed: 5, nodes: 7, shards: 6, failing: 0.3, delayMs: 100 },
+  "a node alone": { ...base, seed: 7, nodes: 1, blocks: 20, crashEveryMs: 2000 },
+};
+
+/** Those that take a few seconds each. */
+export const SLOW_SCENARIOS: Readonly<Record<string, VirtualOptions>> = {
   "everything at once": {
     ...base,
     seed: 6,
@@ -37,5 +42,4 @@ export const SCENARIOS: Readonly<Record<string, VirtualOptions>> = {
     delayMs: 100,
     crashEveryMs: 1500,
   },
-  "a node alone": { ...base, seed: 7, nodes: 1, blocks: 20, crashEveryMs: 2000 },
 };

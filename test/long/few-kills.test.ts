@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { killLoop } from "../long/kill-loop.ts";
+import { killLoop } from "./kill-loop.ts";
 
 test("five kills lose nothing that was acknowledged and sign nothing twice", { timeout: 120_000 }, async () => {
   const figures = await killLoop({ kills: 5, seed: 1, blockMs: 300, provingMs: 100, pauseMsMax: 600 });

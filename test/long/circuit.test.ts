@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SHARD_ITEMS_MAX } from "../../src/protocol/ethereum.ts";
 import { FIELD_ORDER, poseidon } from "../../src/provers/poseidon.ts";
-import { type Circuit, readCircuit, readNames, violations } from "./r1cs.ts";
+import { type Circuit, readCircuit, readNames, violations } from "../provers/r1cs.ts";
 
 const CIRCUIT = join(import.meta.dirname, "../../src/provers/groth16/circuit");
 const load = createRequire(import.meta.url);

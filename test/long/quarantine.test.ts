@@ -4,9 +4,9 @@ import { afterEach, expect, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
 import type { OpenTask, ReplayBundle } from "../../src/node.ts";
 import { temporaryDirectory } from "../storage/directories.ts";
-import { CHAIN, nextBlock, submit } from "./blocks.ts";
-import { makeMembers } from "./members.ts";
-import { type Ended, endAll, eventually, runCli, startCli, type StartedNode } from "./processes.ts";
+import { CHAIN, nextBlock, submit } from "../node/blocks.ts";
+import { makeMembers } from "../node/members.ts";
+import { type Ended, endAll, eventually, runCli, startCli, type StartedNode } from "../node/processes.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 

@@ -10,8 +10,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { type LevelStore, openLevelStore, type StoreReport } from "../../src/storage/level.ts";
 import { faultOf } from "../compliance/completion.ts";
 import { batch, certificate, load, write } from "../compliance/store.ts";
-import { smallDisk, temporaryDirectory } from "./directories.ts";
-import { heldClock, recordingTelemetry, type HeldClock, type RecordingTelemetry } from "./world.ts";
+import { smallDisk, temporaryDirectory } from "../storage/directories.ts";
+import { heldClock, recordingTelemetry, type HeldClock, type RecordingTelemetry } from "../storage/world.ts";
 
 const alice = "0a".repeat(32);
 const COUNT = 1000;
@@ -266,7 +266,7 @@ test("only the last two damaged directories are kept", async () => {
 
 test("a process that was killed leaves a store that opens with everything acknowledged", async () => {
   const dir = path.join(temporaryDirectory(), "level");
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, "level-child.ts"), dir], {
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, "../storage/level-child.ts"), dir], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const acknowledged = await new Promise<number>((resolve) => {
