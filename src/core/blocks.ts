@@ -3,7 +3,8 @@
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Batch } from "../protocol/batch.ts";
-import { blockId, type Hash } from "../protocol/ids.ts";
+import { blockId, type Hash, type Key } from "../protocol/ids.ts";
+import { ROUNDS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { rowsOf, stagesOf, variantOf } from "../protocol/workflow.ts";
@@ -18,7 +19,17 @@ import {
   rememberClosed,
 } from "./ancestry.ts";
 import type { PreparedResult } from "./event.ts";
-import { type Block, type Closed, isEarlier, type Place, report, type Signed, type State, type Task } from "./state.ts";
+import {
+  type Block,
+  type Closed,
+  isEarlier,
+  isQuorum,
+  type Place,
+  report,
+  type Signed,
+  type State,
+  type Task,
+} from "./state.ts";
 
 /** How far above the certified height announcements are taken in; the rest stays with the peers until we are there. */
 const AHEAD_MAX = 1024;
@@ -50,6 +61,7 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
   if (json.start !== "any" && (entry.height < json.start || entry.start !== (entry.height === json.start))) {
     return "block.before-start";
   }
+  if (entry.round >= ROUNDS_MAX) return "round.too-many";
   const id = blockId(state.manifest.network, entry);
   if (closedAs(state, entry.chain, entry.hash) !== undefined && !state.blocks.has(id)) return null;
   if (json.start !== "any" && entry.height <= chain.retired) return "block.retired";
@@ -80,14 +92,35 @@ export function isKnownPlace(known: Place | undefined, place: Place): boolean {
 function announceAgain(state: State, block: Block, signed: Signed, round: number): void {
   const { author } = signed;
   if (!isKnownPlace(block.announcers.get(author), signed)) block.announcers.set(author, placeOf(signed));
-  if (round > block.round) {
-    block.round = round;
-    if (block.state === "cancelled") {
-      block.state = "waiting";
-      report(state, "block.returned", { chain: block.chain, height: block.height, hash: block.hash });
-    }
-  }
+  const before = block.state;
+  sayRound(block, signed, round);
+  settleRounds(state, block);
+  if (before === "cancelled" && block.state === "waiting")
+    report(state, "block.returned", { chain: block.chain, height: block.height, hash: block.hash });
   touch(state, block);
+}
+
+function sayRound(block: Block, signed: Signed, round: number): void {
+  const said = block.rounds.get(round) ?? new Map<Key, Place>();
+  if (!isKnownPlace(said.get(signed.author), signed)) said.set(signed.author, placeOf(signed));
+  block.rounds.set(round, said);
+}
+
+/** In which round it is, and whether it is given up in that, by all announcements and cancellations heard so far. */
+export function settleRounds(state: State, block: Block): void {
+  const isGivenUp = () =>
+    isQuorum(
+      state,
+      [...block.cancels].filter(([, { round }]) => round >= block.round).map(([key]) => key),
+    );
+  // A quorum's certificate outweighs what it thought before.
+  if (block.certificate !== null) return;
+  block.round = 0;
+  while (isGivenUp() && (block.rounds.get(block.round + 1)?.size ?? 0) > 0) block.round++;
+  if (isGivenUp() === (block.state === "cancelled")) return;
+  block.state = block.state === "cancelled" ? "waiting" : "cancelled";
+  state.live.delete(block);
+  for (const task of block.tasks) task.readyMs = null;
 }
 
 function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"announce">): Block | null {
@@ -116,7 +149,8 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     state: "waiting",
     openedMs: null,
     closedMs: null,
-    round: entry.round,
+    round: 0,
+    rounds: new Map([[entry.round, new Map([[signed.author, placeOf(signed)]])]]),
     retracts: new Set(),
     cancels: new Map(),
     ownCancel: null,

@@ -3,11 +3,12 @@
  * those that come back announced again.
  */
 import type { Hash } from "../protocol/ids.ts";
+import { ROUNDS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { announcedAs, closedAs } from "./ancestry.ts";
-import { contradictsSource, isKnownPlace, placeOf, touch } from "./blocks.ts";
-import { type Block, type Chain, isQuorum, report, type Seen, type Signed, type State, say } from "./state.ts";
+import { contradictsSource, isKnownPlace, placeOf, settleRounds, touch } from "./blocks.ts";
+import { type Block, type Chain, report, type Seen, type Signed, type State, say } from "./state.ts";
 
 /** Heights of the own source's chain that are remembered, to check what others announce. */
 const CANONICAL_MAX = 512;
@@ -53,16 +54,19 @@ export function sourceBlock(state: State, seen: Seen): void {
 
 /**
  * A block may be cancelled by votes from before it was back on the branch. Whoever sees it there announces it again,
- * or nobody would: its source has told of it already.
+ * or nobody would: its source has told of it already. In the same way a block is cancelled again where somebody has
+ * announced it in a new round, and the own source still sees another.
  */
 export function settleReturn(state: State, block: Block): void {
   const seen = state.chains.get(block.chain)?.canonical.get(block.height);
   if (seen !== undefined && isSame(block, seen)) announceReturn(state, block);
+  const isGone = block.state === "open" && contradictsSource(state, block);
+  if (isGone && state.options.roles.attester && block.certificate === null) cancel(state, block);
 }
 
 function announceReturn(state: State, block: Block): void {
   if (block.state !== "cancelled" || block.ownReturn === block.round || state.mute !== null || state.replaying) return;
-  if (!state.manifest.sources.has(state.options.self)) return;
+  if (!state.manifest.sources.has(state.options.self) || block.round + 1 >= ROUNDS_MAX) return;
   block.ownReturn = block.round;
   const { chain, height, hash, parent, start, workflow, items, payload, round } = block;
   say(state, { kind: "announce", chain, height, hash, parent, start, workflow, items, payload, round: round + 1 });
@@ -128,11 +132,9 @@ export function applyCancel(state: State, signed: Signed, entry: EntryOf<"cancel
   const isLater = known === undefined || round > known.round;
   if (isLater || (round === known.round && !isKnownPlace(known, signed)))
     block.cancels.set(signed.author, { ...placeOf(signed), round });
-  const voters = [...block.cancels].filter(([, vote]) => vote.round >= block.round).map(([key]) => key);
-  if (block.certificate === null && block.state !== "cancelled" && isQuorum(state, voters)) {
-    block.state = "cancelled";
-    state.live.delete(block);
-    for (const task of block.tasks) task.readyMs = null;
+  const { state: before } = block;
+  settleRounds(state, block);
+  if (before !== "cancelled" && block.state === "cancelled") {
     report(state, "block.cancelled", { chain: block.chain, height: block.height, hash: block.hash });
     touch(state, block);
   }

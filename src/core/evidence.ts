@@ -14,14 +14,13 @@ import { equalBytes, type EntryOf, type Vote } from "../protocol/messages.ts";
 import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { maySign } from "./attester.ts";
-import { touch } from "./blocks.ts";
+import { settleRounds, touch } from "./blocks.ts";
 import { chosenProof, findTask, impliedValues, proofOf } from "./collector.ts";
 import { completionChanged, isBlockDone, partsFor } from "./graph.ts";
 import { recountTurns, rosterChanged } from "./standing.ts";
 import {
   type Block,
   isEarlier,
-  isQuorum,
   type Out,
   type Place,
   type Proof,
@@ -180,6 +179,7 @@ function takeBack(state: State, author: Key, from: number): void {
     for (const votes of block.votes.values()) isOver(votes);
     isOver(block.cancels);
     isOver(block.announcers);
+    for (const said of block.rounds.values()) isOver(said);
     for (const task of block.tasks) takeBackTask(task, author, isOver);
     rederive(state, block);
   }
@@ -217,11 +217,8 @@ function rederive(state: State, block: Block): void {
     block.state = "open";
     block.closedMs = null;
   }
-  const cancelled = isQuorum(
-    state,
-    [...block.cancels].filter(([, { round }]) => round >= block.round).map(([key]) => key),
-  );
-  if ((block.state === "cancelled" && !cancelled) || (block.announcers.size === 0 && block.state !== "cancelled")) {
+  settleRounds(state, block);
+  if (block.announcers.size === 0 && block.state !== "cancelled") {
     block.state = "waiting";
     state.live.delete(block);
     for (const task of block.tasks) task.readyMs = null;

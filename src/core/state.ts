@@ -210,7 +210,10 @@ export interface Block {
   state: BlockState;
   openedMs: number | null;
   closedMs: number | null;
+  /** How often it was given up and announced again; a round begins only where the one before was cancelled. */
   round: number;
+  /** Who has announced it in which round. */
+  readonly rounds: Map<number, Map<Key, Place>>;
   readonly retracts: Set<Key>;
   readonly cancels: Map<Key, Place & { readonly round: number }>;
   ownCancel: number | null;

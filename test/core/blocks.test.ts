@@ -228,6 +228,31 @@ describe("a reorg", () => {
     expect(test.core.block(blockAt(1))).toMatchObject({ state: "open", round: 1 });
   });
 
+  it("that goes back is not held up by who had announced the block for all later rounds at once", () => {
+    const test = new Subject({ announced: false, parties: SOURCE });
+    for (const round of [0, 3, 63, 64, 2 ** 32 - 1]) test.hear("b", announceOf(blockAt(1), round));
+    expect(test.core.refusals()).toEqual(["round.too-many", "round.too-many"]);
+    test.core.step(seenAt(1));
+    test.core.step({ kind: "source-retract", chain: 1, hash: blockAt(1).hash });
+    ["b", "c"].forEach((who) => test.hear(who, { kind: "cancel", block: test.id(), round: 0 }));
+    expect(test.core.block(blockAt(1)).state).toBe("cancelled");
+    expect(test.core.step(seenAt(1))).toEqual(["announce height 1"]);
+    expect(test.core.block(blockAt(1))).toMatchObject({ state: "open", round: 1 });
+  });
+
+  it("is not undone by who announces the block that is gone again", () => {
+    const test = new Subject({ announced: false, parties: SOURCE });
+    test.core.step(seenAt(1));
+    test.core.step({ kind: "source-retract", chain: 1, hash: blockAt(1).hash });
+    const { height, hash, parent, payload, items } = announceOf(blockAt(1, "fork"));
+    test.core.step({ kind: "source-block", block: { chain: 1, height, hash, parent, payload, items } });
+    ["b", "c"].forEach((who) => test.hear(who, { kind: "cancel", block: test.id(), round: 0 }));
+    expect(test.core.block(blockAt(1)).state).toBe("cancelled");
+    test.hear("d", announceOf(blockAt(1), 1));
+    expect(test.core.block(blockAt(1)).state).toBe("waiting");
+    expect(test.core.block(blockAt(1, "fork")).state).toBe("open");
+  });
+
   it("that happened while the node was away is told of the blocks that were opened", () => {
     const test = new Subject({ parties: SOURCE, announced: false });
     test.hear("b", announceOf(blockAt(1, "fork")));
