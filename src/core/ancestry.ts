@@ -59,6 +59,14 @@ export function childrenOf(state: State, block: { readonly chain: number; readon
   return [...state.blocks.values()].filter((child) => child.chain === block.chain && child.parent === block.hash);
 }
 
+/** What stands behind a block, through all that is open: where it closes, the window moves on for the last of them. */
+export function heirsOf(state: State, block: { readonly chain: number; readonly hash: Hash }): ReadonlySet<Block> {
+  const heirs = new Set(childrenOf(state, block));
+  // What is added is walked, too; announced falsely, blocks may stand behind each other.
+  for (const heir of heirs) if (heir.state === "open") for (const child of childrenOf(state, heir)) heirs.add(child);
+  return heirs;
+}
+
 /** Whether the parent's barrier is closed here, or none is needed. */
 export function isParentClosed(state: State, block: Block): boolean {
   return isParentCertified(state, block) || parentOf(state, block)?.state === "closed";

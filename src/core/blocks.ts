@@ -13,6 +13,7 @@ import {
   announcedAs,
   childrenOf,
   closedAs,
+  heirsOf,
   isParentClosed,
   parentOf,
   remember,
@@ -319,7 +320,7 @@ export function settleCertified(state: State, block: Block, contentHash: Hash, a
 export function settleClosed(state: State, closed: Closed): void {
   rememberClosed(state, closed);
   for (const other of announcedAs(state, closed.chain, closed.hash)) if (other.id !== closed.id) abandon(state, other);
-  for (const child of childrenOf(state, closed)) touch(state, child);
+  for (const heir of heirsOf(state, closed)) touch(state, heir);
 }
 
 export function afterOf(block: Block): string | null {

@@ -20,7 +20,9 @@ const CANONICAL_MAX = 512;
  */
 export function sourceResumes(state: State, chain: number): { readonly height: number; readonly hash: Hash } | null {
   const blocks = [...state.blocks.values()].filter((block) => block.chain === chain);
-  const below = Math.min(...blocks.filter((block) => block.state === "cancelled").map(({ height }) => height));
+  const certified = state.chains.get(chain)?.certified ?? -1;
+  const gone = blocks.filter(({ state: is, height }) => is === "cancelled" && height > certified);
+  const below = Math.min(...gone.map(({ height }) => height));
   const own = blocks.filter(({ announcers, height }) => announcers.has(state.options.self) && height < below);
   const closed = [...state.closed.values()].filter((each) => each.chain === chain);
   let last: { readonly height: number; readonly hash: Hash } | null = null;

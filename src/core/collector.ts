@@ -11,7 +11,7 @@ import { ATTEMPTS_MAX, RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
 import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { groupCount, restsOn, type Stage, taskValues, variantOf } from "../protocol/workflow.ts";
-import { childrenOf, isParentCertified, isParentClosed } from "./ancestry.ts";
+import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
 import { afterOf, settleCertified, touch } from "./blocks.ts";
 import { entryOf, noteConflicts } from "./conflict.ts";
 import { completionChanged, followersOf, isBlockDone, tasksOf } from "./graph.ts";
@@ -462,7 +462,7 @@ export function settleBarrier(state: State, block: Block): void {
     block.state = "closed";
     block.closedMs = state.nowMs;
     report(state, "block.closed", { chain: block.chain, height: block.height, hash: block.hash });
-    for (const child of childrenOf(state, block)) touch(state, child);
+    for (const heir of heirsOf(state, block)) touch(state, heir);
   }
   if (block.state !== "closed") return;
   const content = contentOf(state, block);

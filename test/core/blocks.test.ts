@@ -50,6 +50,14 @@ describe("a chain", () => {
     expect([1, 2, 3].map((height) => test.core.block(blockAt(height)).state)).toEqual(["open", "open", "waiting"]);
   });
 
+  it("opens the next block as soon as the first of the window closes, though others are open in between", () => {
+    const test = new Subject();
+    test.announce(blockAt(2));
+    test.announce(blockAt(3));
+    complete(test, 1);
+    expect([1, 2, 3].map((height) => test.core.block(blockAt(height)).state)).toEqual(["closed", "open", "open"]);
+  });
+
   it("waits for parents that nobody has announced, and opens when they come", () => {
     const test = new Subject({ announced: false });
     test.announce(blockAt(2));
