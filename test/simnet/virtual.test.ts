@@ -73,7 +73,7 @@ describe("a network whose power fails", () => {
 });
 
 describe("a run is its seed", () => {
-  const scenario = "everything at once";
+  const scenario = "nodes that die all the time";
   const options = SCENARIOS[scenario];
   if (options === undefined) throw new Error("no scenario");
   const first = runVirtual(options);
