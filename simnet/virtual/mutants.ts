@@ -330,8 +330,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: "src/core/blocks.ts",
-        from: 'block.state !== "cancelled" && isQuorum(state, voters)) {',
-        to: 'block.state !== "cancelled" && voters.length > 0) {',
+        from: "const isGivenUp = () =>\n    isQuorum(",
+        to: "const isGivenUp = () =>\n    [...block.cancels.values()].some(({ round }) => round >= block.round) ||\n    isQuorum(",
       },
     ],
     runs: ["cancels"],
