@@ -330,8 +330,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: "src/core/blocks.ts",
-        from: "const isGivenUp = () =>\n    isQuorum(",
-        to: "const isGivenUp = () =>\n    [...block.cancels.values()].some(({ round }) => round >= block.round) ||\n    isQuorum(",
+        from: "return isQuorum(state, voters);",
+        to: "return voters.length > 0;",
+      },
+      // Or it is back before anybody looks.
+      {
+        file: "src/core/branch.ts",
+        from: "if (seen !== undefined && isSame(block, seen)) announceReturn",
+        to: "if (state.nowMs < 0) announceReturn",
       },
     ],
     runs: ["cancels"],

@@ -109,11 +109,10 @@ function sayRound(block: Block, signed: Signed, round: number): void {
 
 /** In which round it is, and whether it is given up in that, by all announcements and cancellations heard so far. */
 export function settleRounds(state: State, block: Block): void {
-  const isGivenUp = () =>
-    isQuorum(
-      state,
-      [...block.cancels].filter(([, { round }]) => round >= block.round).map(([key]) => key),
-    );
+  const isGivenUp = () => {
+    const voters = [...block.cancels].filter(([, { round }]) => round >= block.round).map(([key]) => key);
+    return isQuorum(state, voters);
+  };
   // A quorum's certificate outweighs what it thought before.
   if (block.certificate !== null) return;
   block.round = 0;
