@@ -41,7 +41,6 @@ import {
   type Attempt,
   attemptOf,
   type Block,
-  isEarlier,
   type Proof,
   report,
   type State,
@@ -53,8 +52,6 @@ import {
 /** A proof that cannot be had is asked for this often, first after 100 ms and then doubling. */
 const FETCHES_MAX = 5;
 const RETRY_MS = 100;
-/** Proofs of a task that one attester vouches for alone and nobody has handed in: these we look at. */
-const VOUCHED_MAX = 2;
 /** A barrier vote that has found no quorum for so long may be followed by one for another content. */
 const REVOTE_MS = 2_000;
 
@@ -134,7 +131,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
     return;
   }
   if (attempt.number <= task.barred && !isJoined(state, attempt)) return;
-  if (!maySign(state) || attempt.own.attested !== null || knowsValid(state, task)) return;
+  if (!maySign(state) || attempt.own.attested !== null || knowsValid(task)) return;
   if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner, task.block)) {
     attempt.openedMs = state.nowMs;
     wake(task, state.nowMs + claimWindowMs(state, attempt.number, owner));
@@ -147,7 +144,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
 /** Said once a round, where the failures are past the limit by our own count or somebody honest has counted so. */
 function considerQuarantine(state: State, task: Task): void {
   const round = roundOf(state, task);
-  if (!maySign(state) || task.own.quarantined >= round || round >= ROUNDS_MAX || knowsValid(state, task)) return;
+  if (!maySign(state) || task.own.quarantined >= round || round >= ROUNDS_MAX || knowsValid(task)) return;
   const reason = reasonOf(state, task) ?? votedReason(state, task, state.manifest.oneHonest);
   if (reason === null) return;
   task.own.quarantined = round;
@@ -169,31 +166,17 @@ export function requeue(state: State, task: Task): void {
   say(state, { ...ref(task), kind: "requeue", round, attempt: openAttempt(state, task).number });
 }
 
-function knowsValid(state: State, task: Task): boolean {
-  for (const proof of task.proofs.values())
-    if (proof.verdict === "valid" && isReceipted(state, task, proof)) return true;
+function knowsValid(task: Task): boolean {
+  for (const proof of task.proofs.values()) if (proof.verdict === "valid" && isReceipted(task, proof)) return true;
   return false;
 }
 
 /**
  * Whether somebody may have said of the proof what is so; its receipts may still be on their way. One that only has
- * false ones, and that nobody vouches for, completes no task, so nobody may wait for it.
+ * false ones completes no task, so nobody may wait for it.
  */
-function isReceipted(state: State, task: Task, proof: Proof): boolean {
-  return proof.receipts.size === 0 || soundReceipts(task, proof).length > 0 || isVouched(state, task, proof);
-}
-
-/**
- * Whether attesters' word makes the proof worth a look, without a receipt: that some have heard and others never will if
- * its prover is out, and who knows a valid proof cannot let the attempt go. One attester may make us look at few in vain.
- */
-function isVouched(state: State, task: Task, proof: Proof): boolean {
-  if (state.out.size === 0) return false;
-  if (weightOf(state, proof.vouchers.keys()) >= state.manifest.oneHonest) return true;
-  return [...proof.vouchers].some(([author, signed]) => {
-    const said = [...task.proofs.values()].flatMap(({ vouchers }) => vouchers.get(author) ?? []);
-    return said.filter((other) => isEarlier(other, signed)).length < VOUCHED_MAX;
-  });
+function isReceipted(task: Task, proof: Proof): boolean {
+  return proof.receipts.size === 0 || soundReceipts(task, proof).length > 0;
 }
 
 function considerProof(state: State, task: Task, proof: Proof): void {
@@ -231,7 +214,9 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
   const values = impliedValues(task);
   const receipts = soundReceipts(task, proof);
   const [, receipt] = receipts.find(([, { inline }]) => inline.length > 0) ?? receipts[0] ?? [];
-  if (values === null || (receipt === undefined && !isVouched(state, task, proof)) || state.replaying) return;
+  // A receipt that some have heard and others never will, because its prover is out: the proof is worth a look all the same.
+  const isVouched = weightOf(state, proof.vouchers.keys()) >= state.manifest.oneHonest;
+  if (values === null || (receipt === undefined && !isVouched) || state.replaying) return;
   const recompute = stage.verify === "recompute" ? jobOf(state, task, receipt?.attempt ?? 0) : null;
   if (stage.verify === "recompute" && recompute === null) return;
   proof.verdict = "asked";
@@ -306,7 +291,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
     if (attempt.claims.has(prover))
       waitMs = (proof.validMs ?? state.nowMs) + state.manifest.json.timing.claimWindowMs / 2;
   }
-  if (proof.vouched || !isReceipted(state, task, proof)) return;
+  if (proof.vouched || !isReceipted(task, proof)) return;
   if (state.nowMs < waitMs && waitMs !== Number.POSITIVE_INFINITY) {
     wake(task, waitMs);
     return;

@@ -194,7 +194,7 @@ function takeBackTask(task: Task, author: Key, isOver: (votes: Map<Key, Pick<Pla
     if (attempt.claimant === author && !attempt.claims.has(author)) attempt.claimant = null;
   }
   for (const votes of [...task.quarantines.values(), ...task.requeues.values()]) isOver(votes);
-  // Receipts stay for the proofs in them, which attesters have vouched for, but name nobody any more.
+  // Receipts stay: that a proof is there is no vote, and attesters that are bound to the attempt could not let it go.
   for (const proof of task.proofs.values()) {
     isOver(proof.vouchers);
     for (const votes of proof.rejects.values()) isOver(votes);

@@ -82,15 +82,11 @@ export interface Attempt {
   readonly own: { granted: Key | null; timedOut: boolean; attested: Hash | null };
 }
 
-export interface Receipt extends EntryOf<"receipt"> {
-  /** Where its author named the proof first. */
-  readonly place: Place;
-}
-
 /** A proof that somebody made for a task. */
 export interface Proof {
   readonly artefact: Hash;
-  readonly receipts: Map<Key, Receipt>;
+  /** Each with the first place where its author named the proof. */
+  readonly receipts: Map<Key, EntryOf<"receipt"> & { readonly place: Place }>;
   /** Provers whose receipt this node has rejected. */
   readonly rejected: Set<Key>;
   /** Attesters that say it does not verify, by the prover whose receipt they mean. */
