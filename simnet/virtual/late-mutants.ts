@@ -28,7 +28,15 @@ export const LATE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "no-limit": {
     rule: "progress renews a lease only up to the absolute limit",
-    edits: [{ file: "src/core/reclaim.ts", from: "return state.nowMs >= limitMs ?", to: "return state.nowMs < 0 ?" }],
+    edits: [
+      { file: "src/core/reclaim.ts", from: "return state.nowMs >= limitMs ?", to: "return state.nowMs < 0 ?" },
+      // Or the next owners would prove at their own risk what no quorum ends.
+      {
+        file: "src/core/balance.ts",
+        from: "return 1 + Math.floor((state.nowMs - waitUntilMs - mostMs) / limitMs);",
+        to: "return 0;",
+      },
+    ],
     runs: ["endless"],
     expected: /^L1: /,
   },

@@ -27,7 +27,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   forgers: { ...base, ...one, seed: 11, loss: 0.3, behaviours: ["forge", "forge-answers"] },
   cancels: { ...base, ...one, seed: 12, behaviours: ["cancel-all"] },
   benches: { ...base, ...one, seed: 13, behaviours: ["bench-all", "claim-and-drop"] },
-  endless: { ...base, ...one, seed: 14, blocks: 2, behaviours: ["beat-forever"] },
+  endless: { ...base, ...one, seed: 14, blocks: 6, behaviours: ["beat-forever"] },
   droppers: { ...base, ...one, seed: 15, behaviours: ["claim-and-drop"] },
   failing: { ...base, seed: 16, failing: 0.5 },
   dying: { ...base, seed: 25, nodes: 9, blocks: 12, crashEveryMs: 2500 },
