@@ -1,6 +1,6 @@
 /** How a command ends: one line a person can act on, a stable code, and an exit status by kind of trouble. */
 
-import type { Fault } from "../ports.ts";
+import type { Done, Fault } from "../ports.ts";
 
 /** Exit statuses; the README has them as a table. */
 export const EXIT = {
@@ -63,6 +63,15 @@ export class CommandError extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** A port's completion as a promise; a fault rejects. */
+export function settled<T>(ask: (done: Done<T>) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    ask((result) =>
+      result.ok ? resolve(result.value) : reject(new CommandError(result.fault.code, result.fault.message)),
+    );
+  });
 }
 
 export function statusOf(code: string): number {

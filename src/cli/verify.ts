@@ -5,7 +5,7 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import { Command } from "commander";
 import { readConfig } from "../config.ts";
 import { nativeEquation, openVerifier, readManifestFile } from "../node.ts";
-import type { Done, Preparation, Verifier } from "../ports.ts";
+import type { Preparation, Verifier } from "../ports.ts";
 import {
   type Certificate,
   checkCertificate,
@@ -19,7 +19,7 @@ import { artefactHash, blockId, type Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { checkEvidence, checkVotes, isVoteKind } from "../protocol/votes.ts";
 import { partsOf, rowsOf, stagesOf } from "../protocol/workflow.ts";
-import { CommandError } from "./exit.ts";
+import { CommandError, settled } from "./exit.ts";
 
 interface Flags {
   readonly network: string;
@@ -216,12 +216,4 @@ function read(file: string, code: string): Uint8Array {
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
-}
-
-function settled<T>(ask: (done: Done<T>) => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    ask((result) =>
-      result.ok ? resolve(result.value) : reject(new CommandError(result.fault.code, result.fault.message)),
-    );
-  });
 }

@@ -4,7 +4,7 @@
  */
 import type { NodeConfig } from "../config.ts";
 import { openProver, openVerifier } from "../node.ts";
-import type { Done, Preparation, PrepareJob, ProveEvent, ProveJob, Prover, Verifier, VerifyJob } from "../ports.ts";
+import type { Preparation, PrepareJob, ProveEvent, ProveJob, Prover, Verifier, VerifyJob } from "../ports.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { itemsIn } from "../protocol/items.ts";
 import {
@@ -18,7 +18,7 @@ import {
   taskValues,
   variantOf,
 } from "../protocol/workflow.ts";
-import { CommandError } from "./exit.ts";
+import { CommandError, settled } from "./exit.ts";
 
 export interface Made {
   readonly system: string;
@@ -180,13 +180,5 @@ function proven(prover: Prover, job: ProveJob): Promise<Extract<ProveEvent, { ki
       const where = event.logical ? "the input" : "this machine";
       reject(new CommandError("replay.failed", `${where} fails with ${code}: ${message}`));
     });
-  });
-}
-
-function settled<T>(ask: (done: Done<T>) => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    ask((result) =>
-      result.ok ? resolve(result.value) : reject(new CommandError(result.fault.code, result.fault.message)),
-    );
   });
 }

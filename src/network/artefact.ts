@@ -11,7 +11,7 @@ import type { Connection } from "@libp2p/interface";
 import { concatBytes, hexToBytes } from "@noble/hashes/utils.js";
 import type { Artefacts, Cancel, Done, Incoming } from "../ports.ts";
 import { type Hash, u64 } from "../protocol/ids.ts";
-import { NetworkFault, faultOf } from "./fault.ts";
+import { NetworkFault, faultOf, settled } from "./fault.ts";
 import { REQUEST } from "./limits.ts";
 import { exchange } from "./streams.ts";
 
@@ -155,13 +155,4 @@ function lengthOf(frame: Uint8Array, bytesMax: number): number {
 
 function wrong(what: string): NetworkFault {
   return new NetworkFault("artefact.wrong-bytes", `the peer ${what}`);
-}
-
-function settled<T>(run: (done: Done<T>) => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    run((result) => {
-      if (result.ok) resolve(result.value);
-      else reject(new NetworkFault(result.fault.code, result.fault.message));
-    });
-  });
 }

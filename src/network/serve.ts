@@ -7,9 +7,9 @@ import type { Connection, Libp2p, Stream } from "@libp2p/interface";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { u64 } from "../protocol/ids.ts";
-import type { Artefacts, Clock, Done, Telemetry, TransportHandler } from "../ports.ts";
+import type { Artefacts, Clock, Telemetry, TransportHandler } from "../ports.ts";
 import { PeerBudget } from "./budget.ts";
-import { NetworkFault, faultOf, rethrow } from "./fault.ts";
+import { NetworkFault, faultOf, rethrow, settled } from "./fault.ts";
 import { keyOfPeer } from "./identity.ts";
 import { PEER, REQUEST, REQUESTS_PER_SECOND } from "./limits.ts";
 import type { Protocol, Route } from "./requests.ts";
@@ -193,15 +193,6 @@ function askedOf(body: Uint8Array): { readonly hash: Hash; readonly offset: numb
   if (body.length !== 40) return null;
   const offset = Number(new DataView(body.buffer, body.byteOffset + 32, 8).getBigUint64(0));
   return Number.isSafeInteger(offset) ? { hash: bytesToHex(body.subarray(0, 32)), offset } : null;
-}
-
-function settled<T>(run: (done: Done<T>) => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    run((result) => {
-      if (result.ok) resolve(result.value);
-      else reject(new NetworkFault(result.fault.code, result.fault.message));
-    });
-  });
 }
 
 function* slices(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
