@@ -88,11 +88,13 @@ export class World {
     return this.#trace.copy().digest("hex");
   }
 
-  /** Runs until `until` says so or `limitMs` of virtual time is over. */
+  /** Runs until `until` says so or it is `limitMs`; what comes later is left for the next call. */
   run(limitMs: number, until: () => boolean): void {
     while (!until()) {
+      const [next] = this.#heap;
+      if (next === undefined || next.atMs > limitMs) return;
       const moment = this.#pop();
-      if (moment === null || moment.atMs > limitMs) return;
+      if (moment === null) return;
       this.nowMs = moment.atMs;
       this.steps++;
       moment.run?.();

@@ -1,6 +1,7 @@
 /**
  * L2: no ready task waits for ever while an eligible prover is free. Once the faults are over that is: no longer than
- * it takes to pass over every owner that does not claim, and to let what failed before it rest.
+ * it takes to pass over every owner that does not claim, to let what failed before it rest, and to take the task from
+ * whoever claims it and goes on saying that it gets on: that may last until the absolute limit.
  */
 import type { Hash, Key } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
@@ -12,6 +13,8 @@ const REPAIR_MS = 10_000;
 /** From this attempt on owners get more and more time, up to a minute. */
 const PATIENT_ATTEMPTS = 16;
 const PATIENT_MS_MAX = 60_000;
+/** No clock in the simulated world is slower. */
+const SLOWEST_CLOCK = 0.9;
 
 export class Starvation {
   readonly #manifest: Manifest;
@@ -65,7 +68,7 @@ export class Starvation {
     for (let at = PATIENT_ATTEMPTS; at < number && windowMs < PATIENT_MS_MAX; at++) windowMs *= 1.5;
     const failed = task.attempts.filter(({ overMs, claims }) => overMs !== null && claims.size > 0).length;
     const restMs = failed < 2 ? 0 : Math.min(retry.backoffMs * 2 ** (failed - 2), retry.backoffMsMax);
-    return REPAIR_MS + restMs + (absent + 1) * Math.min(windowMs, PATIENT_MS_MAX);
+    return REPAIR_MS + restMs + (absent + 1) * Math.min(windowMs, PATIENT_MS_MAX) + heldMs(task) / SLOWEST_CLOCK;
   }
 
   #violation({ block, stage, index }: TaskLife, { number }: Life, waitedMs: number, mostMs: number): void {
@@ -74,6 +77,14 @@ export class Starvation {
       `L2: ${place} has waited ${Math.round(waitedMs)} ms while provers were free; allowed: ${Math.round(mostMs)}`,
     );
   }
+}
+
+/** For how long claims may have kept others from the task: until the last that moved, its lease, at most the limit. */
+function heldMs({ attempts, stage }: TaskLife): number {
+  const held = attempts.map(({ claims }) =>
+    Math.max(0, ...[...claims.values()].map(({ atMs, movedMs }) => movedMs - atMs + stage.leaseMs)),
+  );
+  return held.reduce((sum, ms) => sum + Math.min(ms, stage.limitMs), 0);
 }
 
 function systemOf({ stage: { variants }, index }: TaskLife): string {
