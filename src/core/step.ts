@@ -401,6 +401,8 @@ function settleTask(state: State, task: Task): void {
   }
   settleRound(state, task);
   settleVotes(state, task);
+  // What came once the block was closed may change what this node says of it.
+  if (block.state === "closed" && block.content === null) state.dirtyBlocks.add(block);
 }
 
 /** A proof that the barrier did without: recorded and credited like any other, and nobody waits for it. */

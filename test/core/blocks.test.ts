@@ -4,7 +4,7 @@ import { sourceResumes } from "../../src/core/branch.ts";
 import type { Event } from "../../src/core/event.ts";
 import { blockId } from "../../src/protocol/ids.ts";
 import { hashOf, manifestJson } from "../protocol/fixtures.ts";
-import { announceOf, blockAt, type Core, Feed } from "./harness.ts";
+import { announceOf, blockAt, type Core, Feed, keyOf } from "./harness.ts";
 import { certifiedHeights, Net, summary } from "./net.ts";
 import { Subject } from "./subject.ts";
 
@@ -75,6 +75,15 @@ describe("a chain", () => {
     expect(complete(test, 1).filter((line) => line === "barrier")).toEqual(["barrier", "barrier"]);
     const order = test.core.feed.batches.flatMap(({ entries }) => entries).filter((entry) => entry.kind === "barrier");
     expect(order.map(({ block }) => block)).toEqual([test.id(blockAt(1)), test.id(blockAt(2))]);
+  });
+
+  it("is signed once more where a receipt that comes later says that somebody else was first to make a proof (S6)", () => {
+    const test = new Subject();
+    const barriers = (said: readonly string[]) => said.filter((line) => line === "barrier").length;
+    expect(barriers(complete(test, 1))).toBe(1);
+    const first = ["q", "r"].find((name) => keyOf(name) < keyOf("p")) ?? "";
+    const said = test.hear(first, test.receipt(0, "proof 1 shard 0"));
+    expect(barriers([...said, ...test.pass(2_500)])).toBe(1);
   });
 
   it("is not signed beyond a block that this node does not sign itself", () => {
