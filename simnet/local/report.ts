@@ -88,7 +88,7 @@ export function reportOf(facts: Facts): LocalReport {
     quietSeconds,
     faults: countBy(disturbances.map(({ kind }) => kind)),
     disturbances,
-    tasksByProver: countBy(tasks.map(({ prover }) => names.get(prover) ?? prover)),
+    tasksByProver: countBy(tasks.map(({ prover }) => (prover === null ? "nobody" : (names.get(prover) ?? prover)))),
     refused: figures.refused(),
     checked: facts.checked,
     tampered: facts.tampered,

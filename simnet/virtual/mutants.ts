@@ -135,7 +135,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: ATTESTER,
-        from: "attempt.own.attested !== null || knowsValid(task)) return;\n  if (over.code",
+        from: "attempt.own.attested !== null || knowsValid(state, task)) return;\n  if (over.code",
         to: "state.nowMs < 0) return;\n  if (over.code",
       },
     ],
@@ -147,7 +147,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: ATTESTER,
-        from: "attempt.own.attested !== null || knowsValid(task)) return;\n  if (over.code",
+        from: "attempt.own.attested !== null || knowsValid(state, task)) return;\n  if (over.code",
         to: "attempt.own.attested !== null) return;\n  if (over.code",
       },
     ],

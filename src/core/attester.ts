@@ -41,6 +41,8 @@ import {
   type Attempt,
   attemptOf,
   type Block,
+  isEarlier,
+  isQuorum,
   type Proof,
   report,
   type State,
@@ -52,6 +54,8 @@ import {
 /** A proof that cannot be had is asked for this often, first after 100 ms and then doubling. */
 const FETCHES_MAX = 5;
 const RETRY_MS = 100;
+/** Proofs of a task that one attester vouches for alone and nobody has handed in: these we look at. */
+const VOUCHED_MAX = 2;
 /** A barrier vote that has found no quorum for so long may be followed by one for another content. */
 const REVOTE_MS = 2_000;
 
@@ -131,7 +135,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
     return;
   }
   if (attempt.number <= task.barred && !isJoined(state, attempt)) return;
-  if (!maySign(state) || attempt.own.attested !== null || knowsValid(task)) return;
+  if (!maySign(state) || attempt.own.attested !== null || knowsValid(state, task)) return;
   if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner, task.block)) {
     attempt.openedMs = state.nowMs;
     wake(task, state.nowMs + claimWindowMs(state, attempt.number, owner));
@@ -144,7 +148,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
 /** Said once a round, where the failures are past the limit by our own count or somebody honest has counted so. */
 function considerQuarantine(state: State, task: Task): void {
   const round = roundOf(state, task);
-  if (!maySign(state) || task.own.quarantined >= round || round >= ROUNDS_MAX || knowsValid(task)) return;
+  if (!maySign(state) || task.own.quarantined >= round || round >= ROUNDS_MAX || knowsValid(state, task)) return;
   const reason = reasonOf(state, task) ?? votedReason(state, task, state.manifest.oneHonest);
   if (reason === null) return;
   task.own.quarantined = round;
@@ -166,24 +170,40 @@ export function requeue(state: State, task: Task): void {
   say(state, { ...ref(task), kind: "requeue", round, attempt: openAttempt(state, task).number });
 }
 
-function knowsValid(task: Task): boolean {
-  for (const proof of task.proofs.values()) if (proof.verdict === "valid" && isReceipted(task, proof)) return true;
+function knowsValid(state: State, task: Task): boolean {
+  for (const proof of task.proofs.values())
+    if (proof.verdict === "valid" && isReceipted(state, task, proof)) return true;
   return false;
 }
 
 /**
  * Whether somebody may have said of the proof what is so; its receipts may still be on their way. One that only has
- * false ones completes no task, so nobody may wait for it.
+ * false ones, and that nobody vouches for, completes no task, so nobody may wait for it.
  */
-function isReceipted(task: Task, proof: Proof): boolean {
-  return proof.receipts.size === 0 || soundReceipts(task, proof).length > 0;
+function isReceipted(state: State, task: Task, proof: Proof): boolean {
+  return proof.receipts.size === 0 || soundReceipts(task, proof).length > 0 || isVouched(state, task, proof);
+}
+
+/**
+ * Whether attesters' word makes the proof worth a look, without a receipt: that some have heard and others never will if
+ * its prover is out, and who knows a valid proof cannot let the attempt go. One attester may make us look at few in vain.
+ */
+function isVouched(state: State, task: Task, proof: Proof): boolean {
+  if (state.out.size === 0) return false;
+  if (weightOf(state, proof.vouchers.keys()) >= state.manifest.oneHonest) return true;
+  return [...proof.vouchers].some(([author, signed]) => {
+    const said = [...task.proofs.values()].flatMap(({ vouchers }) => vouchers.get(author) ?? []);
+    return said.filter((other) => isEarlier(other, signed)).length < VOUCHED_MAX;
+  });
 }
 
 function considerProof(state: State, task: Task, proof: Proof): void {
   if (task.block.certificate !== null && !hasRivals(task)) return;
   rejectUnsound(state, task, proof);
-  if (proof.verdict === "unknown") {
-    if (task.completeMs !== null && creditOf(state, task) !== null) return;
+  if (proof.verdict === "unknown" || isUnmeasured(proof)) {
+    // Of what a quorum vouches for the barrier names the maker, and the proof shows whose receipts are sound.
+    const isBeside = !isQuorum(state, proof.vouchers.keys());
+    if (isBeside && task.completeMs !== null && creditOf(state, task) !== null) return;
     askVerdict(state, task, proof);
   }
   if (proof.verdict === "valid") considerAttest(state, task, proof);
@@ -205,7 +225,13 @@ function rejectUnsound(state: State, task: Task, proof: Proof): void {
   }
 }
 
+/** Said to be valid before a restart: how long it is, and so whose receipts are sound, is not in what was said. */
+function isUnmeasured({ verdict, bytes }: Proof): boolean {
+  return verdict === "valid" && bytes === null;
+}
+
 function askVerdict(state: State, task: Task, proof: Proof): void {
+  if (proof.asked) return;
   if (proof.retryMs !== null && state.nowMs < proof.retryMs) {
     wake(task, proof.retryMs);
     return;
@@ -214,12 +240,10 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
   const values = impliedValues(task);
   const receipts = soundReceipts(task, proof);
   const [, receipt] = receipts.find(([, { inline }]) => inline.length > 0) ?? receipts[0] ?? [];
-  // A receipt that some have heard and others never will, because its prover is out: the proof is worth a look all the same.
-  const isVouched = weightOf(state, proof.vouchers.keys()) >= state.manifest.oneHonest;
-  if (values === null || (receipt === undefined && !isVouched) || state.replaying) return;
+  if (values === null || (receipt === undefined && !isVouched(state, task, proof)) || state.replaying) return;
   const recompute = stage.verify === "recompute" ? jobOf(state, task, receipt?.attempt ?? 0) : null;
   if (stage.verify === "recompute" && recompute === null) return;
-  proof.verdict = "asked";
+  proof.asked = true;
   state.effects.push({
     kind: "verify",
     task: ref(task),
@@ -240,11 +264,12 @@ export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: 
   const proof = task.proofs.get(artefact);
   if (proof === undefined) return;
   state.dirtyTasks.add(task);
+  proof.asked = false;
   switch (verdict.kind) {
     case "valid":
       proof.verdict = "valid";
-      proof.bytes = verdict.bytes ?? null;
-      proof.validMs = state.nowMs;
+      proof.bytes = verdict.bytes;
+      proof.validMs ??= state.nowMs;
       task.block.content = null;
       return;
     case "invalid":
@@ -253,12 +278,11 @@ export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: 
       state.suspects.add(task);
       return;
     case "unavailable":
-      proof.verdict = "unknown";
       proof.tries++;
       proof.retryMs = state.nowMs + RETRY_MS * 2 ** proof.tries;
       report(state, "proof.unavailable", { ...where(task), artefact, code: verdict.code, tries: proof.tries });
       // Neither valid nor invalid: past the limit it counts as a failure of the prover's machine.
-      if (proof.tries >= FETCHES_MAX && !isOwnTrouble(verdict.code)) {
+      if (proof.tries >= FETCHES_MAX && proof.verdict === "unknown" && !isOwnTrouble(verdict.code)) {
         for (const [prover, receipt] of proof.receipts) endAttempt(task, prover, receipt, "artefact.unavailable");
       }
       return;
@@ -291,7 +315,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
     if (attempt.claims.has(prover))
       waitMs = (proof.validMs ?? state.nowMs) + state.manifest.json.timing.claimWindowMs / 2;
   }
-  if (proof.vouched || !isReceipted(task, proof)) return;
+  if (proof.vouched || !isReceipted(state, task, proof)) return;
   if (state.nowMs < waitMs && waitMs !== Number.POSITIVE_INFINITY) {
     wake(task, waitMs);
     return;

@@ -45,7 +45,7 @@ export interface ReplayBundle extends TaskName {
     /** Which item of it, where the task is about one. */
     readonly item: number | null;
     readonly artefact: Hash;
-    readonly bytes: number;
+    readonly bytes: number | null;
   }[];
   /** How many tasks the stages have whose number another's output says. */
   readonly counts: Readonly<Record<string, number>>;
@@ -106,7 +106,7 @@ function takenBy(state: State, task: Task): ReplayBundle["inputs"] {
     const chosen = chosenProof(state, input.task);
     if (chosen === null) return [];
     const { artefact } = chosen.proof;
-    return [{ stage: stage.name, index, item: input.item, artefact, bytes: chosen.receipt.bytes }];
+    return [{ stage: stage.name, index, item: input.item, artefact, bytes: chosen.made.bytes }];
   });
 }
 

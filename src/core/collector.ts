@@ -13,7 +13,7 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { groupCount, restsOn, type Stage, taskValues, variantOf } from "../protocol/workflow.ts";
 import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
 import { afterOf, settleCertified, touch } from "./blocks.ts";
-import { counts, entryOf, noteConflicts } from "./conflict.ts";
+import { entryOf, noteConflicts } from "./conflict.ts";
 import { completionChanged, followersOf, isBlockDone, tasksOf } from "./graph.ts";
 import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
@@ -26,6 +26,7 @@ import {
   keepVote,
   type Place,
   type Proof,
+  type Receipt,
   report,
   show,
   type Signed,
@@ -188,10 +189,7 @@ function isLater(a: EntryOf<"receipt">, b: EntryOf<"receipt">): boolean {
  * A proof's receipts without those that name other public values than the task implies, or another length than the proof
  * has, as far as this node knows them: anybody can name somebody else's proof and say something wrong of it.
  */
-export function soundReceipts(
-  task: Task,
-  proof: Proof,
-): (readonly [Key, EntryOf<"receipt"> & { readonly place: Place }])[] {
+export function soundReceipts(task: Task, proof: Proof): (readonly [Key, Receipt])[] {
   return [...proof.receipts].filter(([, receipt]) => unsound(task, proof, receipt) === null);
 }
 
@@ -270,6 +268,7 @@ export function proofOf(task: Task, artefact: Hash): Proof {
       vouchers: new Map(),
       accused: new Map(),
       verdict: "unknown",
+      asked: false,
       bytes: null,
       fault: null,
       validMs: null,
@@ -319,7 +318,14 @@ export function creditOf(state: State, task: Task): { readonly attempt: number; 
   return null;
 }
 
-type Made = Pick<EntryOf<"receipt">, "attempt" | "bytes" | "inline" | "provingMs">;
+interface Made {
+  readonly prover: Key | null;
+  readonly attempt: number;
+  /** `null` on a node that does not attest, so has not looked. */
+  readonly bytes: number | null;
+  readonly inline: Uint8Array;
+  readonly provingMs: number;
+}
 
 /**
  * The proof that stands for a complete task: of those a quorum vouches for, the credited prover's, else that of the
@@ -328,60 +334,61 @@ type Made = Pick<EntryOf<"receipt">, "attempt" | "bytes" | "inline" | "provingMs
 export function chosenProof(
   state: State,
   task: Task,
-): {
-  readonly proof: Proof;
-  readonly receipt: Made;
-  readonly prover: Key;
-  readonly credited: boolean;
-} | null {
+): { readonly proof: Proof; readonly made: Made; readonly credited: boolean } | null {
   const credit = creditOf(state, task);
   const options = [...task.proofs.values()]
     .filter((proof) => isQuorum(state, proof.vouchers.keys()))
     .flatMap((proof) =>
-      makersOf(state, task, proof).map(([prover, receipt]) => {
-        return { proof, receipt, prover, credited: credit?.prover === prover };
+      makersOf(state, task, proof).map((made) => {
+        return { proof, made, credited: made.prover !== null && credit?.prover === made.prover };
       }),
     );
   options.sort((a, b) => {
     if (a.credited !== b.credited) return a.credited ? -1 : 1;
-    if (a.receipt.attempt !== b.receipt.attempt) return a.receipt.attempt - b.receipt.attempt;
-    return a.proof.artefact < b.proof.artefact
-      ? -1
-      : a.proof.artefact > b.proof.artefact
-        ? 1
-        : a.prover < b.prover
-          ? -1
-          : 1;
+    if ((a.made.prover === null) !== (b.made.prover === null)) return a.made.prover === null ? 1 : -1;
+    if (a.made.attempt !== b.made.attempt) return a.made.attempt - b.made.attempt;
+    return order(a.proof.artefact, b.proof.artefact) || order(a.made.prover ?? "", b.made.prover ?? "");
   });
   return options[0] ?? null;
 }
 
-/**
- * Who made a proof, in which attempt: whose receipts count; where there are none, whom attesters name of whom one is honest; and
- * only then who handed it in and is out. What a key that is out has said some nodes have heard and others never will.
- */
-function makersOf(state: State, task: Task, proof: Proof): readonly (readonly [Key, Made])[] {
-  const sound = soundReceipts(task, proof);
-  const counted = sound.filter(([prover, { place }]) => counts(state, prover, place.number));
-  if (counted.length > 0) return counted;
-  const attested = attestedMakers(state, task, proof);
-  return attested.length > 0 ? attested : sound;
+function order(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function attestedMakers(state: State, task: Task, { artefact, bytes }: Proof): (readonly [Key, Made])[] {
-  if (bytes === null) return [];
+/**
+ * Who made a proof, in which attempt: who handed it in and is not out; where there is none, whom attesters name of whom one is
+ * honest; else nobody. Of what a key that is out has said, even before, some nodes may have heard what others never will, so
+ * nothing rests on it (S6).
+ */
+function makersOf(state: State, task: Task, proof: Proof): readonly Made[] {
+  const counted = soundReceipts(task, proof).filter(([prover]) => !state.out.has(prover));
+  if (counted.length > 0) return counted.map(([prover, receipt]) => ({ ...receipt, prover }));
+  // As long as nobody is out, the receipt is on its way. An attester looks at the proof first.
+  const { bytes } = proof;
+  if (state.out.size === 0 || (bytes === null && state.options.roles.attester)) return [];
+  const unknown = { bytes, inline: new Uint8Array(), provingMs: 0 };
+  const attested = attestedMakers(state, task, proof);
+  if (attested.length === 0) return [{ ...unknown, prover: null, attempt: 0 }];
+  return attested.map((each) => ({ ...unknown, ...each }));
+}
+
+function attestedMakers(
+  state: State,
+  task: Task,
+  { artefact }: Proof,
+): { readonly prover: Key; readonly attempt: number }[] {
   return [...task.attempts.values()].flatMap(({ number, attests }) =>
-    [...attests].flatMap(([prover, votes]): (readonly [Key, Made])[] => {
+    [...attests].flatMap(([prover, votes]) => {
       const fitting = [...votes].filter(([, signed]) => {
         const entry = entryOf(signed);
         return entry?.kind === "attest" && entry.artefact === artefact;
       });
-      const isNamed =
-        weightOf(
-          state,
-          fitting.map(([key]) => key),
-        ) >= state.manifest.oneHonest;
-      return isNamed ? [[prover, { attempt: number, bytes, inline: new Uint8Array(), provingMs: 0 }]] : [];
+      const weight = weightOf(
+        state,
+        fitting.map(([key]) => key),
+      );
+      return weight >= state.manifest.oneHonest ? [{ prover, attempt: number }] : [];
     }),
   );
 }
@@ -394,12 +401,12 @@ export function settleCompletion(state: State, task: Task): void {
   if (chosen === null) return;
   task.completeMs = state.nowMs;
   completionChanged(task);
-  learnDuration(state, task, chosen.receipt.attempt);
+  learnDuration(state, task, chosen.made.attempt);
   report(state, task.block.certificate === null ? "task.complete" : "task.late", {
     ...where(task),
-    prover: chosen.prover,
-    attempt: chosen.receipt.attempt,
-    provingMs: chosen.receipt.provingMs,
+    prover: chosen.made.prover,
+    attempt: chosen.made.attempt,
+    provingMs: chosen.made.provingMs,
     credited: chosen.credited,
   });
   state.dirtyBlocks.add(task.block);
@@ -487,7 +494,7 @@ function certify(
     items: block.items,
     shards: block.stages[0]?.groups ?? 0,
     attempts: content.tasks.reduce((sum, task) => sum + task.attempt + 1, 0),
-    provers: [...new Set(content.tasks.map((task) => task.prover))],
+    provers: [...new Set(content.tasks.flatMap((task) => task.prover ?? []))],
     tookMs: block.openedMs === null ? 0 : Math.round(state.nowMs - block.openedMs),
   });
   settleCertified(state, block, hash, content.after);
@@ -536,7 +543,11 @@ function foldContent(state: State, block: Block): BarrierContent | null {
     for (let group = 0; group < length; group++) {
       const rests = restsOn(stage, group, (index) => (chosen[index] ?? null) !== null);
       if (rests === null) return null;
-      for (const index of rests) tasks.push(...named(block, stage, index, chosen[index] ?? null));
+      for (const index of rests) {
+        const said = named(block, stage, index, chosen[index] ?? null);
+        if (said === null) return null;
+        tasks.push(...said);
+      }
     }
   }
   return {
@@ -555,12 +566,18 @@ function foldContent(state: State, block: Block): BarrierContent | null {
   };
 }
 
-/** How the barrier names a task and the proof that stands for it. */
-function named(block: Block, stage: Stage, index: number, chosen: ReturnType<typeof chosenProof>): BarrierTask[] {
+/** How the barrier names a task and the proof that stands for it; `null` where this node does not know enough of it. */
+function named(
+  block: Block,
+  stage: Stage,
+  index: number,
+  chosen: ReturnType<typeof chosenProof>,
+): BarrierTask[] | null {
   if (chosen === null) return [];
   const { system, key } = variantOf(stage, index);
-  const { receipt, prover, credited, proof } = chosen;
-  const { attempt, bytes } = receipt;
+  const { made, credited, proof } = chosen;
+  const { prover, attempt, bytes } = made;
+  if (bytes === null) return null;
   const items = block.counts.get(stage.name);
   const task = { stage: stage.name, index, system, key, attempt, prover, credited, artefact: proof.artefact, bytes };
   return [items === undefined ? task : { ...task, items }];

@@ -73,7 +73,7 @@ export type PreparedResult =
 
 export type VerifiedResult =
   /** `bytes` is how long the proof is, by the bytes that were verified. */
-  | { readonly kind: "valid"; readonly bytes?: number }
+  | { readonly kind: "valid"; readonly bytes: number }
   | { readonly kind: "invalid"; readonly code: string }
   | { readonly kind: "unavailable"; readonly code: string };
 

@@ -194,7 +194,7 @@ function takeBackTask(task: Task, author: Key, isOver: (votes: Map<Key, Pick<Pla
     if (attempt.claimant === author && !attempt.claims.has(author)) attempt.claimant = null;
   }
   for (const votes of [...task.quarantines.values(), ...task.requeues.values()]) isOver(votes);
-  // Receipts stay: that a proof is there is no vote, and attesters that are bound to the attempt could not let it go.
+  // Receipts stay for the proofs in them, which attesters have vouched for, but name nobody any more.
   for (const proof of task.proofs.values()) {
     isOver(proof.vouchers);
     for (const votes of proof.rejects.values()) isOver(votes);
@@ -279,8 +279,9 @@ function settleSuspect(state: State, task: Task): void {
 export function nextDoubtMs(state: State): number {
   let wake = Number.POSITIVE_INFINITY;
   for (const task of state.suspects) {
-    for (const { accused, verdict, tries, retryMs } of task.proofs.values()) {
-      if (accused.size > 0 && verdict === "unknown" && tries < FETCHES_MAX) wake = Math.min(wake, retryMs ?? wake);
+    for (const { accused, verdict, asked, tries, retryMs } of task.proofs.values()) {
+      if (accused.size > 0 && verdict === "unknown" && !asked && tries < FETCHES_MAX)
+        wake = Math.min(wake, retryMs ?? wake);
     }
   }
   return wake;
@@ -300,12 +301,12 @@ function refuseAccusers(state: State, accusers: ReadonlyMap<Key, { readonly sign
 /** Asks for the verdict, from whoever may hold the proof; within limits, because it may be had nowhere. */
 function askAgain(state: State, task: Task, proof: Proof, holders: readonly Key[]): void {
   const values = impliedValues(task);
-  if (proof.verdict !== "unknown" || values === null || proof.tries >= FETCHES_MAX) return;
+  if (proof.verdict !== "unknown" || proof.asked || values === null || proof.tries >= FETCHES_MAX) return;
   if (proof.retryMs !== null && state.nowMs < proof.retryMs) return;
   const receipt =
     [...proof.receipts.values()].find(({ inline }) => inline.length > 0) ?? [...proof.receipts.values()][0];
   const { block, stage, variant } = task;
-  proof.verdict = "asked";
+  proof.asked = true;
   state.effects.push({
     kind: "verify",
     task: { block: block.id, stage: stage.name, index: task.index },

@@ -99,7 +99,7 @@ export function taskStatus(state: State, task: Task): TaskStatus {
     index: task.index,
     attempt: attempt.number,
     owner,
-    prover: chosen?.prover ?? null,
+    prover: chosen?.made.prover ?? null,
     failures: countFailures(failuresOf(state, task)),
     round: roundOf(state, task),
   };

@@ -39,7 +39,7 @@ function read(state: State, task: Task, { name, itemsMax }: Stage): void {
     kind: "count",
     task: { block: block.id, stage: name, index },
     artefact,
-    inline: chosen.receipt.inline,
+    inline: chosen.made.inline,
     itemsMax,
     holders: [...receipts.keys(), ...vouchers.keys()],
   });

@@ -82,11 +82,15 @@ export interface Attempt {
   readonly own: { granted: Key | null; timedOut: boolean; attested: Hash | null };
 }
 
+export interface Receipt extends EntryOf<"receipt"> {
+  /** Where its author named the proof first. */
+  readonly place: Place;
+}
+
 /** A proof that somebody made for a task. */
 export interface Proof {
   readonly artefact: Hash;
-  /** Each with the first place where its author named the proof. */
-  readonly receipts: Map<Key, EntryOf<"receipt"> & { readonly place: Place }>;
+  readonly receipts: Map<Key, Receipt>;
   /** Provers whose receipt this node has rejected. */
   readonly rejected: Set<Key>;
   /** Attesters that say it does not verify, by the prover whose receipt they mean. */
@@ -95,8 +99,10 @@ export interface Proof {
   readonly vouchers: Map<Key, Signed>;
   /** Attesters that are said to have vouched for it though it does not verify, and who says so. */
   readonly accused: Map<Key, Map<Key, { readonly signed: Signed; readonly accusation: Out }>>;
-  verdict: "unknown" | "asked" | "valid" | "invalid";
-  /** How long it is, once this node has verified it itself. */
+  verdict: "unknown" | "valid" | "invalid";
+  /** Whether it is being verified here. */
+  asked: boolean;
+  /** How long it is, once this node has verified it itself; what it verified before a restart it verifies again. */
   bytes: number | null;
   /** Why it does not verify. */
   fault: string | null;

@@ -181,7 +181,7 @@ function provingMs(state: State, id: Hash, { stage: last, system }: Reported): n
   const named = (name: string) => block.stages.find((stage) => stage.name === name);
   const upTo = (stage: Stage | undefined, of: string | null): number => {
     const tasks = block.tasks.filter((task) => task.stage === stage && (of === null || task.variant.system === of));
-    const times = tasks.flatMap((task) => chosenProof(state, task)?.receipt.provingMs ?? []);
+    const times = tasks.flatMap((task) => chosenProof(state, task)?.made.provingMs ?? []);
     const before = stage?.takes.map((taken) => upTo(named(taken.stage), null)) ?? [];
     return Math.max(...times) + Math.max(0, ...before);
   };

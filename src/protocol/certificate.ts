@@ -50,7 +50,8 @@ const CONTENT = z.strictObject({
       /** SHA-256 of the verifying key. */
       key: hash,
       attempt: count,
-      prover: hash,
+      /** `null` where whoever handed it in is out, and so few attested that nobody can be named. */
+      prover: hash.nullable(),
       /** Whether a quorum certified that this prover was assigned the task and is to be paid. */
       credited: z.boolean("true or false"),
       /** SHA-256 of the proof, and its size in bytes. */
@@ -304,8 +305,9 @@ function countItems(
 
 function checkGroup(stage: Stage, group: number, named: readonly BarrierTask[]): string | null {
   const of = `output ${group} of stage "${stage.name}"`;
-  for (const { stage: name, index, system, key } of named) {
+  for (const { stage: name, index, system, key, prover, credited } of named) {
     if (name !== stage.name || groupOf(stage, index) !== group) return `belongs to another than ${of}`;
+    if (credited && prover === null) return "credits nobody";
     const variant = variantOf(stage, index);
     if (system !== variant.system || key !== variant.key)
       return `is not task ${index} of stage "${stage.name}" under the manifest's key`;

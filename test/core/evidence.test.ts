@@ -216,7 +216,10 @@ describe("an accusation", () => {
   });
 
   it("of a wrong proof is verified before it is believed", () => {
-    for (const verdict of [{ kind: "valid" }, { kind: "invalid", code: "proof.equation" }] as const) {
+    for (const verdict of [
+      { kind: "valid", bytes: 100 },
+      { kind: "invalid", code: "proof.equation" },
+    ] as const) {
       const test = new Subject();
       const vote = voteOf(test.batch("b", test.attest(0, owner(test), "proof")), 0);
       test.hear("q", evidence(vote));

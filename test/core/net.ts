@@ -10,6 +10,8 @@ import { Core, keyOf, network, type TestBlock } from "./harness.ts";
 
 type Proves = Extract<Effect, { kind: "prove" }>;
 
+const PROOF_BYTES = 100;
+
 export class Net {
   readonly manifest: Manifest;
   readonly cores: Core[];
@@ -118,7 +120,7 @@ export class Net {
       const prover = this.names.find((name) => this.#resultOf(task, name) === artefact);
       const verdict =
         prover !== undefined && this.isValid(prover)
-          ? ({ kind: "valid" } as const)
+          ? ({ kind: "valid", bytes: PROOF_BYTES } as const)
           : ({ kind: "invalid", code: "proof.equation" } as const);
       core.step({ kind: "verified", task, artefact, verdict });
     }
@@ -145,7 +147,7 @@ export class Net {
 
   #prove(core: Core, { task, attempt, values }: Proves): void {
     const artefact = this.#resultOf(task, core.name);
-    const proof = { artefact, bytes: 100, values, provingMs: 10, inline: new Uint8Array() };
+    const proof = { artefact, bytes: PROOF_BYTES, values, provingMs: 10, inline: new Uint8Array() };
     core.step({ kind: "proved", task, attempt, proof });
   }
 

@@ -21,7 +21,7 @@ import {
 } from "./harness.ts";
 
 export const PARTIES: Parties = { attesters: ["a", "b", "c", "d"], provers: ["p", "q", "r"], sources: ["s"] };
-const VALID: VerifiedResult = { kind: "valid" };
+const VALID: VerifiedResult = { kind: "valid", bytes: 100 };
 
 export interface SubjectOptions {
   readonly parties?: Parties;

@@ -335,7 +335,7 @@ describe("a proof", () => {
     for (let at = 0; at < 400 && said.length === 0; at++) {
       asked += test.core.take("verify").length;
       test.hear(owner, { kind: "beat", tasks: [{ ...test.task(0), attempt: 0, units: at }] });
-      if (test.core.block(blockAt(1)).tasks[0]?.proofs.get(hashOf("gone"))?.verdict === "asked") {
+      if (test.core.block(blockAt(1)).tasks[0]?.proofs.get(hashOf("gone"))?.asked) {
         said.push(...test.verdict(0, "gone", { kind: "unavailable", code: "artefact.unavailable" }));
       } else said.push(...test.tick(50).filter((line) => line.includes("shard/0")));
     }

@@ -164,9 +164,13 @@ describe("a certificate is refused with the code", () => {
       [first, first, third],
       [first, second, { ...third, key: hashOf("other") }],
       [first, second, { ...third, system: "other" }],
+      [first, second, { ...third, prover: null }],
     ];
     for (const each of wrong) expect(codeOf(fileOf({ ...content, tasks: each }))).toBe("certificate.tasks");
     expect(codeOf(fileOf({ ...content, workflow: "other" }))).toBe("certificate.tasks");
+    // Of an uncredited proof nobody need be known to have made it.
+    const unknown = { ...third, prover: null, credited: false };
+    expect(codeOf(fileOf({ ...content, tasks: [first, second, unknown] }))).toBe("ok");
     // Nine items need a second shard of eight, which two shards have; seventeen need a third.
     expect(codeOf(fileOf({ ...content, items: 9 }))).toBe("ok");
     expect(codeOf(fileOf({ ...content, items: 17 }))).toBe("certificate.tasks");

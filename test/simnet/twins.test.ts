@@ -61,6 +61,11 @@ describe("a copy of a node that is started", () => {
     wellFor(NODES - 1, report);
     expect(report.guilty["node-2"]).toContain("attest-and-timeout");
   });
+
+  it.each([8, 18])("leaves proofs behind of which nobody can say alike who made them (seed %i)", (seed) => {
+    const report = runVirtual({ seed, nodes: 4, attesters: 4, blocks: 20, shards: 2, twins: 1 });
+    expect([report.violations, report.certificates]).toEqual([[], 3 * 20]);
+  });
 });
 
 describe("two keys of four that are doubled, and parted together", () => {

@@ -40,7 +40,7 @@ export function checkEnd(
         if (checker.truth.isTrue(artefact, task) !== true)
           violations.push(`S2: ${where} names a wrong proof of ${stage}/${index}`);
         if (credited && checker.credited(task) !== `${attempt} ${prover}`)
-          violations.push(`S1: ${where} pays ${prover.slice(0, 8)} for ${stage}/${index}, which no quorum did`);
+          violations.push(`S1: ${where} pays ${prover?.slice(0, 8)} for ${stage}/${index}, which no quorum did`);
       }
     }
   }
