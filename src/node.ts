@@ -169,7 +169,8 @@ export { discoverChain, readFragmentFile, readManifestFile, readWorkflows, type 
 export { NodeFault } from "./node/fault.ts";
 export { type OpenTask, type Requeued } from "./node/operator.ts";
 export { type NodeStatus, type PartitionStatus } from "./node/status.ts";
-export { openProver, openVerifier } from "./node/workers.ts";
+export { ProverBench } from "./node/bench.ts";
+export { openDevices, openStations, openVerifier } from "./node/workers.ts";
 export { createKey, loadKey, nativeEquation } from "./storage/keystore.ts";
 export { readBlocks } from "./sources/file.ts";
 export { type BlockStatus } from "./core/lifecycle.ts";

@@ -275,6 +275,16 @@ export interface StatementId {
   readonly index: number;
 }
 
+/** A GPU of this machine. */
+export interface Device {
+  readonly vendor: "nvidia" | "amd";
+  /** What CUDA_VISIBLE_DEVICES or ROCR_VISIBLE_DEVICES calls it. */
+  readonly id: string;
+  readonly name: string;
+  /** `null` where nobody knows. */
+  readonly memoryBytes: number | null;
+}
+
 /** Everything a prover may need for one task. Bytes are read by the runtime, so that a prover needs no network. */
 export interface ProveJob {
   readonly id: StatementId;
@@ -293,6 +303,8 @@ export interface ProveJob {
   readonly shards: number;
   /** Accepted proofs of the stages that this one takes, in their order. */
   readonly inputs: readonly Uint8Array[];
+  /** GPUs that are the task's alone until it ends. Left out, nobody counts them. */
+  readonly devices?: readonly Device[];
 }
 
 export type ProveEvent =
@@ -309,6 +321,11 @@ export interface Prover {
   readonly slots: number;
   /** Emits progress and then exactly one of proved, failed. `Cancel` kills the work at once and emits nothing more. */
   prove(job: ProveJob, emit: (event: ProveEvent) => void): Cancel;
+  /**
+   * Of a machine that cannot be stopped: calls `done` when nothing of ours runs there any more, at once if nothing does, and
+   * until then `moved` as long as it works. Left out, a cancel frees the machine.
+   */
+  vacate?(moved: () => void, done: () => void): void;
   close(): Promise<void>;
 }
 

@@ -10,10 +10,11 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { type NodeConfig, readConfig } from "../config.ts";
-import { createKey, discoverChain, genesis, loadKey, readManifestFile } from "../node.ts";
+import { createKey, discoverChain, genesis, loadKey, type NodeStatus, openDevices, readManifestFile } from "../node.ts";
 import { type Manifest, readManifest } from "../protocol/manifest.ts";
 import { groupOf, mostCounts, rowsOf, type Stage, stagesOf, takenGroups } from "../protocol/workflow.ts";
 import { idOf, readBlockFile } from "./block.ts";
+import { ask } from "./client.ts";
 import { CommandError, EXIT, faultOf, statusOf } from "./exit.ts";
 import { type Made, nameOf, Workbench } from "./workbench.ts";
 
@@ -45,7 +46,7 @@ const REMOTE: ReadonlyMap<number, string> = new Map([
 export function doctorCommand(): Command {
   return new Command("doctor")
     .description(
-      "Check what a node would rest on: configuration, disk, key, manifest, ports, chains; and let each configured prover prove a small block and the verifier refuse a changed proof.",
+      "Check what a node would rest on: configuration, disk, key, manifest, ports, chains, GPUs; and let each configured prover prove a small block and the verifier refuse a changed proof.",
     )
     .option("--config <file>", "the node's configuration")
     .option("--data <dir>", "the node's data directory (default: ~/.proofmesh/dev)")
@@ -82,6 +83,7 @@ async function run(flags: Flags): Promise<void> {
     const key = (await tried(say, "key", () => checkKey(config, say))) ?? null;
     const manifest = await tried(say, "manifest", () => checkManifest(config, key, say));
     await checkPorts(config, say);
+    await tried(say, "devices", () => checkDevices(config, say));
     for (const source of config.sources) await tried(say, "chain", () => checkSource(source, say));
     if (manifest !== null) await tried(say, "provers", () => checkProvers(config, manifest, say));
   }
@@ -239,9 +241,34 @@ async function checkSource(source: NodeConfig["sources"][number], say: Say): Pro
   say({ check: "chain", state: "ok", message: `${source.url} is of chain ${found}` });
 }
 
+/** The GPUs that a node would use, and which of them the node that runs here has given to a task. */
+async function checkDevices(config: NodeConfig, say: Say): Promise<void> {
+  const { devices, faults } = await openDevices(config);
+  for (const { code, message } of faults) say({ check: "devices", state: "note", message, code });
+  const running = await runningStatus(config);
+  const all = devices.status();
+  if (all.length === 0) say({ check: "devices", state: "ok", message: "no GPU; provers have the processors" });
+  for (const { vendor, id, name, memoryBytes } of all) {
+    const holder = running?.devices.find((each) => each.vendor === vendor && each.id === id)?.holder ?? null;
+    const memory = memoryBytes === null ? "" : `, ${Math.round(memoryBytes / 1024 ** 3)} GiB`;
+    const state = running === null ? "" : holder === null ? ", free" : `, held by ${holder.task} (${holder.prover})`;
+    say({ check: "devices", state: "ok", message: `${vendor} ${id}: ${name}${memory}${state}` });
+  }
+}
+
+/** What the node with this data directory says, if it runs. */
+async function runningStatus({ data }: NodeConfig): Promise<NodeStatus | null> {
+  if (!existsSync(join(data, "node.json"))) return null;
+  return ask({ data }, "/status", {}, 2_000).then(
+    async (response) => (await response.json()) as NodeStatus,
+    // It has been killed, or has no endpoint.
+    () => null,
+  );
+}
+
 /** Every prover makes the first task that is its own, and all that this takes. */
 async function checkProvers(config: NodeConfig, manifest: Manifest, say: Say): Promise<void> {
-  const workbench = new Workbench(manifest, config);
+  const workbench = await Workbench.open(manifest, config);
   try {
     for (const [name, workflow] of Object.entries(manifest.json.workflows)) {
       const chain = manifest.json.chains.find((each) => each.workflow === name)?.id ?? 1;

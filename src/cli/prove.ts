@@ -68,7 +68,7 @@ async function run(file: string, flags: Flags): Promise<void> {
       `${file}: a block of ${read.items} items has more tasks than a block may have`,
     );
   const of: Run = { manifest, workflow, stages, wanted: wantedOf(stages, flags.task) };
-  const workbench = new Workbench(manifest, config);
+  const workbench = await Workbench.open(manifest, config);
   try {
     const block = { ...read, chain, block: idOf(read, manifest.network, chain, workflow), before: null };
     const prepared = await workbench.prepare({ ...block, stages: rowsOf(stages) });

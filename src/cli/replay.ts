@@ -30,7 +30,7 @@ export async function replay(bundle: ReplayBundle, { network, config, read }: Re
       "replay.other-network",
       `it is of network ${bundle.network}; the manifest is ${manifest.network}`,
     );
-  const workbench = new Workbench(manifest, readConfig(config, process.env, {}));
+  const workbench = await Workbench.open(manifest, readConfig(config, process.env, {}));
   try {
     workbench.prover(bundle.executor);
     const { system, proof, provingMs } = await run(manifest, bundle, read, workbench);

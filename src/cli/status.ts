@@ -45,6 +45,8 @@ function describe(status: NodeStatus): string {
     ...status.partitions.flatMap(describePartition),
     `provers   ${[...silentByProver(status)].map(([key, silent]) => `${key.slice(0, 12)}${silent ? " (silent)" : ""}`).join(", ")}`,
   ];
+  for (const { id, name, holder } of status.devices)
+    lines.push(`device    ${id}  ${name}  ${holder === null ? "free" : `${holder.task} by ${holder.prover}`}`);
   for (const { key, offence, where, partition } of status.out) {
     const place = partition === undefined ? where : `${where}, in partition ${partition}`;
     lines.push(`OUT       ${key.slice(0, 12)}  ${offence}: ${place} (proofmesh evidence shows what it signed)`);

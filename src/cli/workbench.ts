@@ -3,7 +3,7 @@
  * the adapters that a node with the same configuration uses.
  */
 import type { NodeConfig } from "../config.ts";
-import { openProver, openVerifier } from "../node.ts";
+import { openDevices, openStations, openVerifier, ProverBench } from "../node.ts";
 import type { Preparation, PrepareJob, ProveEvent, ProveJob, Prover, Verifier, VerifyJob } from "../ports.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { itemsIn } from "../protocol/items.ts";
@@ -37,10 +37,23 @@ export type Prepared = Preparation & { readonly before: Uint8Array };
 export class Workbench {
   readonly #provers: readonly Prover[];
   readonly #verifier: Verifier;
+  readonly #closers: readonly (() => Promise<void>)[];
 
-  constructor(manifest: Manifest, config: Pick<NodeConfig, "provers" | "verifiers">) {
-    this.#provers = config.provers.flatMap((each) => openProver(each, 1, manifest));
-    this.#verifier = openVerifier(manifest, 1, config.verifiers);
+  private constructor(provers: readonly Prover[], verifier: Verifier, closers: readonly (() => Promise<void>)[]) {
+    this.#provers = provers;
+    this.#verifier = verifier;
+    this.#closers = closers;
+  }
+
+  static async open(
+    manifest: Manifest,
+    config: Pick<NodeConfig, "provers" | "verifiers" | "devices" | "resources">,
+  ): Promise<Workbench> {
+    const { devices } = await openDevices(config);
+    const stations = config.provers.flatMap((each) => openStations(each, 1, manifest, devices));
+    const verifier = openVerifier(manifest, 1, config.verifiers);
+    const closers = [verifier, ...stations.map(({ prover }) => prover)].map((each) => () => each.close());
+    return new Workbench(new ProverBench(stations, 1, devices).for(null), verifier, closers);
   }
 
   /** Throws `config.provers` where none is configured. */
@@ -127,7 +140,7 @@ export class Workbench {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#verifier.close(), ...this.#provers.map((each) => each.close())]);
+    await Promise.all(this.#closers.map((close) => close()));
   }
 }
 

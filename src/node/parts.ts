@@ -9,13 +9,14 @@ import { openCertificates } from "./certificates.ts";
 import type { Membership } from "./membership.ts";
 import { type Closers, type NodePartition, openPartition, type Shared } from "./partition.ts";
 import { openSinks, sinkLines } from "./sinks.ts";
-import { notesOf, openWorkers, resourcesOf } from "./workers.ts";
+import { notesOf, openDevices, openWorkers, resourcesOf, type Workers } from "./workers.ts";
 
 /** All that a node takes part in; of a divided network also what it has of the other partitions. */
 export interface NodeParts {
   readonly partitions: readonly NodePartition[];
   /** `null` where the network is not divided. */
   readonly certificates: Certificates | null;
+  readonly workers: Pick<Workers, "devices">;
 }
 
 /** The partition of a chain, if this node takes part in it. */
@@ -31,15 +32,13 @@ export async function openParts(
   closers: Closers,
 ): Promise<NodeParts> {
   const { telemetry, directory, nodeKey } = shared;
-  const workers = openWorkers(
-    config,
-    manifest,
-    {
-      prover: memberships.some(({ roles }) => roles.prover),
-      attester: memberships.some(({ roles }) => roles.attester),
-    },
-    closers,
-  );
+  const roles = {
+    prover: memberships.some((each) => each.roles.prover),
+    attester: memberships.some((each) => each.roles.attester),
+  };
+  const { devices, faults } = await openDevices(config);
+  for (const { code, message } of faults) telemetry.emit("devices.note", { code, note: message });
+  const workers = openWorkers(config, manifest, roles, devices, closers);
   for (const [event, note] of notesOf(config, manifest, workers.provers)) telemetry.emit(event, { note });
   const partitions: NodePartition[] = [];
   const partition = (name: string | null): NodePartition => {
@@ -56,11 +55,11 @@ export async function openParts(
   const certificates = isDivided
     ? await openCertificates(manifest, nodeKey.key, names, partition, shared, lines, closers)
     : null;
-  const resources = resourcesOf(config);
+  const resources = resourcesOf(config, devices);
   for (const membership of memberships) {
     const given = { ...workers.for(membership.name), sinks: lines.get(membership.name) ?? [], resources };
     const certified = (certificate: StoredCertificate) => certificates?.certified(membership, certificate);
     partitions.push(await openPartition(membership, shared, { ...given, certified }, closers));
   }
-  return { partitions, certificates };
+  return { partitions, certificates, workers };
 }

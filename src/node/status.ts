@@ -9,6 +9,7 @@ import type { Manifest } from "../protocol/manifest.ts";
 import { partitionsOf } from "../protocol/partition.ts";
 import type { SinkStatus } from "../runtime/proposer.ts";
 import type { NodeTelemetry } from "../telemetry.ts";
+import type { DeviceStatus } from "./devices.ts";
 import type { NodePartition } from "./partition.ts";
 import type { NodeParts } from "./parts.ts";
 
@@ -30,6 +31,8 @@ export interface NodeStatus {
     readonly quota: number;
     readonly benched: boolean;
   })[];
+  /** The GPUs of this machine, and which task has each. */
+  readonly devices: readonly DeviceStatus[];
   /** Keys that broke a rule, and how. */
   readonly out: readonly (InPartition & { readonly key: Key; readonly offence: string; readonly where: string })[];
   /** Where certified blocks are handed on to, and how far that is. */
@@ -74,7 +77,7 @@ export interface PartitionStatus {
 export function statusOf(
   key: Key,
   manifest: Manifest,
-  { partitions, certificates }: NodeParts,
+  { partitions, certificates, workers }: NodeParts,
   network: Network,
   telemetry: NodeTelemetry,
 ): NodeStatus {
@@ -108,6 +111,7 @@ export function statusOf(
       ),
     ),
     provers: partitions.flatMap(proversOf),
+    devices: workers.devices(),
     out: partitions.flatMap(outOf),
     sinks: [...partitions.flatMap(({ runtime }) => runtime.sinks()), ...(certificates?.sinks() ?? [])],
     blocks,

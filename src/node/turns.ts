@@ -4,14 +4,12 @@
  * Slots are dealt out at the start, in the order of the configuration, the remainder to the first. What is dealt is not
  * lent, though it stands idle: a task that hangs in one partition would hold the slot of another. Only where there are
  * fewer slots than partitions does each get one on paper, and their tasks wait in line for the machine, a line for each
- * partition, the lines served in turn; so nobody waits for longer than one task of each other partition takes. While it
- * waits, a task moves as the machine does, exactly as a core says of the tasks it has queued itself: its lease holds as
- * long as the work before it makes progress, and is lost with it where that hangs.
+ * partition, the lines served in turn; so nobody waits for longer than one task of each other partition takes (`bench.ts`).
  *
  * The threads that verify are one line for each partition, too: a partition that has fallen behind brings hundreds of
  * proofs at once.
  */
-import type { Cancel, Done, ProveEvent, Prover, Result, Verifier } from "../ports.ts";
+import type { Cancel, Done, Result, Verifier } from "../ports.ts";
 
 /** Of one partition; as many as the verifier itself would take. */
 const WAITING_MAX = 256;
@@ -26,12 +24,18 @@ export function dealSlots(slots: number, names: readonly (string | null)[]): Rea
 
 type Leave = () => void;
 
+interface Waiting {
+  readonly run: (leave: Leave) => void;
+  /** Takes what else it needs, or nothing where some of it is not free. */
+  readonly claim: () => boolean;
+}
+
 /** Places for so many at once, and a line before them for each partition. */
 export class Turns {
   readonly #placesMax: number;
   #taken = 0;
   #turn = 0;
-  readonly #lines = new Map<string, { servedAt: number; readonly waiting: ((leave: Leave) => void)[] }>();
+  readonly #lines = new Map<string, { servedAt: number; readonly waiting: Waiting[] }>();
 
   constructor(placesMax: number) {
     this.#placesMax = placesMax;
@@ -41,102 +45,51 @@ export class Turns {
     return this.#lines.get(line)?.waiting.length ?? 0;
   }
 
-  /** Runs it when it has a place, at once where one is free; `leave` gives the place back. Cancel leaves the line only. */
-  wait(line: string, run: (leave: Leave) => void): Cancel {
+  get full(): boolean {
+    return this.#taken >= this.#placesMax;
+  }
+
+  /**
+   * Runs it when it has a place and its claim succeeds, at once where both are so; `leave` gives the place back. Cancel
+   * leaves the line only.
+   */
+  wait(line: string, run: (leave: Leave) => void, claim: () => boolean = () => true): Cancel {
     const own = this.#lines.get(line) ?? { servedAt: 0, waiting: [] };
     this.#lines.set(line, own);
-    own.waiting.push(run);
-    this.#serve();
+    const waiting = { run, claim };
+    own.waiting.push(waiting);
+    this.serve();
     return () => {
-      const at = own.waiting.indexOf(run);
+      const at = own.waiting.indexOf(waiting);
       if (at !== -1) own.waiting.splice(at, 1);
     };
   }
 
-  #serve(): void {
-    while (this.#taken < this.#placesMax) {
-      const lines = [...this.#lines.values()].filter(({ waiting }) => waiting.length > 0);
-      const [next] = lines.sort((a, b) => a.servedAt - b.servedAt);
-      if (next === undefined) return;
-      next.servedAt = ++this.#turn;
-      const run = next.waiting.shift();
-      this.#taken++;
+  /** To be called as well when what claims need has become free. */
+  serve(): void {
+    for (let next = this.#next(); next !== null; next = this.#next()) {
       let left = false;
-      run?.(() => {
+      next.run(() => {
         if (left) return;
         left = true;
         this.#taken--;
-        this.#serve();
+        this.serve();
       });
     }
   }
-}
 
-/** A job's units as its core sees them: those of what it has waited for, and its own. */
-interface Moving {
-  units: number;
-  readonly emit: (event: ProveEvent) => void;
-}
-
-/** The provers of one node, handed out to its partitions. */
-export class ProverBench {
-  readonly #provers: readonly Prover[];
-  readonly #turns: Turns;
-  readonly #waiting = new Set<Moving>();
-
-  constructor(provers: readonly Prover[], slots: number) {
-    this.#provers = provers;
-    this.#turns = new Turns(slots);
-  }
-
-  for(partition: string): Prover[] {
-    return this.#provers.map((prover) => ({
-      system: prover.system,
-      slots: prover.slots,
-      prove: (job, emit) => this.#enter(partition, (moving) => prover.prove(job, moving), emit),
-      // Whoever opened the provers closes them.
-      close: () => Promise.resolve(),
-    }));
-  }
-
-  #enter(
-    line: string,
-    prove: (emit: (event: ProveEvent) => void) => Cancel,
-    emit: (event: ProveEvent) => void,
-  ): Cancel {
-    const moving: Moving = { units: 0, emit };
-    this.#waiting.add(moving);
-    let stop: Cancel = () => {};
-    const cancelWait = this.#turns.wait(line, (leave) => {
-      this.#waiting.delete(moving);
-      const before = moving.units;
-      let done = 0;
-      const cancel = prove((event) => {
-        if (event.kind !== "progress") {
-          leave();
-          return emit(event);
-        }
-        this.#moved(event.units - done);
-        done = event.units;
-        emit({ kind: "progress", units: before + done });
-      });
-      stop = () => {
-        cancel();
-        leave();
-      };
-    });
-    return () => {
-      cancelWait();
-      this.#waiting.delete(moving);
-      stop();
-    };
-  }
-
-  #moved(units: number): void {
-    for (const moving of this.#waiting) {
-      moving.units += units;
-      moving.emit({ kind: "progress", units: moving.units });
+  /** The first that can begin, taken out of its line with a place and what it claims. */
+  #next(): Waiting | null {
+    if (this.full) return null;
+    for (const line of [...this.#lines.values()].sort((a, b) => a.servedAt - b.servedAt)) {
+      const at = line.waiting.findIndex(({ claim }) => claim());
+      const [next] = at === -1 ? [] : line.waiting.splice(at, 1);
+      if (next === undefined) continue;
+      line.servedAt = ++this.#turn;
+      this.#taken++;
+      return next;
     }
+    return null;
   }
 }
 

@@ -4,11 +4,12 @@ import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import type { NodeConfig } from "../config.ts";
 import { PACKAGE_KEYS, SYSTEM_FILES } from "../genesis.ts";
-import type { Prover, Verifier } from "../ports.ts";
+import type { Device, Fault, Prover, Verifier } from "../ports.ts";
 import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { decodeBase64, type Manifest } from "../protocol/manifest.ts";
 import type { Resources } from "../protocol/workflow.ts";
 import { createBatchProver } from "../provers/groth16/batch.ts";
+import { detectDevices, DEVICE_VARIABLES } from "../provers/devices.ts";
 import { createCommandVerifier, VERIFIER_PLACEHOLDERS } from "../provers/command.ts";
 import { createEchoProver } from "../provers/echo.ts";
 import { createEreProver } from "../provers/ere/prover.ts";
@@ -24,10 +25,13 @@ import { createVerifier } from "../provers/verifier.ts";
 import { createZkboostProver, createZkboostVerifier } from "../provers/zkboost/prover.ts";
 import { CLOCK } from "./clock.ts";
 import { NodeFault } from "./fault.ts";
-import { ProverBench, sharedVerifier, Turns } from "./turns.ts";
+import { ProverBench, type Station } from "./bench.ts";
+import { Devices, type DeviceStatus } from "./devices.ts";
+import { sharedVerifier, Turns } from "./turns.ts";
 
 export interface Workers {
   readonly provers: readonly Prover[];
+  devices(): readonly DeviceStatus[];
   /** As one partition has them; `null` where the network is not divided, and all is its own. */
   for(partition: string | null): { readonly verifier: Verifier; readonly provers: readonly Prover[] };
 }
@@ -36,18 +40,20 @@ export function openWorkers(
   config: NodeConfig,
   manifest: Manifest,
   roles: { readonly prover: boolean; readonly attester: boolean },
+  devices: Devices,
   closers: (() => Promise<void> | void)[],
 ): Workers {
   const threads = openVerifier(manifest, config.verifierThreads);
   // At once: a prover that cannot be opened must not leave the verifier's threads behind.
   closers.push(() => threads.close());
-  const provers: Prover[] = [];
+  const stations: Station[] = [];
   const needed = roles.attester ? recomputedBy(manifest) : [];
   for (const options of roles.prover || needed.length > 0 ? config.provers : []) {
-    const opened = openProver(options, config.slots, manifest);
-    for (const prover of opened) closers.push(() => prover.close());
-    provers.push(...opened);
+    const opened = openStations(options, config.slots, manifest, devices);
+    for (const { prover } of opened) closers.push(() => prover.close());
+    stations.push(...opened);
   }
+  const provers = stations.map(({ prover }) => prover);
   const missing = needed.filter((executor) => !provers.some(({ system }) => system === executor));
   if (missing.length > 0)
     throw new NodeFault(
@@ -55,14 +61,17 @@ export function openWorkers(
       `configuration: provers has no "${missing.join('", "')}", which this network's attesters recompute with`,
     );
   const turns = new Turns(config.verifierThreads);
-  const bench = new ProverBench(provers, config.slots);
+  // Of an undivided network the core alone counts slots.
+  const isDivided = manifest.json.partitions !== undefined;
+  const bench = new ProverBench(stations, isDivided ? Math.max(config.slots, 1) : Number.POSITIVE_INFINITY, devices);
   return {
     provers,
+    devices: () => devices.status(),
     for(partition) {
       const inner = partition === null ? threads : sharedVerifier(threads, turns, partition);
       const verifier = withOutside(inner, config.verifiers.map(openOutside));
       closers.push(() => verifier.close());
-      return { verifier, provers: partition === null ? provers : bench.for(partition) };
+      return { verifier, provers: bench.for(partition) };
     },
   };
 }
@@ -73,13 +82,45 @@ function recomputedBy({ json }: Manifest): readonly string[] {
   return stages.flatMap(({ verify, executor }) => (verify === "recompute" && executor !== undefined ? [executor] : []));
 }
 
-/** What this machine has. */
-export function resourcesOf({ resources }: NodeConfig): Resources {
+/** What a task that asks for some of this machine may count on. */
+export function resourcesOf({ resources }: NodeConfig, devices: Devices): Resources {
   return {
     cpus: resources?.cpus ?? availableParallelism(),
-    gpus: resources?.gpus ?? 0,
+    gpus: resources?.gpus ?? devices.most.gpus,
     memoryBytes: resources?.memoryBytes ?? totalmem(),
   };
+}
+
+/** The devices that are configured, or those that this machine says it has, and what is odd about them. */
+export async function openDevices(
+  config: Pick<NodeConfig, "devices" | "resources">,
+): Promise<{ readonly devices: Devices; readonly faults: readonly Fault[] }> {
+  const named = config.devices?.map(({ vendor, id }): Device => ({ vendor, id, name: vendor, memoryBytes: null }));
+  const { devices, faults } = named === undefined ? await detectDevices() : { devices: named, faults: [] };
+  const { cpus = availableParallelism(), memoryBytes = totalmem() } = config.resources ?? {};
+  return { devices: new Devices(devices, { cpus, memoryBytes }), faults };
+}
+
+/**
+ * The provers of one entry of the configuration, and what each takes of the machine. Throws `config.resources` where a task
+ * of it could never begin.
+ */
+export function openStations(
+  options: NodeConfig["provers"][number],
+  slots: number,
+  manifest: Manifest,
+  devices: Devices,
+): Station[] {
+  const { cpus = 0, gpus = 0, memoryBytes = 0 } = options.resources ?? {};
+  const needs = { cpus, gpus, memoryBytes };
+  for (const name of ["cpus", "gpus", "memoryBytes"] as const) {
+    if (needs[name] <= devices.most[name]) continue;
+    const why = `provers: resources.${name} of a ${options.kind} is ${needs[name]}; this machine allows up to ${devices.most[name]}`;
+    throw new NodeFault("config.resources", `${why} (devices and resources in the configuration say what it has)`);
+  }
+  const server = "url" in options ? new URL(options.url).href.replace(/\/+$/, "") : null;
+  const counted = devices.status().length > 0;
+  return openProver(options, slots, manifest).map((prover) => ({ prover, needs, server, counted }));
 }
 
 /** The verifier that a manifest asks for; also what checks certificates offline. */
@@ -166,6 +207,7 @@ export function openProver(prover: NodeConfig["provers"][number], slots: number,
         environment = {},
       } = prover;
       checkArguments(args, form);
+      checkEnvironment(environment);
       return [
         createProcessProver({
           system,
@@ -225,6 +267,16 @@ function checkArguments(args: readonly string[], form: "json" | "raw"): void {
   }
   if (form === "raw" && !args.some((argument) => argument.includes("{output}")))
     throw new NodeFault("config.invalid", "provers: args of the raw form have to name {output}, where the proof goes");
+}
+
+/** Two masters would hand out one GPU. */
+function checkEnvironment(environment: Readonly<Record<string, string>>): void {
+  const named = DEVICE_VARIABLES.find((name) => name in environment);
+  if (named !== undefined)
+    throw new NodeFault(
+      "config.invalid",
+      `provers: environment sets ${named} to "${environment[named]}"; the node does, so name {"gpus": n} in resources`,
+    );
 }
 
 /** Proofs under other keys than the manifest's would all be refused: better to say so at the start. */

@@ -16,7 +16,8 @@ export interface GroupOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly directory?: string;
-  readonly environment?: Readonly<Record<string, string>>;
+  /** On top of the node's own; `undefined` takes a variable away. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** A directory for the guard to remove when this process dies. */
   readonly remove?: string;
 }

@@ -15,7 +15,7 @@
  * Arguments may name what the job has (`PLACEHOLDERS`): `prove -i {input} -o {output} --block {height}`. Those of the
  * `json` form that name neither file get the two options of push0 at their end.
  *
- * The program gets no standard input. Its files lie in a directory of their own, which goes when the job ends.
+ * The program gets no standard input, and sees of the machine's GPUs those that the task was given. Its files lie in a directory of their own, which goes when the job ends.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
@@ -23,6 +23,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Cancel, Fault, ProveEvent, ProveJob, Prover, Result } from "../ports.ts";
 import { shorten } from "../protocol/shape.ts";
+import { deviceEnvironment } from "./devices.ts";
 import { CPU_TIME_KNOWN, createCpuMeter, residentBytes } from "./usage.ts";
 import { type Group, startGroup } from "./group.ts";
 
@@ -178,7 +179,7 @@ function startRun(options: ProcessOptions, job: ProveJob): Run {
     args,
     remove: directory,
     ...(options.directory === undefined ? {} : { directory: options.directory }),
-    ...(options.environment === undefined ? {} : { environment: options.environment }),
+    environment: { ...options.environment, ...(job.devices === undefined ? {} : deviceEnvironment(job.devices)) },
   });
   group.child.stdin?.end();
   // What it prints is its own affair, but a full pipe would stop it.

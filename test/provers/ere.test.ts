@@ -136,6 +136,30 @@ describe("a prover behind ere-server", () => {
     await vi.waitFor(async () => expect(codeOf(await fixtures.last(prover, job()))).toBe("proved"));
   });
 
+  it("says when it is done with what was cancelled, and until then that it works", async () => {
+    server.provingMs = 300;
+    const prover = open();
+    const begun = server.begun();
+    prover.prove(job(), () => {})();
+    await vi.waitFor(() => expect(server.begun()).toBe(begun + 1));
+    const ended = server.ended();
+    let moved = 0;
+    await new Promise<void>((resolve) => {
+      prover.vacate?.(() => moved++, resolve);
+    });
+    expect(server.ended()).toBe(ended + 1);
+    expect(moved).toBeGreaterThan(0);
+    expect(codeOf(await fixtures.last(prover, job()))).toBe("proved");
+    let idle = false;
+    prover.vacate?.(
+      () => {},
+      () => {
+        idle = true;
+      },
+    );
+    expect(idle).toBe(true);
+  });
+
   it("gives up a server that says of itself that it hangs", async () => {
     server.provingMs = 2_000;
     server.stuckAfterMs = 50;

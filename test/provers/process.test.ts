@@ -86,6 +86,29 @@ describe("a prover that is a program", () => {
     });
   });
 
+  it("sees the devices that its task was given, and is left alone where nobody counts them", async () => {
+    const given = { vendor: "nvidia", id: "GPU-a", name: "L4", memoryBytes: null } as const;
+    const seen = async (devices: ProveJob["devices"]): Promise<string> => {
+      const kept = join(directory, "devices.txt");
+      const prover = make(
+        `echo "$CUDA_VISIBLE_DEVICES/\${HIP_VISIBLE_DEVICES-unset}" > "$KEPT"; printf '%s' '${OUTPUT}' > "$4"`,
+        {
+          environment: { KEPT: kept },
+        },
+      );
+      await fixtures.last(prover, job(devices === undefined ? {} : { devices }));
+      await prover.close();
+      return readFileSync(kept, "utf8").trim();
+    };
+    vi.stubEnv("CUDA_VISIBLE_DEVICES", "0,1");
+    vi.stubEnv("HIP_VISIBLE_DEVICES", "3");
+    try {
+      expect([await seen([given]), await seen([]), await seen(undefined)]).toEqual(["GPU-a/unset", "/unset", "0,1/3"]);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+
   it("may name values of its own, in base64 as well", async () => {
     const named = { block: fixtures.SMALL.height, proof: "AQID", prover: "test", values: "BAUG" };
     const prover = make(`printf '%s' '${JSON.stringify(named)}' > "$4"`);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ProveEvent, ProveJob, Prover, Verifier, VerifyJob } from "../../src/ports.ts";
 import { createMockVerifier } from "../../src/provers/mock.ts";
 import { withOutside } from "../../src/provers/outside.ts";
@@ -80,6 +80,23 @@ describe("a prover behind zkboost", () => {
     const event = await fixtures.last(open({ pollMs: 60_000 }), job());
     expect(codeOf(event)).toBe("proved");
     expect(performance.now() - startedMs).toBeLessThan(10_000);
+  });
+
+  it("counts as busy until what was cancelled is proven, and says meanwhile that it works", async () => {
+    server.provingMs = 200;
+    const prover = open();
+    const before = server.proved();
+    const events: ProveEvent[] = [];
+    const cancel = prover.prove(job(), (event) => events.push(event));
+    await vi.waitFor(() => expect(events.length).toBeGreaterThan(0));
+    cancel();
+    const heard = events.length;
+    let moved = 0;
+    await new Promise<void>((resolve) => {
+      prover.vacate?.(() => moved++, resolve);
+    });
+    expect(server.proved()).toBe(before + 1);
+    expect([moved > 0, events.length]).toEqual([true, heard]);
   });
 
   it("tells a failure of the proving from one of the machine", async () => {

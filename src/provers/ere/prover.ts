@@ -2,8 +2,8 @@
  * SP1, ZisK or OpenVM behind ere-server.
  *
  * The server proves one job at a time and knows no cancel: what has begun runs to its end, whatever its client does. So a
- * cancelled job is let go of here, and the machine is busy until the server answers; a job that comes in meanwhile fails at
- * once (`ere.busy`), so that its task goes to another prover and does not wait for a lease.
+ * cancelled job is let go of here, and the machine is busy until the server answers (`vacate`); whoever does not wait for that
+ * fails at once (`ere.busy`).
  */
 import type { Cancel, ProveEvent, ProveJob, Prover } from "../../ports.ts";
 import { NoAnswer } from "../http.ts";
@@ -30,6 +30,7 @@ export function createEreProver(options: EreProverOptions): Prover {
   const { timeoutMs, probeMs = PROBE_MS } = options;
   const closing = new AbortController();
   let busy = false;
+  const vacated = new Set<() => void>();
 
   const prove = (job: ProveJob, emit: (event: ProveEvent) => void): Cancel => {
     let over = false;
@@ -77,6 +78,9 @@ export function createEreProver(options: EreProverOptions): Prover {
       )
       .finally(() => {
         busy = false;
+        const waiting = [...vacated];
+        vacated.clear();
+        for (const done of waiting) done();
       });
     return () => end(null);
   };
@@ -85,6 +89,23 @@ export function createEreProver(options: EreProverOptions): Prover {
     system: options.system,
     slots: 1,
     prove,
+    vacate(moved, done) {
+      if (!busy) return done();
+      const probe = setInterval(() => {
+        void ereHealth(options, closing.signal).then(
+          (health) => (health === "well" && busy ? moved() : undefined),
+          // It may be back before the node stops waiting for its answer.
+          () => {},
+        );
+      }, probeMs);
+      const end = (): void => clearInterval(probe);
+      closing.signal.addEventListener("abort", end, { once: true });
+      vacated.add(() => {
+        end();
+        closing.signal.removeEventListener("abort", end);
+        if (!closing.signal.aborted) done();
+      });
+    },
     async close() {
       closing.abort();
     },

@@ -1,8 +1,8 @@
 /**
  * A zkVM behind zkboost (G1). The payload of the block is the SSZ of its NewPayloadRequest; zkboost fetches the witness itself.
  *
- * There is no cancel: what was requested is proven, and may be had at once by whoever asks for it again. Its own limit of
- * time frees the machine.
+ * There is no cancel: what was requested is proven, and may be had at once by whoever asks for it again. So a cancelled job
+ * is followed to its end, or to its limit of time, before the machine counts as free (`vacate`).
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Cancel, ProveEvent, ProveJob, Prover } from "../../ports.ts";
@@ -31,29 +31,53 @@ const POLL_MS = 1_000;
 
 export function createZkboostProver(options: ZkboostOptions): Prover {
   const running = new Set<AbortController>();
+  const vacating = new Map<() => void, () => void>();
+  const moved = (): void => {
+    for (const say of vacating.values()) say();
+  };
+  const left = (): void => {
+    if (running.size > 0) return;
+    const waiting = [...vacating.keys()];
+    vacating.clear();
+    for (const done of waiting) done();
+  };
   return {
     system: options.system,
     // One worker a zkVM, in sequence: a second job would only wait there.
     slots: 1,
     prove(job: ProveJob, emit: (event: ProveEvent) => void): Cancel {
       const given = new AbortController();
+      let [isOver, isBegun] = [false, false];
       running.add(given);
       const limit = setTimeout(() => given.abort(TIMEOUT), options.timeoutMs);
-      void run(options, job, emit, given.signal)
-        .then(
-          (event) => (given.signal.aborted ? null : event),
-          (error: unknown) => failureOf(error),
-        )
+      const end = (event: ProveEvent): void => {
+        if (event.kind === "progress") moved();
+        if (!isOver) emit(event);
+      };
+      const begin = (): void => {
+        isBegun = true;
+      };
+      void run(options, job, begin, end, given.signal)
+        .catch((error: unknown) => failureOf(error))
         .then((event) => {
-          const timedOut = given.signal.aborted && given.signal.reason === TIMEOUT;
           clearTimeout(limit);
           running.delete(given);
-          if (timedOut) emit(failed("zkboost.timeout", `no proof within ${options.timeoutMs} ms`, false));
-          else if (!given.signal.aborted && event !== null) emit(event);
+          const timedOut = given.signal.aborted && given.signal.reason === TIMEOUT;
+          if (timedOut) end(failed("zkboost.timeout", `no proof within ${options.timeoutMs} ms`, false));
+          else if (!given.signal.aborted) end(event);
+          left();
         });
-      return () => given.abort();
+      return () => {
+        isOver = true;
+        if (!isBegun) given.abort();
+      };
+    },
+    vacate(say, done) {
+      if (running.size === 0) return done();
+      vacating.set(done, say);
     },
     async close() {
+      vacating.clear();
       for (const given of running) given.abort();
     },
   };
@@ -64,6 +88,7 @@ const TIMEOUT = "timeout";
 async function run(
   options: ZkboostOptions,
   job: ProveJob,
+  begin: () => void,
   emit: (event: ProveEvent) => void,
   signal: AbortSignal,
 ): Promise<ProveEvent> {
@@ -74,6 +99,8 @@ async function run(
   try {
     // Before the request: a failure is told only to those who listen by then.
     await events.opened;
+    signal.throwIfAborted();
+    begin();
     const asked = await requestProof(options, job.payload, signal);
     if (asked !== root)
       return failed("zkboost.values", `the payload's root is ${asked}, and the task implies another`, true);

@@ -1,0 +1,140 @@
+/** How a configuration names provers, verifiers and the devices of a machine. */
+import { z } from "zod";
+
+export const path: z.ZodString = z.string("a path").min(1, "a path");
+export const count = (min: number, max: number, what: string): z.ZodType<number> => {
+  const allowed = `a whole number from ${min} to ${max} (${what})`;
+  return z.number(allowed).int(allowed).min(min, allowed).max(max, allowed);
+};
+const share = z.number("a number from 0 to 1").min(0, "a number from 0 to 1").max(1, "a number from 0 to 1");
+
+export const RESOURCES = z.strictObject(
+  {
+    cpus: count(1, 1024, "CPUs").optional(),
+    gpus: count(0, 64, "GPUs").optional(),
+    memoryBytes: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes").optional(),
+  },
+  '{"cpus", "gpus", "memoryBytes"}',
+);
+
+/** `id`: what CUDA_VISIBLE_DEVICES (a UUID or an index) or ROCR_VISIBLE_DEVICES (an index) calls it. */
+export const DEVICE = z.strictObject(
+  {
+    vendor: z.enum(["nvidia", "amd"], '"nvidia" or "amd"'),
+    id: z.string("a device's id").regex(/^[A-Za-z0-9-]{1,64}$/, "an index, or a UUID such as GPU-8932f937-d72c"),
+  },
+  '{"vendor": "nvidia" | "amd", "id"}',
+);
+
+/** What one task of a prover has for itself alone as long as it runs; left out, nothing that would be counted. */
+const resources = RESOURCES.optional();
+
+/** `keys`: a directory with proving keys other than the package's. */
+function builtIn<Kind extends string>(kind: Kind) {
+  return z.strictObject({
+    kind: z.literal(kind),
+    timeoutMs: count(1000, 3_600_000, "ms"),
+    memoryBytesMax: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes").optional(),
+    keys: path.optional(),
+    resources,
+  });
+}
+
+const system = z.string("a proof system").min(1, "a proof system").max(32, "a proof system of at most 32 characters");
+const httpUrl = z
+  .string("a URL")
+  .regex(/^https?:\/\/[^/?#\s]+(\/[^?#\s]*)?$/, "a URL that starts with http:// or https://, without a query");
+const proverMs = count(1000, 86_400_000, "ms");
+const verifierMs = count(100, 600_000, "ms");
+const PROOF_TYPE = z
+  .string("a proof type")
+  .regex(/^[a-z0-9-]{1,64}$/, "a proof type such as reth-zisk (a-z, 0-9, '-', at most 64 characters)");
+
+export const PROVER = z.discriminatedUnion(
+  "kind",
+  [
+    builtIn("groth16"),
+    builtIn("ultrahonk"),
+    builtIn("stark"),
+    /** Computes nothing: a list of `items` items, or what it was given. */
+    z.strictObject({
+      kind: z.literal("echo"),
+      system: z.string("an executor's name").min(1, "an executor's name"),
+      delayMs: count(0, 3_600_000, "ms").optional(),
+      items: count(1, 1024, "items").optional(),
+      resources,
+    }),
+    z.strictObject({
+      kind: z.literal("mock"),
+      /** `mock`, or any `mock-...`: each is a family of its own. */
+      system: z
+        .string('"mock", or a name that starts with "mock-"')
+        .regex(/^mock(-[a-z0-9._-]{1,27})?$/, '"mock", or a name that starts with "mock-"')
+        .optional(),
+      provingMs: count(0, 3_600_000, "ms"),
+      infrastructure: share.optional(),
+      logical: share.optional(),
+      wrong: share.optional(),
+      seed: z.string("a seed").max(64, "at most 64 characters").optional(),
+      resources,
+    }),
+    z.strictObject({
+      kind: z.literal("process"),
+      system,
+      command: path,
+      /** May name what the job has: `{input}`, `{output}` and more (`provers/process.ts`). */
+      args: z.array(z.string("text"), "a list of arguments").max(256, "at most 256 arguments").optional(),
+      /** What the files are: push0's JSON (the default), or the bytes themselves. */
+      form: z.enum(["json", "raw"], '"json" or "raw"').optional(),
+      timeoutMs: proverMs,
+      memoryBytesMax: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes").optional(),
+      directory: path.optional(),
+      environment: z.record(z.string(), z.string("text"), "an object of texts").optional(),
+      resources,
+    }),
+    /** A zkVM behind ere-server; `input` is what its guest reads. */
+    z.strictObject({
+      kind: z.literal("ere"),
+      system,
+      url: httpUrl,
+      input: z.enum(["payload", "json"], '"payload" or "json"').optional(),
+      timeoutMs: proverMs,
+      resources,
+    }),
+    /** A zkVM behind zkboost's Proof Node API (G1). */
+    z.strictObject({
+      kind: z.literal("zkboost"),
+      system,
+      url: httpUrl,
+      proofType: PROOF_TYPE,
+      timeoutMs: proverMs,
+      resources,
+    }),
+  ],
+  'a prover: {"kind": "groth16" | "ultrahonk" | "stark" | "mock" | "echo" | "process" | "ere" | "zkboost", ...}',
+);
+
+/** Servers that verify what the node has no verifier of its own for. */
+export const VERIFIER = z.discriminatedUnion(
+  "kind",
+  [
+    z.strictObject({ kind: z.literal("ere"), system, url: httpUrl, timeoutMs: verifierMs }),
+    /** Any program: status 0 for a proof that holds, 1 for one that does not. Its arguments name `{proof}`, `{values}`, `{parts}`, `{key}`. */
+    z.strictObject({
+      kind: z.literal("process"),
+      system,
+      command: path,
+      args: z.array(z.string("text"), "a list of arguments").max(256, "at most 256 arguments"),
+      directory: path.optional(),
+      timeoutMs: verifierMs,
+    }),
+    z.strictObject({
+      kind: z.literal("zkboost"),
+      system,
+      url: httpUrl,
+      proofType: PROOF_TYPE,
+      timeoutMs: verifierMs,
+    }),
+  ],
+  'a verifier: {"kind": "ere" | "zkboost" | "process", "system", "timeoutMs", ...}',
+);
