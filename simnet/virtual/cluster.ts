@@ -32,6 +32,8 @@ export interface ClusterOptions extends NetworkShape {
   readonly times: ProvingTimes;
   /** What a synced append takes. */
   readonly diskMs: number;
+  /** Whether disks may lose what was not synced; to remember that has its price. Default: yes. */
+  readonly tearable?: boolean;
   readonly hooks: NodeHooks;
   /** Nodes, by their place, whose key has a second process that may come up. */
   readonly twins?: readonly number[];
@@ -154,7 +156,7 @@ export class Cluster {
       address: key,
       isTwin: false,
       attests,
-      disk: new SimDisk(this.world, this.#options.diskMs),
+      disk: new SimDisk(this.world, this.#options.diskMs, this.#options.tearable ?? true),
       clock: new SimClock(this.world),
       machine: { factor: 1 },
       runtime: null,

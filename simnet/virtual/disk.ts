@@ -37,12 +37,15 @@ export class SimDisk {
   /** Nothing more can be written. */
   full = false;
   #backup: Files = NOTHING;
+  /** Whether the machine may die, and not the process alone. */
+  readonly #isTearable: boolean;
 
-  constructor(world: World, diskMs: number) {
+  constructor(world: World, diskMs: number, isTearable: boolean) {
     this.#world = world;
     this.#diskMs = diskMs;
+    this.#isTearable = isTearable;
     this.journal = memoryJournal(this.#defers());
-    this.store = new SimStore(world, diskMs);
+    this.store = new SimStore(world, diskMs, isTearable);
     this.artefacts = memoryArtefacts(this.#defers());
   }
 
@@ -67,7 +70,7 @@ export class SimDisk {
   /** Another disk takes the place of this one. */
   restore({ journal, ...facts }: Files): void {
     this.journal = memoryJournal(this.#defers(), journal);
-    this.store = new SimStore(this.#world, this.#diskMs);
+    this.store = new SimStore(this.#world, this.#diskMs, this.#isTearable);
     this.store.fill(facts);
     this.artefacts = memoryArtefacts(this.#defers());
   }
@@ -87,13 +90,15 @@ export class SimStore implements Store {
   /** The certificates of a chain in order of height. */
   readonly #chains = new Map<number, StoredCertificate[]>();
   #undo: (() => void)[] = [];
+  readonly #isTearable: boolean;
   #due: (() => void)[] = [];
   /** Certificates kept of a chain; the oldest are moved away beyond it. */
   certificatesMax: number = Number.POSITIVE_INFINITY;
 
-  constructor(world: World, diskMs: number) {
+  constructor(world: World, diskMs: number, isTearable: boolean) {
     this.#world = world;
     this.#diskMs = diskMs;
+    this.#isTearable = isTearable;
   }
 
   load(done: Done<StoredFacts>): void {
@@ -119,31 +124,34 @@ export class SimStore implements Store {
   ): void {
     for (const each of gone) {
       const { author } = each;
-      const before = this.#gone.get(author);
-      this.#gone.set(author, each);
-      this.#undo.push(() => void (before === undefined ? this.#gone.delete(author) : this.#gone.set(author, before)));
+      this.#set(this.#gone, author, each);
     }
     for (const batch of batches) {
-      const feed = this.#feed(batch.author);
-      const before = feed.get(batch.number);
-      feed.set(batch.number, batch);
-      this.#undo.push(() => void (before === undefined ? feed.delete(batch.number) : feed.set(batch.number, before)));
+      this.#set(this.#feed(batch.author), batch.number, batch);
     }
     for (const certificate of certificates) {
       this.#insert(certificate);
-      this.#undo.push(() => this.#remove(certificate));
+      if (this.#isTearable) this.#undo.push(() => this.#remove(certificate));
     }
     for (const { author, number } of forget) {
       const feed = this.#feed(author);
       const before = feed.get(number);
       feed.delete(number);
-      if (before !== undefined) this.#undo.push(() => void feed.set(number, before));
+      if (this.#isTearable && before !== undefined) this.#undo.push(() => void feed.set(number, before));
     }
     const written = this.#undo.length;
     this.#later(() => {
       if (sync) this.#undo.splice(0, written);
       done({ ok: true, value: undefined });
     });
+  }
+
+  #set<K, V>(map: Map<K, V>, key: K, value: V): void {
+    if (this.#isTearable) {
+      const before = map.get(key);
+      this.#undo.push(() => void (before === undefined ? map.delete(key) : map.set(key, before)));
+    }
+    map.set(key, value);
   }
 
   certificates(chain: number, fromHeight: number, countMax: number, done: Done<readonly StoredCertificate[]>): void {

@@ -112,7 +112,7 @@ function caught(run: () => void): string | null {
 
 function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, figures: Figures): Cluster {
   const { seed, nodes, shards, families = false, workflow, sabotage, hooks } = options;
-  const { wrong, failing, loss, duplicate, replay, delayMs, wan, joiners } = dialsOf(options);
+  const { wrong, failing, loss, duplicate, replay, delayMs, wan, joiners, damage } = dialsOf(options);
   const cluster: Cluster = new Cluster(
     {
       seed,
@@ -126,6 +126,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
       times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing },
       diskMs: 2,
+      tearable: damage !== "intact",
       twins: twinned(options),
       hooks: { ...(sabotage === undefined ? {} : { returning: sabotage }), ...bothOf(hostiles.hooks(durable), hooks) },
     },

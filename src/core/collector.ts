@@ -293,9 +293,12 @@ export function inlineProof(state: State, artefact: Hash): Uint8Array | null {
 
 /** The attempt that is open: the first without a timeout certificate. */
 export function openAttempt(state: State, task: Task): Attempt {
-  let number = 0;
-  while (isQuorum(state, task.attempts.get(number)?.timeouts.keys() ?? [])) number++;
-  return attemptOf(task, Math.min(number, ATTEMPTS_MAX - 1));
+  // Asked many times in every step.
+  for (let number = 0; number < ATTEMPTS_MAX; number++) {
+    const attempt = attemptOf(task, number);
+    if (attempt.timeouts.size === 0 || !isQuorum(state, attempt.timeouts.keys())) return attempt;
+  }
+  return attemptOf(task, ATTEMPTS_MAX - 1);
 }
 
 /** The prover that a quorum granted the attempt to. */

@@ -123,7 +123,7 @@ function claimable(state: State): Task[] {
   const tasks: Task[] = [];
   for (const block of state.live) {
     if (block.state !== "open") continue;
-    for (const task of block.tasks) if (isAble(state, task) && mayClaim(state, task)) tasks.push(task);
+    for (const task of block.tasks) if (mayClaim(state, task) && isAble(state, task)) tasks.push(task);
   }
   return tasks.sort(byPriority(state));
 }
@@ -131,7 +131,7 @@ function claimable(state: State): Task[] {
 /** Whether the open attempt of the task is this node's and nobody works on it yet. */
 function mayClaim(state: State, task: Task): boolean {
   const { self } = state.options;
-  if (task.readyMs === null || task.completeMs !== null || state.working.has(task)) return false;
+  if (task.completeMs !== null || task.readyMs === null || task.work !== null) return false;
   const attempt = openAttempt(state, task);
   if (ownerOfAttempt(state, task, attempt.number) !== self || attempt.ends.has(self)) return false;
   if ((attempt.waitUntilMs ?? 0) > state.nowMs || isPaused(state, task)) return false;
