@@ -5,9 +5,9 @@ const KEPT_MAX = 512;
 
 export function sharedOwners(): typeof ownersOf {
   const known = new Map<string, ReturnType<typeof ownersOf>>();
-  return (network, block, stage, count, candidates) => {
-    const name = `${block} ${stage} ${count} ${candidates.map(({ key, weight }: Candidate) => key + weight).join(" ")}`;
-    const owners = known.get(name) ?? ownersOf(network, block, stage, count, candidates);
+  return (network, block, stage, count, candidates, copies) => {
+    const name = `${block} ${stage} ${count} ${copies} ${candidates.map(({ key, weight }: Candidate) => key + weight).join(" ")}`;
+    const owners = known.get(name) ?? ownersOf(network, block, stage, count, candidates, copies);
     known.set(name, owners);
     const [oldest] = known.keys();
     if (known.size > KEPT_MAX && oldest !== undefined) known.delete(oldest);

@@ -97,7 +97,8 @@ function proversText({ variants }: Stage): string {
 
 function collectText({ need, variants, distinct, sequential, verify }: Stage): string {
   if (verify === "recompute") return sequential ? "recomputed, in order" : "recomputed";
-  if (need < variants.length) return `any ${need} of ${variants.length}${distinct === null ? "" : ` ${distinct}`}`;
+  if (need < variants.length || distinct !== null)
+    return `any ${need} of ${variants.length}${distinct === null ? "" : ` ${distinct}`}`;
   return sequential ? "in order" : "";
 }
 

@@ -3,7 +3,8 @@
  * the signature durable before it sends it.
  *
  * grant:   once per (task, attempt), only to the owner by our view, only while the attempt is open, only within the
- *          owner's capacity, never after our own timeout for it.
+ *          owner's capacity, never after our own timeout for it, and never where it makes or has made another copy of
+ *          what different provers have to make.
  * attest:  once per (task, attempt), only for a proof that verifies and whose prover the assignment certificate names,
  *          never after our own timeout for it.
  * timeout: never after our own attest for it, never when we know a valid proof.
@@ -30,6 +31,7 @@ import {
   unsound,
   where,
 } from "./collector.ts";
+import { hasMaker, wouldCount } from "./copies.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { hasRivals, partsFor, tasksOf } from "./graph.ts";
 import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
@@ -90,6 +92,7 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     wake(task, state.nowMs + state.manifest.json.timing.claimWindowMs / 4);
     return;
   }
+  if (!wouldCount(state, task, claimant)) return refuse(state, task, "claim", claimant, "claim.other-copy");
   attempt.own.granted = claimant;
   say(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: claimant });
 }
@@ -171,6 +174,8 @@ export function requeue(state: State, task: Task): void {
 }
 
 function knowsValid(state: State, task: Task): boolean {
+  // Of copies one that counts: who has made another does not end the wait for this one.
+  if (task.stage.distinct === "provers") return hasMaker(state, task);
   for (const proof of task.proofs.values())
     if (proof.verdict === "valid" && isReceipted(state, task, proof)) return true;
   return false;

@@ -9,6 +9,7 @@
 import type { Key } from "../protocol/ids.ts";
 import type { Stage, Variant } from "../protocol/workflow.ts";
 import { openAttempt } from "./collector.ts";
+import { wouldCount } from "./copies.ts";
 import { isPaused } from "./failures.ts";
 import { durationMs } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
@@ -17,9 +18,9 @@ import type { State, Task } from "./state.ts";
 /** Times that one task is given away. */
 const YIELDS_MAX = 3;
 
-/** Whether this node has the prover and the machine that a task asks for; of others nobody knows. */
-export function isAble(state: State, { variant, stage }: Task): boolean {
-  return isAbleTo(state, stage, variant);
+/** Whether this node has the prover and the machine that a task asks for, and its proof would count; of others nobody knows. */
+export function isAble(state: State, task: Task): boolean {
+  return isAbleTo(state, task.stage, task.variant) && wouldCount(state, task, state.options.self);
 }
 
 export function isAbleTo({ options }: State, { resources: asks }: Stage, { executor }: Variant): boolean {

@@ -15,6 +15,7 @@ import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
 import { afterOf, settleCertified, touch } from "./blocks.ts";
 import { entryOf, noteConflicts } from "./conflict.ts";
 import { completionChanged, followersOf, isBlockDone, tasksOf } from "./graph.ts";
+import { copiesOf, type Maker, matchMakers } from "./matching.ts";
 import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
@@ -89,6 +90,8 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
   if (!keepVote(votes, signed)) return "vote.duplicate";
   found.attempt.grants.set(entry.prover, votes);
   found.task.block.merits = null;
+  // Which copy a prover stands for depends on what was granted to it.
+  if (found.task.stage.distinct === "provers") found.task.block.content = null;
   if (signed.author === state.options.self) found.attempt.own.granted = entry.prover;
   state.dirtyTasks.add(found.task);
   return null;
@@ -330,29 +333,47 @@ interface Made {
   readonly provingMs: number;
 }
 
+/** A proof and one who made it. */
+export interface MadeBy extends Maker {
+  readonly proof: Proof;
+  readonly made: Made;
+}
+
 /**
  * The proof that stands for a complete task: of those a quorum vouches for, the credited prover's, else that of the
- * lowest attempt, then the lowest hash. As logs converge, so does the choice.
+ * lowest attempt, then the lowest hash. As logs converge, so does the choice. Of copies that different provers have to
+ * make, each has one whose maker stands for no other.
  */
-export function chosenProof(
-  state: State,
-  task: Task,
-): { readonly proof: Proof; readonly made: Made; readonly credited: boolean } | null {
+export function chosenProof(state: State, task: Task): MadeBy | null {
+  const optionsFor = (each: Task) => optionsOf(state, each, (proof) => isVouchedFor(state, proof));
+  if (task.stage.distinct !== "provers") return optionsFor(task)[0] ?? null;
+  const copies = copiesOf(task);
+  return matchMakers(copies.map(optionsFor))[copies.indexOf(task)] ?? null;
+}
+
+/** Whether a quorum says that it verifies. */
+export function isVouchedFor(state: State, proof: Proof): boolean {
+  return isQuorum(state, proof.vouchers.keys());
+}
+
+/** The task's proofs that are wanted, by each of their makers, what is chosen first before the others. */
+export function optionsOf(state: State, task: Task, isWanted: (proof: Proof) => boolean): MadeBy[] {
   const credit = creditOf(state, task);
-  const options = [...task.proofs.values()]
-    .filter((proof) => isQuorum(state, proof.vouchers.keys()))
-    .flatMap((proof) =>
-      makersOf(state, task, proof).map((made) => {
-        return { proof, made, credited: made.prover !== null && credit?.prover === made.prover };
-      }),
-    );
+  const options = [...task.proofs.values()].filter(isWanted).flatMap((proof) =>
+    makersOf(state, task, proof).map((made) => {
+      const granted = task.attempts.get(made.attempt);
+      const isMaker = (prover: Key | null | undefined) => made.prover !== null && prover === made.prover;
+      const assigned = granted !== undefined && isMaker(assignedTo(state, granted));
+      return { proof, made, credited: isMaker(credit?.prover), assigned };
+    }),
+  );
   options.sort((a, b) => {
     if (a.credited !== b.credited) return a.credited ? -1 : 1;
     if ((a.made.prover === null) !== (b.made.prover === null)) return a.made.prover === null ? 1 : -1;
     if (a.made.attempt !== b.made.attempt) return a.made.attempt - b.made.attempt;
     return order(a.proof.artefact, b.proof.artefact) || order(a.made.prover ?? "", b.made.prover ?? "");
   });
-  return options[0] ?? null;
+  return options;
 }
 
 function order(a: string, b: string): number {
@@ -399,6 +420,24 @@ function attestedMakers(
 /** Marks a task complete when a quorum vouches for one proof, and wakes what waited for it. */
 export function settleCompletion(state: State, task: Task): void {
   noteLosses(state, task);
+  if (task.stage.distinct !== "provers") return complete(state, task);
+  // One more maker of one copy may free that of another, or take it.
+  for (const copy of copiesOf(task)) {
+    if (copy.completeMs !== null && chosenProof(state, copy) === null) reopen(state, copy);
+    else complete(state, copy);
+  }
+}
+
+/** Not complete after all. Somebody else may own it now, and has all the time to claim it. */
+export function reopen(state: State, task: Task): void {
+  task.completeMs = null;
+  completionChanged(task);
+  for (const attempt of task.attempts.values()) attempt.openedMs = null;
+  state.dirtyBlocks.add(task.block);
+  state.dirtyTasks.add(task);
+}
+
+function complete(state: State, task: Task): void {
   if (task.completeMs !== null) return;
   const chosen = chosenProof(state, task);
   if (chosen === null) return;

@@ -11,6 +11,7 @@ import type { Stage } from "../protocol/workflow.ts";
 import { maySign, ref } from "./attester.ts";
 import { isAble, isAbleTo, straggler, yieldable } from "./balance.ts";
 import { openAttempt, where } from "./collector.ts";
+import { wouldCount } from "./copies.ts";
 import { isPaused } from "./failures.ts";
 import type { MadeProof } from "./event.ts";
 import { hasRivals, isNeeded } from "./graph.ts";
@@ -91,7 +92,8 @@ function release(state: State, task: Task): void {
  */
 function releaseUnable(state: State): void {
   for (const block of state.live) {
-    const isAbleToAll = (stage: Stage) => stage.variants.every((variant) => isAbleTo(state, stage, variant));
+    const isAbleToAll = (stage: Stage) =>
+      stage.distinct !== "provers" && stage.variants.every((variant) => isAbleTo(state, stage, variant));
     if (block.state !== "open" || block.stages.every(isAbleToAll)) continue;
     for (const task of block.tasks) {
       if (isAble(state, task) || !mayClaim(state, task)) continue;
@@ -104,7 +106,8 @@ function claimOwned(state: State, claimsMax: number): void {
   const room = roomOf(state);
   for (const task of claimable(state)) {
     if (state.working.size >= claimsMax) return;
-    if (room(task.block.chain) > 0) claim(state, task);
+    // Of two copies the second does not count any more once the first is claimed.
+    if (room(task.block.chain) > 0 && wouldCount(state, task, state.options.self)) claim(state, task);
   }
 }
 

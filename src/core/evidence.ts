@@ -15,8 +15,8 @@ import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { maySign } from "./attester.ts";
 import { settleRounds, touch } from "./blocks.ts";
-import { chosenProof, findTask, impliedValues, proofOf } from "./collector.ts";
-import { completionChanged, isBlockDone, partsFor } from "./graph.ts";
+import { chosenProof, findTask, impliedValues, proofOf, reopen } from "./collector.ts";
+import { isBlockDone, partsFor } from "./graph.ts";
 import { recountTurns, rosterChanged } from "./standing.ts";
 import {
   type Block,
@@ -206,12 +206,8 @@ function rederive(state: State, block: Block): void {
   block.content = null;
   block.merits = null;
   for (const task of block.tasks) {
-    if (task.completeMs !== null && chosenProof(state, task) === null) {
-      task.completeMs = null;
-      completionChanged(task);
-    }
-    // Somebody else may own it now, and has all the time to claim it.
-    if (task.completeMs === null) for (const attempt of task.attempts.values()) attempt.openedMs = null;
+    // Where somebody else owns it now, that has all the time to claim it.
+    if (task.completeMs === null || chosenProof(state, task) === null) reopen(state, task);
   }
   if (block.state === "closed" && !isBlockDone(block)) {
     block.state = "open";

@@ -61,7 +61,8 @@ export function orderOf(state: State, task: Task): readonly Key[] {
     const last = new Set(able.filter(isLast).map(({ key }) => key));
     const deal = state.options.ownersOf ?? ownersOf;
     const count = (groupCount(stage, block.counts) ?? 0) * stage.variants.length;
-    owners = deal(state.manifest.network, block.id, stage.name, count, candidates).map((order) => [
+    const copies = stage.distinct === "provers" ? stage.variants.length : 1;
+    owners = deal(state.manifest.network, block.id, stage.name, count, candidates, copies).map((order) => [
       ...order.filter((key) => !last.has(key) && !state.out.has(key)),
       ...order.filter((key) => last.has(key) && !state.out.has(key)),
     ]);

@@ -312,6 +312,9 @@ function checkGroup(stage: Stage, group: number, named: readonly BarrierTask[]):
     if (system !== variant.system || key !== variant.key)
       return `is not task ${index} of stage "${stage.name}" under the manifest's key`;
   }
+  const makers = new Set(named.flatMap(({ prover }) => prover ?? []));
+  if (stage.distinct === "provers" && makers.size < named.length)
+    return `is by nobody, or by a prover that has made another, of ${of}`;
   // What is named must be what it rests on if nothing else were complete: enough, none twice, in order.
   const indices = named.map(({ index }) => index);
   const rests = restsOn(stage, group, (index) => indices.includes(index));

@@ -77,7 +77,7 @@ function cycleFrom(stages: readonly StageJson[], from: string, name: string): re
 
 function checkVariants(stage: StageJson, { keys }: Surroundings, wrong: Wrong): void {
   if (stage.variants !== undefined) {
-    for (const field of ["system", "key", "executor"] as const) {
+    for (const field of ["system", "key", "executor", "copies"] as const) {
       if (stage[field] !== undefined) wrong(field, stage[field], "nothing beside variants, which have their own");
     }
   } else if (stage.verify === "recompute") {
@@ -101,7 +101,7 @@ function checkVariants(stage: StageJson, { keys }: Surroundings, wrong: Wrong): 
 function checkVerify(stages: readonly StageJson[], at: number, stage: StageJson, wrong: Wrong): void {
   const before = (name: string) => stages.slice(0, at).find((each) => each.name === name);
   if (stage.verify === "recompute") {
-    for (const field of ["system", "key", "variants"] as const) {
+    for (const field of ["system", "key", "variants", "copies"] as const) {
       if (stage[field] !== undefined) wrong(field, stage[field], "nothing: what is recomputed is not proven");
     }
     for (const name of [eachOf(stage), itemsOf(stage), ...takesOf(stage)]) {
@@ -128,8 +128,17 @@ function checkVerify(stages: readonly StageJson[], at: number, stage: StageJson,
 }
 
 function checkCollect(stage: StageJson, wrong: Wrong): void {
-  const { collect, variants = [] } = stage;
+  const { collect, variants = [], copies } = stage;
+  const isOfProvers = typeof collect === "object" && collect.of === "provers";
+  if (copies !== undefined && !isOfProvers)
+    wrong("copies", copies, 'nothing without "collect": {"any": k, "of": "provers"}');
   if (collect === undefined || typeof collect === "string") return;
+  if (isOfProvers) {
+    const count = copies ?? variants.length;
+    if (count === 0) wrong("copies", undefined, `at least ${Math.max(collect.any, 2)}, or variants in their place`);
+    else if (collect.any > count) wrong("collect.any", collect.any, `at most ${count}: so many tasks make one output`);
+    return;
+  }
   const families = new Set(variants.map(({ system }) => familyOf(system)));
   if (variants.length === 0) wrong("variants", undefined, `at least ${collect.any} variants to choose from`);
   else if (collect.any > families.size)

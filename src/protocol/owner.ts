@@ -17,7 +17,8 @@ export interface Candidate {
 
 /**
  * The owners of a stage's tasks: for each task index the provers in the order of their attempts. Attempt k goes to the
- * k-th of the task's own order, and round again. Empty orders where there is no candidate.
+ * k-th of the task's own order, and round again. Empty orders where there is no candidate. Of `copies` tasks that follow
+ * each other, each begins with provers of its own: nobody owns two of them before all of one's own had their turn.
  */
 export function ownersOf(
   network: Hash,
@@ -25,23 +26,31 @@ export function ownersOf(
   stage: string,
   count: number,
   candidates: readonly Candidate[],
+  copies = 1,
 ): readonly (readonly Key[])[] {
   const total = candidates.reduce((sum, candidate) => sum + candidate.weight, 0);
   const room = new Map(candidates.map(({ key, weight }) => [key, Math.ceil((count * weight) / total)]));
   const orders: Key[][] = [];
   const drawn = candidates.map(({ key, weight }) => ({ key, weight, bytes: hexToBytes(key) }));
-  for (let index = 0; index < count; index++) {
+  for (let index = 0; index < count; index += copies) {
     const ranked = rank(network, block, stage, index, drawn);
-    // The room adds up to at least `count`, so somebody always has some left.
-    const first = ranked.findIndex((key) => (room.get(key) ?? 0) > 0);
-    const [owner] = ranked.splice(first, 1);
-    if (owner !== undefined) {
-      room.set(owner, (room.get(owner) ?? 0) - 1);
-      ranked.unshift(owner);
+    const firsts = Array.from({ length: copies }, () => takeFirst(ranked, room));
+    const all = [...firsts.flat(), ...ranked];
+    for (const [copy, first] of firsts.entries()) {
+      const own = [...first, ...ranked.filter((_, at) => at % copies === copy)];
+      // The last of the others first: their own task needs them least.
+      orders.push([...own, ...all.filter((key) => !own.includes(key)).reverse()]);
     }
-    orders.push(ranked);
   }
   return orders;
+}
+
+/** Takes the first that has room for one more, of one task somebody always; of copies anybody rather than nobody. */
+function takeFirst(ranked: Key[], room: Map<Key, number>): readonly Key[] {
+  const first = ranked.findIndex((key) => (room.get(key) ?? 0) > 0);
+  const taken = ranked.splice(Math.max(first, 0), 1);
+  for (const key of taken) room.set(key, (room.get(key) ?? 0) - 1);
+  return taken;
 }
 
 /** The owner of an attempt in a task's order; `null` where nobody can prove it. */

@@ -46,10 +46,13 @@ const collect = z.union(
     z.literal("match"),
     /** The same, and whoever takes them one by one gets them in the order of their index. */
     z.literal("sequential"),
-    /** As many of the variants as this, of families of their own (`systems.ts`). */
-    z.strictObject({ any: int(1, VARIANTS_MAX), of: z.literal("families") }),
+    /** As many of the variants as this, of families of their own (`systems.ts`), or each made by another prover. */
+    z.strictObject({
+      any: int(1, VARIANTS_MAX),
+      of: z.enum(["families", "provers"], '"families" or "provers"'),
+    }),
   ],
-  '"match", "sequential" or {"any": k, "of": "families"}',
+  '"match", "sequential" or {"any": k, "of": "families"}, or of "provers"',
 );
 
 export const STAGE = z.strictObject(
@@ -64,6 +67,8 @@ export const STAGE = z.strictObject(
       .min(2, `2 to ${VARIANTS_MAX} variants`)
       .max(VARIANTS_MAX, `2 to ${VARIANTS_MAX} variants`)
       .optional(),
+    /** So many tasks of the same in place of one, for different provers. */
+    copies: int(2, VARIANTS_MAX).optional(),
     tasks,
     collect: collect.optional(),
     /**
@@ -110,7 +115,8 @@ export type VariantJson = z.infer<typeof variant>;
 /** Who proves the tasks of a group, one or several side by side. */
 export function variantsOf(stage: StageJson): readonly VariantJson[] {
   if (stage.variants !== undefined) return stage.variants;
-  return [{ system: stage.system ?? stage.executor ?? "", key: stage.key ?? "", executor: stage.executor }];
+  const { system, executor, key = "", copies = 1 } = stage;
+  return Array.from({ length: copies }, () => ({ system: system ?? executor ?? "", key, executor }));
 }
 
 /** The stages whose outputs a stage takes, all of them. */

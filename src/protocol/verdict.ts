@@ -54,6 +54,7 @@ export type Refusal =
   | "round.too-many"
   | "claim.not-owner"
   | "claim.capacity"
+  | "claim.other-copy"
   | "claim.duplicate"
   | "receipt.not-roster"
   | "receipt.wrong-key"

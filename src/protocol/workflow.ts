@@ -60,8 +60,8 @@ export interface Stage {
   readonly count: number;
   /** Variants of a group that must be complete. */
   readonly need: number;
-  /** Whether two of one family count once. */
-  readonly distinct: "families" | null;
+  /** Whether two of one family, or by one prover, count once. */
+  readonly distinct: "families" | "provers" | null;
   /** Its outputs are taken in the order of their number. */
   readonly sequential: boolean;
   /** Into how many shards its groups cut the block, one each; 0 where each is about the whole block. */
@@ -203,7 +203,8 @@ export function variantOf(stage: Stage, index: number): Variant {
 
 /**
  * The tasks that a group's output rests on: the lowest of those that are complete, as many as are needed and none of a
- * family that is there already. `null` while there are too few.
+ * family that is there already. `null` while there are too few. Where provers have to differ, a task that is complete is
+ * one whose maker stands for no other of the group; whoever asks sees to that.
  */
 export function restsOn(stage: Stage, group: number, isComplete: (index: number) => boolean): readonly number[] | null {
   const chosen: number[] = [];

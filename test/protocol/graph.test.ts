@@ -72,6 +72,27 @@ describe("a workflow that cannot be", () => {
     ]);
   });
 
+  it("has copies for different provers, and as many as it asks for", () => {
+    const wrong = errorsOf(
+      stage("alone", { copies: 3 }),
+      stage("none", { collect: { any: 1, of: "provers" } }),
+      stage("few", { copies: 2, collect: { any: 3, of: "provers" } }),
+      stage("both", { ...variants("mock", "stark"), copies: 2, collect: { any: 2, of: "provers" } }),
+      stage("again", { system: undefined, key: undefined, executor: "cut", verify: "recompute", copies: 2 }),
+      stage("good", { copies: 3, collect: { any: 2, of: "provers" } }),
+      stage("mixed", { ...variants("mock", "stark"), collect: { any: 2, of: "provers" } }),
+    );
+    const at = (index: number) => `manifest: workflows.block.stages[${index}]`;
+    expect(wrong).toEqual([
+      `${at(0)}.copies is 3; allowed: nothing without "collect": {"any": k, "of": "provers"}`,
+      `${at(1)}.copies is missing; allowed: at least 2, or variants in their place`,
+      `${at(2)}.collect.any is 3; allowed: at most 2: so many tasks make one output`,
+      `${at(3)}.copies is 2; allowed: nothing beside variants, which have their own`,
+      `${at(4)}.copies is 2; allowed: nothing without "collect": {"any": k, "of": "provers"}`,
+      `${at(4)}.copies is 2; allowed: nothing: what is recomputed is not proven`,
+    ]);
+  });
+
   it("recomputes nothing that may have several results, and counts by nothing else", () => {
     const cut = { system: undefined, key: undefined, executor: "cut", verify: "recompute" as const };
     const wrong = errorsOf(

@@ -78,6 +78,35 @@ describe("the owners of a stage", () => {
   });
 });
 
+describe("the owners of copies", () => {
+  it("are of each copy others first, as long as there are some, and all in the end", () => {
+    fc.assert(
+      fc.property(stages, fc.integer({ min: 2, max: 4 }), ({ block, count, weights }, copies) => {
+        const all = candidates(weights.length, (at) => weights[at] ?? 1);
+        const keys = all.map(({ key }) => key).sort();
+        const owners = ownersOf(network, block, "shard", count * copies, all, copies);
+        expect(owners).toHaveLength(count * copies);
+        for (const order of owners) expect([...order].sort()).toEqual(keys);
+        for (let group = 0; group < count; group++) {
+          const orders = owners.slice(group * copies, (group + 1) * copies);
+          // As deep as the provers reach, nobody stands in two orders.
+          const depth = Math.floor(keys.length / copies);
+          const early = orders
+            .flatMap((order) => order.slice(0, Math.max(depth, 1)))
+            .slice(0, Math.max(keys.length, 1));
+          expect(new Set(early).size).toBe(early.length);
+        }
+      }),
+    );
+  });
+
+  it("share the load like those of tasks that are none", () => {
+    const all = candidates(6);
+    const first = firsts(ownersOf(network, hashOf("block"), "shard", 12, all, 3));
+    for (const { key } of all) expect(first.filter((owner) => owner === key)).toHaveLength(2);
+  });
+});
+
 describe("a prover that leaves", () => {
   /** Of a thousand first attempts: those of the prover that left, and what happened to the others'. */
   function departure(provers: number, tasks: number): { own: number; kept: number; moved: number } {

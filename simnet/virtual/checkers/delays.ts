@@ -8,7 +8,7 @@
 import type { Key } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import { type Life, Lives, type TaskLife } from "./lives.ts";
-import { placeOf } from "./wire.ts";
+import { placeOf } from "./place.ts";
 
 export type Cause = "not-claimed" | "no-progress" | "released" | "failed";
 

@@ -243,5 +243,5 @@ function isEnough(block: BlockLife, stage: Stage, group: number): boolean {
     (task) => task.stage === stage && groupOf(task) === group && task.completeMs !== null,
   );
   const families = done.map(({ index }) => stage.variants[index % stage.variants.length]?.family);
-  return (stage.distinct === null ? done.length : new Set(families).size) >= stage.need;
+  return (stage.distinct === "families" ? new Set(families).size : done.length) >= stage.need;
 }

@@ -5,6 +5,7 @@
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { domainHash, type Hash, type Key, u64 } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
+import type { Stage } from "../../../src/protocol/workflow.ts";
 
 interface Dealt {
   readonly key: Key;
@@ -16,7 +17,7 @@ const TROUBLED_MAX = 7;
 
 export class Owners {
   readonly #manifest: Manifest;
-  readonly #rankings = new Map<string, readonly Key[]>();
+  readonly #rankings = new Map<string, readonly (readonly Key[])[]>();
   /** Whoever a quorum has ever benched, and whoever is proven guilty: nodes learn of it at different moments. */
   readonly benched = new Set<Key>();
   readonly #guilty: () => Iterable<Key>;
@@ -27,10 +28,10 @@ export class Owners {
   }
 
   /** Whether some node that has heard of a part of what befell the roster may take this prover for the attempt's owner. */
-  mayOwn(prover: Key, block: Hash, stage: string, count: number, index: number, attempt: number): boolean {
+  mayOwn(prover: Key, block: Hash, stage: Stage, index: number, attempt: number): boolean {
     // Newcomers are admitted from a height on, and nodes hear of that at different moments, too.
     if (this.#manifest.json.provers.admission === "open") return true;
-    const ranking = this.#ranking(block, stage, count)[index];
+    const ranking = this.#ranking(block, stage)[index];
     if (ranking === undefined) return false;
     const guilty = [...this.#guilty()].filter((key) => ranking.includes(key));
     if (this.benched.size + guilty.length > TROUBLED_MAX) return true;
@@ -44,34 +45,46 @@ export class Owners {
     });
   }
 
-  #ranking(block: Hash, stage: string, count: number): readonly (readonly Key[])[] {
+  #ranking(block: Hash, { name: stage, count, distinct, variants }: Stage): readonly (readonly Key[])[] {
     const dealt = this.#manifest.json.provers.list;
     const share = new Map(dealt.map(({ key, weight }) => [key, shareOf(count, weight, dealt)]));
-    return Array.from({ length: count }, (_, index) => {
-      const name = `${block} ${stage} ${index}`;
-      const known = this.#rankings.get(name);
-      if (known !== undefined) {
-        take(share, known[0]);
-        return known;
-      }
-      const seed = domainHash(
-        "owner",
-        hexToBytes(this.#manifest.network),
-        hexToBytes(block),
-        u64(index),
-        utf8ToBytes(stage),
-      );
-      const ranking = dealt
+    const rank = (index: number) => {
+      const place = [hexToBytes(this.#manifest.network), hexToBytes(block), u64(index), utf8ToBytes(stage)];
+      const seed = domainHash("owner", ...place);
+      return dealt
         .map((each) => ({ key: each.key, draw: drawOf(seed, each) }))
         .sort((a, b) => (a.draw === b.draw ? (a.key < b.key ? -1 : 1) : a.draw < b.draw ? 1 : -1))
         .map(({ key }) => key);
-      const owner = ranking.find((key) => (share.get(key) ?? 0) > 0);
-      const order = owner === undefined ? ranking : [owner, ...ranking.filter((key) => key !== owner)];
-      take(share, order[0]);
-      this.#rankings.set(name, order);
-      return order;
-    });
+    };
+    const copies = distinct === "provers" ? variants.length : 1;
+    return Array.from({ length: count / copies }, (_, group) => {
+      const name = `${block} ${stage} ${group}`;
+      const known = this.#rankings.get(name) ?? orders(rank(group * copies), copies, share);
+      // Known ones took their share when they were dealt, from a share that is gone.
+      if (this.#rankings.has(name)) for (const [owner] of known.slice(0, dealt.length)) take(share, owner);
+      this.#rankings.set(name, known);
+      return known;
+    }).flat();
   }
+}
+
+/**
+ * The orders of the copies of a task. Each is led by a prover of its own that has room left, as far as there are any; the rest is dealt
+ * to them in turn, and behind its own stand all others, the last dealt first.
+ */
+function orders(ranking: readonly Key[], copies: number, share: Map<Key, number>): Key[][] {
+  const leaders: Key[] = [];
+  for (let copy = 0; copy < Math.min(copies, ranking.length); copy++) {
+    const left = ranking.filter((key) => !leaders.includes(key));
+    const leader = left.find((key) => (share.get(key) ?? 0) > 0) ?? left[0];
+    take(share, leader);
+    if (leader !== undefined) leaders.push(leader);
+  }
+  const dealt = [...leaders, ...ranking.filter((key) => !leaders.includes(key))];
+  return Array.from({ length: copies }, (_, copy) => {
+    const own = dealt.filter((key) => dealt.indexOf(key) % copies === copy);
+    return [...own, ...dealt.filter((key) => !own.includes(key)).toReversed()];
+  });
 }
 
 function shareOf(count: number, weight: number, dealt: readonly Dealt[]): number {

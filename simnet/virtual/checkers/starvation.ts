@@ -6,7 +6,7 @@
 import type { Hash, Key } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import { type Life, type Lives, type TaskLife } from "./lives.ts";
-import { placeOf } from "./wire.ts";
+import { placeOf } from "./place.ts";
 
 /** Until logs have met again: a question at the slowest pace, and an answer. */
 const REPAIR_MS = 10_000;

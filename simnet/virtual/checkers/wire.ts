@@ -14,8 +14,10 @@ import type { Equation } from "../../../src/protocol/signing.ts";
 import type { Stage } from "../../../src/protocol/workflow.ts";
 import { stagesAnnounced } from "../provers.ts";
 import { Guilt, type Position } from "./guilt.ts";
+import { Outputs } from "./outputs.ts";
 import { Owners } from "./owners.ts";
 import { judgeTimeout } from "./patience.ts";
+import { placeOf, type TaskRef } from "./place.ts";
 import { Truth } from "./truth.ts";
 
 export interface Attempt {
@@ -39,8 +41,6 @@ interface Block {
   readonly cancels: Set<Key>;
 }
 
-export type TaskRef = { readonly block: Hash; readonly stage: string; readonly index: number };
-
 export interface WireOptions {
   readonly manifest: Manifest;
   readonly equation: Equation;
@@ -59,6 +59,7 @@ export class WireChecker {
   readonly #options: WireOptions;
   readonly #manifest: Manifest;
   readonly #owners: Owners;
+  readonly #outputs = new Outputs();
   readonly #total: number;
   readonly #feeds = new Map<Key, Map<number, Hash>>();
   /** Every batch that somebody signed. */
@@ -149,6 +150,7 @@ export class WireChecker {
     const isVoter = this.#manifest.weights.has(author);
     if (entry.kind === "announce" && this.#manifest.sources.has(author)) this.#announce(author, entry);
     else if (entry.kind === "claim") this.#claim(entry);
+    else if (entry.kind === "receipt") this.#outputs.receipt(author, entry);
     else if (!isVoter) return;
     else if (entry.kind === "grant") this.#grant(author, entry, at);
     else if (entry.kind === "timeout") this.#timeout(author, entry, at);
@@ -209,8 +211,8 @@ export class WireChecker {
       this.#violation(`S1: ${name(author)} granted ${where} before the timeout certificate of the attempt before`);
     }
     const { block, stage, index } = entry;
-    const count = this.#stages(block).find((each) => each.name === stage)?.count;
-    if (count !== undefined && !this.#owners.mayOwn(entry.prover, block, stage, count, index, entry.attempt))
+    const known = this.#stages(block).find((each) => each.name === stage);
+    if (known !== undefined && !this.#owners.mayOwn(entry.prover, block, known, index, entry.attempt))
       this.#violation(`S1: ${name(author)} granted ${where} to ${name(entry.prover)}, which does not own it`);
     this.#capacity(author, entry);
   }
@@ -235,11 +237,12 @@ export class WireChecker {
     this.guilt.timeout(author, where, at);
     if (!isHostile(author)) {
       if (attempt.attested.has(author)) this.#violation(`S4: ${name(author)} timed out ${where} after its own attest`);
-      if (this.#knowing.has(`${author} ${placeOf(entry)}`))
+      const stage = this.#stages(entry.block).find((each) => each.name === entry.stage);
+      // Of copies the proof may be by a prover that stands for another.
+      if (stage?.distinct !== "provers" && this.#knowing.has(`${author} ${placeOf(entry)}`))
         this.#violation(`S4: ${name(author)} timed out ${where} and had said that there is a valid proof`);
       const opened = entry.attempt === 0 ? null : this.#attempt(entry, entry.attempt - 1).overMs;
       const others = this.#weightOf([...attempt.timeouts].filter((key) => key !== author));
-      const stage = this.#stages(entry.block).find((each) => each.name === entry.stage);
       const openedMs = Math.max(opened ?? 0, this.#blocks.get(entry.block)?.saidMs ?? 0);
       const facts = { openedMs, claimedMs: attempt.claimedMs, isHonestAmong: others >= this.#oneHonest, nowMs: now() };
       const why = judgeTimeout(entry.code, facts, this.#manifest, stage);
@@ -309,20 +312,12 @@ export class WireChecker {
     }
     for (const stage of this.#stages(entry.block)) {
       for (let group = 0; group < stage.groups; group++) {
-        const found = this.#completeOf(entry.block, stage, group);
+        const found = this.#outputs.completeOf(entry.block, stage, group, (task) => this.#vouchedFor(task));
         if (found >= stage.need) continue;
         const what = `${stage.name}/${group * stage.variants.length}`;
         this.#violation(`S2: ${name(author)} signed ${where} while ${what} was not complete (${found}/${stage.need})`);
       }
     }
-  }
-
-  /** How many variants of an output are complete, or how many families of them where those count. */
-  #completeOf(block: Hash, { name: stage, variants, distinct }: Stage, group: number): number {
-    const complete = variants.filter((_, at) =>
-      this.#isComplete({ block, stage, index: group * variants.length + at }),
-    );
-    return distinct === "families" ? new Set(complete.map(({ family }) => family)).size : complete.length;
   }
 
   #bench(author: Key, entry: EntryOf<"bench">): void {
@@ -338,8 +333,13 @@ export class WireChecker {
   }
 
   #isComplete(task: TaskRef): boolean {
-    const proofs = this.#vouchers.get(placeOf(task));
-    return [...(proofs?.values() ?? [])].some((voters) => this.#isQuorum(voters));
+    return this.#vouchedFor(task).length > 0;
+  }
+
+  /** Its proofs that a quorum says verify. */
+  #vouchedFor(task: TaskRef): Hash[] {
+    const proofs = this.#vouchers.get(placeOf(task)) ?? [];
+    return [...proofs].flatMap(([artefact, voters]) => (this.#isQuorum(voters) ? [artefact] : []));
   }
 
   #attempt(task: TaskRef, number: number): Attempt {
@@ -391,10 +391,6 @@ export class WireChecker {
   #violation(text: string): void {
     this.#options.complain(text);
   }
-}
-
-export function placeOf(task: TaskRef, attempt?: number): string {
-  return `${task.block.slice(0, 8)} ${task.stage}/${task.index}${attempt === undefined ? "" : `#${attempt}`}`;
 }
 
 function name(key: Key): string {

@@ -1,0 +1,42 @@
+/** What makes an output whole, worked out once more: so many variants, of families or by provers of their own. */
+import type { Hash, Key } from "../../../src/protocol/ids.ts";
+import type { EntryOf } from "../../../src/protocol/messages.ts";
+import type { Stage } from "../../../src/protocol/workflow.ts";
+import { placeOf, type TaskRef } from "./place.ts";
+
+export class Outputs {
+  /** By task and artefact: who has handed it in. */
+  readonly #makers = new Map<string, Set<Key>>();
+
+  receipt(author: Key, entry: EntryOf<"receipt">): void {
+    const name = `${placeOf(entry)} ${entry.artefact}`;
+    this.#makers.set(name, (this.#makers.get(name) ?? new Set<Key>()).add(author));
+  }
+
+  /** How many variants of an output count, where the proofs given are those that a quorum says verify. */
+  completeOf(
+    block: Hash,
+    { name: stage, variants, distinct }: Stage,
+    group: number,
+    proofsOf: (task: TaskRef) => readonly Hash[],
+  ): number {
+    const tasks = variants.map((_, at) => ({ block, stage, index: group * variants.length + at }));
+    const proofs = tasks.map(proofsOf);
+    const complete = variants.filter((_, at) => (proofs[at] ?? []).length > 0);
+    if (distinct === "families") return new Set(complete.map(({ family }) => family)).size;
+    if (distinct === null) return complete.length;
+    return mostMakers(
+      tasks.map((task, at) =>
+        (proofs[at] ?? []).flatMap((hash) => [...(this.#makers.get(`${placeOf(task)} ${hash}`) ?? [])]),
+      ),
+    );
+  }
+}
+
+/** The most copies that can have a maker of their own each: by trying everything, for they are few. */
+function mostMakers([copy, ...others]: readonly (readonly Key[])[], used: readonly Key[] = []): number {
+  if (copy === undefined) return 0;
+  const left = mostMakers(others, used);
+  const free = [...new Set(copy)].filter((key) => !used.includes(key));
+  return Math.max(left, ...free.map((key) => 1 + mostMakers(others, [...used, key])));
+}

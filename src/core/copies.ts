@@ -1,0 +1,36 @@
+/**
+ * Who may make a copy, where an output needs copies of different provers: one whose work counts beside what is known of
+ * the other copies. Heard facts and own work only, so two nodes may differ for a moment; that costs an attempt.
+ */
+import type { Key } from "../protocol/ids.ts";
+import { isVouchedFor, openAttempt, optionsOf } from "./collector.ts";
+import { copiesOf, type Maker, matchMakers } from "./matching.ts";
+import type { State, Task } from "./state.ts";
+
+/** Whether a proof of the task by this prover would count; it would not where it makes, or has made, another copy. */
+export function wouldCount(state: State, task: Task, prover: Key): boolean {
+  if (task.stage.distinct !== "provers") return true;
+  const copies = copiesOf(task);
+  const others = copies.map((copy) => (copy === task ? [] : expected(state, copy, prover)));
+  const size = (makers: typeof others) => matchMakers(makers).filter((maker) => maker !== null).length;
+  const own = { made: { prover }, credited: false, assigned: false };
+  return size(copies.map((copy, at) => (copy === task ? [own] : (others[at] ?? [])))) > size(others);
+}
+
+/** Whose proofs of a copy may count, and the prover in question where it is at work on it. */
+function expected(state: State, copy: Task, prover: Key): Maker[] {
+  const made = optionsOf(state, copy, ({ verdict }) => verdict !== "invalid");
+  const { claims, ends } = openAttempt(state, copy);
+  const isOwn = prover === state.options.self && copy.work !== null;
+  const works = copy.completeMs === null && (isOwn || (claims.has(prover) && !ends.has(prover)));
+  return works ? [...made, { made: { prover }, credited: false, assigned: false }] : made;
+}
+
+/** Whether a proof is known to be valid whose maker stands for this copy. */
+export function hasMaker(state: State, task: Task): boolean {
+  const copies = copiesOf(task);
+  const options = copies.map((copy) =>
+    optionsOf(state, copy, (proof) => proof.verdict === "valid" || isVouchedFor(state, proof)),
+  );
+  return (matchMakers(options)[copies.indexOf(task)] ?? null) !== null;
+}
