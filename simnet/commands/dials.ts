@@ -77,14 +77,15 @@ export function dialsGiven(flags: Readonly<Record<string, unknown>>): Partial<Di
 
 /** The command that repeats a run. */
 export function commandOf(options: VirtualOptions): string {
-  const { seed, nodes, attesters, blocks, shards, only, twins, byzantineAttesters, byzantineProvers, behaviours } =
-    options;
+  const { seed, nodes, attesters, blocks, shards, only, workflowFile } = options;
+  const { twins, byzantineAttesters, byzantineProvers, behaviours } = options;
   const parts = [`--seed ${seed} --nodes ${nodes}`, ...(attesters === undefined ? [] : [`--attesters ${attesters}`])];
   parts.push(`--blocks ${blocks} --shards ${shards}`);
   for (const [name, { flag, unit }] of entries()) {
     const value = options[name];
     if (value !== undefined && value !== NO_FAULTS[name]) parts.push(`${flag} ${unit.write(value)}`.trim());
   }
+  if (workflowFile !== undefined) parts.push(`--workflow ${workflowFile}`);
   if (twins !== undefined) parts.push(`--twins ${twins}`);
   if (byzantineAttesters !== undefined) parts.push(`--byzantine-attesters ${byzantineAttesters}`);
   if (byzantineProvers !== undefined) parts.push(`--byzantine-provers ${byzantineProvers}`);

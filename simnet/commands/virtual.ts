@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { whole } from "../../src/cli/flags.ts";
+import { readFragmentFile } from "../../src/node.ts";
 import { EXIT } from "../outcome.ts";
 import { BEHAVIOURS } from "../virtual/behaviours.ts";
 import { INVARIANTS } from "../virtual/invariants.ts";
@@ -31,6 +32,7 @@ interface VirtualFlags {
   readonly attesters?: number;
   readonly blocks?: number;
   readonly shards?: number;
+  readonly workflow?: string;
   readonly twins?: number;
   readonly byzantineAttesters?: number;
   readonly byzantineProvers?: number;
@@ -82,6 +84,7 @@ export function virtualCommand(): Command {
     .option("--attesters <n>", "how many of them attest and have a source (default: all, at most 7)", whole)
     .option("--blocks <n>", "blocks, one a second (default: 20)", whole)
     .option("--shards <n>", "tasks of a block side by side (default: 4)", whole)
+    .option("--workflow <file>", "blocks are proven by its workflow `block`, as in config/workflows")
     .option("--twins <n>", "attesters whose key a second process has, a copy of the node", whole)
     .option("--byzantine-attesters <n>", "attesters that are hostile, each in ways drawn from the seed", whole)
     .option("--byzantine-provers <n>", "the same for nodes that only prove", whole)
@@ -186,8 +189,12 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
     behaviours: kinds,
   } = flags;
   const hostile = { twins, byzantineAttesters, byzantineProvers, behaviours: kinds };
+  const workflowFile = flags.workflow;
+  const workflow = workflowFile === undefined ? undefined : readFragmentFile(workflowFile);
   const given = Object.fromEntries(
-    Object.entries({ nodes, attesters, blocks, shards, only, ...hostile }).filter(([, value]) => value !== undefined),
+    Object.entries({ nodes, attesters, blocks, shards, only, workflow, workflowFile, ...hostile }).filter(
+      ([, value]) => value !== undefined,
+    ),
   );
   if (flags.swarm !== true) return { seed, nodes: 7, blocks: 20, shards: 4, ...dials, ...given };
   const size = { ...swarmSize(seed, flags.byzantine === true), ...given };

@@ -85,6 +85,8 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly families?: boolean;
   /** Blocks are proven by the workflow `block` of this file instead. */
   readonly workflow?: Fragment;
+  /** Where that was read, to name it in the command that repeats the run. */
+  readonly workflowFile?: string;
   readonly blockMs?: number;
   /** Of the faults drawn, by number, only these. */
   readonly only?: readonly number[];
