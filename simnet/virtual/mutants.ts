@@ -179,8 +179,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: COLLECTOR,
-        from: "while (isQuorum(state, task.attempts.get(number)?.timeouts.keys() ?? [])) number++;",
-        to: "while ((task.attempts.get(number)?.timeouts.size ?? 0) > 0) number++;",
+        from: "if (attempt.timeouts.size === 0 || !isQuorum(state, attempt.timeouts.keys())) return attempt;",
+        to: "if (attempt.timeouts.size === 0) return attempt;",
       },
     ],
     runs: ["rash", "late"],
