@@ -161,6 +161,7 @@ function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equa
   const { author } = batch.head;
   // Left with the peers: the log would take it for known and the block would be lost.
   if (blocks.isTooFar(state, batch)) return refused(state, author, "batch", "block.too-far");
+  const { next = 0 } = state.log.feed(author) ?? {};
   const added = state.log.add(batch);
   switch (added) {
     case "known":
@@ -179,7 +180,7 @@ function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equa
       break;
   }
   if (author !== state.options.self) standing.alive(state, author);
-  else if (from !== null) ownFeed.foundOwn(state, batch);
+  else if (from !== null && batch.head.number >= next) ownFeed.foundOwn(state, batch);
   for (const [index, entry] of batch.entries.entries())
     applyEntry(state, { author, number: batch.head.number, index, shown: { batch, index } }, entry, equation);
 }

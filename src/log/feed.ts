@@ -23,6 +23,8 @@ export class Feed {
   #end = Number.POSITIVE_INFINITY;
   /** What was let go of before a restart, and not passed yet. */
   #gone: readonly Span[] = [];
+  /** What was here and is let go of, ascending, with a gap between each two. */
+  readonly #forgotten: Span[] = [];
 
   constructor(author: Key) {
     this.author = author;
@@ -78,6 +80,7 @@ export class Feed {
     if (known !== undefined) return known.hash === batch.hash ? "known" : "equivocation";
     if (number > this.#next + AHEAD_MAX) return "too-far";
     if (this.forkOf(batch) !== undefined) return "chain-broken";
+    if (this.#isForgotten(number)) return "known";
     this.#batches.set(number, batch);
     let at = this.#kept.length;
     while ((this.#kept[at - 1]?.head.number ?? -1) > number) at--;
@@ -112,11 +115,21 @@ export class Feed {
   /** Goes on from what was let go of before a restart. */
   restore(gone: readonly Span[]): void {
     this.#gone = gone;
+    for (const span of gone) this.#noteForgotten(span);
     this.#advance();
+  }
+
+  /** Whether it is here, or was: whoever says it again has nothing new to say. */
+  knows(batch: Batch): boolean {
+    const { number } = batch.head;
+    const here = this.#batches.get(number);
+    if (here !== undefined) return here.hash === batch.hash;
+    return this.#isForgotten(number) && this.forkOf(batch) === undefined;
   }
 
   forget(number: number): void {
     if (!this.#batches.delete(number)) return;
+    this.#noteForgotten({ from: number, to: number + 1 });
     this.#kept.splice(
       this.#kept.findIndex((batch) => batch.head.number === number),
       1,
@@ -141,6 +154,22 @@ export class Feed {
     for (const number of this.#batches.keys()) if (number >= this.#end) this.#batches.delete(number);
     this.#next = Math.min(this.#next, this.#end);
     this.#highest = Math.min(this.#highest, this.#end - 1);
+  }
+
+  #isForgotten(number: number): boolean {
+    return number < this.#next && this.#forgotten.some(({ from, to }) => from <= number && number < to);
+  }
+
+  #noteForgotten({ from, to }: Span): void {
+    const spans = this.#forgotten;
+    const first = spans.findIndex((span) => span.to >= from);
+    const at = first < 0 ? spans.length : first;
+    const touched = spans.slice(at).filter((span) => span.from <= to);
+    const merged = {
+      from: Math.min(from, touched[0]?.from ?? from),
+      to: Math.max(to, touched.at(-1)?.to ?? to),
+    };
+    spans.splice(at, touched.length, merged);
   }
 
   #advance(): void {

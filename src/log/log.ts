@@ -29,9 +29,13 @@ export class Log {
     return this.#feeds.has(author) || this.#feeds.size < STRANGERS_FEEDS_MAX;
   }
 
-  /** Whether the batch is here already, so that nobody spends a signature check on it. */
   has(batch: Batch): boolean {
     return this.#feeds.get(batch.head.author)?.get(batch.head.number)?.hash === batch.hash;
+  }
+
+  /** Whether the batch is here, or was, so that nobody spends a signature check on it. */
+  knows(batch: Batch): boolean {
+    return this.#feeds.get(batch.head.author)?.knows(batch) === true;
   }
 
   add(batch: Batch): Added {

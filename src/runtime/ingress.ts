@@ -36,7 +36,7 @@ export function admit(
   if (!opened.ok) return { ok: false, verdict: reject(opened.code), author: null };
   const batch = opened.value;
   const { author } = batch.head;
-  if (state.log.has(batch)) return { ok: false, verdict: ignore("batch.known"), author };
+  if (state.log.knows(batch)) return { ok: false, verdict: ignore("batch.known"), author };
   if (!counts(state, author, batch.head.number)) return { ok: false, verdict: ignore("author.out"), author };
   // Our own roster may be behind, so a stranger's message is not the sender's fault.
   if (!isKnownAuthor(state, batch)) return { ok: false, verdict: ignore("author.unknown"), author };

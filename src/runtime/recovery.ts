@@ -33,6 +33,8 @@ export function recover(
     const others = batches.filter((stored) => stored.author !== state.options.self).map(({ bytes }) => bytes);
     for (const batch of inOrder([...records, ...others], telemetry))
       replay(state, { kind: "batch", batch, from: null }, modules.equation);
+    // What the journal has let go of is not to be taken in again.
+    state.log.restore(state.options.self, state.log.feed(state.options.self)?.gone() ?? []);
     telemetry.emit("node.recovered", {
       certificates: certificates.length,
       batches: batches.length,

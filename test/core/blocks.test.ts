@@ -358,6 +358,20 @@ describe("the state of a node", () => {
     expect(net.core("a").state.working.size).toBe(0);
   });
 
+  it("takes nothing in again that it has let go of, and no word of its own in that for one that it had lost", () => {
+    const net = new Net(NAMES);
+    for (let height = 1; height <= 20; height++) {
+      net.mine(blockAt(height));
+      net.pass(200);
+      net.compare();
+    }
+    const core = net.core("a");
+    const said = net.cores.flatMap((each) => each.feed.batches.slice(0, 5));
+    const kept = batchesKept(core);
+    for (const batch of said) core.step({ kind: "batch", batch, from: keyOf("b") });
+    expect([core.state.mute, core.state.heldCount, batchesKept(core)]).toEqual([null, 0, kept]);
+  });
+
   it("keeps what a quorum of attesters has not said that it has: a gap that nobody can fill would stay for ever", () => {
     const net = new Net(NAMES);
     const grow = (from: number, to: number) => {

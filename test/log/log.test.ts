@@ -121,6 +121,24 @@ describe("a feed", () => {
     expect(feed.last).toBe(batches[2]);
   });
 
+  it("knows what it has forgotten: said again by anybody it is no news", () => {
+    const batches = chain(alice, 8);
+    const feed = new Feed(alice);
+    for (const each of batches) feed.add(each);
+    for (const number of [2, 0, 4, 1, 3, 6]) feed.forget(number);
+    const again = new Feed(alice);
+    again.restore(feed.gone());
+    for (const number of [5, 7]) again.add(at(batches, number));
+    for (const each of [feed, again]) {
+      expect(batches.map((said) => each.knows(said))).toEqual(batches.map(() => true));
+      expect(batches.map((said) => each.add(said))).toEqual(batches.map(() => "known"));
+      expect(each.kept().map(({ head }) => head.number)).toEqual([5, 7]);
+    }
+    // Of another feed of the author it still sees where that leaves this one.
+    const other = batch(alice, 4, at(batches, 3).hash, 1);
+    expect([feed.knows(other), feed.add(other)]).toEqual([false, "chain-broken"]);
+  });
+
   it("takes nothing for a gap after a restart that it had let go of before, and everything else", () => {
     const batches = chain(alice, 9);
     const feed = new Feed(alice);
