@@ -36,10 +36,14 @@ export class SimProcess {
     this.#frozenUntilMs = Math.max(this.#frozenUntilMs, this.#world.nowMs + forMs);
   }
 
+  get isFrozen(): boolean {
+    return this.#world.nowMs < this.#frozenUntilMs;
+  }
+
   /** Runs what reaches the process from outside. */
   run(what: () => void): void {
     if (!this.alive) return;
-    if (this.#world.nowMs >= this.#frozenUntilMs) return what();
+    if (!this.isFrozen) return what();
     this.#world.after(this.#frozenUntilMs - this.#world.nowMs, () => this.run(what));
   }
 

@@ -29,6 +29,11 @@ export class Starvation {
     this.#complain = complain;
   }
 
+  /** Time in which nobody could have done anything. */
+  pass(nowMs: number): void {
+    this.#lookedMs = nowMs;
+  }
+
   /** Called now and then once the faults are over, with who is there to prove in which systems, and how many are not. */
   look(
     nowMs: number,

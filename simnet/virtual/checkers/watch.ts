@@ -117,11 +117,15 @@ export class Checkers {
   #lookForStarved(): void {
     const { cluster, honest } = this.#subjects;
     const canonical = new Set<Hash>(cluster.chain.blocks.map(({ hash }) => hash));
+    // Who stands still when the faults are over does so for up to a minute more.
+    const isHere = ({ process, speaksSinceMs }: SimNode) => speaksSinceMs !== null && process?.isFrozen === false;
     const here = new Map(
-      honest().flatMap((node) => (node.speaksSinceMs === null ? [] : [[node.key, cluster.systemsOf(node)] as const])),
+      honest()
+        .filter(isHere)
+        .map((node) => [node.key, cluster.systemsOf(node)]),
     );
     // Without a quorum nothing can go on, and L1 says so.
-    if (!this.#lives.isQuorum(here.keys())) return;
+    if (!this.#lives.isQuorum(here.keys())) return this.starvation.pass(cluster.world.nowMs);
     const absent = new Set(cluster.nodes.map(({ key }) => key)).size - here.size;
     this.starvation.look(cluster.world.nowMs, this.#lives, canonical, here, absent);
   }
