@@ -26,6 +26,12 @@ export const LATE_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["droppers", "rough"],
     expected: /^L4: .*\(no-progress\)/,
   },
+  "beats-renew": {
+    rule: "a beat renews a lease only where it tells of progress",
+    edits: [{ file: "src/core/collector.ts", from: "|| beat.units <= (attempt", to: "|| beat.units < (attempt" }],
+    runs: ["hanging"],
+    expected: /^L4: .*\(no-progress\) is over after/,
+  },
   "no-limit": {
     rule: "progress renews a lease only up to the absolute limit",
     edits: [

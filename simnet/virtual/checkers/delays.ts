@@ -109,7 +109,8 @@ export class DelayChecker {
       return { cause: kind === "release" ? "released" : "failed", sinceMs: atMs, boundMs: hopsMs };
     const codes = [...attempt.timeouts.values()];
     const [claim] = attempt.claims.values();
-    if (claim !== undefined && codes.includes("no-progress"))
+    // One that comes to its limit may have moved until then.
+    if (claim !== undefined && (codes.includes("no-progress") || codes.includes("limit")))
       return { cause: "no-progress", sinceMs: claim.movedMs, boundMs: task.stage.leaseMs + hopsMs };
     if (claim !== undefined || !codes.includes("not-claimed")) return null;
     // The first attempt opens once what it takes has come, and is prepared.

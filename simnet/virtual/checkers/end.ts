@@ -73,10 +73,37 @@ export function checkLog(node: string, state: State, checker: WireChecker): stri
       if (!checker.wasSaid(hash)) violations.push(`${what}, which it never signed`);
       if (isNone) violations.push(`${what}, under a signature that is none`);
     }
-  for (const { offender, offence } of state.out.values())
+  for (const { offender, offence, from } of state.out.values()) {
     if (!checker.isHostile(offender))
       violations.push(`attribution: ${node} holds ${short(offender)}, which is honest, guilty of ${offence}`);
+    const heeded = votesOf(state, offender).filter((number) => number >= from);
+    if (heeded.length > 0)
+      violations.push(`S7: ${node} counts ${heeded.length} votes of ${short(offender)}, which is out from ${from} on`);
+  }
   return violations;
+}
+
+/** The numbers of the batches in which a key has said what still counts of open blocks. */
+function votesOf(state: State, key: Key): number[] {
+  const open = [...state.blocks.values()].filter(({ certificate }) => certificate === null);
+  return open.flatMap(({ votes, cancels, announcers, tasks }) => {
+    const ofTasks = tasks.flatMap(({ attempts, proofs }) => [
+      ...[...attempts.values()].flatMap(({ claims, timeouts, grants, attests }) => [
+        claims,
+        timeouts,
+        ...grants.values(),
+        ...attests.values(),
+      ]),
+      ...[...proofs.values()].map(({ vouchers }) => vouchers),
+    ]);
+    const all: readonly ReadonlyMap<Key, { readonly number: number }>[] = [
+      ...votes.values(),
+      cancels,
+      announcers,
+      ...ofTasks,
+    ];
+    return all.flatMap((each) => each.get(key)?.number ?? []);
+  });
 }
 
 /** Blocks are cancelled by quorums only. */

@@ -14,6 +14,7 @@ import type { Equation } from "../../../src/protocol/signing.ts";
 import type { Stage } from "../../../src/protocol/workflow.ts";
 import { stagesAnnounced } from "../provers.ts";
 import { Guilt, type Position } from "./guilt.ts";
+import { Hands } from "./hands.ts";
 import { Outputs } from "./outputs.ts";
 import { Owners } from "./owners.ts";
 import { judgeTimeout } from "./patience.ts";
@@ -75,14 +76,16 @@ export class WireChecker {
   /** By block: attesters that signed its barrier, whatever the content. */
   readonly #barriers = new Map<Hash, Set<Key>>();
   readonly #benches = new Map<string, Set<Key>>();
-  /** By attester and prover: tasks granted, with the attempt. */
-  readonly #hands = new Map<string, Map<string, { readonly task: TaskRef; readonly attempt: number }>>();
+  readonly #hands: Hands;
 
   constructor(options: WireOptions) {
     this.#options = options;
     this.#manifest = options.manifest;
     this.truth = new Truth(options.manifest);
     this.#owners = new Owners(options.manifest, () => this.guilt.proven.keys());
+    const isDone = (task: TaskRef, attempt: number) =>
+      this.#isComplete(task) || this.#isOver(task, attempt) || this.isCancelled(task.block);
+    this.#hands = new Hands(options.manifest, isDone);
     this.#total = [...options.manifest.weights.values()].reduce((sum, weight) => sum + weight, 0);
   }
 
@@ -149,7 +152,7 @@ export class WireChecker {
     // What somebody says without the right to is no statement of the protocol (S7).
     const isVoter = this.#manifest.weights.has(author);
     if (entry.kind === "announce" && this.#manifest.sources.has(author)) this.#announce(author, entry);
-    else if (entry.kind === "claim") this.#claim(entry);
+    else if (entry.kind === "claim") this.#claim(author, entry);
     else if (entry.kind === "receipt") this.#outputs.receipt(author, entry);
     else if (!isVoter) return;
     else if (entry.kind === "grant") this.#grant(author, entry, at);
@@ -177,15 +180,32 @@ export class WireChecker {
   }
 
   /** Votes that a claim shows were said by their authors, though perhaps to nobody else. */
-  #claim(entry: EntryOf<"claim">): void {
-    const { equation, now } = this.#options;
+  #claim(author: Key, entry: EntryOf<"claim">): void {
+    const { equation, now, isHostile } = this.#options;
+    const before = placeOf(entry, entry.attempt - 1);
+    const ended = new Set<Key>();
     for (const vote of entry.timeouts) {
       const opened = openVote(this.#manifest.network, vote, equation);
-      if (opened === null || opened.entry.kind !== "timeout" || this.#said.has(opened.hash)) continue;
+      if (opened === null || opened.entry.kind !== "timeout") continue;
+      if (placeOf(opened.entry, opened.entry.attempt) === before) ended.add(opened.author);
+      if (this.#said.has(opened.hash)) continue;
       this.guilt.batch(opened.author, opened.number, opened.hash);
       this.#entry(opened.author, opened.entry, null);
     }
+    if (!isHostile(author)) this.#honestClaim(author, entry, ended);
     this.#attempt(entry, entry.attempt).claimedMs ??= now();
+  }
+
+  #honestClaim(author: Key, entry: EntryOf<"claim">, ended: ReadonlySet<Key>): void {
+    const what = `${name(author)} claimed ${placeOf(entry, entry.attempt)}`;
+    if (!this.#mayOwn(author, entry)) this.#violation(`S1: ${what}, which it does not own`);
+    if (entry.attempt > 0 && !this.#isQuorum(ended))
+      this.#violation(`S1: ${what} and showed no timeout certificate of the attempt before`);
+  }
+
+  #mayOwn(prover: Key, { block, stage, index, attempt }: TaskRef & { readonly attempt: number }): boolean {
+    const known = this.#stages(block).find((each) => each.name === stage);
+    return known === undefined || this.#owners.mayOwn(prover, block, known, index, attempt);
   }
 
   #grant(author: Key, entry: EntryOf<"grant">, at: Position | null): void {
@@ -210,24 +230,10 @@ export class WireChecker {
     if (entry.attempt > 0 && !this.#isOver(entry, entry.attempt - 1)) {
       this.#violation(`S1: ${name(author)} granted ${where} before the timeout certificate of the attempt before`);
     }
-    const { block, stage, index } = entry;
-    const known = this.#stages(block).find((each) => each.name === stage);
-    if (known !== undefined && !this.#owners.mayOwn(entry.prover, block, known, index, entry.attempt))
+    if (!this.#mayOwn(entry.prover, entry))
       this.#violation(`S1: ${name(author)} granted ${where} to ${name(entry.prover)}, which does not own it`);
-    this.#capacity(author, entry);
-  }
-
-  /** An owner's claims that one attester has let stand and that nobody has finished, as far as anybody can know. */
-  #capacity(author: Key, entry: EntryOf<"grant">): void {
-    const hand = this.#hands.get(`${author} ${entry.prover}`) ?? new Map();
-    this.#hands.set(`${author} ${entry.prover}`, hand);
-    hand.set(placeOf(entry), { task: entry, attempt: entry.attempt });
-    for (const [place, { task, attempt }] of hand)
-      if (this.#isComplete(task) || this.#isOver(task, attempt) || this.isCancelled(task.block)) hand.delete(place);
-    const slots = this.#manifest.json.provers.list.find(({ key }) => key === entry.prover)?.slots ?? 1;
-    const most = slots * this.#manifest.json.limits.claimsPerSlotMax;
-    if (hand.size > most)
-      this.#violation(`R1: ${name(author)} let ${name(entry.prover)} claim ${hand.size} tasks; allowed: ${most}`);
+    const tooMany = this.#hands.grant(author, entry);
+    if (tooMany !== null) this.#violation(`R1: ${name(author)} let ${name(entry.prover)} ${tooMany}`);
   }
 
   #timeout(author: Key, entry: EntryOf<"timeout">, at: Position | null): void {
