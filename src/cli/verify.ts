@@ -1,11 +1,14 @@
-/** `proofmesh verify`: checks a certificate offline, with nothing but the manifest; with the proofs, those too. */
+/**
+ * `proofmesh verify`: checks a certificate offline, with nothing but the manifest; with the proofs, those too. Evidence of a
+ * vote for a false proof is checked by verifying that proof, for which the block's own certificate has to be beside it.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { Command } from "commander";
 import { readConfig } from "../config.ts";
 import { nativeEquation, openVerifier, readManifestFile } from "../node.ts";
-import type { Preparation, Verifier } from "../ports.ts";
+import type { Preparation, Verifier, VerifyJob } from "../ports.ts";
 import {
   type Certificate,
   checkCertificate,
@@ -14,12 +17,15 @@ import {
   type ProofsContent,
   readProofs,
 } from "../protocol/certificate.ts";
+import type { Evidence } from "../protocol/evidence.ts";
 import { itemsIn } from "../protocol/items.ts";
 import { artefactHash, blockId, type Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { checkEvidence, checkVotes, isVoteKind } from "../protocol/votes.ts";
-import { partsOf, rowsOf, stagesOf } from "../protocol/workflow.ts";
+import { partsOf, rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import { CommandError, settled } from "./exit.ts";
+
+type Verdict = { readonly valid: true } | { readonly valid: false; readonly code: string };
 
 interface Flags {
   readonly network: string;
@@ -31,7 +37,7 @@ interface Flags {
 export function verifyCommand(): Command {
   return new Command("verify")
     .description(
-      "Check offline what proofmesh certificate, evidence and prove write: signatures and quorum; with --proofs, the block of a barrier certificate and every proof.",
+      "Check offline what proofmesh certificate, evidence and prove write: signatures and quorum; with --proofs, the block of a barrier certificate and every proof. Evidence of a vote for a false proof takes the block's certificate and --proofs.",
     )
     .argument("<certificate...>", "certificate files")
     .requiredOption("--network <manifest>", "the network's manifest")
@@ -53,6 +59,10 @@ async function run(files: readonly string[], flags: Flags): Promise<void> {
     for (const file of files) {
       const own = manifestFor(manifest, read(file, "usage.file"));
       if (sayVotes(own, file, flags.json === true)) continue;
+      if (kindOf(read(file, "usage.file")) === "evidence") {
+        await sayEvidence(own, file, files, flags, verifier);
+        continue;
+      }
       if (verifier !== null && kindOf(read(file, "usage.file")) === "proofs") {
         await sayProofs(own, file, flags, verifier);
         continue;
@@ -69,22 +79,10 @@ async function run(files: readonly string[], flags: Flags): Promise<void> {
   }
 }
 
-/** Whether the file is a certificate of votes, or evidence; anything else is taken for a barrier certificate. */
+/** Whether the file is a certificate of votes; anything else is taken for a barrier certificate. */
 function sayVotes(manifest: Manifest, file: string, json: boolean): boolean {
   const bytes = read(file, "usage.file");
   const kind = kindOf(bytes);
-  if (kind === "evidence") {
-    const { value } = holds(file, checkEvidence(manifest, bytes, nativeEquation));
-    const { offender, offence, from, about, artefact: proof } = value;
-    if (proof !== null)
-      throw new CommandError(
-        "evidence.unproven",
-        `${file}: ${offender} vouches for proof ${proof} in batch ${from}; that it does not verify takes the block and the proof to show`,
-      );
-    if (json) process.stdout.write(`${JSON.stringify({ kind, offender, offence, from, about })}\n`);
-    else process.stdout.write(`holds  evidence  ${offender}  ${offence}, batch ${from} of its feed\n`);
-    return true;
-  }
   if (!isVoteKind(kind)) return false;
   const { value } = holds(file, checkVotes(manifest, bytes, nativeEquation));
   const { content, signers } = value;
@@ -95,6 +93,59 @@ function sayVotes(manifest: Manifest, file: string, json: boolean): boolean {
       `holds  ${kind}  ${chain}/${hash}  ${stage} ${index}, attempt ${attempt + 1}${prover === null ? "" : `  ${prover}`}  ${signers.length} signers\n`,
     );
   return true;
+}
+
+async function sayEvidence(
+  manifest: Manifest,
+  file: string,
+  files: readonly string[],
+  flags: Flags,
+  verifier: Verifier | null,
+): Promise<void> {
+  const { value } = holds(file, checkEvidence(manifest, read(file, "usage.file"), nativeEquation));
+  const { offender, offence, from, about, artefact: proof } = value;
+  let shown = "";
+  if (proof !== null) {
+    const code = await refusalOf(manifest, file, value, files, flags, verifier);
+    shown = `, proof ${proof} refused with ${code}`;
+  }
+  process.stdout.write(
+    flags.json === true
+      ? `${JSON.stringify({ kind: "evidence", offender, offence, from, about })}\n`
+      : `holds  evidence  ${offender}  ${offence}, batch ${from} of its feed${shown}\n`,
+  );
+}
+
+/** Why the proof that the evidence is about does not verify. What it had to prove is derived from the block, which a certificate names. */
+async function refusalOf(
+  manifest: Manifest,
+  file: string,
+  { offender, from, about, artefact: proof }: Evidence,
+  files: readonly string[],
+  { proofs: directory }: Flags,
+  verifier: Verifier | null,
+): Promise<string> {
+  const certificate = files
+    .filter((each) => kindOf(read(each, "usage.file")) === "barrier")
+    .map((each) => check(manifest, each))
+    .find(({ block }) => block === about?.block);
+  if (certificate === undefined || about === null || proof === null || directory === undefined || verifier === null)
+    throw new CommandError(
+      "evidence.unproven",
+      `${file}: ${offender} vouches for proof ${proof} of block ${about?.block} in batch ${from}; to show that it does not verify takes that block's certificate as another argument, and --proofs with the block and the proof`,
+    );
+  const { content } = certificate;
+  const { prepared, stages } = await prepare(manifest, content, directory, verifier);
+  const stage = stages.find(({ name }) => name === about.stage);
+  const values = prepared.values[about.stage]?.[about.index];
+  if (stage === undefined || values === undefined || stage.verify !== "key")
+    throw new CommandError("evidence.unproven", `${file}: no key verifies what ${about.stage} ${about.index} makes`);
+  const { system, key } = variantOf(stage, about.index);
+  const parts = partsOf(stages, stage, about.index, prepared.values, countsOf(content));
+  const verdict = await verified(verifier, { system, key, values, parts, proof: artefact(directory, proof) });
+  if (verdict.valid)
+    throw new CommandError("evidence.false", `${file}: the proof ${proof} that ${offender} vouches for verifies`);
+  return verdict.code;
 }
 
 /** Proofs that nobody has signed for: all that can be said of them is that they verify. */
@@ -147,6 +198,46 @@ async function checkProofs(
   directory: string,
   verifier: Verifier,
 ): Promise<number> {
+  const { prepared, stages } = await prepare(manifest, content, directory, verifier);
+  let proofs = 0;
+  const counts = countsOf(content);
+  for (const task of content.tasks) {
+    const stage = stages.find(({ name }) => name === task.stage);
+    const values = prepared.values[task.stage]?.[task.index] ?? new Uint8Array();
+    const parts = stage === undefined ? [] : partsOf(stages, stage, task.index, prepared.values, counts);
+    const proof = artefact(directory, task.artefact);
+    const listed = task.items === undefined ? null : itemsIn(Buffer.from(proof).toString("utf8"), task.items);
+    if (task.items !== undefined && listed?.length !== task.items)
+      throw new CommandError(
+        "certificate.items",
+        `${task.stage} lists ${listed?.length ?? "nothing"}; the certificate says ${task.items}`,
+      );
+    // No key shows that it is right: attesters have made it again.
+    if (stage?.verify === "recompute") continue;
+    proofs++;
+    const verdict = await verified(verifier, { system: task.system, key: task.key, values, parts, proof });
+    if (!verdict.valid)
+      throw new CommandError(verdict.code, `the proof of ${task.stage} ${task.index} does not verify`);
+  }
+  return proofs;
+}
+
+function verified(verifier: Verifier, job: VerifyJob): Promise<Verdict> {
+  return settled<Verdict>((done) => verifier.verify(job, done));
+}
+
+/** How many tasks the stages have whose number another's output says. */
+function countsOf({ tasks }: ProofsContent): ReadonlyMap<string, number> {
+  return new Map(tasks.flatMap(({ stage, items }) => (items === undefined ? [] : [[stage, items]])));
+}
+
+/** What the block's own bytes imply, which lead from one commitment to the other as the certificate says. */
+async function prepare(
+  manifest: Manifest,
+  content: ProofsContent,
+  directory: string,
+  verifier: Verifier,
+): Promise<{ readonly prepared: Preparation; readonly stages: readonly Stage[] }> {
   const { chain, height, hash, parent, items } = content;
   const stages = stagesOf(manifest, content.workflow, items) ?? [];
   const block = blockId(manifest.network, content);
@@ -173,29 +264,7 @@ async function checkProofs(
       `block ${height} leads from ${hex(prepared.before)} to ${hex(prepared.after)}; the certificate says ${content.before} to ${content.after}`,
     );
   }
-  let verified = 0;
-  const counts = new Map(content.tasks.flatMap(({ stage, items: has }) => (has === undefined ? [] : [[stage, has]])));
-  for (const task of content.tasks) {
-    const stage = stages.find(({ name }) => name === task.stage);
-    const values = prepared.values[task.stage]?.[task.index] ?? new Uint8Array();
-    const parts = stage === undefined ? [] : partsOf(stages, stage, task.index, prepared.values, counts);
-    const proof = artefact(directory, task.artefact);
-    const listed = task.items === undefined ? null : itemsIn(Buffer.from(proof).toString("utf8"), task.items);
-    if (task.items !== undefined && listed?.length !== task.items)
-      throw new CommandError(
-        "certificate.items",
-        `${task.stage} lists ${listed?.length ?? "nothing"}; the certificate says ${task.items}`,
-      );
-    // No key shows that it is right: attesters have made it again.
-    if (stage?.verify === "recompute") continue;
-    verified++;
-    const verdict = await settled<{ readonly valid: true } | { readonly valid: false; readonly code: string }>((done) =>
-      verifier.verify({ system: task.system, key: task.key, values, parts, proof }, done),
-    );
-    if (!verdict.valid)
-      throw new CommandError(verdict.code, `the proof of ${task.stage} ${task.index} does not verify`);
-  }
-  return verified;
+  return { prepared, stages };
 }
 
 function artefact(directory: string, hash: Hash): Uint8Array {

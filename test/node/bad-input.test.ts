@@ -17,6 +17,12 @@ import path from "node:path";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
 import { genesis } from "../../src/node.ts";
+import { sealBatch, voteOf } from "../../src/protocol/batch.ts";
+import type { BarrierContent } from "../../src/protocol/certificate.ts";
+import { readEvidence } from "../../src/protocol/evidence.ts";
+import { artefactHash, blockId, ZERO_HASH } from "../../src/protocol/ids.ts";
+import { encodeEvidence } from "../../src/protocol/votes.ts";
+import { createKeyFrom } from "../keys.ts";
 import { smallDisk, temporaryDirectory } from "../storage/directories.ts";
 import { nextBlock } from "./blocks.ts";
 import { flagsOf, makeMembers, type Members } from "./members.ts";
@@ -299,11 +305,48 @@ describe("what is handed to the commands", () => {
       [[...verify, certificate, "--proofs", nowhere], { ...refused, code: "proof.missing", names: [nowhere] }],
       [[...verify, nowhere], { ...usage, code: "usage.file", names: [nowhere] }],
     ]);
+    // What an attester vouched for is shown to be false by whoever has the block and the proof.
+    const vouchFor = (name: string, proof: Uint8Array): string => {
+      const evidence = falseProof(members, at(members, 0), certificate, proof);
+      writeFileSync(path.join(proofs, evidence.artefact), proof);
+      return write(name, evidence.file);
+    };
+    const [first] = (JSON.parse(text) as { content: { tasks: { artefact: string }[] } }).content.tasks;
+    const sound = readFileSync(path.join(proofs, first?.artefact ?? ""));
+    const evidence = vouchFor("evidence.json", Buffer.from(sound).fill(0, 0, 16));
+    const shown = await runCli([...verify, evidence, certificate, "--proofs", proofs]);
+    expect(shown).toMatchObject({ status: EXIT.ok, stderr: "" });
+    expect(shown.stdout).toMatch(/^holds {2}evidence {2}[0-9a-f]{64} {2}false-proof, batch 9 .* refused with proof\./m);
+    await eachComplains([
+      [
+        [...verify, evidence, "--proofs", proofs],
+        { ...refused, code: "evidence.unproven", names: [evidence, "certificate"] },
+      ],
+      [[...verify, evidence, certificate], { ...refused, code: "evidence.unproven", names: [evidence, "--proofs"] }],
+      [
+        [...verify, vouchFor("sound.json", sound), certificate, "--proofs", proofs],
+        { ...refused, code: "evidence.false", names: [first?.artefact ?? ""] },
+      ],
+    ]);
     // What was refused is nowhere: the node knows the one block.
     const status = (await (await fetch(`${node.http}/status`)).json()) as { readonly blocks: readonly unknown[] };
     expect(status.blocks).toHaveLength(1);
   });
 });
+
+/** Evidence that the member has called a task complete with this proof. */
+function falseProof(members: Members, member: Members["list"][number], certificate: string, proof: Uint8Array) {
+  const { network } = members;
+  const { content } = JSON.parse(readFileSync(certificate, "utf8")) as { content: BarrierContent };
+  const artefact = artefactHash(proof);
+  const entry = { kind: "complete", block: blockId(network, content), stage: "shard", index: 0, artefact } as const;
+  const signer = createKeyFrom(member.seed);
+  const batch = sealBatch(network, { author: signer.key, number: 9, previous: ZERO_HASH }, [entry], signer.sign);
+  const shown = [voteOf(batch, 0)];
+  const evidence = readEvidence(shown);
+  if (evidence === null) throw new Error("no evidence");
+  return { artefact, file: encodeEvidence(network, evidence, shown) };
+}
 
 function at(members: Members, index: number): Members["list"][number] {
   const member = members.list[index];
