@@ -252,6 +252,8 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
       return standing.applyBench(state, signed, entry);
     case "claim":
       applyShown(state, entry.timeouts, equation);
+      // Its author may have voted against itself in what it shows.
+      if (!counts(state, signed.author, signed.number)) return "author.out";
       return collector.applyClaim(state, signed, entry);
     case "grant":
       return collector.applyGrant(state, signed, entry);

@@ -102,6 +102,17 @@ describe("nothing is noticed where", () => {
 });
 
 describe("a key that is out", () => {
+  it("claims nothing with votes of its own that put it out", () => {
+    const parties = { attesters: ["a", "b", "c", "d"], provers: ["b", "p", "q"], sources: ["s"] };
+    const test = new Subject({ parties });
+    test.hear("b", test.attest(0, "p", "proof"));
+    const shown = voteOf(test.batch("b", test.timeout(0)), 0);
+    test.hear("b", test.claim(0, 1, [shown]));
+    expect(outOf(test)).toEqual(["b attest-and-timeout from 1"]);
+    const [task] = test.core.block(blockAt(1)).tasks;
+    expect(task?.attempts.get(1)?.claims.size ?? 0).toBe(0);
+  });
+
   it("weighs nothing from its offence on, and as much as before until then", () => {
     const test = new Subject();
     test.hear("b", test.timeout(1));
