@@ -3,6 +3,9 @@ import type { HostileShape } from "./hostile.ts";
 import { attestersOf, type Dials, NO_FAULTS, type VirtualOptions } from "./options.ts";
 import { Chance } from "./world.ts";
 
+/** How often one of the hostile attesters is a key that two processes have. */
+const TWIN_ODDS = 0.2;
+
 /** Each fault is on in about half of the runs, so that the strong ones do not always hide what the weak ones do. */
 export function swarmDials(seed: number): Dials {
   const chance = new Chance(seed, "swarm");
@@ -62,10 +65,12 @@ export function swarmHostile(
   size: Pick<VirtualOptions, "nodes" | "attesters">,
   byzantine: boolean,
 ): HostileShape {
-  const drawn = new Chance(seed, "swarm/hostile").next() < 0.5;
+  const chance = new Chance(seed, "swarm/hostile");
+  const drawn = chance.next() < 0.5;
   const attesters = attestersOf(size);
-  const byzantineAttesters = byzantine || drawn ? Math.floor((attesters - 1) / 3) : 0;
-  if (byzantineAttesters === 0) return {};
-  const others = Math.floor(size.nodes / 3) - byzantineAttesters;
-  return { byzantineAttesters, byzantineProvers: Math.min(Math.max(others, 0), size.nodes - attesters) };
+  const most = byzantine || drawn ? Math.floor((attesters - 1) / 3) : 0;
+  if (most === 0) return {};
+  const twins = chance.next() < TWIN_ODDS ? 1 : 0;
+  const others = Math.min(Math.max(Math.floor(size.nodes / 3) - most, 0), size.nodes - attesters);
+  return { ...(twins > 0 ? { twins } : {}), byzantineAttesters: most - twins, byzantineProvers: others };
 }

@@ -58,10 +58,7 @@ function holesOf(state: State): Hash[] {
 
 /** The answer to a peer's frontier, without the certificates, which are on disk. */
 export function answerSync(state: State, theirs: Frontier, bytesMax: number): SyncFrame[] {
-  return [
-    { kind: "frontier", frontier: frontierOf(state) },
-    ...state.log.missing(theirs.feeds, bytesMax, theirs.beyond),
-  ];
+  return [{ kind: "frontier", frontier: frontierOf(state) }, ...state.log.missing(theirs, bytesMax)];
 }
 
 /** Asks the next peer in turn; at once where there is a gap to fill. */

@@ -3,7 +3,7 @@ import { utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Batch } from "../protocol/batch.ts";
 import { domainHash, type Hash, type Key } from "../protocol/ids.ts";
 import { FRONTIER_SPANS_MAX } from "../protocol/limits.ts";
-import type { Span, SyncFrame } from "../protocol/sync.ts";
+import type { Frontier, Span, SyncFrame } from "../protocol/sync.ts";
 import { type Added, Feed } from "./feed.ts";
 
 /** Feeds of strangers are made only where the protocol admits their authors, and never more than this. */
@@ -12,6 +12,8 @@ const FEEDS_MAX = 4096;
 const STRANGERS_FEEDS_MAX = 2048;
 /** A feed of which pieces are missing all over is hostile, and shall leave room for the others. */
 const SPANS_PER_FEED_MAX = 16;
+/** Of a batch's hash, in hex: so many that nobody finds two batches that begin alike. */
+const TIP_DIGITS = 32;
 
 export class Log {
   readonly #feeds = new Map<Key, Feed>();
@@ -78,6 +80,14 @@ export class Log {
     return all;
   }
 
+  /** By author: how the hash of the last batch before its gap begins. Feeds that are not one differ in it, though they reach equally far. */
+  tips(): Map<Key, string> {
+    const tips = new Map<Key, string>();
+    for (const { author, last } of this.#feeds.values())
+      if (last !== undefined) tips.set(author, last.hash.slice(0, TIP_DIGITS));
+    return tips;
+  }
+
   /** A name for the frontier: two logs with one name reach equally far. */
   frontierHash(): Hash {
     const lines = [...this.frontier()].map(([author, next]) => `${author} ${next}\n`).sort();
@@ -87,22 +97,19 @@ export class Log {
   /**
    * What a node with this frontier lacks, at most `bytesMax` of it. Lower numbers first, so that what was sent moves the
    * other's frontier and the next request goes on from there; without what it has `beyond`, or a gap that nobody can
-   * fill would be answered with the same bytes again and again.
+   * fill would be answered with the same bytes again and again. Of a feed whose `tip` is another than ours at that number
+   * all that is kept: its author has signed two, and they are out from where the two part.
    */
-  missing(
-    theirs: ReadonlyMap<Key, number>,
-    bytesMax: number,
-    beyond: ReadonlyMap<Key, readonly Span[]> = new Map(),
-  ): SyncFrame[] {
+  missing({ feeds, beyond, tips }: Pick<Frontier, "feeds" | "beyond" | "tips">, bytesMax: number): SyncFrame[] {
     const frames: SyncFrame[] = [];
     let bytes = 0;
     for (const feed of this.#feeds.values()) {
-      const next = theirs.get(feed.author) ?? 0;
+      const next = isFork(feed, feeds, tips) ? 0 : (feeds.get(feed.author) ?? 0);
       if (next >= feed.next && next > feed.highest) continue;
       // What is compacted away here is said right behind the batch that follows it: an answer that is cut off between
       // the two would be the same answer for ever.
       let expected = next;
-      const spans = beyond.get(feed.author) ?? [];
+      const spans = beyond?.get(feed.author) ?? [];
       for (const batch of feed.kept()) {
         const { number } = batch.head;
         if (number < next) continue;
@@ -143,4 +150,11 @@ export class Log {
     this.#feeds.set(author, feed);
     return feed;
   }
+}
+
+function isFork(feed: Feed, theirs: ReadonlyMap<Key, number>, tips: ReadonlyMap<Key, string> | undefined): boolean {
+  const tip = tips?.get(feed.author);
+  if (tip === undefined) return false;
+  const own = feed.get((theirs.get(feed.author) ?? 0) - 1);
+  return own !== undefined && !own.hash.startsWith(tip);
 }

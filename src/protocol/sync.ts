@@ -12,6 +12,7 @@ import {
 } from "./limits.ts";
 import { equalBytes } from "./messages.ts";
 import {
+  type FrontierFeed,
   FrontierFeedSchema,
   FrontierSchema,
   type Frontier as FrontierMessage,
@@ -28,6 +29,8 @@ export interface Frontier {
   readonly wanted?: readonly Hash[];
   /** In a question: what is here behind the first gap of a feed; runs in order, with gaps between them. */
   readonly beyond?: ReadonlyMap<Key, readonly Span[]>;
+  /** In a question: how the hash of the last batch below the number begins, where that batch is kept; 16 bytes in hex. */
+  readonly tips?: ReadonlyMap<Key, string>;
   /** In a question: who asks. */
   readonly from?: Instance;
   /** In an answer: who else has asked with the asker's key. */
@@ -43,6 +46,7 @@ export interface Span {
 /** Processes of one key that an answer names; one is too many. */
 const TWINS_MAX = 4;
 const INSTANCE_BYTES = 16;
+const TIP_BYTES = 16;
 
 /** A process that asks: the same key may be run twice, which is never allowed. */
 export interface Instance {
@@ -125,7 +129,7 @@ export function decodeSyncFrame(bytes: Uint8Array): SyncFrame | null {
       case "certificate":
         return { kind: kind.case, bytes: kind.value };
       case "forgotten":
-        return kind.value.author.length === 32 && kind.value.next <= MAX && kind.value.beyond.length === 0
+        return kind.value.author.length === 32 && kind.value.next <= MAX && isPlain(kind.value)
           ? { kind: "forgotten", author: bytesToHex(kind.value.author), next: Number(kind.value.next) }
           : null;
       case undefined:
@@ -136,6 +140,10 @@ export function decodeSyncFrame(bytes: Uint8Array): SyncFrame | null {
   }
 }
 
+function isPlain({ beyond, tip }: FrontierFeed): boolean {
+  return beyond.length === 0 && tip.length === 0;
+}
+
 const MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
 function frontierMessage(frontier: Frontier): FrontierMessage {
@@ -144,6 +152,7 @@ function frontierMessage(frontier: Frontier): FrontierMessage {
       author: hexToBytes(author),
       next: BigInt(next),
       beyond: (frontier.beyond?.get(author) ?? []).flatMap(({ from, to }) => [BigInt(from), BigInt(to)]),
+      tip: hexToBytes(frontier.tips?.get(author) ?? ""),
     })),
     chains: [...frontier.chains]
       .slice(0, FRONTIER_MAX)
@@ -163,11 +172,14 @@ function readFrontier(message: FrontierMessage): Frontier | null {
   if (message.feeds.length > FRONTIER_MAX || message.chains.length > FRONTIER_MAX) return null;
   const feeds = new Map<Key, number>();
   const beyond = new Map<Key, readonly Span[]>();
+  const tips = new Map<Key, string>();
   let spansMax = FRONTIER_SPANS_MAX;
-  for (const { author, next, beyond: bounds } of message.feeds) {
+  for (const { author, next, beyond: bounds, tip } of message.feeds) {
     const key = bytesToHex(author);
     if (author.length !== 32 || next > MAX || feeds.has(key)) return null;
     feeds.set(key, Number(next));
+    if (tip.length !== 0 && tip.length !== TIP_BYTES) return null;
+    if (tip.length > 0) tips.set(key, bytesToHex(tip));
     if (bounds.length === 0) continue;
     const spans = readSpans(next, bounds);
     if (spans === null || spans.length > spansMax) return null;
@@ -195,6 +207,7 @@ function readFrontier(message: FrontierMessage): Frontier | null {
     chains,
     ...(wanted.size === 0 ? {} : { wanted: [...wanted] }),
     ...(beyond.size === 0 ? {} : { beyond }),
+    ...(tips.size === 0 ? {} : { tips }),
     ...(instance.length === 0 ? {} : { from: { instance: bytesToHex(instance), upMs: Number(upMs) } }),
     ...(twins.length === 0 ? {} : { twins }),
   };

@@ -1107,6 +1107,13 @@ export declare type FrontierFeed = Message<"proofmesh.v1.FrontierFeed"> & {
    * @generated from field: repeated uint64 beyond = 3;
    */
   beyond: bigint[];
+
+  /**
+   * in a question: the first 16 bytes of the hash of the batch before `next`, where that is kept
+   *
+   * @generated from field: bytes tip = 4;
+   */
+  tip: Uint8Array;
 };
 
 /**

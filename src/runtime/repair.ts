@@ -50,7 +50,7 @@ export class Repair {
     const { state, telemetry, transport, post } = this.#modules;
     const { instance } = state.options;
     const from = instance === undefined ? {} : { from: { instance, upMs: upMs(state) } };
-    const gaps = { wanted: wantedOf(state), beyond: state.log.beyond() };
+    const gaps = { wanted: wantedOf(state), beyond: state.log.beyond(), tips: state.log.tips() };
     const body = encodeFrontier({ ...frontierOf(state), ...from, ...gaps });
     transport().request(peer, "sync", body, BYTES_MAX, ANSWER_MS_MAX, (result) => {
       if (!result.ok) {

@@ -213,11 +213,11 @@ describe("a log", () => {
   it("gives a peer what it lacks, lower numbers first, and never more than was asked for", () => {
     const batches = chain(alice, 10);
     const log = logOf(...batches);
-    expect(summary(log.missing(new Map([[alice, 7]]), 1 << 20))).toEqual(["batch 7", "batch 8", "batch 9"]);
-    expect(log.missing(new Map([[alice, 10]]), 1 << 20)).toEqual([]);
+    expect(summary(log.missing({ feeds: new Map([[alice, 7]]) }, 1 << 20))).toEqual(["batch 7", "batch 8", "batch 9"]);
+    expect(log.missing({ feeds: new Map([[alice, 10]]) }, 1 << 20)).toEqual([]);
     const size = at(batches, 1).bytes.length;
-    expect(summary(log.missing(new Map(), 3 * size))).toEqual(["batch 0", "batch 1", "batch 2"]);
-    expect(log.missing(new Map([[alice, 1]]), size - 1)).toEqual([]);
+    expect(summary(log.missing({ feeds: new Map() }, 3 * size))).toEqual(["batch 0", "batch 1", "batch 2"]);
+    expect(log.missing({ feeds: new Map([[alice, 1]]) }, size - 1)).toEqual([]);
   });
 
   it("gives nothing again that the peer has behind a gap, and says of it where the gap cannot be filled", () => {
@@ -228,11 +228,29 @@ describe("a log", () => {
       { from: 3, to: 5 },
       { from: 7, to: 8 },
     ]);
-    const given = (full: Log) => summary(full.missing(other.frontier(), 1 << 20, other.beyond()));
+    const given = (full: Log) => summary(full.missing({ feeds: other.frontier(), beyond: other.beyond() }, 1 << 20));
     expect(given(log)).toEqual(["batch 1", "batch 2", "batch 5", "batch 6", "batch 8", "batch 9"]);
     for (const number of [1, 2]) log.forget(alice, number);
     expect(given(log)).toEqual(["forgotten below 3", "batch 5", "batch 6", "batch 8", "batch 9"]);
     expect(logOf(...batches).beyond().size).toBe(0);
+  });
+
+  it("gives all of a feed whose last batch is another there, so that the other sees where the two part", () => {
+    const [one, other] = [0, 1].map((round) => {
+      const common = chain(alice, 4);
+      const fork = batch(alice, 4, at(common, 3).hash, round);
+      return [...common, fork, batch(alice, 5, fork.hash, round)];
+    }) as [Batch[], Batch[]];
+    const [here, there] = [logOf(...one, ...chain(bob, 2)), logOf(...other, ...chain(bob, 2))];
+    const asked = { feeds: there.frontier(), tips: there.tips() };
+    expect(here.missing({ feeds: asked.feeds }, 1 << 20)).toEqual([]);
+    expect(summary(here.missing(asked, 1 << 20))).toEqual(one.map(({ head }) => `batch ${head.number}`));
+    expect(one.map((each) => there.add(each))).toEqual([
+      ...["known", "known", "known", "known"],
+      ...["equivocation", "equivocation"],
+    ]);
+    for (const log of [here, there]) log.cut(alice, 4);
+    expect(here.missing({ feeds: there.frontier(), tips: there.tips() }, 1 << 20)).toEqual([]);
   });
 
   it("names so many runs behind the gaps of a feed, and of all feeds, and no more", () => {
@@ -255,13 +273,13 @@ describe("a log", () => {
     const log = logOf(...chain(alice, 4));
     log.forget(alice, 0);
     log.forget(alice, 2);
-    expect(summary(log.missing(new Map(), 1 << 20))).toEqual([
+    expect(summary(log.missing({ feeds: new Map() }, 1 << 20))).toEqual([
       "batch 1",
       "forgotten below 1",
       "batch 3",
       "forgotten below 3",
     ]);
-    expect(summary(log.missing(new Map([[alice, 3]]), 1 << 20))).toEqual(["batch 3"]);
+    expect(summary(log.missing({ feeds: new Map([[alice, 3]]) }, 1 << 20))).toEqual(["batch 3"]);
   });
 
   it("moves the other's frontier by everything it gives, until both are the same", () => {
@@ -274,7 +292,7 @@ describe("a log", () => {
         for (const number of mine) full.forget(alice, number);
         for (let round = 0; other.lacks(full.frontier()); round++) {
           expect(round).toBeLessThan(20);
-          for (const frame of full.missing(other.frontier(), bytesMax)) {
+          for (const frame of full.missing({ feeds: other.frontier() }, bytesMax)) {
             if (frame.kind === "forgotten")
               other.skipTo(frame.author, Math.min(frame.next, (other.feed(frame.author)?.highest ?? -1) + 1));
             const opened = frame.kind === "batch" ? openBatch(frame.bytes) : null;

@@ -41,6 +41,15 @@ const frontier = fc.oneof(
   fc
     .tuple(plain, fc.uniqueArray(key, { minLength: 1, maxLength: WANTED_MAX }))
     .map(([asked, wanted]) => ({ ...asked, wanted })),
+  fc
+    .tuple(plain, fc.array(fc.option(fc.uint8Array({ minLength: 16, maxLength: 16 }))))
+    .filter(([{ feeds }, tips]) => [...feeds].some((_, at) => tips[at] != null))
+    .map(([asked, tips]) => {
+      const named = [...asked.feeds.keys()].flatMap((author, at) =>
+        tips[at] == null ? [] : [[author, bytesToHex(tips[at])] as const],
+      );
+      return { ...asked, tips: new Map(named) };
+    }),
   fc.tuple(plain, fc.array(twin, { minLength: 1, maxLength: 4 })).map(([answered, twins]) => ({ ...answered, twins })),
 );
 const bytes = fc.uint8Array({ maxLength: 64 });
@@ -125,6 +134,7 @@ describe("what two nodes say when they compare their logs", () => {
     const bytesOf = encodeFrontier({
       feeds: new Map(Array.from({ length: FRONTIER_MAX }, (_, i) => [author(i), number])),
       beyond: new Map(Array.from({ length: FRONTIER_SPANS_MAX }, (_, i) => [author(i), span])),
+      tips: new Map(Array.from({ length: FRONTIER_MAX }, (_, i) => [author(i), "ff".repeat(16)])),
       chains: new Map(Array.from({ length: FRONTIER_MAX }, (_, i) => [number - i, number])),
       from: { instance: "ff".repeat(16), upMs: number },
       wanted: Array.from({ length: WANTED_MAX }, (_, i) => i.toString(16).padStart(64, "0")),
