@@ -226,6 +226,12 @@ const PROVERS = {
     says: "claims and beats, and receipts for nobody",
     rewrite: (entry) => (entry.kind === "receipt" ? [] : [entry]),
   },
+  "receipt-some": {
+    who: "prover",
+    says: "two batches with one number: with its receipt for some peers, without for the others",
+    faces: 2,
+    rewrite: (entry, face) => (face.index === 1 && entry.kind === "receipt" ? [] : [entry]),
+  },
   "claim-all": {
     who: "prover",
     says: "a claim of everything that anybody claims",
