@@ -148,6 +148,14 @@ const SCHEMA = z.strictObject(
     provers: z.array(PROVER, "a list of provers").max(16, "at most 16 provers"),
     /** For proof systems without a verifier in the node: who is asked. Each node trusts its own. */
     verifiers: z.array(VERIFIER, "a list of verifiers").max(16, "at most 16 verifiers"),
+    /** Modules of functions that stages are collected by: by the name in the manifest, the path of the file. */
+    collectors: z
+      .record(
+        z.string("a name").regex(/^[a-z0-9][a-z0-9._-]{0,31}$/, "a collector's name, as the manifest has it"),
+        path,
+        "an object of paths",
+      )
+      .optional(),
     sources: z.array(SOURCE, "a list of sources").max(16, "at most 16 sources"),
     sinks: z.array(SINK, "a list of sinks").max(16, "at most 16 sinks"),
     artefactBytesMax: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes"),

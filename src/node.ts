@@ -12,6 +12,7 @@ import { artefactsNeeded } from "./core/lifecycle.ts";
 import { openManifest } from "./manifests.ts";
 import { createNetwork, type Network } from "./network/node.ts";
 import { CLOCK } from "./node/clock.ts";
+import { openSelects } from "./node/collectors.ts";
 import { membershipsOf } from "./node/membership.ts";
 import { openNodeApi } from "./node/operator.ts";
 import type { Closers, Shared } from "./node/partition.ts";
@@ -58,6 +59,7 @@ async function open(config: NodeConfig, write: (line: string) => void, closers: 
   const telemetry = createTelemetry({ form, write }, { clock: CLOCK });
   const nodeKey = openKey(config);
   const manifest = await openManifest(config, nodeKey.key);
+  const selects = openSelects(manifest, config, telemetry);
   const directory = openDirectory({ dir: config.data, network: manifest.network });
   closers.push(() => directory.lock.release());
   const memberships = membershipsOf(config, manifest, nodeKey.key);
@@ -71,7 +73,7 @@ async function open(config: NodeConfig, write: (line: string) => void, closers: 
     fail = resolve;
   });
   const instance = randomBytes(16).toString("hex");
-  const shared: Shared = { instance, nodeKey, directory, artefacts, telemetry, fatal: (fault) => fail(fault) };
+  const shared: Shared = { instance, nodeKey, selects, directory, artefacts, telemetry, fatal: (fault) => fail(fault) };
   const parts = await openParts(config, manifest, memberships, shared, closers);
   needed = () => new Set(parts.partitions.flatMap(({ runtime }) => [...artefactsNeeded(runtime.state)]));
   const network = await connect(config, manifest, parts, shared);
@@ -166,6 +168,7 @@ function connect(
 
 export { genesis, type GenesisOptions, type SystemName } from "./genesis.ts";
 export { discoverChain, readFragmentFile, readManifestFile, readWorkflows, type WorkflowFile } from "./manifests.ts";
+export { openSelects } from "./node/collectors.ts";
 export { NodeFault } from "./node/fault.ts";
 export { type OpenTask, type Requeued } from "./node/operator.ts";
 export { type NodeStatus, type PartitionStatus } from "./node/status.ts";

@@ -3,6 +3,7 @@ import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { announcedAs, closedAs } from "../../src/core/ancestry.ts";
 import { sourceResumes } from "../../src/core/branch.ts";
 import { Runtime, type RuntimeModules } from "../../src/runtime/runtime.ts";
+import type { CoreOptions } from "../../src/core/state.ts";
 import type { Artefacts, Equation, Signer, Source, Telemetry, Transport, TransportHandler } from "../../src/ports.ts";
 import { domainHash, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
@@ -35,6 +36,8 @@ export interface ClusterOptions extends NetworkShape {
   /** Whether disks may lose what was not synced; to remember that has its price. Default: yes. */
   readonly tearable?: boolean;
   readonly hooks: NodeHooks;
+  /** Functions that stages are collected by. */
+  readonly selects?: CoreOptions["selects"];
   /** Nodes, by their place, whose key has a second process that may come up. */
   readonly twins?: readonly number[];
 }
@@ -172,7 +175,7 @@ export class Cluster {
 
   start(node: SimNode): void {
     if (node.runtime !== null) return;
-    const { hooks } = this.#options;
+    const { hooks, selects = new Map() } = this.#options;
     node.starts++;
     const process = new SimProcess(this.world, node.disk, node.clock);
     const chance = new Chance(this.#options.seed, `${node.name}/${node.starts}`);
@@ -186,6 +189,7 @@ export class Cluster {
           slots: 2,
           ownersOf: this.#owners,
           systems: this.systemsOf(node),
+          selects,
           instance: domainHash("sim-instance", utf8ToBytes(node.name), u64(node.starts)).slice(0, 32),
           seed: chance.between(0, 1 << 20),
         },

@@ -1,4 +1,5 @@
 /** What a run is made of, and what comes of it. A run is its options: the same ones give the same trace. */
+import type { CoreOptions } from "../../src/core/state.ts";
 import type { Fragment } from "../../src/protocol/fragment.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import type { Cause, Delays } from "./checkers/delays.ts";
@@ -85,6 +86,8 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly families?: boolean;
   /** Blocks are proven by the workflow `block` of this file instead. */
   readonly workflow?: Fragment;
+  /** The functions that it names, by the SHA-256 of their modules. */
+  readonly selects?: CoreOptions["selects"];
   /** Where that was read, to name it in the command that repeats the run. */
   readonly workflowFile?: string;
   readonly blockMs?: number;

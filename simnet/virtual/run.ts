@@ -122,6 +122,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       shards,
       families,
       ...(workflow === undefined ? {} : { workflow }),
+      ...(options.selects === undefined ? {} : { selects: options.selects }),
       window: 4,
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
       times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing },

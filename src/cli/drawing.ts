@@ -95,7 +95,8 @@ function proversText({ variants }: Stage): string {
   ].join(", ");
 }
 
-function collectText({ need, variants, distinct, sequential, verify }: Stage): string {
+function collectText({ custom, need, variants, distinct, sequential, verify }: Stage): string {
+  if (custom !== null) return `chosen by ${custom.name}`;
   if (verify === "recompute") return sequential ? "recomputed, in order" : "recomputed";
   if (need < variants.length || distinct !== null)
     return `any ${need} of ${variants.length}${distinct === null ? "" : ` ${distinct}`}`;

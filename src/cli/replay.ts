@@ -59,7 +59,8 @@ async function run(
   const counts = new Map(Object.entries(bundle.counts));
   const taken = takenGroups(stages, stage, groupOf(stage, index), counts);
   const needed = taken.reduce((sum, { stage: { need }, groups }) => sum + need * groups.length, 0);
-  if (inputs.length !== needed)
+  const isChosen = taken.some(({ stage: { custom } }) => custom !== null);
+  if (isChosen ? inputs.length < needed : inputs.length !== needed)
     throw new CommandError("replay.inputs", `the bundle has ${inputs.length} inputs; the task takes ${needed}`);
   const attempt = (bundle.failures.at(-1)?.attempt ?? -1) + 1;
   return workbench.make(of, stages, { stage, index, attempt }, { ...prepared, counts }, inputs);

@@ -158,7 +158,9 @@ function inputsOf(
 ): readonly Uint8Array[] {
   return takenGroups(stages, stage, groupOf(stage, index), counts).flatMap(({ stage: taken, groups, item }) =>
     groups.flatMap((group) => {
-      const rests = restsOn(taken, group, (at) => made.has(nameOf(taken, at)));
+      const isMade = (at: number) => made.has(nameOf(taken, at));
+      // What a function chooses a network knows; alone a machine gives all that it has made.
+      const rests = taken.custom === null ? restsOn(taken, group, isMade) : tasksIn(taken, group).filter(isMade);
       if (rests === null)
         throw new CommandError(
           "config.provers",
@@ -167,6 +169,10 @@ function inputsOf(
       return rests.map((at) => outputOf(made.get(nameOf(taken, at))?.proof ?? new Uint8Array(), item));
     }),
   );
+}
+
+function tasksIn({ variants }: Stage, group: number): readonly number[] {
+  return variants.map((_, at) => group * variants.length + at);
 }
 
 /** What a task takes: a whole output, or an item of it. */

@@ -7,7 +7,7 @@ import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { ROUNDS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { rowsOf, stagesOf, variantOf } from "../protocol/workflow.ts";
+import { rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import {
   abandon,
   announcedAs,
@@ -124,8 +124,9 @@ export function settleRounds(state: State, block: Block): void {
 }
 
 function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"announce">): Block | null {
-  const stages = stagesOf(state.manifest, entry.workflow, entry.items);
-  if (stages === null) return null;
+  const known = stagesOf(state.manifest, entry.workflow, entry.items);
+  if (known === null) return null;
+  const stages = known.map((stage) => withSelect(state, stage));
   const tasks: Task[] = [];
   const tasksByStage = new Map<string, Task[]>();
   const block: Block = {
@@ -189,6 +190,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
         round: 0,
         readyMs: null,
         completeMs: null,
+        output: null,
         work: null,
         wakeMs: null,
       });
@@ -196,6 +198,12 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     tasks.push(...own);
   }
   return block;
+}
+
+function withSelect({ options }: State, stage: Stage): Stage {
+  const { custom } = stage;
+  if (custom === null) return stage;
+  return { ...stage, custom: { ...custom, select: options.selects?.get(custom.sha256) ?? null } };
 }
 
 /** Looks at a block and all its tasks again before this step ends. */

@@ -10,7 +10,7 @@ import { artefactHash, type Hash, type Key } from "../protocol/ids.ts";
 import { ATTEMPTS_MAX, RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
 import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { groupCount, restsOn, type Stage, taskValues, variantOf } from "../protocol/workflow.ts";
+import { groupCount, restsOf, type Stage, taskValues, variantOf } from "../protocol/workflow.ts";
 import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
 import { afterOf, settleCertified, touch } from "./blocks.ts";
 import { entryOf, noteConflicts } from "./conflict.ts";
@@ -431,6 +431,7 @@ export function settleCompletion(state: State, task: Task): void {
 /** Not complete after all. Somebody else may own it now, and has all the time to claim it. */
 export function reopen(state: State, task: Task): void {
   task.completeMs = null;
+  task.output = null;
   completionChanged(task);
   for (const attempt of task.attempts.values()) attempt.openedMs = null;
   state.dirtyBlocks.add(task.block);
@@ -438,11 +439,14 @@ export function reopen(state: State, task: Task): void {
 }
 
 function complete(state: State, task: Task): void {
-  if (task.completeMs !== null) return;
+  const isNew = task.completeMs === null;
+  // What a function chooses may rest on which proof stands for a task, and not on its being there alone.
+  if (!isNew && task.stage.custom === null) return;
   const chosen = chosenProof(state, task);
-  if (chosen === null) return;
+  if (chosen === null || task.output === chosen.proof.artefact) return;
+  task.output = chosen.proof.artefact;
+  if (!isNew) return outputChanged(state, task);
   task.completeMs = state.nowMs;
-  completionChanged(task);
   learnDuration(state, task, chosen.made.attempt);
   report(state, task.block.certificate === null ? "task.complete" : "task.late", {
     ...where(task),
@@ -451,6 +455,11 @@ function complete(state: State, task: Task): void {
     provingMs: chosen.made.provingMs,
     credited: chosen.credited,
   });
+  outputChanged(state, task);
+}
+
+function outputChanged(state: State, task: Task): void {
+  completionChanged(task);
   state.dirtyBlocks.add(task.block);
   for (const other of followersOf(task)) state.dirtyTasks.add(other);
 }
@@ -582,8 +591,7 @@ function foldContent(state: State, block: Block): BarrierContent | null {
     const chosen = tasksOf(block, stage.name).map((task) => chosenProof(state, task));
     const length = groupCount(stage, block.counts);
     if (length === null || (stage.itemsMax > 0 && !block.counts.has(stage.name))) return null;
-    for (let group = 0; group < length; group++) {
-      const rests = restsOn(stage, group, (index) => (chosen[index] ?? null) !== null);
+    for (const rests of restsOf(stage, length, (index) => chosen[index]?.proof.artefact ?? null)) {
       if (rests === null) return null;
       for (const index of rests) {
         const said = named(block, stage, index, chosen[index] ?? null);

@@ -2,16 +2,15 @@
  * A block's tasks as the graph that its workflow makes of them: what a task takes, what a group's output rests on, and
  * what is not needed any more.
  */
-import { groupCount, groupOf, partsOf, restsOn, type Stage, takenGroups } from "../protocol/workflow.ts";
+import { groupCount, groupOf, partsOf, restsOf, type Stage, takenGroups } from "../protocol/workflow.ts";
 import type { Block, StageProgress, Task } from "./state.ts";
 
 export function progressOf(block: Block, stage: Stage): StageProgress {
   const known = block.progress.get(stage.name);
   if (known !== undefined) return known;
   const tasks = tasksOf(block, stage.name);
-  const isComplete = (index: number) => tasks[index] !== undefined && tasks[index].completeMs !== null;
   const length = groupCount(stage, block.counts);
-  const done = Array.from({ length: length ?? 0 }, (_, group) => restsOn(stage, group, isComplete) !== null);
+  const done = restsOf(stage, length ?? 0, (index) => tasks[index]?.output ?? null).map((rests) => rests !== null);
   const gap = done.indexOf(false);
   const progress = { done, inOrder: gap === -1 ? done.length : gap, isAll: length !== null && gap === -1 };
   block.progress.set(stage.name, progress);
@@ -94,8 +93,10 @@ export function inputsOf({ block, stage, index }: Task, isChosen: (task: Task) =
   const inputs: Input[] = [];
   for (const { stage: taken, groups, item } of takenGroups(block.stages, stage, groupOf(stage, index), block.counts)) {
     const tasks = tasksOf(block, taken.name);
+    const outputOf = (at: number) => (tasks[at] !== undefined && isChosen(tasks[at]) ? tasks[at].output : null);
+    const rests = restsOf(taken, groupCount(taken, block.counts) ?? 0, outputOf);
     for (const group of groups) {
-      const chosen = restsOn(taken, group, (at) => tasks[at] !== undefined && isChosen(tasks[at]));
+      const chosen = rests[group] ?? null;
       if (chosen === null) return null;
       for (const at of chosen) if (tasks[at] !== undefined) inputs.push({ task: tasks[at], item });
     }

@@ -5,6 +5,7 @@
 import { Log } from "../log/log.ts";
 import { type Batch, voteOf } from "../protocol/batch.ts";
 import type { BarrierContent } from "../protocol/certificate.ts";
+import type { Select } from "../protocol/custom.ts";
 import type { Evidence } from "../protocol/evidence.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
@@ -144,6 +145,8 @@ export interface Task {
   /** Inputs are accepted and the block is open, by this node's view. */
   readyMs: number | null;
   completeMs: number | null;
+  /** The proof that stands for it once it is complete. */
+  output: Hash | null;
   /** What this node itself does about it, as a prover. */
   work: Work | null;
   /** When it has to be looked at again. */
@@ -402,6 +405,8 @@ export interface CoreOptions {
   readonly systems: readonly string[];
   /** What it has; a task that asks for more is for others. Left out, everything. */
   readonly resources?: Resources;
+  /** By the SHA-256 of their modules: the functions that stages with `custom` collection name. */
+  readonly selects?: ReadonlyMap<Hash, Select>;
   /** Stands in for the owner function's arithmetic: simulated nodes share what each of them would compute. */
   readonly ownersOf?: typeof ownersOf;
   /** Names this process among all that may run with the same key; 32 hex digits, drawn once by the runtime. */

@@ -5,6 +5,8 @@
  * artefacts and its machines, and nothing that is signed or heard.
  */
 import type { Artefacts, Fault, Prover, StoredCertificate, Telemetry, Verifier } from "../ports.ts";
+import type { Select } from "../protocol/custom.ts";
+import type { Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Resources } from "../protocol/workflow.ts";
 import type { SinkLine } from "../runtime/proposer.ts";
@@ -25,6 +27,8 @@ export interface Shared {
   /** Names this process among all that may run with the same key. */
   readonly instance: string;
   readonly nodeKey: NodeKey;
+  /** The functions that stages with `custom` collection name, by the SHA-256 of their modules. */
+  readonly selects: ReadonlyMap<Hash, Select>;
   readonly directory: DataDirectory;
   readonly artefacts: Artefacts;
   readonly telemetry: Telemetry;
@@ -50,7 +54,7 @@ export interface NodePartition {
 
 export async function openPartition(
   { name, manifest, roles, slots }: Membership,
-  { instance, nodeKey, directory, artefacts, fatal, ...shared }: Shared,
+  { instance, nodeKey, selects, directory, artefacts, fatal, ...shared }: Shared,
   given: Given,
   closers: Closers,
 ): Promise<NodePartition> {
@@ -66,6 +70,7 @@ export async function openPartition(
     slots,
     systems: given.provers.map(({ system }) => system),
     resources: given.resources,
+    selects,
     instance,
     seed: Math.floor(Math.random() * 1e6),
   };

@@ -278,6 +278,13 @@ function checkTasks(manifest: Manifest, content: BarrierContent): string | null 
   let at = 0;
   const counts = new Map<string, number>();
   for (const stage of stages) {
+    if (stage.custom !== null) {
+      const named = chosenOf(stage, content.tasks.slice(at));
+      const wrong = checkChosen(stage, named, (groupCount(stage, counts) ?? 0) * stage.variants.length);
+      if (wrong !== null) return `tasks[${at}] ${wrong}`;
+      at += named.length;
+      continue;
+    }
     for (let group = 0; group < (groupCount(stage, counts) ?? 0); group++) {
       const named = content.tasks.slice(at, at + stage.need);
       const wrong = checkGroup(stage, group, named) ?? countItems(stage, named, counts);
@@ -299,6 +306,25 @@ function countItems(
     if (itemsMax === 0 ? items !== undefined : items === undefined || items < 1 || items > itemsMax)
       return `has ${items ?? "no"} items; stage "${name}" has ${itemsMax === 0 ? "none" : `1 to ${itemsMax}`}`;
     if (items !== undefined) counts.set(name, items);
+  }
+  return null;
+}
+
+/** The tasks from the first on that are of the stage. */
+function chosenOf({ name }: Stage, tasks: readonly BarrierTask[]): readonly BarrierTask[] {
+  const end = tasks.findIndex(({ stage }) => stage !== name);
+  return end === -1 ? tasks : tasks.slice(0, end);
+}
+
+/** Which tasks a function chose is the attesters' word: here it is only checked that it may have chosen them. */
+function checkChosen(stage: Stage, named: readonly BarrierTask[], length: number): string | null {
+  if (named.length === 0) return `is of another stage than "${stage.name}", of which a function chooses one at least`;
+  for (const [at, { index, system, key, items }] of named.entries()) {
+    if (index >= length || index <= (named[at - 1]?.index ?? -1))
+      return `names task ${index} of stage "${stage.name}", which is not there or not in order`;
+    const variant = variantOf(stage, index);
+    if (system !== variant.system || key !== variant.key || items !== undefined)
+      return `is not task ${index} of stage "${stage.name}" under the manifest's key`;
   }
   return null;
 }

@@ -40,6 +40,13 @@ function checkNames(stages: readonly StageJson[], at: number, stage: StageJson, 
   if (each !== null && !earlier.includes(each)) wrong("tasks.each", each, insteadOf(stages, at, each));
   const items = itemsOf(stage);
   if (items !== null && !earlier.includes(items)) wrong("tasks.items", items, insteadOf(stages, at, items));
+  const isCustom = (name: string | null) => {
+    const collect = stages.slice(0, at).find((other) => other.name === name)?.collect;
+    return typeof collect === "object" && "custom" in collect;
+  };
+  const whole = "a stage that no function collects, since nobody knows which of its outputs there will be";
+  if (isCustom(each)) wrong("tasks.each", each, whole);
+  if (isCustom(items)) wrong("tasks.items", items, whole);
   const takes = takesOf(stage);
   for (const [place, name] of takes.entries()) {
     const field = "takes" in tasks && typeof tasks.takes === "string" ? "tasks.takes" : `tasks.takes[${place}]`;
@@ -129,10 +136,10 @@ function checkVerify(stages: readonly StageJson[], at: number, stage: StageJson,
 
 function checkCollect(stage: StageJson, wrong: Wrong): void {
   const { collect, variants = [], copies } = stage;
-  const isOfProvers = typeof collect === "object" && collect.of === "provers";
+  const isOfProvers = typeof collect === "object" && "any" in collect && collect.of === "provers";
   if (copies !== undefined && !isOfProvers)
     wrong("copies", copies, 'nothing without "collect": {"any": k, "of": "provers"}');
-  if (collect === undefined || typeof collect === "string") return;
+  if (collect === undefined || typeof collect === "string" || "custom" in collect) return;
   if (isOfProvers) {
     const count = copies ?? variants.length;
     if (count === 0) wrong("copies", undefined, `at least ${Math.max(collect.any, 2)}, or variants in their place`);

@@ -3,7 +3,7 @@
  * them and how its outputs are collected. `workflow.ts` has what follows from it, `graph.ts` what is wrong with it.
  */
 import { z } from "zod";
-import { int, label, LIST } from "./fields.ts";
+import { hash, int, label, LIST } from "./fields.ts";
 
 export const STAGES_MAX = 16;
 /** Proof systems side by side on one output. */
@@ -51,8 +51,10 @@ const collect = z.union(
       any: int(1, VARIANTS_MAX),
       of: z.enum(["families", "provers"], '"families" or "provers"'),
     }),
+    /** Those that a function says (`custom.ts`), by the SHA-256 of the module that has it. */
+    z.strictObject({ custom: label, sha256: hash }),
   ],
-  '"match", "sequential" or {"any": k, "of": "families"}, or of "provers"',
+  '"match", "sequential", {"any": k, "of": "families"}, or of "provers", or {"custom": "name", "sha256": "..."}',
 );
 
 export const STAGE = z.strictObject(

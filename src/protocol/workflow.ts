@@ -6,6 +6,7 @@
  * by side of which `need` are enough. Task `index` is variant `index % variants` of group `index / variants`.
  */
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import type { Select } from "./custom.ts";
 import { domainDigest, type Hash, u64, ZERO_HASH } from "./ids.ts";
 import { BLOCK_TASKS_MAX } from "./limits.ts";
 import { eachOf, itemsOf, type StageJson, takesOf, variantsOf } from "./stages.ts";
@@ -43,6 +44,13 @@ export interface Resources {
   readonly memoryBytes: number;
 }
 
+/** A function by its module's hash; itself `null` where it has not been handed in. */
+export interface Custom {
+  readonly name: string;
+  readonly sha256: Hash;
+  readonly select: Select | null;
+}
+
 /** By stages whose output says how many groups others have: how many. */
 export type Counts = ReadonlyMap<string, number>;
 
@@ -58,10 +66,12 @@ export interface Stage {
   readonly variants: readonly Variant[];
   /** Tasks: groups times variants. */
   readonly count: number;
-  /** Variants of a group that must be complete. */
+  /** Variants of a group that must be complete; 0 where a function says which tasks. */
   readonly need: number;
   /** Whether two of one family, or by one prover, count once. */
   readonly distinct: "families" | "provers" | null;
+  /** The function that says which of its tasks close it, where it has one. */
+  readonly custom: Custom | null;
   /** Its outputs are taken in the order of their number. */
   readonly sequential: boolean;
   /** Into how many shards its groups cut the block, one each; 0 where each is about the whole block. */
@@ -112,8 +122,7 @@ export function stagesOf(manifest: Rules, workflow: string, items: number): read
       ),
       variants,
       count: count * variants.length,
-      need: typeof collect === "string" ? variants.length : collect.any,
-      distinct: typeof collect === "string" ? null : collect.of,
+      ...collected(collect, variants.length),
       sequential: collect === "sequential",
       shards: isSharded(json.stages, stage) ? count : 0,
       verify: stage.verify ?? "key",
@@ -125,6 +134,15 @@ export function stagesOf(manifest: Rules, workflow: string, items: number): read
       pathLength: paths.get(stage.name) ?? 1,
     };
   });
+}
+
+function collected(
+  collect: NonNullable<StageJson["collect"]>,
+  variants: number,
+): Pick<Stage, "need" | "distinct" | "custom"> {
+  if (typeof collect === "string") return { need: variants, distinct: null, custom: null };
+  if ("any" in collect) return { need: collect.any, distinct: collect.of, custom: null };
+  return { need: 0, distinct: null, custom: { name: collect.custom, sha256: collect.sha256, select: null } };
 }
 
 function resourcesOf({ resources }: StageJson): Resources {
@@ -217,6 +235,25 @@ export function restsOn(stage: Stage, group: number, isComplete: (index: number)
     if (chosen.length === stage.need) return chosen;
   }
   return null;
+}
+
+/**
+ * What each of a stage's outputs rests on, `null` for one that is not there: of `length` groups, by what each task has made
+ * (SHA-256), `null` for nothing yet. Where a function chooses, an output may rest on nothing, for it is not wanted.
+ */
+export function restsOf(
+  stage: Stage,
+  length: number,
+  outputOf: (index: number) => Hash | null,
+): readonly (readonly number[] | null)[] {
+  const { custom, variants } = stage;
+  const groups = Array.from({ length }, (_, group) => group);
+  if (custom === null) return groups.map((group) => restsOn(stage, group, (index) => outputOf(index) !== null));
+  const tasks = Array.from({ length: length * variants.length }, (_, index) => {
+    return { index, group: groupOf(stage, index), system: variantOf(stage, index).system, output: outputOf(index) };
+  });
+  const chosen = tasks.length === 0 ? null : (custom.select?.(tasks) ?? null);
+  return groups.map((group) => chosen?.filter((index) => groupOf(stage, index) === group) ?? null);
 }
 
 /** The stage and groups that a group of a stage takes, in the order in which its tasks get their outputs. */

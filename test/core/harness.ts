@@ -87,6 +87,8 @@ export interface CoreSetup {
   /** What it can prove. */
   readonly systems?: readonly string[];
   readonly resources?: Resources;
+  /** Functions that stages are collected by. */
+  readonly selects?: CoreOptions["selects"];
   readonly names: readonly string[];
 }
 
@@ -117,6 +119,7 @@ export class Core {
       slots,
       systems,
       ...(setup.resources === undefined ? {} : { resources: setup.resources }),
+      ...(setup.selects === undefined ? {} : { selects: setup.selects }),
       seed: 0,
     };
     this.state = createState(manifest, options);

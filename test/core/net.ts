@@ -1,6 +1,7 @@
 /** Several whole cores; what one says the others hear, in the order that the test wants. */
 import type { Effect } from "../../src/core/effect.ts";
 import type { Resources } from "../../src/protocol/workflow.ts";
+import type { CoreOptions } from "../../src/core/state.ts";
 import type { TaskRef } from "../../src/core/event.ts";
 import { frontierOf } from "../../src/core/replicator.ts";
 import type { Batch } from "../../src/protocol/batch.ts";
@@ -27,6 +28,7 @@ export class Net {
 
   /** Proofs that take for ever. */
   hangs: (task: TaskRef) => boolean = () => false;
+  readonly #selects: CoreOptions["selects"];
   readonly #hanging: { readonly core: Core; readonly effect: Proves }[] = [];
 
   constructor(
@@ -34,8 +36,10 @@ export class Net {
     change: Partial<ManifestJson> = {},
     systems: (name: string) => readonly string[] = () => ["mock"],
     resources?: Resources,
+    selects: CoreOptions["selects"] = new Map(),
   ) {
     this.names = names;
+    this.#selects = selects;
     this.manifest = network({ attesters: names, provers: names, sources: names }, change);
     const roles = { source: true, attester: true, prover: true };
     this.cores = names.map(
@@ -46,6 +50,7 @@ export class Net {
           roles,
           names,
           systems: systems(name),
+          selects,
           ...(resources === undefined ? {} : { resources }),
         }),
     );
@@ -153,7 +158,7 @@ export class Net {
 
   /** A node that votes on nothing and only listens, to see what the log says. */
   observer(): Core {
-    return new Core({ name: "observer", manifest: this.manifest, names: this.names });
+    return new Core({ name: "observer", manifest: this.manifest, names: this.names, selects: this.#selects });
   }
 }
 

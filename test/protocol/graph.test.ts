@@ -93,6 +93,24 @@ describe("a workflow that cannot be", () => {
     ]);
   });
 
+  it("takes what a function chooses whole, and names the function by its hash", () => {
+    const collect = { custom: "some", sha256: hashOf("module") };
+    const wrong = errorsOf(
+      stage("chosen", { tasks: { count: 3 }, collect }),
+      stage("each", { tasks: { each: "chosen" } }),
+      stage("whole", { tasks: { takes: "chosen" } }),
+      stage("cut", { system: undefined, key: undefined, executor: "cut", verify: "recompute", collect }),
+      stage("item", { tasks: { items: "cut", max: 3 } }),
+    );
+    const at = (index: number) => `manifest: workflows.block.stages[${index}]`;
+    const allowed = "a stage that no function collects, since nobody knows which of its outputs there will be";
+    expect(wrong).toEqual([
+      `${at(1)}.tasks.each is "chosen"; allowed: ${allowed}`,
+      `${at(4)}.tasks.items is "cut"; allowed: ${allowed}`,
+    ]);
+    expect(errorsOf(stage("none", { collect: { custom: "some", sha256: "abc" } }))).toHaveLength(1);
+  });
+
   it("recomputes nothing that may have several results, and counts by nothing else", () => {
     const cut = { system: undefined, key: undefined, executor: "cut", verify: "recompute" as const };
     const wrong = errorsOf(
