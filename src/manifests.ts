@@ -69,7 +69,7 @@ function checked<T>(read: Shaped<T>, where: string): T {
 
 /** As much of a manifest as its workflows are. */
 export interface WorkflowFile {
-  readonly json: Pick<ManifestJson, "workflows" | "timing">;
+  readonly json: Pick<ManifestJson, "workflows" | "timing"> & Partial<Pick<ManifestJson, "chains">>;
   readonly keyHashes: Manifest["keyHashes"];
 }
 

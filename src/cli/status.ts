@@ -51,10 +51,10 @@ function describe(status: NodeStatus): string {
     const place = partition === undefined ? where : `${where}, in partition ${partition}`;
     lines.push(`OUT       ${key.slice(0, 12)}  ${offence}: ${place} (proofmesh evidence shows what it signed)`);
   }
-  for (const { id, certified, source } of status.chains) {
+  for (const { id, reproves, certified, source } of status.chains) {
     if (certified >= 0 || source !== null)
       lines.push(
-        `chain     ${id}  certified up to ${certified < 0 ? "nothing yet" : certified}${source === null ? "" : `  source: ${source}`}`,
+        `chain     ${id}${reproves === null ? "" : ` (${reproves} again)`}  certified up to ${certified < 0 ? "nothing yet" : certified}${source === null ? "" : `  source: ${source}`}`,
       );
   }
   for (const { sink, chain, delivered, height, state, why, failures } of status.sinks) {

@@ -45,11 +45,25 @@ function check(file: string, json: boolean): void {
   const read = readWorkflows(file);
   const summary = names(read).map((name) => {
     const stages = stagesFor(read, name, 0);
-    return { workflow: name, stages: stages.length, tasks: stages.reduce((sum, { count }) => sum + count, 0) };
+    const tasks = stages.reduce((sum, { count }) => sum + count, 0);
+    return { workflow: name, stages: stages.length, tasks, chains: chainsBy(read, name) };
   });
   if (json) return void process.stdout.write(`${JSON.stringify({ file, workflows: summary })}\n`);
-  for (const { workflow, stages, tasks } of summary)
-    process.stdout.write(`good  ${workflow}  ${stages} stages, ${tasks} tasks for a block without transactions\n`);
+  for (const { workflow, stages, tasks, chains } of summary) {
+    const proves = chains.map((chain) => `  ${chain}`).join("");
+    process.stdout.write(
+      `good  ${workflow}  ${stages} stages, ${tasks} tasks for a block without transactions${proves}\n`,
+    );
+  }
+}
+
+/** The chains of a manifest whose blocks the workflow proves; none of a file of workflows alone. */
+function chainsBy({ json: { chains = [] } }: WorkflowFile, name: string): readonly string[] {
+  return chains
+    .filter(({ workflow }) => workflow === name)
+    .map(({ id, start, reproves }) =>
+      reproves === undefined ? `chain ${id}` : `chain ${id}: those of chain ${reproves} again from height ${start}`,
+    );
 }
 
 function show(file: string, { workflow, items, svg, json }: ShowFlags): void {
@@ -69,7 +83,10 @@ function show(file: string, { workflow, items, svg, json }: ShowFlags): void {
     const stages = stagesFor(read, name, items);
     if (svg !== undefined) writeFileSync(svg, drawSvg(name, stages));
     if (json === true) process.stdout.write(`${JSON.stringify({ workflow: name, items, stages })}\n`);
-    else process.stdout.write(`${[name, ...drawText(stages).map((line) => `  ${line}`)].join("\n")}\n`);
+    else
+      process.stdout.write(
+        `${[[name, ...chainsBy(read, name)].join("  "), ...drawText(stages).map((line) => `  ${line}`)].join("\n")}\n`,
+      );
   }
 }
 

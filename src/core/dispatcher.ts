@@ -70,7 +70,9 @@ function yieldTail(state: State, claimsMax: number): void {
     ({ work }) => work?.state === "queued" && state.nowMs - work.claimedMs >= waitMs,
   );
   const room = roomOf(state);
-  const unclaimed = claimable(state).filter(({ block }) => state.working.size >= claimsMax || room(block.chain) <= 0);
+  const unclaimed = claimable(state).filter(
+    (task) => state.working.size >= claimsFor(state, task, claimsMax) || room(task.block.chain) <= 0,
+  );
   const tail = [...queued.sort(byPriority(state)), ...unclaimed].reverse();
   for (const task of yieldable(state, tail)) {
     report(state, "task.yielded", { ...where(task), attempt: openAttempt(state, task).number });
@@ -105,10 +107,19 @@ function releaseUnable(state: State): void {
 function claimOwned(state: State, claimsMax: number): void {
   const room = roomOf(state);
   for (const task of claimable(state)) {
-    if (state.working.size >= claimsMax) return;
+    if (state.working.size >= claimsFor(state, task, claimsMax)) return;
     // Of two copies the second does not count any more once the first is claimed.
     if (room(task.block.chain) > 0 && wouldCount(state, task, state.options.self)) claim(state, task);
   }
+}
+
+/** Where blocks are proven again, claims are left for what comes up meanwhile: as many as can run at once. */
+function claimsFor(state: State, task: Task, claimsMax: number): number {
+  return isReproof(state, task) ? Math.max(claimsMax - state.options.slots, 1) : claimsMax;
+}
+
+function isReproof({ manifest }: State, { block }: Task): boolean {
+  return manifest.json.chains.some(({ id, reproves }) => id === block.chain && reproves !== undefined);
 }
 
 /** How many more tasks of a chain this node may claim: the attesters grant no more than its quota. */
@@ -157,9 +168,10 @@ function tooLate(state: State, task: Task): boolean {
   );
 }
 
-/** What its block waits for, height, what the manifest says, then attempt (a retried task is late already), then longest remaining path, then index. */
+/** What is proven for the first time, what its block waits for, height, what the manifest says, then attempt (a retried task is late already), then longest remaining path, then index. */
 function byPriority(state: State): (a: Task, b: Task) => number {
   return (a, b) =>
+    Number(isReproof(state, a)) - Number(isReproof(state, b)) ||
     Number(isNeeded(b)) - Number(isNeeded(a)) ||
     a.block.height - b.block.height ||
     b.stage.priority - a.stage.priority ||

@@ -49,7 +49,9 @@ export function membershipsOf(config: NodeConfig, manifest: Manifest, key: Key):
         roles.attester ||
         roles.prover ||
         (named === undefined ? name === null : isNamed(name)) ||
-        followed(config).some((chain) => partition.manifest.json.chains.some(({ id }) => id === chain));
+        followed(config).some((chain) =>
+          partition.manifest.json.chains.some(({ id, reproves }) => id === chain || reproves === chain),
+        );
       return { ...partition, roles, isHere };
     })
     .filter(({ isHere }) => isHere);

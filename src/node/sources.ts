@@ -4,6 +4,7 @@ import type { NodeConfig } from "../config.ts";
 import { sourceResumes } from "../core/branch.ts";
 import type { Source } from "../ports.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import type { DevChain } from "../sources/devchain.ts";
 import { fileSource } from "../sources/file.ts";
 import type { DataDirectory } from "../storage/directory.ts";
@@ -26,29 +27,49 @@ export async function openSources(
   for (const source of config.sources) {
     const devChain = source.kind === "dev" ? await openDevChain(source, directory, telemetry, closers) : null;
     const chain = devChain?.chain ?? (source.kind === "dev" ? 0 : source.chain);
-    const json = manifest.json.chains.find(({ id }) => id === chain);
-    const runtime = partitionFor(parts, chain)?.runtime;
-    if (json === undefined || runtime === undefined) {
+    if (!manifest.json.chains.some(({ id }) => id === chain) || partitionFor(parts, chain) === null) {
       const allowed = manifest.json.chains.map(({ id }) => id).join(", ");
       throw new NodeFault("config.chain", `a source follows chain ${chain}; the manifest allows ${allowed}`);
     }
     if (source.kind === "rpc" || devChain !== null)
       chainUrl = devChain?.url ?? (source.kind === "rpc" ? source.url : null);
-    const start = json.start === "any" ? "latest" : json.start;
-    const opened: Source =
-      source.kind === "file"
-        ? fileSource({ chain, path: source.path })
-        : chainSource({
-            chain,
-            url: chainUrl ?? "",
-            start,
-            confirmations: json.confirmations,
-            ...(devChain === null ? {} : { pollMs: 200 }),
-          });
-    closers.push(() => opened.close());
-    runtime.follow(opened, sourceResumes(runtime.state, chain));
+    const pollMs = devChain === null ? {} : { pollMs: 200 };
+    for (const { id, start, confirmations, runtime } of followedBy(manifest, parts, chain)) {
+      const opened: Source =
+        source.kind === "file"
+          ? fileSource({ chain: id, path: source.path })
+          : chainSource({
+              chain,
+              toldAs: id,
+              url: chainUrl ?? "",
+              confirmations,
+              ...pollMs,
+              start: start === "any" ? "latest" : start,
+              until: () => toldMax(runtime, id, start),
+            });
+      closers.push(() => opened.close());
+      runtime.follow(opened, sourceResumes(runtime.state, id));
+    }
   }
   return { chainUrl };
+}
+
+/** The chain itself, and those that prove its blocks once more, where the node takes part in them. */
+function followedBy({ json }: Manifest, parts: NodeParts, chain: number) {
+  return json.chains
+    .filter(({ id, reproves }) => id === chain || reproves === chain)
+    .flatMap((each) => {
+      const runtime = partitionFor(parts, each.id)?.runtime;
+      return runtime === undefined ? [] : [{ ...each, runtime }];
+    });
+}
+
+/** What is announced too far above the certified blocks is left with the peers, and all that is said after it. */
+const TOLD_AHEAD_MAX = 512;
+
+function toldMax({ state }: Runtime, chain: number, start: number | "any"): number {
+  if (start === "any") return Number.POSITIVE_INFINITY;
+  return Math.max(state.chains.get(chain)?.certified ?? -1, start - 1) + TOLD_AHEAD_MAX;
 }
 
 async function openDevChain(

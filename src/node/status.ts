@@ -23,7 +23,13 @@ export interface NodeStatus {
   readonly mute: string | null;
   /** The one that is the network, or all that the manifest names. */
   readonly partitions: readonly PartitionStatus[];
-  readonly chains: readonly { readonly id: number; readonly certified: number; readonly source: string | null }[];
+  readonly chains: readonly {
+    readonly id: number;
+    /** The chain whose blocks it proves once more. */
+    readonly reproves: number | null;
+    readonly certified: number;
+    readonly source: string | null;
+  }[];
   /** `quota`: what it may have claimed at once, on the chain where that is least. */
   readonly provers: readonly (InPartition & {
     readonly key: Key;
@@ -89,9 +95,9 @@ export function statusOf(
       .map((block) => blockStatus(state, block)),
   );
   const heights = certificates?.heights();
-  const chainsOf = (state: State | undefined, id: number) => {
+  const chainsOf = (state: State | undefined, id: number, reproves: number | null) => {
     const chain = state?.chains.get(id);
-    return { id, certified: chain?.certified ?? heights?.get(id) ?? -1, source: chain?.sourceFault ?? null };
+    return { id, reproves, certified: chain?.certified ?? heights?.get(id) ?? -1, source: chain?.sourceFault ?? null };
   };
   return {
     key,
@@ -104,10 +110,11 @@ export function statusOf(
       const own = partitions.find((each) => each.name === name);
       return own === undefined ? elsewhere(name, part) : partitionStatus(own);
     }),
-    chains: manifest.json.chains.map(({ id }) =>
+    chains: manifest.json.chains.map(({ id, reproves = null }) =>
       chainsOf(
         states.find(({ chains }) => chains.has(id)),
         id,
+        reproves,
       ),
     ),
     provers: partitions.flatMap(proversOf),

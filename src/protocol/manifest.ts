@@ -62,6 +62,11 @@ const SCHEMA = z.strictObject(
             start: z.union([int(0, Number.MAX_SAFE_INTEGER), z.literal("any")], 'a height, or "any"'),
             confirmations: int(0, 10_000),
             workflow: label,
+            /**
+             * The blocks of that chain, from the height `start` on, once more: by another workflow, with certificates and
+             * credits of their own, after everything else.
+             */
+            reproves: int(1, Number.MAX_SAFE_INTEGER).optional(),
           },
           "a chain",
         ),
@@ -217,6 +222,17 @@ function crossCheck(json: ManifestJson): ShapeError[] {
     if (!Object.hasOwn(json.workflows, chain.workflow)) {
       wrong(`chains[${at}].workflow`, chain.workflow, `one of the workflows ${names(json.workflows)}`);
     }
+  });
+  json.chains.forEach(({ id, start, reproves }, at) => {
+    if (reproves === undefined) return;
+    const others = json.chains.filter((other) => other.id !== id && other.reproves === undefined);
+    if (!others.some((other) => other.id === reproves))
+      wrong(
+        `chains[${at}].reproves`,
+        reproves,
+        `a chain that re-proves none itself: ${others.map((other) => other.id).join(", ") || "there is none"}`,
+      );
+    if (start === "any") wrong(`chains[${at}].start`, start, "the height from which on blocks are proven again");
   });
   errors.push(...checkPartitions(json));
   for (const [name, workflow] of Object.entries(json.workflows)) {

@@ -13,8 +13,9 @@ import { Pace, pause } from "./pace.ts";
 import { openRpc, publicUrl, type Rpc, type RpcFault } from "./rpc.ts";
 
 export interface ChainSourceOptions {
-  /** The chain id that the node must have. */
+  /** The chain id that the node must have, and that blocks are told of unless they are `toldAs` another's. */
   readonly chain: number;
+  readonly toldAs?: number;
   readonly url: string;
   /** First height to tell; "latest" is the head when the source is started first. */
   readonly start: number | "latest";
@@ -23,6 +24,8 @@ export interface ChainSourceOptions {
   /** How often the head is looked at; where heads are pushed, five times less often. */
   readonly pollMs?: number;
   readonly timeoutMs?: number;
+  /** The highest block that may be told by now; left out, any. */
+  readonly until?: () => number;
   /** How fast a source that is behind tells blocks, once it has told `burst` of them. */
   readonly blocksPerSecondMax?: number;
   readonly burst?: number;
@@ -100,13 +103,21 @@ class ChainSource implements Source {
   }
 
   async #run(after: BlockName | null, emit: (event: SourceEvent) => void): Promise<void> {
-    const { chain, url, start, confirmations = 0, timeoutMs = TIMEOUT_MS } = this.#options;
+    const { url, start, confirmations = 0, timeoutMs = TIMEOUT_MS, until } = this.#options;
+    const chain = toldAs(this.#options);
     const { blocksPerSecondMax = BLOCKS_PER_SECOND_MAX, burst = BURST_BLOCKS } = this.#options;
     const { signal } = this.#closing;
     const rpc = openRpc({ url, timeoutMs });
     signal.addEventListener("abort", () => rpc.close(), { once: true });
     const pace = new Pace({ perSecondMax: blocksPerSecondMax, burst }, signal);
-    const options = { chain, start, confirmations, inFlightMax: IN_FLIGHT_MAX, after };
+    const options = {
+      chain,
+      start,
+      confirmations,
+      inFlightMax: IN_FLIGHT_MAX,
+      after,
+      ...(until === undefined ? {} : { until }),
+    };
     const follower = new Follower(options, viewOf(rpc, this.#options), emit, () => pace.take());
     let sure = false;
     let failures = 0;
@@ -126,7 +137,7 @@ class ChainSource implements Source {
   #report(fault: Fault | null, emit: (event: SourceEvent) => void): void {
     if ((fault?.code ?? null) === this.#trouble) return;
     this.#trouble = fault?.code ?? null;
-    emit({ kind: "trouble", chain: this.#options.chain, fault });
+    emit({ kind: "trouble", chain: toldAs(this.#options), fault });
   }
 
   async #headOrTimeout(rpc: Rpc): Promise<void> {
@@ -146,6 +157,10 @@ class ChainSource implements Source {
   }
 }
 
+function toldAs({ chain, toldAs: other = chain }: Pick<ChainSourceOptions, "chain" | "toldAs">): number {
+  return other;
+}
+
 /** Doubles from 250 ms to 30 s, spread so that nodes that lost one RPC together do not come back together. */
 function backOffMs(failures: number, fault: RpcFault): number {
   const longest = Math.min(BACK_OFF_MS_MAX, BACK_OFF_MS_MIN * 2 ** (failures - 1));
@@ -163,7 +178,8 @@ async function sameChain(rpc: Rpc, { chain, url }: ChainSourceOptions): Promise<
 }
 
 /** The four questions that following a chain takes, and nothing of the answers that was not checked. */
-function viewOf(rpc: Rpc, { chain, url }: ChainSourceOptions): ChainView {
+function viewOf(rpc: Rpc, { url, ...options }: ChainSourceOptions): ChainView {
+  const chain = toldAs(options);
   const header = async (method: string, tag: string): Promise<Result<BlockHeader | null>> => {
     const answer = await rpc.request(method, [tag, false]);
     if (!answer.ok) return answer;

@@ -30,6 +30,8 @@ export interface FollowOptions {
   /** Blocks fetched at once while catching up. */
   readonly inFlightMax: number;
   readonly after: BlockName | null;
+  /** The highest that may be told by now, whatever the chain has; left out, any. */
+  readonly until?: () => number;
 }
 
 /**
@@ -74,7 +76,8 @@ export class Follower {
   async round(): Promise<Result<"more" | "caught-up">> {
     const head = await this.#view.head();
     if (!head.ok) return head;
-    const target = head.value.height - this.#options.confirmations;
+    const { confirmations, until = () => Number.POSITIVE_INFINITY } = this.#options;
+    const target = Math.min(head.value.height - confirmations, until());
     this.#next ??= this.#options.start === "latest" ? Math.max(0, target) : this.#options.start;
     if (this.#next > target) {
       const compared = await this.#compare(head.value);

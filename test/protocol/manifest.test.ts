@@ -73,6 +73,20 @@ describe("a manifest", () => {
     ]);
   });
 
+  it("proves again only chains that prove for the first time, from a height on", () => {
+    const json = manifestJson(keys);
+    const chain = (id: number, reproves?: number, start: number | "any" = 1) => {
+      return { id, start, confirmations: 0, workflow: "block", ...(reproves === undefined ? {} : { reproves }) };
+    };
+    const chains = [chain(1), chain(2, 1, 5), chain(3, 3), chain(4, 2), chain(5, 1, "any"), chain(6, 9)];
+    expect(linesOf({ ...json, chains })).toEqual([
+      "manifest: chains[2].reproves is 3; allowed: a chain that re-proves none itself: 1",
+      "manifest: chains[3].reproves is 2; allowed: a chain that re-proves none itself: 1",
+      'manifest: chains[4].start is "any"; allowed: the height from which on blocks are proven again',
+      "manifest: chains[5].reproves is 9; allowed: a chain that re-proves none itself: 1",
+    ]);
+  });
+
   it("bounds what one announcement can cost: the tasks of a block", () => {
     const json = manifestJson(keys);
     const [first] = json.workflows["block"]?.stages ?? [];

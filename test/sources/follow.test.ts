@@ -106,6 +106,21 @@ describe("a follower", () => {
     expect(run.events.filter((event) => event.kind === "block")).toHaveLength(23);
   });
 
+  test("tells none above what it may tell by now, and goes on as that rises", async () => {
+    const chain = new FakeChain(30);
+    let until = 9;
+    const run = follow(chain, { until: () => until });
+    await settle(run.follower);
+    expect(run.path.at(-1)?.height).toBe(9);
+    // A reorg is seen all the same.
+    chain.fork(25, 26);
+    await settle(run.follower);
+    expect(hashes(run.path)).toEqual(hashes(chain.blocks.slice(0, 10)));
+    until = 100;
+    await settle(run.follower);
+    expect(run.path).toHaveLength(chain.blocks.length);
+  });
+
   test("starts at the head where it is told to", async () => {
     const chain = new FakeChain(30);
     const run = follow(chain, { start: "latest", confirmations: 2 });
