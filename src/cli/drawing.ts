@@ -97,6 +97,7 @@ function proversText({ variants }: Stage): string {
 
 function collectText({ custom, need, variants, distinct, sequential, verify }: Stage): string {
   if (custom !== null) return `chosen by ${custom.name}`;
+  if (verify === "agree") return `${need} of ${variants.length} provers agree`;
   if (verify === "recompute") return sequential ? "recomputed, in order" : "recomputed";
   if (need < variants.length || distinct !== null)
     return `any ${need} of ${variants.length}${distinct === null ? "" : ` ${distinct}`}`;

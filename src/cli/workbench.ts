@@ -88,7 +88,7 @@ export class Workbench {
     const { chain, height, hash, payload } = block;
     const { system, key, executor } = variantOf(stage, index);
     const isProven = stage.verify === "key";
-    const values = isProven ? prepared.values[stage.name]?.[index] : taskValues(block.block, stage.name, index);
+    const values = isProven ? prepared.values[stage.name]?.[index] : taskValues(block.block, stage, index);
     if (values === undefined)
       throw new CommandError("replay.values", `the block implies nothing for task ${index} of stage ${stage.name}`);
     const id = { chain, height, block: block.block, hash, stage: stage.name, index };

@@ -28,10 +28,11 @@ import {
   impliedValues,
   openAttempt,
   soundReceipts,
+  touchAgreeing,
   unsound,
   where,
 } from "./collector.ts";
-import { hasMaker, wouldCount } from "./copies.ts";
+import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { hasRivals, partsFor, tasksOf } from "./graph.ts";
 import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
@@ -261,6 +262,7 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
     parts: partsFor(task),
     holders: [...proof.receipts.keys(), ...proof.vouchers.keys()],
     recompute,
+    isProven: stage.verify !== "agree",
     itemsMax: stage.itemsMax,
   });
 }
@@ -269,6 +271,7 @@ export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: 
   const proof = task.proofs.get(artefact);
   if (proof === undefined) return;
   state.dirtyTasks.add(task);
+  touchAgreeing(state, task);
   proof.asked = false;
   switch (verdict.kind) {
     case "valid":
@@ -305,7 +308,7 @@ function endAttempt(task: Task, prover: Key, receipt: EntryOf<"receipt">, code: 
 }
 
 function considerAttest(state: State, task: Task, proof: Proof): void {
-  if (!maySign(state)) return;
+  if (!maySign(state) || !isAgreed(state, task, proof)) return;
   let waitMs = Number.POSITIVE_INFINITY;
   for (const [prover, receipt] of soundReceipts(task, proof)) {
     const attempt = attemptOf(task, receipt.attempt);

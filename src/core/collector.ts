@@ -15,7 +15,7 @@ import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
 import { afterOf, settleCertified, touch } from "./blocks.ts";
 import { entryOf, noteConflicts } from "./conflict.ts";
 import { completionChanged, followersOf, isBlockDone, tasksOf } from "./graph.ts";
-import { copiesOf, type Maker, matchMakers } from "./matching.ts";
+import { agreeMakers, copiesOf, type Maker, matchMakers } from "./matching.ts";
 import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
@@ -165,8 +165,14 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
   receipts.set(signed.author, { ...(isNews ? entry : before), place: { number, index } });
   task.block.content = null;
   const dropped = trimReceipts(task, signed.author);
+  touchAgreeing(state, task);
   if (dropped === entry.artefact) return "receipt.too-many";
   return isNews ? null : "vote.duplicate";
+}
+
+/** What is said of one copy may be what the others have waited for. */
+export function touchAgreeing(state: State, task: Task): void {
+  if (task.stage.verify === "agree") for (const copy of copiesOf(task)) state.dirtyTasks.add(copy);
 }
 
 /** Of the proofs that one prover names for a task its first ones count, by the order of its feed. Returns the one that went. */
@@ -206,7 +212,7 @@ export function unsound(task: Task, proof: Proof, receipt: EntryOf<"receipt">): 
 /** The public values that the block's own bytes imply for the task; `null` until they are derived. */
 export function impliedValues(task: Task): Uint8Array | null {
   const { block, stage, index } = task;
-  if (stage.verify !== "key") return taskValues(block.id, stage.name, index);
+  if (stage.verify !== "key") return taskValues(block.id, stage, index);
   return block.prepared?.values[stage.name]?.[index] ?? null;
 }
 
@@ -348,7 +354,9 @@ export function chosenProof(state: State, task: Task): MadeBy | null {
   const optionsFor = (each: Task) => optionsOf(state, each, (proof) => isVouchedFor(state, proof));
   if (task.stage.distinct !== "provers") return optionsFor(task)[0] ?? null;
   const copies = copiesOf(task);
-  return matchMakers(copies.map(optionsFor))[copies.indexOf(task)] ?? null;
+  const options = copies.map(optionsFor);
+  const { verify, need } = task.stage;
+  return (verify === "agree" ? agreeMakers(options, need) : matchMakers(options))[copies.indexOf(task)] ?? null;
 }
 
 /** Whether a quorum says that it verifies. */

@@ -4,8 +4,8 @@
  */
 import type { Key } from "../protocol/ids.ts";
 import { isVouchedFor, openAttempt, optionsOf } from "./collector.ts";
-import { copiesOf, type Maker, matchMakers } from "./matching.ts";
-import type { State, Task } from "./state.ts";
+import { agreeMakers, copiesOf, type Maker, matchMakers } from "./matching.ts";
+import type { Proof, State, Task } from "./state.ts";
 
 /** Whether a proof of the task by this prover would count; it would not where it makes, or has made, another copy. */
 export function wouldCount(state: State, task: Task, prover: Key): boolean {
@@ -28,9 +28,24 @@ function expected(state: State, copy: Task, prover: Key): Maker[] {
 
 /** Whether a proof is known to be valid whose maker stands for this copy. */
 export function hasMaker(state: State, task: Task): boolean {
+  const { stage } = task;
   const copies = copiesOf(task);
   const options = copies.map((copy) =>
     optionsOf(state, copy, (proof) => proof.verdict === "valid" || isVouchedFor(state, proof)),
   );
-  return (matchMakers(options)[copies.indexOf(task)] ?? null) !== null;
+  const makers = matchMakers(options);
+  if (stage.verify !== "agree") return (makers[copies.indexOf(task)] ?? null) !== null;
+  const agreed = agreeMakers(options, stage.need);
+  if (agreed.some((maker) => maker !== null)) return (agreed[copies.indexOf(task)] ?? null) !== null;
+  // All have said something, and too few the same: whoever is next has to tell who is right.
+  return makers.includes(null) && (makers[copies.indexOf(task)] ?? null) !== null;
+}
+
+/** Whether as many provers as have to have handed in the same, each for another copy. What is proven needs nobody else. */
+export function isAgreed(state: State, task: Task, { artefact }: Proof): boolean {
+  if (task.stage.verify !== "agree") return true;
+  const options = copiesOf(task).map((copy) =>
+    optionsOf(state, copy, (proof) => proof.artefact === artefact && proof.verdict !== "invalid"),
+  );
+  return agreeMakers(options, task.stage.need).some((maker) => maker !== null);
 }

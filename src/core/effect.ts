@@ -70,6 +70,8 @@ export type Effect =
       readonly holders: readonly Key[];
       /** To be run here, and compared; where it is not verified under a key. */
       readonly recompute: Job | null;
+      /** Whether there is something to verify; what provers have to agree on is only looked at for what it is. */
+      readonly isProven: boolean;
       /** It has to be a list of so many items at most; 0 where it may be anything. */
       readonly itemsMax: number;
     }

@@ -315,6 +315,7 @@ function askAgain(state: State, task: Task, proof: Proof, holders: readonly Key[
     parts: partsFor(task),
     holders: [...new Set([...proof.receipts.keys(), ...proof.vouchers.keys(), ...holders])],
     recompute: null,
+    isProven: stage.verify !== "agree",
     itemsMax: 0,
   });
 }

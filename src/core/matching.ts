@@ -1,5 +1,5 @@
 /** Copies of one task, each of which another prover has to make: which maker stands for which of them. */
-import type { Key } from "../protocol/ids.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
 import { groupOf } from "../protocol/workflow.ts";
 import { tasksOf } from "./graph.ts";
 import type { Task } from "./state.ts";
@@ -44,6 +44,25 @@ export function matchMakers<T extends Maker>(copies: readonly (readonly T[])[]):
   const order = copies.map((_, at) => at).sort((a, b) => title(b) - title(a) || a - b);
   for (const at of order) place(at, new Set());
   return chosen;
+}
+
+/**
+ * The same, of copies that have to agree: the makers of the result that most copies have, the lowest by its hash of several; of
+ * none where so few have the same.
+ */
+export function agreeMakers<T extends Maker & { readonly proof: { readonly artefact: Hash } }>(
+  copies: readonly (readonly T[])[],
+  need: number,
+): readonly (T | null)[] {
+  const results = [...new Set(copies.flat().map(({ proof }) => proof.artefact))].sort();
+  let best: readonly (T | null)[] = copies.map(() => null);
+  let most = need - 1;
+  for (const result of results) {
+    const makers = matchMakers(copies.map((options) => options.filter(({ proof }) => proof.artefact === result)));
+    const count = makers.filter((maker) => maker !== null).length;
+    if (count > most) [best, most] = [makers, count];
+  }
+  return best;
 }
 
 function titleOf({ credited, assigned }: Maker): number {

@@ -341,6 +341,8 @@ function checkGroup(stage: Stage, group: number, named: readonly BarrierTask[]):
   const makers = new Set(named.flatMap(({ prover }) => prover ?? []));
   if (stage.distinct === "provers" && makers.size < named.length)
     return `is by nobody, or by a prover that has made another, of ${of}`;
+  if (stage.verify === "agree" && new Set(named.map(({ artefact }) => artefact)).size > 1)
+    return `says something else than another of ${of}, on which all have to agree`;
   // What is named must be what it rests on if nothing else were complete: enough, none twice, in order.
   const indices = named.map(({ index }) => index);
   const rests = restsOn(stage, group, (index) => indices.includes(index));

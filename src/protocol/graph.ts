@@ -87,8 +87,8 @@ function checkVariants(stage: StageJson, { keys }: Surroundings, wrong: Wrong): 
     for (const field of ["system", "key", "executor", "copies"] as const) {
       if (stage[field] !== undefined) wrong(field, stage[field], "nothing beside variants, which have their own");
     }
-  } else if (stage.verify === "recompute") {
-    if (stage.executor === undefined) wrong("executor", undefined, "a name: whoever recomputes has to run it");
+  } else if (stage.verify !== undefined && stage.verify !== "key") {
+    if (stage.executor === undefined) wrong("executor", undefined, "a name: whoever makes the result has to run it");
   } else {
     for (const field of ["system", "key"] as const) {
       if (stage[field] === undefined) wrong(field, undefined, "a name, or variants in its place");
@@ -111,14 +111,23 @@ function checkVerify(stages: readonly StageJson[], at: number, stage: StageJson,
     for (const field of ["system", "key", "variants", "copies"] as const) {
       if (stage[field] !== undefined) wrong(field, stage[field], "nothing: what is recomputed is not proven");
     }
-    for (const name of [eachOf(stage), itemsOf(stage), ...takesOf(stage)]) {
-      if (name !== null && before(name) !== undefined && before(name)?.verify !== "recompute")
-        wrong(
-          "verify",
-          "recompute",
-          `stages that are recomputed themselves as input; ${name} may have several valid results`,
-        );
+  }
+  if (stage.verify === "agree") {
+    for (const field of ["system", "key", "variants"] as const) {
+      if (stage[field] !== undefined) wrong(field, stage[field], "nothing: what is agreed on is not proven");
     }
+    const { collect } = stage;
+    if (typeof collect !== "object" || !("any" in collect) || collect.of !== "provers" || collect.any < 2)
+      wrong("collect", collect, '{"any": k, "of": "provers"} with a k of 2 or more: so many have to agree');
+  }
+  for (const name of [eachOf(stage), itemsOf(stage), ...takesOf(stage)]) {
+    if (stage.verify === undefined || stage.verify === "key") break;
+    if (name !== null && before(name) !== undefined && before(name)?.verify !== "recompute")
+      wrong(
+        "verify",
+        stage.verify,
+        `stages that are recomputed themselves as input; ${name} may have several valid results`,
+      );
   }
   const items = itemsOf(stage);
   const list = items === null ? undefined : before(items);

@@ -75,9 +75,10 @@ export const STAGE = z.strictObject(
     collect: collect.optional(),
     /**
      * How a result is verified: under the key, or by every attester running the executor on the same input, which then
-     * needs neither system nor key and has to be deterministic.
+     * needs neither system nor key and has to be deterministic; or not at all, where as many provers as the stage collects
+     * agree on it to the last byte.
      */
-    verify: z.enum(["key", "recompute"], '"key" or "recompute"').optional(),
+    verify: z.enum(["key", "recompute", "agree"], '"key", "recompute" or "agree"').optional(),
     /** Tasks of a block with a higher one go first; 0 if left out. */
     priority: int(-100, 100).optional(),
     /** Failed attempts after which a task is quarantined, in place of `retry.attempts`. */

@@ -76,7 +76,7 @@ export interface Stage {
   readonly sequential: boolean;
   /** Into how many shards its groups cut the block, one each; 0 where each is about the whole block. */
   readonly shards: number;
-  readonly verify: "key" | "recompute";
+  readonly verify: "key" | "recompute" | "agree";
   readonly priority: number;
   readonly attempts: number | null;
   readonly resources: Resources;
@@ -287,10 +287,13 @@ export function partsOf(
   );
 }
 
-/** What a result that is not proven is bound to: its task, and nothing of what it says. */
-export function taskValues(block: Hash, stage: string, index: number): Uint8Array {
-  return domainDigest("task-values", hexToBytes(block), u64(index), utf8ToBytes(stage));
+/** What a result that is not proven is bound to: its task, and nothing of what it says. Copies that have to agree are bound to one. */
+export function taskValues(block: Hash, { name, verify, variants }: Bound, index: number): Uint8Array {
+  const of = verify === "agree" ? index - (index % variants.length) : index;
+  return domainDigest("task-values", hexToBytes(block), u64(of), utf8ToBytes(name));
 }
+
+type Bound = Pick<Stage, "name" | "verify"> & { readonly variants: readonly unknown[] };
 
 /** What is not verified under a key has no public values. */
 export function rowsOf(stages: readonly Stage[]): readonly StageRow[] {

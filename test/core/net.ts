@@ -26,6 +26,9 @@ export class Net {
   isLogical = true;
   failing: (task: TaskRef, attempt: number) => string | null = () => null;
 
+  /** Who makes another result of what provers have to agree on. */
+  lies: (prover: string, task: TaskRef) => boolean = () => false;
+
   /** Proofs that take for ever. */
   hangs: (task: TaskRef) => boolean = () => false;
   readonly #selects: CoreOptions["selects"];
@@ -144,9 +147,12 @@ export class Net {
   }
 
   /** Proofs differ from one prover to the other; what is recomputed is the same for all. */
-  #resultOf({ block, stage, index }: TaskRef, prover: string): string {
+  #resultOf(task: TaskRef, prover: string): string {
+    const { block, stage, index } = task;
     const { stages = [] } = this.manifest.json.workflows["block"] ?? {};
-    const isSame = stages.some(({ name, verify }) => name === stage && verify === "recompute");
+    const { verify } = stages.find(({ name }) => name === stage) ?? {};
+    if (verify === "agree") return hashOf(`${this.lies(prover, task) ? "lie" : "truth"} ${block}/${stage}`);
+    const isSame = verify === "recompute";
     return hashOf(isSame ? `result ${block}/${stage}/${index}` : `proof ${prover} ${block}/${stage}/${index}`);
   }
 

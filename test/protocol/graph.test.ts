@@ -93,6 +93,29 @@ describe("a workflow that cannot be", () => {
     ]);
   });
 
+  it("agrees only where several provers may, on what is the same for all of them", () => {
+    const agree = { system: undefined, key: undefined, executor: "cut", verify: "agree" as const };
+    const wrong = errorsOf(
+      stage("prove", {}),
+      stage("alone", agree),
+      stage("one", { ...agree, copies: 2, collect: { any: 1, of: "provers" } }),
+      stage("bare", { ...agree, executor: undefined, key: "mock", copies: 2, collect: { any: 2, of: "provers" } }),
+      stage("after", { ...agree, copies: 2, collect: { any: 2, of: "provers" }, tasks: { takes: "prove" } }),
+      stage("good", { ...agree, copies: 3, collect: { any: 2, of: "provers" } }),
+      stage("listed", { tasks: { items: "good", max: 3 } }),
+    );
+    const at = (index: number) => `manifest: workflows.block.stages[${index}]`;
+    const collect = '{"any": k, "of": "provers"} with a k of 2 or more: so many have to agree';
+    expect(wrong).toEqual([
+      `${at(1)}.collect is missing; allowed: ${collect}`,
+      `${at(2)}.collect is {"any":1,"of":"provers"}; allowed: ${collect}`,
+      `${at(3)}.executor is missing; allowed: a name: whoever makes the result has to run it`,
+      `${at(3)}.key is "mock"; allowed: nothing: what is agreed on is not proven`,
+      `${at(4)}.verify is "agree"; allowed: stages that are recomputed themselves as input; prove may have several valid results`,
+      `${at(6)}.tasks.items is "good"; allowed: a stage that is recomputed, so that all count the same`,
+    ]);
+  });
+
   it("takes what a function chooses whole, and names the function by its hash", () => {
     const collect = { custom: "some", sha256: hashOf("module") };
     const wrong = errorsOf(
@@ -125,7 +148,7 @@ describe("a workflow that cannot be", () => {
     const at = (index: number) => `manifest: workflows.block.stages[${index}]`;
     expect(wrong).toEqual([
       `${at(1)}.verify is "recompute"; allowed: stages that are recomputed themselves as input; prove may have several valid results`,
-      `${at(2)}.executor is missing; allowed: a name: whoever recomputes has to run it`,
+      `${at(2)}.executor is missing; allowed: a name: whoever makes the result has to run it`,
       `${at(2)}.system is "mock"; allowed: nothing: what is recomputed is not proven`,
       `${at(4)}.tasks.items is "two"; allowed: a stage with one output`,
       `${at(5)}.tasks.items is "prove"; allowed: a stage that is recomputed, so that all count the same`,

@@ -1,5 +1,6 @@
 /** Which proofs are true, worked out from the announcements alone: the simulation's own answer to every verifier. */
 import { artefactHash, blockId, type Hash } from "../../../src/protocol/ids.ts";
+import { type StageJson, variantsOf } from "../../../src/protocol/stages.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { EntryOf } from "../../../src/protocol/messages.ts";
 import { taskValues } from "../../../src/protocol/workflow.ts";
@@ -39,13 +40,17 @@ export class Truth {
     if (before === null) return null;
     const list = listOf(this.#manifest, stage);
     if (list !== null) return artefact === artefactHash(list);
-    const values = this.#isProven(stage) ? valuesOf(block, before, stage, index) : taskValues(block, stage, index);
+    const own = this.#stages().find(({ name }) => name === stage);
+    const { verify = "key" } = own ?? {};
+    const values =
+      own === undefined || verify === "key"
+        ? valuesOf(block, before, stage, index)
+        : taskValues(block, { name: stage, verify, variants: variantsOf(own) }, index);
     return artefact === artefactHash(proofOf(values));
   }
 
-  #isProven(stage: string): boolean {
-    const stages = Object.values(this.#manifest.json.workflows).flatMap((each) => each.stages);
-    return stages.every(({ name, verify }) => name !== stage || verify !== "recompute");
+  #stages(): readonly StageJson[] {
+    return Object.values(this.#manifest.json.workflows).flatMap((each) => each.stages);
   }
 
   #commitment(id: Hash): Uint8Array | null {
