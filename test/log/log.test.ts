@@ -246,8 +246,12 @@ describe("a log", () => {
     expect(here.missing({ feeds: asked.feeds }, 1 << 20)).toEqual([]);
     expect(summary(here.missing(asked, 1 << 20))).toEqual(one.map(({ head }) => `batch ${head.number}`));
     expect(one.map((each) => there.add(each))).toEqual([
-      ...["known", "known", "known", "known"],
-      ...["equivocation", "equivocation"],
+      "known",
+      "known",
+      "known",
+      "known",
+      "equivocation",
+      "equivocation",
     ]);
     for (const log of [here, there]) log.cut(alice, 4);
     expect(here.missing({ feeds: there.frontier(), tips: there.tips() }, 1 << 20)).toEqual([]);
