@@ -34,7 +34,7 @@ export function artefactCommand(): Command {
       .option("--data <dir>", "the node's data directory (default: ~/.proofmesh/dev)")
       .option("--http <host:port>", "the node's HTTP endpoint")
       .option("--json", "one line of JSON");
-    command.addCommand(each.copyInheritedSettings(command));
+    command.addCommand(each);
   }
   return command;
 }

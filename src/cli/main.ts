@@ -49,7 +49,14 @@ for (const command of [
   workflowCommand(),
   simnetCommand(),
 ]) {
-  program.addCommand(command.copyInheritedSettings(program));
+  program.addCommand(command);
+  inherit(command, program);
+}
+
+/** What is said of a wrong command line, and how it ends, is the same for the commands of commands. */
+function inherit(command: Command, from: Command): void {
+  command.copyInheritedSettings(from);
+  for (const each of command.commands) inherit(each, command);
 }
 
 // A reader that closes the pipe early (head, less) is no error.

@@ -105,11 +105,15 @@ describe("settings", () => {
     writeFileSync(file, JSON.stringify({ data: path.join(dir, "data"), slotz: 3 }));
     const flag = runCli(["start", "--slotz", "3"]);
     const command = runCli(["strat"]);
+    const missing = runCli(["tasks", "export", "1/12/shard/0"]);
+    const nested = runCli(["workflow", "show", "blocks.json", "--svgg", "x"]);
     const variable = runCli(["start"], { environment: { PROOFMESH_SLOTZ: "3" } });
     const usage = { status: EXIT.usage, code: "config.invalid" };
     complains(await runCli(["start", "--config", file]), { ...usage, names: [file, "slotz is 3", "unknown"] });
     complains(await variable, { ...usage, names: ["PROOFMESH_SLOTZ", "PROOFMESH_SLOTS"] });
     complains(await flag, { status: EXIT.usage, code: "commander.unknownOption", names: ["--slotz", "--help"] });
+    complains(await missing, { status: EXIT.usage, code: "commander.missingMandatoryOptionValue", names: ["--out"] });
+    complains(await nested, { status: EXIT.usage, code: "commander.unknownOption", names: ["--svgg", "--help"] });
     complains(await command, { status: EXIT.usage, code: "commander.unknownCommand", names: ["strat", "--help"] });
     expect(existsSync(path.join(dir, "data"))).toBe(false);
   });
