@@ -9,21 +9,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   BaseError,
-  ContractFunctionRevertedError,
   ContractFunctionZeroDataError,
   createPublicClient,
   encodeFunctionData,
   type Hex,
   http,
-  HttpRequestError,
   type PublicClient,
-  TimeoutError,
 } from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 import type { CertifiedBlock, Done, Presence, Result, Sink, SinkFault } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
+import { detailsOf, evmFault, type Refused, refused } from "./evm.ts";
 import { type Fees, feesNow, priceOf, replacing } from "./fees.ts";
-import { publicUrl, retryAfter } from "./http.ts";
 import { REGISTRY_ABI } from "./registry.ts";
 
 export interface ContractOptions {
@@ -101,7 +98,7 @@ class ContractSink implements Sink {
       const wrong = this.#checked ? null : await this.#check();
       return wrong ?? (await run());
     } catch (error) {
-      return faultOf(error, this.#options.rpc);
+      return evmFault(error, this.#options.rpc);
     }
   }
 
@@ -143,18 +140,13 @@ class ContractSink implements Sink {
       if (presence.value.kind === "behind") return refused("contract.behind", `it goes on at ${presence.value.from}`);
       const now: Fees = await feesNow(this.#client);
       const fees: Fees = pays === null ? now : replacing(pays, now);
-      if (priceOf(fees) <= this.#options.gasPriceWeiMax) {
-        const answer = await this.#send(block, nonce, fees);
-        pays = fees;
-        if (answer === "underpriced") continue;
-        if (answer === "used") {
-          [nonce, pays] = [await this.#nonce("latest"), null];
-          continue;
-        }
-      } else if (pays === null) {
+      const isAffordable = priceOf(fees) <= this.#options.gasPriceWeiMax;
+      if (!isAffordable && pays === null)
         return refused("contract.fees", `gas costs ${priceOf(fees)} wei; allowed: ${this.#options.gasPriceWeiMax}`);
-      }
-      const end = await this.#mined(block, nonce);
+      // What cannot be outbid is waited for once more.
+      const answer = isAffordable ? await this.#send(block, nonce, fees) : "taken";
+      if (isAffordable) pays = fees;
+      const end = answer === "taken" ? await this.#mined(block, nonce) : answer;
       if (end === "recorded") return await this.#confirm(block);
       if (end === "used") [nonce, pays] = [await this.#nonce("latest"), null];
     }
@@ -265,49 +257,4 @@ function presenceOf(newest: Newest, block: CertifiedBlock): Result<Presence, Sin
   if (newest.hash === `0x${expected}`) return { ok: true, value: { kind: same ? "there" : "missing" } };
   const message = `the contract has another block at height ${newest.height}: ${newest.hash.slice(2)}`;
   return refused("contract.conflict", `${message}; its owner can make it forget the chain`);
-}
-
-interface Refused {
-  readonly ok: false;
-  readonly fault: SinkFault;
-}
-
-function refused(code: string, message: string): Refused {
-  return { ok: false, fault: { code, message } };
-}
-
-/** viem wraps errors in errors, and names the RPC node's address, which may hold a key, in their messages. */
-function faultOf(error: unknown, rpc: string): Refused {
-  if (!(error instanceof BaseError)) {
-    const text = error instanceof Error ? error.message : String(error);
-    return refused(error instanceof Error && error.name === "AbortError" ? "contract.closed" : "contract.failed", text);
-  }
-  const cause = error.walk((inner) => inner instanceof ContractFunctionRevertedError);
-  if (cause instanceof ContractFunctionRevertedError) {
-    return refused(
-      "contract.refused",
-      `the contract refuses it: ${cause.data?.errorName ?? cause.reason ?? "reverted"}`,
-    );
-  }
-  const shown = publicUrl(rpc);
-  const text = detailsOf(error);
-  if (/insufficient funds/i.test(text)) return refused("contract.funds", `the account cannot pay: ${text}`);
-  const answer = error.walk((inner) => inner instanceof HttpRequestError);
-  if (!(answer instanceof HttpRequestError)) {
-    const late = error.walk((inner) => inner instanceof TimeoutError) !== null;
-    if (late) return refused("contract.timeout", `${shown} does not answer in time`);
-    return refused("contract.rpc-error", `${shown}: ${text}`);
-  }
-  if (answer.status === undefined) return refused("contract.unreachable", `${shown} cannot be reached: ${text}`);
-  const retryAfterMs = retryAfter(answer.headers?.get("retry-after") ?? null, Date.now());
-  const code = answer.status === 429 ? "contract.rate-limited" : "contract.unavailable";
-  const fault = { code, message: `${shown} answers with HTTP status ${answer.status}` };
-  return { ok: false, fault: retryAfterMs === undefined ? fault : { ...fault, retryAfterMs } };
-}
-
-const DETAILS_CHARS_MAX = 200;
-
-function detailsOf(error: unknown): string {
-  if (!(error instanceof BaseError)) return String(error);
-  return (error.details || error.shortMessage).replace(/\s+/g, " ").slice(0, DETAILS_CHARS_MAX);
 }
