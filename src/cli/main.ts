@@ -11,6 +11,7 @@ import { CommandError, explain, EXIT } from "./exit.ts";
 import { initCommand } from "./init.ts";
 import { logCommand } from "./log.ts";
 import { proveCommand } from "./prove.ts";
+import { registryCommand } from "./registry.ts";
 import { simnetCommand } from "./simnet.ts";
 import { startCommand } from "./start.ts";
 import { statusCommand } from "./status.ts";
@@ -47,6 +48,7 @@ for (const command of [
   doctorCommand(),
   verifyCommand(),
   workflowCommand(),
+  registryCommand(),
   simnetCommand(),
 ]) {
   program.addCommand(command);

@@ -1,5 +1,4 @@
 /** Where certified blocks are handed on to: the node's own directory of certificates, and what the configuration names. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeConfig, SecretConfig, SinkConfig } from "../config.ts";
 import { chosenProof } from "../core/collector.ts";
@@ -17,6 +16,7 @@ import { ProvingTimes } from "../sinks/times.ts";
 import { webhookSink } from "../sinks/webhook.ts";
 import { openCursor } from "../storage/cursor.ts";
 import type { DataDirectory } from "../storage/directory.ts";
+import { readAccount, readSecret } from "./accounts.ts";
 import { NodeFault } from "./fault.ts";
 
 interface Parts {
@@ -96,7 +96,7 @@ function chainsOf(sink: SinkConfig, manifest: Manifest, name: string): readonly 
 
 async function openSink(sink: SinkConfig, name: string, parts: Parts): Promise<Sink> {
   const { network } = parts.manifest;
-  const secret = (from: SecretConfig): string => readSecret(from, name, parts.environment);
+  const secret = (from: SecretConfig): string => readSecret(from, `sink ${name}`, parts.environment);
   switch (sink.kind) {
     case "file":
       return fileSink({ directory: sink.path });
@@ -106,13 +106,7 @@ async function openSink(sink: SinkConfig, name: string, parts: Parts): Promise<S
       return webhookSink({ url, lookup, timeoutMs, secret: shared }, { signer: parts.signer });
     }
     case "contract": {
-      const account = secret(sink.account);
-      if (!/^0x[0-9a-fA-F]{64}$/.test(account)) {
-        throw new NodeFault(
-          "config.secret",
-          `sink ${name}: its account is no private key; allowed: 0x and 64 hex digits`,
-        );
-      }
+      const account = readAccount(sink.account, `sink ${name}`, parts.environment);
       // Loaded where it is used: its client is the slowest import of all.
       const { contractSink } = await import("../sinks/contract.ts");
       return contractSink({
@@ -120,7 +114,7 @@ async function openSink(sink: SinkConfig, name: string, parts: Parts): Promise<S
         rpc: typeof sink.rpc === "string" ? sink.rpc : secret(sink.rpc),
         evmChain: sink.evmChain,
         address: sink.address as `0x${string}`,
-        account: account as `0x${string}`,
+        account,
         confirmations: sink.confirmations ?? 1,
         stuckMs: sink.stuckMs ?? STUCK_MS,
         gasPriceWeiMax: BigInt(Math.round((sink.gasPriceGweiMax ?? GAS_GWEI_MAX) * 1e9)),
@@ -152,23 +146,6 @@ async function openSink(sink: SinkConfig, name: string, parts: Parts): Promise<S
       );
     }
   }
-}
-
-/** Nothing of a secret is ever in a message. */
-function readSecret(from: SecretConfig, sink: string, environment: NodeJS.ProcessEnv): string {
-  if ("env" in from) {
-    const value = environment[from.env]?.trim();
-    if (value !== undefined && value !== "") return value;
-    throw new NodeFault("config.secret", `sink ${sink}: the variable ${from.env} is not set`);
-  }
-  try {
-    const value = readFileSync(from.file, "utf8").trim();
-    if (value !== "") return value;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new NodeFault("config.secret", `sink ${sink}: ${from.file} cannot be read: ${why}`);
-  }
-  throw new NodeFault("config.secret", `sink ${sink}: ${from.file} is empty`);
 }
 
 /**

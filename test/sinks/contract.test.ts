@@ -41,7 +41,9 @@ test("the block's hash and the hash of its certificate's content are recorded", 
   const registry = await Registry.deploy(chain);
   const block = certified(7, "", 1, 7);
   await valueOf<void>((done) => registry.sink(0).deliver(block, done));
-  expect(await registry.recorded()).toEqual([{ height: 7, hash: block.content.hash, content: block.contentHash }]);
+  const recorder = addressOf(1);
+  const { hash } = block.content;
+  expect(await registry.recorded()).toEqual([{ height: 7, hash, content: block.contentHash, recorder }]);
 });
 
 test("a place that is behind says where it goes on", async () => {

@@ -33,7 +33,15 @@ const RECORDED = parseAbiItem(
   "event Recorded(uint256 indexed chain, uint64 indexed height, bytes32 hash, bytes32 content, address recorder)",
 );
 
-/** A registry of its own, which lets the accounts of three nodes record. */
+interface Recorded {
+  readonly height: number;
+  readonly hash: string;
+  readonly content: string;
+  /** The account that did it. */
+  readonly recorder: Hex;
+}
+
+/** A registry, which lets the accounts of three nodes record. */
 export class Registry {
   readonly chain: DevChain;
   readonly address: Hex;
@@ -46,7 +54,14 @@ export class Registry {
   static async deploy(chain: DevChain): Promise<Registry> {
     const recorders = [1, 2, 3].map(addressOf);
     const options = { network: NETWORK, rpc: chain.url, account: keyOf(0), recorders, timeoutMs: 10_000, pollMs: 20 };
-    return new Registry(chain, await deployRegistry(options));
+    const deployed = await deployRegistry(options);
+    if (!deployed.ok) throw new Error(deployed.fault.message);
+    return new Registry(chain, deployed.value.address);
+  }
+
+  /** One that is there already. */
+  static at(chain: DevChain, address: Hex): Registry {
+    return new Registry(chain, address);
   }
 
   options(node: number, change: Partial<ContractOptions> = {}): ContractOptions {
@@ -70,7 +85,7 @@ export class Registry {
   }
 
   /** Everything that was ever recorded, in the order of the chain. */
-  async recorded(): Promise<readonly { readonly height: number; readonly hash: string; readonly content: string }[]> {
+  async recorded(): Promise<readonly Recorded[]> {
     const client = createPublicClient({ transport: http(this.chain.url), cacheTime: 0 });
     const logs = await client.getLogs({
       address: this.address,
@@ -83,6 +98,7 @@ export class Registry {
       height: Number(args.height),
       hash: args.hash.slice(2),
       content: args.content.slice(2),
+      recorder: args.recorder,
     }));
   }
 
