@@ -5,11 +5,12 @@
  * its own log after the restart, every block whose submission was answered gets its certificate, and no key signs twice.
  */
 import { endAll, eventually, type StartedNode, startCli } from "../node/processes.ts";
-import { CHAIN, nextBlock, type RpcBlock, submit } from "../node/blocks.ts";
+import { nextBlock, type RpcBlock, submit } from "../node/blocks.ts";
 import { flagsOf, makeMembers, type Member, type Members } from "../node/members.ts";
-import { CertificateChecker, type Held } from "../../simnet/checkers/certificates.ts";
+import { CertificateChecker } from "../../simnet/checkers/certificates.ts";
 import { type Hashes, LOSSES, lostBatches } from "../../simnet/checkers/durability.ts";
 import { type Figures, VoteChecker } from "../../simnet/checkers/votes.ts";
+import { certificatesOf, certifiedBy, logOf, pause, seeded } from "./nodes.ts";
 
 export interface KillLoopOptions {
   readonly kills: number;
@@ -198,47 +199,8 @@ class KillLoop {
   }
 }
 
-async function logOf(node: StartedNode): Promise<string> {
-  return (await fetch(`${node.http}/log`, { signal: AbortSignal.timeout(15_000) })).text();
-}
-
-async function certifiedBy(node: StartedNode): Promise<number> {
-  const response = await fetch(`${node.http}/status`, { signal: AbortSignal.timeout(5_000) });
-  const { chains } = (await response.json()) as {
-    readonly chains: { readonly id: number; readonly certified: number }[];
-  };
-  return chains.find(({ id }) => id === CHAIN)?.certified ?? -1;
-}
-
-async function certificatesOf(node: StartedNode, top: number): Promise<readonly Held[]> {
-  const held: Held[] = [];
-  for (let from = 1; from <= top; ) {
-    const response = await fetch(`${node.http}/certificates/${CHAIN}?from=${from}`);
-    const page = (await response.json()) as readonly Held[];
-    if (page.length === 0) break;
-    held.push(...page);
-    from = Math.max(...page.map(({ height }) => height)) + 1;
-  }
-  return held;
-}
-
 function pick<T>(list: readonly T[], random: () => number): T {
   const found = list[Math.floor(random() * list.length)];
   if (found === undefined) throw new Error("nothing to pick from");
   return found;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** Mulberry32: the same numbers for the same seed, though not the same moments. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
