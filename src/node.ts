@@ -171,11 +171,11 @@ export { discoverChain, readFragmentFile, readManifestFile, readWorkflows, type 
 export { openSelects } from "./node/collectors.ts";
 export { deployRegistry, openAccount } from "./node/accounts.ts";
 export { NodeFault } from "./node/fault.ts";
-export { type OpenTask, type Requeued } from "./node/operator.ts";
+export { type Requeued } from "./node/operator.ts";
 export { type NodeStatus, type PartitionStatus } from "./node/status.ts";
 export { ProverBench } from "./node/bench.ts";
 export { openDevices, openStations, openVerifier } from "./node/workers.ts";
 export { createKey, loadKey, nativeEquation } from "./storage/keystore.ts";
 export { readBlocks } from "./sources/file.ts";
-export { type BlockStatus } from "./core/lifecycle.ts";
+export { type BlockStatus, type OpenTask } from "./core/lifecycle.ts";
 export { type ReplayBundle, type TaskName } from "./core/bundle.ts";

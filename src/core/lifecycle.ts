@@ -4,7 +4,7 @@ import { chosenProof, openAttempt } from "./collector.ts";
 import { isParentClosed, parentOf } from "./ancestry.ts";
 import { contradictsSource } from "./blocks.ts";
 import { countFailures, type FailureKind, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
-import { isNeeded, isVoid, missingInput } from "./graph.ts";
+import { hasRivals, isNeeded, isVoid, missingInput } from "./graph.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import type { Block, Out, State, Task } from "./state.ts";
 
@@ -43,6 +43,32 @@ export function blockStatus(state: State, block: Block): BlockStatus {
     items: block.items,
     tasks: block.tasks.filter((task) => !isVoid(task)).map((task) => taskStatus(state, task)),
   };
+}
+
+/** A task that is not complete, with its block. */
+export type OpenTask = TaskStatus & { readonly chain: number; readonly height: number; readonly hash: Hash };
+
+/** What is not proven yet: the tasks of open blocks, and those that a barrier did without while they are still worked on. */
+export function openTasks(state: State): OpenTask[] {
+  const blocks = [...state.blocks.values()].sort((a, b) => a.chain - b.chain || a.height - b.height);
+  return blocks.flatMap((block) => {
+    const { chain, height, hash, certificate } = block;
+    const isLive = state.live.has(block);
+    const open = block.tasks.filter((task) => {
+      if (task.completeMs !== null || isVoid(task)) return false;
+      return certificate === null ? isLive : isOwed(state, task);
+    });
+    return open.map((task) => ({ chain, height, hash, ...taskStatus(state, task) }));
+  });
+}
+
+/** By the time of an attempt only: whether a prover has died over it nobody says of a block that is certified. */
+function isOwed(state: State, task: Task): boolean {
+  if (!hasRivals(task)) return false;
+  return [...task.attempts.values()].some(({ claimant, claimedMs, ends }) => {
+    const isAtIt = claimant !== null && claimedMs !== null && !ends.has(claimant);
+    return isAtIt && state.nowMs - claimedMs < task.stage.limitMs;
+  });
 }
 
 /** What a key that is out has broken a rule about. */

@@ -5,7 +5,7 @@ import { closedAs } from "../core/ancestry.ts";
 import { bundleOf, findNamed, type TaskName } from "../core/bundle.ts";
 import { certificateOf, evidenceOf } from "../core/certified.ts";
 import { quarantineOf, roundOf } from "../core/failures.ts";
-import { blockStatus, taskStatus, type TaskStatus } from "../core/lifecycle.ts";
+import { openTasks, taskStatus } from "../core/lifecycle.ts";
 import { type State, type Task, weightOf } from "../core/state.ts";
 import type { Artefacts, Result, SourceBlock, Store, StoredCertificate } from "../ports.ts";
 import type { Batch } from "../protocol/batch.ts";
@@ -107,17 +107,6 @@ function evidenceIn({ partitions }: NodeParts, key: Key, partition: string | nul
     if (found !== null) return found;
   }
   return null;
-}
-
-/** A task that is not complete, with its block. */
-export type OpenTask = TaskStatus & { readonly chain: number; readonly height: number; readonly hash: Hash };
-
-function openTasks(state: State): OpenTask[] {
-  const blocks = [...state.live].sort((a, b) => a.chain - b.chain || a.height - b.height);
-  return blocks.flatMap((block) => {
-    const { chain, height, hash, tasks } = blockStatus(state, block);
-    return tasks.filter((task) => task.state !== "complete").map((task) => ({ chain, height, hash, ...task }));
-  });
 }
 
 function withTask<T>(parts: NodeParts, name: TaskName, run: (state: State, task: Task, runtime: Runtime) => T): T {

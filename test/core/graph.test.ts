@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { contentOf } from "../../src/core/collector.ts";
-import { blockStatus, taskStatus } from "../../src/core/lifecycle.ts";
+import { blockStatus, openTasks, taskStatus } from "../../src/core/lifecycle.ts";
 import type { Batch } from "../../src/protocol/batch.ts";
 import { checkCertificate, encodeCertificate } from "../../src/protocol/certificate.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
@@ -64,7 +64,11 @@ describe("several proof systems on one block", () => {
     const third = () => net.core("a").block(blockAt(1)).tasks[1];
     const before = third();
     expect(before && taskStatus(net.core("a").state, before).state).toBe("optional");
+    // An operator sees that it is still worked on, and that nothing waits for it.
+    const owed = { height: 1, stage: "prove", index: 1, state: "optional" };
+    for (const core of net.cores) expect(openTasks(core.state)).toMatchObject([owed]);
     net.release();
+    for (const core of net.cores) expect(openTasks(core.state)).toEqual([]);
     expect(net.core("a").reports("task.late")).toHaveLength(1);
     const after = third();
     expect(after && taskStatus(net.core("a").state, after).state).toBe("complete");
@@ -82,10 +86,14 @@ describe("several proof systems on one block", () => {
     for (let height = 1; height <= 4; height++) net.mine(blockAt(height));
     for (const core of net.cores) expect(certifiedHeights(core)).toEqual([1, 2, 3, 4]);
     expect(named(net, 4)).toEqual(["prove/1 mock-two", "prove/2 mock-three"]);
+    // What nobody works on any more is not to be waited for.
+    for (const core of net.cores) expect(openTasks(core.state)).toEqual([]);
     net.failing = () => null;
     net.hangs = ({ index }) => index === 0;
     net.mine(blockAt(5));
+    expect(openTasks(net.core("a").state)).toMatchObject([{ height: 5, index: 0, state: "optional" }]);
     net.pass(21_000, 500);
+    expect(openTasks(net.core("a").state)).toEqual([]);
     expect(net.cores.flatMap((core) => core.take("cancel"))).toHaveLength(1);
     for (const core of net.cores) expect(core.state.working.size).toBe(0);
   });
