@@ -4,7 +4,18 @@ import { percent, positive, whole } from "../../src/cli/flags.ts";
 import type { LocalOptions } from "../local/run.ts";
 import { EXIT } from "../outcome.ts";
 
-type Own = "fragment" | "intervalMs" | "mockMs" | "delayMs" | "limitMs" | "chaos" | "keep" | "say" | "signal" | "seed";
+type Own =
+  | "fragment"
+  | "oneSystem"
+  | "intervalMs"
+  | "mockMs"
+  | "delayMs"
+  | "limitMs"
+  | "chaos"
+  | "keep"
+  | "say"
+  | "signal"
+  | "seed";
 
 interface LocalFlags extends Omit<LocalOptions, Own> {
   readonly interval?: number;
@@ -15,6 +26,7 @@ interface LocalFlags extends Omit<LocalOptions, Own> {
   readonly chaos?: boolean;
   readonly limit: number;
   readonly keep?: boolean;
+  readonly oneSystem?: boolean;
   readonly json?: boolean;
 }
 
@@ -36,6 +48,7 @@ export function localCommand(): Command {
       "--workflow <file>",
       "prove by the workflows of this file; its mock systems take --mock each (default: 500)",
     )
+    .option("--one-system", "of proof systems side by side each node has one, dealt in turn")
     .option("--kill <n>", "kill so many provers with -9 in the middle of a proof; they come back", whole, 0)
     .option("--kill-attester <n>", "the same for attesters", whole, 0)
     .option("--pause <n>", "stop so many provers (SIGSTOP) in the middle of a proof, for 12 s", whole, 0)
@@ -53,6 +66,7 @@ export function localCommand(): Command {
       "after",
       "\nExamples:\n  $ npm run simnet -- local --nodes 4 --blocks 10 --shards 4 --kill 1 --json" +
         "\n  $ npm run simnet -- local --nodes 4 --blocks 6 --workflow config/workflows/zkvms.json --kill 2 --json" +
+        "\n  $ npm run simnet -- local --nodes 4 --provers 2 --blocks 4 --workflow config/workflows/two-of-three.json --one-system --kill 2" +
         "\n  $ npm run simnet -- local --nodes 7 --minutes 5 --chaos --seed 1 --mock 300 --interval 3000 --json",
     )
     .action(run);
@@ -79,6 +93,7 @@ async function run(flags: LocalFlags): Promise<void> {
     seed: flags.seed ?? Math.floor(Math.random() * 2 ** 31),
     limitMs: flags.limit * 1000,
     keep: flags.keep === true,
+    oneSystem: flags.oneSystem === true,
     say: (line) => void (json ? process.stderr : process.stdout).write(`${line}\n`),
     signal: controller.signal,
   });

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { createKey, genesis } from "../../src/node.ts";
 import type { Fragment } from "../../src/protocol/fragment.ts";
 import type { Key } from "../../src/protocol/ids.ts";
+import { variantsOf } from "../../src/protocol/stages.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
 import { Chance } from "../virtual/world.ts";
 import { type LinkOptions, Links, NOWHERE } from "./links.ts";
@@ -17,6 +18,8 @@ export type Duty = "attests-and-proves" | "attests" | "proves";
 export interface LocalNode {
   readonly name: string;
   readonly duty: Duty;
+  /** The one proof system that it has of those side by side; `null`: all of them. */
+  readonly system: string | null;
   readonly key: Key;
   readonly directory: string;
   readonly port: number;
@@ -44,6 +47,8 @@ export interface FleetOptions {
   readonly mockMs: number | null;
   /** How blocks are proven, in place of the usual workflow. */
   readonly fragment: Fragment | null;
+  /** Proof systems side by side are dealt to the nodes in turn, one each. */
+  readonly oneSystem: boolean;
   readonly chain: { readonly id: number; readonly url: string };
   /** With proxies of our own between the nodes; `null` lets them talk directly. */
   readonly links: LinkOptions | null;
@@ -53,6 +58,7 @@ export interface FleetOptions {
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const START_MS_MAX = 60_000;
 const COMPLAINTS_MAX = 20;
+const REAL = ["groth16", "ultrahonk", "stark"];
 const MOCKS = fileURLToPath(new URL("../../config/provers/mocks.json", import.meta.url));
 /** What a real proof takes at the most. */
 const REAL_MS_MAX = 120_000;
@@ -94,6 +100,7 @@ export class Fleet {
 
   static async create(options: FleetOptions, watch: (node: LocalNode, line: LogLine) => void): Promise<Fleet> {
     const ports = await freePorts(options.duties.length);
+    const systems = options.oneSystem ? sideBySide(options.fragment) : [];
     const nodes = options.duties.map((duty, at): LocalNode => {
       const name = `node-${at}`;
       const directory = join(options.directory, name);
@@ -102,6 +109,7 @@ export class Fleet {
       return {
         name,
         duty,
+        system: systems[at % systems.length] ?? null,
         key,
         directory,
         port: ports[at] ?? 0,
@@ -139,14 +147,21 @@ export class Fleet {
   }
 
   /** What proves for real is configured as it is by default; beside it are mocks for all that the package's workflows name. */
-  #configFile(): string {
-    const { provers } = JSON.parse(readFileSync(MOCKS, "utf8")) as { readonly provers: readonly object[] };
+  #configFile({ directory, system }: LocalNode): string {
+    const { provers } = JSON.parse(readFileSync(MOCKS, "utf8")) as { readonly provers: readonly MockProver[] };
     const mocks = provers.map((prover) =>
       "provingMs" in prover ? { ...prover, provingMs: this.#options.mockMs ?? prover.provingMs } : prover,
     );
-    const real = ["groth16", "ultrahonk", "stark"].map((kind) => ({ kind, timeoutMs: REAL_MS_MAX }));
-    const file = join(this.#options.directory, "config.json");
-    writeFileSync(file, JSON.stringify({ provers: [...real, ...mocks] }));
+    const real = REAL.map((kind) => ({ kind, timeoutMs: REAL_MS_MAX }));
+    const others = new Set(sideBySide(this.#options.fragment));
+    others.delete(system ?? "");
+    const isOwn = (made: string): boolean => system === null || !others.has(made);
+    const kept = [
+      ...real.filter(({ kind }) => isOwn(`${kind}-shard`)),
+      ...mocks.filter((prover) => isOwn(prover.system ?? prover.kind)),
+    ];
+    const file = join(directory, "config.json");
+    writeFileSync(file, JSON.stringify({ provers: kept }));
     return file;
   }
 
@@ -172,7 +187,7 @@ export class Fleet {
       node.duty === "attests" ? "0" : "1",
     );
     if (node.duty !== "proves") flags.push("--rpc", chain.url, "--chain", String(chain.id));
-    if (fragment !== null) flags.push("--config", this.#configFile());
+    if (fragment !== null) flags.push("--config", this.#configFile(node));
     else if (mockMs !== null) flags.push("--mock", String(mockMs));
     const dialled = this.links?.addressesOf(this.nodes.indexOf(node)) ?? [];
     for (const address of dialled) flags.push("--bootstrap", address);
@@ -241,6 +256,32 @@ export class Fleet {
     node.stopped = [];
   }
 
+  /** What the node has started, its provers, gets so much of each second until the function that comes back is called. */
+  throttle(node: LocalNode, share: number): () => void {
+    let held: readonly number[] = [];
+    let timer: NodeJS.Timeout | null = null;
+    const run = (): void => {
+      for (const pid of held) signal(pid, "SIGCONT");
+      held = [];
+    };
+    const hold = (): void => {
+      held = descendantsOf(node.process?.pid ?? 0);
+      for (const pid of held) signal(pid, "SIGSTOP");
+      timer = setTimeout(
+        () => {
+          run();
+          timer = setTimeout(hold, share * 1000);
+        },
+        (1 - share) * 1000,
+      );
+    };
+    hold();
+    return () => {
+      if (timer !== null) clearTimeout(timer);
+      run();
+    };
+  }
+
   /** Ctrl-C for all; whoever has not gone after `graceMs` is killed, and named. */
   async close(graceMs: number): Promise<readonly string[]> {
     const stubborn: string[] = [];
@@ -263,6 +304,19 @@ export class Fleet {
     process.off("exit", this.#leave);
     return stubborn;
   }
+}
+
+interface MockProver {
+  readonly kind: string;
+  readonly system?: string;
+  readonly provingMs?: number;
+}
+
+/** Who proves where several proof systems stand side by side, by the names that provers are configured with. */
+function sideBySide(fragment: Fragment | null): readonly string[] {
+  const stages = Object.values(fragment?.workflows ?? {}).flatMap((workflow) => workflow.stages);
+  const variants = stages.map(variantsOf).filter((several) => several.length > 1);
+  return [...new Set(variants.flat().map(({ executor, system }) => executor ?? system))];
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

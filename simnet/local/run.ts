@@ -35,6 +35,8 @@ export interface LocalOptions extends Counts {
   readonly mockMs: number | null;
   /** How blocks are proven, in place of the usual workflow. */
   readonly fragment: Fragment | null;
+  /** Proof systems side by side are dealt to the nodes in turn, one each. */
+  readonly oneSystem: boolean;
   /** Of all links; nodes talk through proxies where there is anything to do to links. */
   readonly delayMs: number;
   readonly loss: number;
@@ -180,6 +182,7 @@ class LocalRun {
       window,
       mockMs,
       fragment: this.#options.fragment,
+      oneSystem: this.#options.oneSystem,
       chain: { id: chain.chain, url: chain.url },
       links: linked ? { delayMs, jitterMs: delayMs / 4, loss } : null,
       seed,

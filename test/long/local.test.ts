@@ -117,6 +117,7 @@ describe("the links", () => {
         window: 1,
         mockMs: 100,
         fragment: null,
+        oneSystem: false,
         // Nobody answers there: what the nodes say to each other is not about blocks.
         chain: { id: 31_337, url: "http://127.0.0.1:1" },
         links: { delayMs: 0, jitterMs: 0, loss: 0 },

@@ -11,6 +11,7 @@ for (const [at, name] of TOPOLOGIES.entries())
     const said: string[] = [];
     const report = await runLocal({
       fragment: readFragmentFile(`config/workflows/${name}.json`),
+      oneSystem: false,
       nodes: 4,
       attesters: 0,
       provers: 0,

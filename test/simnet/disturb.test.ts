@@ -21,6 +21,7 @@ async function disturberOf(isOver: boolean) {
       window: 1,
       mockMs: 1,
       fragment: null,
+      oneSystem: false,
       chain: { id: 1, url: "http://127.0.0.1:1" },
       links: null,
       seed: 1,

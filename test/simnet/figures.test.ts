@@ -9,6 +9,7 @@ function node(name: string): LocalNode {
   return {
     name,
     duty: "attests-and-proves",
+    system: null,
     key: `key of ${name}`,
     directory: "",
     port: 0,
