@@ -12,11 +12,11 @@ import { Command } from "commander";
 import { type NodeConfig, readConfig } from "../config.ts";
 import { createKey, discoverChain, genesis, loadKey, type NodeStatus, openDevices, readManifestFile } from "../node.ts";
 import { type Manifest, readManifest } from "../protocol/manifest.ts";
-import { groupOf, mostCounts, rowsOf, type Stage, stagesOf, takenGroups } from "../protocol/workflow.ts";
+import { rowsOf, type Stage, stagesOf } from "../protocol/workflow.ts";
 import { idOf, readBlockFile } from "./block.ts";
 import { ask } from "./client.ts";
 import { CommandError, EXIT, faultOf, statusOf } from "./exit.ts";
-import { type Made, nameOf, Workbench } from "./workbench.ts";
+import { isMadeBy, type Made, withTaken, Workbench } from "./workbench.ts";
 
 interface Flags {
   readonly config?: string;
@@ -305,26 +305,9 @@ async function checkProvers(config: NodeConfig, manifest: Manifest, say: Say): P
   }
 }
 
+/** What shows of each system that it works here: its first task that these executors make out of nothing, with what that takes. */
 function qualifying(stages: readonly Stage[], executors: readonly string[]): ReadonlySet<string> {
-  const wanted = new Set<string>();
-  const isMade = (stage: Stage, index: number): boolean => {
-    const variant = stage.variants[index % stage.variants.length];
-    if (variant === undefined || !executors.includes(variant.executor)) return false;
-    return takenGroups(stages, stage, groupOf(stage, index), mostCounts(stages)).every(({ stage: taken, groups }) =>
-      groups.every((group) => {
-        const made = taken.variants.filter((_, at) => isMade(taken, group * taken.variants.length + at));
-        return made.length >= taken.need;
-      }),
-    );
-  };
-  const add = (stage: Stage, index: number): void => {
-    wanted.add(nameOf(stage, index));
-    for (const { stage: taken, groups } of takenGroups(stages, stage, groupOf(stage, index), mostCounts(stages)))
-      for (const group of groups) taken.variants.forEach((_, at) => add(taken, group * taken.variants.length + at));
-  };
-  for (const stage of stages)
-    stage.variants.forEach((_, index) => {
-      if (isMade(stage, index)) add(stage, index);
-    });
-  return wanted;
+  const firsts = stages.flatMap((stage) => stage.variants.map((_, index) => ({ stage, index })));
+  const made = firsts.filter(({ stage, index }) => isMadeBy(executors, stages, stage, index));
+  return new Set(made.flatMap(({ stage, index }) => [...withTaken(stages, stage, index)]));
 }

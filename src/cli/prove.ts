@@ -9,11 +9,11 @@ import { canonicalJson } from "../protocol/shape.ts";
 import { artefactHash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { partitionOfChain } from "../protocol/partition.ts";
-import { groupOf, mostCounts, rowsOf, type Stage, stagesOf, takenGroups, variantOf } from "../protocol/workflow.ts";
+import { rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import { idOf, readBlockFile } from "./block.ts";
 import { CommandError } from "./exit.ts";
 import { whole } from "./flags.ts";
-import { type Made, listIn, nameOf, type Prepared, type ProvenBlock, Workbench } from "./workbench.ts";
+import { type Made, listIn, nameOf, type Prepared, type ProvenBlock, withTaken, Workbench } from "./workbench.ts";
 
 interface Flags {
   readonly network: string;
@@ -99,16 +99,7 @@ function wantedOf(stages: readonly Stage[], task: string | undefined): ReadonlyS
     const allowed = stages.map((each) => `${each.name}/0..${each.count - 1}`).join(", ");
     throw new CommandError("usage.task", `--task is "${task}"; the block has ${allowed}`);
   }
-  const wanted = new Set<string>();
-  const add = (of: Stage, at: number): void => {
-    wanted.add(nameOf(of, at));
-    for (const { stage: taken, groups } of takenGroups(stages, of, groupOf(of, at), mostCounts(stages)))
-      for (const group of groups)
-        for (let variant = 0; variant < taken.variants.length; variant++)
-          add(taken, group * taken.variants.length + variant);
-  };
-  add(stage, Number(index));
-  return wanted;
+  return withTaken(stages, stage, Number(index));
 }
 
 function say(task: string, { system, proof, provingMs, verifyingMs }: Made, json: boolean): void {

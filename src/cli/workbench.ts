@@ -11,6 +11,7 @@ import {
   type Counts,
   groupCount,
   groupOf,
+  mostCounts,
   partsOf,
   restsOn,
   type Stage,
@@ -147,6 +148,40 @@ export class Workbench {
 /** How a task of a block is named on the command line. */
 export function nameOf(stage: Stage, index: number): string {
   return `${stage.name}/${index}`;
+}
+
+/** Names of a task and of all that it takes, and that these take. */
+export function withTaken(stages: readonly Stage[], stage: Stage, index: number): ReadonlySet<string> {
+  const names = new Set<string>();
+  const add = (of: Stage, at: number): void => {
+    const name = nameOf(of, at);
+    if (names.has(name)) return;
+    names.add(name);
+    for (const { taken, indices } of takenTasks(stages, of, at)) for (const each of indices) add(taken, each);
+  };
+  add(stage, index);
+  return names;
+}
+
+/** Whether the executors make a task out of nothing: it, and of all that it takes as many variants as are needed. */
+export function isMadeBy(executors: readonly string[], stages: readonly Stage[], stage: Stage, index: number): boolean {
+  if (!executors.includes(variantOf(stage, index).executor)) return false;
+  return takenTasks(stages, stage, index).every(
+    ({ taken, indices }) => indices.filter((each) => isMadeBy(executors, stages, taken, each)).length >= taken.need,
+  );
+}
+
+/** The tasks that a task takes, as many as there may be: by the group that each is a variant of. */
+function takenTasks(
+  stages: readonly Stage[],
+  stage: Stage,
+  index: number,
+): readonly { readonly taken: Stage; readonly indices: readonly number[] }[] {
+  return takenGroups(stages, stage, groupOf(stage, index), mostCounts(stages)).flatMap(({ stage: taken, groups }) =>
+    groups.map((group) => {
+      return { taken, indices: taken.variants.map((_, variant) => group * taken.variants.length + variant) };
+    }),
+  );
 }
 
 function inputsOf(
