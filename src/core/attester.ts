@@ -19,6 +19,7 @@ import { ROUNDS_MAX } from "../protocol/limits.ts";
 import { asCode, type EntryOf, type Kind } from "../protocol/messages.ts";
 import { groupOf, restsOn } from "../protocol/workflow.ts";
 import { childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
+import { exactCode } from "./belonging.ts";
 import { contradictsSource } from "./blocks.ts";
 import {
   assignedTo,
@@ -221,9 +222,10 @@ function considerProof(state: State, task: Task, proof: Proof): void {
  */
 function rejectUnsound(state: State, task: Task, proof: Proof): void {
   for (const [prover, receipt] of proof.receipts) {
-    const code = unsound(task, proof, receipt) ?? proof.fault;
-    if (code === null || proof.rejected.has(prover)) continue;
+    const fault = unsound(task, proof, receipt) ?? proof.fault;
+    if (fault === null || proof.rejected.has(prover)) continue;
     proof.rejected.add(prover);
+    const code = exactCode(state, task, proof, receipt, fault);
     endAttempt(task, prover, receipt, code);
     report(state, "proof.invalid", { ...where(task), prover, artefact: proof.artefact, code });
     refuse(state, task, "receipt", prover, code);

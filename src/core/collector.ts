@@ -167,7 +167,7 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
   const dropped = trimReceipts(task, signed.author);
   touchAgreeing(state, task);
   if (dropped === entry.artefact) return "receipt.too-many";
-  return isNews ? null : "vote.duplicate";
+  return isNews ? null : "receipt.replayed";
 }
 
 /** What is said of one copy may be what the others have waited for. */

@@ -59,6 +59,7 @@ export type Refusal =
   | "receipt.not-roster"
   | "receipt.wrong-key"
   | "receipt.wrong-values"
+  | "receipt.replayed"
   | "receipt.wrong-bytes"
   | "receipt.inline-mismatch"
   | "receipt.too-many"

@@ -266,8 +266,8 @@ describe("a proof", () => {
     test.claimed(0);
     const { values } = test.receipt(1, "bad");
     expect(test.hear(owner, test.receipt(0, "bad", 0, { values }))).toEqual([
-      `reject shard/0 ${owner} receipt.wrong-values`,
-      "timeout shard/0#0 receipt.wrong-values",
+      `reject shard/0 ${owner} receipt.other-task`,
+      "timeout shard/0#0 receipt.other-task",
     ]);
     expect(test.core.take("verify")).toEqual([]);
   });
@@ -289,7 +289,7 @@ describe("a proof", () => {
     test.assigned(0);
     const { values } = test.receipt(1, "proof");
     expect(test.hear(other, test.receipt(0, "proof", 0, { values }))).toEqual([
-      `reject shard/0 ${other} receipt.wrong-values`,
+      `reject shard/0 ${other} receipt.other-task`,
     ]);
     const inline = new TextEncoder().encode("not the proof");
     test.hear(other, test.receipt(0, "proof", 0, { inline, bytes: inline.length }));

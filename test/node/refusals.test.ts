@@ -125,6 +125,16 @@ describe("what a member may not say is refused and has no effect", () => {
     await finish(id, shard, "proof.equation");
   });
 
+  test("receipt.other-task: a receipt with the public values of the block's other shard", async () => {
+    const { id, shard } = await openBlock();
+    if (tip === null) throw new Error("no block");
+    const others = await valuesOf(tip, id, 1 - shard);
+    prover.say({ ...ref(id, shard), kind: "claim", attempt: 0, timeouts: [] });
+    prover.say(receipt(id, shard, mockProof(others), others));
+    await refusal("receipt.other-task", prover.key, "receipt");
+    await finish(id, shard, "receipt.other-task");
+  });
+
   test("receipt.wrong-values: a receipt with other public values than the task implies", async () => {
     const { id, shard, values } = await openBlock();
     const others = values.map((byte) => byte ^ 1);
