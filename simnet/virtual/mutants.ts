@@ -4,6 +4,7 @@
  * A mutant is a few changed fragments of the node's own source, put in while it is loaded (`mutation.ts`): there is no
  * second core that could grow old. Each fragment must be found exactly once, or the run ends at once.
  */
+import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
@@ -34,6 +35,8 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   apart: { ...base, seed: 3, nodes: 5, shards: 2, blocks: 70, blockMs: 400, partitionEveryMs: 8000 },
   failing: { ...base, seed: 16, failing: 0.5 },
   dying: { ...base, seed: 25, nodes: 9, blocks: 12, crashEveryMs: 2500 },
+  copied: { ...base, seed: 18, nodes: 3, attesters: 3, blocks: 12, failing: 0.5, workflow: COPIED },
+  agreed: { ...base, seed: 19, wrong: 0.3, workflow: AGREED },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -41,6 +44,7 @@ const COLLECTOR = "src/core/collector.ts";
 
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...VOTE_MUTANTS,
+  ...COPY_MUTANTS,
   "send-before-journal": {
     rule: "durable before sent",
     edits: [

@@ -1,7 +1,7 @@
 /** Simulated proving and verifying: a proof is a tag over the public values, and both take virtual time. */
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Cancel, Preparation, PrepareJob, Prover, Verifier } from "../../src/ports.ts";
-import { domainDigest, type Hash, u64 } from "../../src/protocol/ids.ts";
+import { domainDigest, type Hash, u64, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type EntryOf, equalBytes } from "../../src/protocol/messages.ts";
 import { type Stage, stagesOf } from "../../src/protocol/workflow.ts";
@@ -52,7 +52,8 @@ export function simProver(
           if (failing)
             return emit({ kind: "failed", logical: false, fault: { code: "machine.lost", message: "simulated" } });
           const right = listOf(manifest, job.id.stage) ?? proofOf(values);
-          const proof = wrong ? WRONG_PROOF : right;
+          // Two machines that fail do not fail alike; where results are compared, that counts.
+          const proof = !wrong ? right : job.key === ZERO_HASH ? u64(chance.between(0, 2 ** 32)) : WRONG_PROOF;
           emit({ kind: "proved", proof, values, provingMs: durationMs });
         }),
       );

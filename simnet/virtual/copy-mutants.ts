@@ -1,0 +1,34 @@
+/** Mutants of the rules about copies that different provers make, and the runs in which they are made. */
+import type { Fragment } from "../../src/protocol/fragment.ts";
+import type { StageJson } from "../../src/protocol/stages.ts";
+import type { Mutant } from "./mutant.ts";
+
+/** Two of three copies by different provers, verified in one way or the other. */
+function copied(change: Partial<StageJson>): Fragment {
+  const times = { leaseMs: 2000, limitMs: 20_000 };
+  const collect = { any: 2, of: "provers" } as const;
+  const stage: StageJson = { name: "copied", copies: 3, tasks: {}, collect, ...times, ...change };
+  return { workflows: { block: { window: 4, stages: [stage] } } };
+}
+
+export const COPIED: Fragment = copied({ system: "sim", key: "sim" });
+export const AGREED: Fragment = copied({ executor: "sim", verify: "agree" });
+
+export const COPY_MUTANTS: Readonly<Record<string, Mutant>> = {
+  "one-maker-for-all": {
+    rule: "of copies for different provers each prover stands for one",
+    edits: [
+      { file: "src/core/matching.ts", from: "if (other !== undefined && !place(other, seen)) continue;", to: "" },
+    ],
+    runs: ["copied"],
+    expected: /^S2: .* was not complete/,
+  },
+  "agree-alone": {
+    rule: "what provers have to agree on counts once so many have made it",
+    edits: [
+      { file: "src/core/copies.ts", from: 'if (task.stage.verify !== "agree") return true;', to: "return true;" },
+    ],
+    runs: ["agreed"],
+    expected: /^S2: .* vouched for a proof .* that does not verify/,
+  },
+};
