@@ -173,8 +173,18 @@ export { deployRegistry, openAccount } from "./node/accounts.ts";
 export { NodeFault } from "./node/fault.ts";
 export { type Requeued } from "./node/operator.ts";
 export { type NodeStatus, type PartitionStatus } from "./node/status.ts";
-export { ProverBench } from "./node/bench.ts";
-export { openDevices, openStations, openVerifier } from "./node/workers.ts";
+export { qualifying, qualifyingBlock, refusesChanged, startId } from "./node/trials.ts";
+export {
+  listIn,
+  type Made,
+  nameOf,
+  outputOf,
+  type Prepared,
+  type ProvenBlock,
+  withTaken,
+  type Workbench,
+} from "./node/workbench.ts";
+export { openDevices, openVerifier, openWorkbench } from "./node/workers.ts";
 export { createKey, loadKey, nativeEquation } from "./storage/keystore.ts";
 export { readBlocks } from "./sources/file.ts";
 export { type BlockStatus, type OpenTask } from "./core/lifecycle.ts";

@@ -131,6 +131,9 @@ const LINES: Readonly<Record<string, (fields: Fields) => string>> = {
   "certificate.heard": (f) => `block ${num(f, "height")} of chain ${num(f, "chain")}  CERTIFIED elsewhere`,
   "attempt.over": (f) =>
     `  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  reclaimed from ${short(f["owner"])} (${text(f, "code")}), attempt ${num(f, "attempt") + 2} opens`,
+  "prover.able": (f) => `prover ${text(f, "prover")} works: a proof in ${seconds(num(f, "provingMs"))}`,
+  "prover.unable": (f) =>
+    `prover ${text(f, "prover")} DOES NOT WORK and is not used: ${text(f, "message")}  [${text(f, "code")}]`,
   "task.quarantined": (f) =>
     `QUARANTINED  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  ${text(f, "code")}  after ${num(f, "infrastructure")} failures of machines, ${num(f, "logical")} of the input; its block waits: proofmesh tasks`,
   "task.requeued": (f) =>

@@ -4,16 +4,25 @@ import { join } from "node:path";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { Command } from "commander";
 import { readConfig } from "../config.ts";
-import { readManifestFile } from "../node.ts";
+import {
+  listIn,
+  type Made,
+  nameOf,
+  openWorkbench,
+  type Prepared,
+  type ProvenBlock,
+  readManifestFile,
+  startId,
+  withTaken,
+} from "../node.ts";
 import { canonicalJson } from "../protocol/shape.ts";
 import { artefactHash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { partitionOfChain } from "../protocol/partition.ts";
 import { rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
-import { idOf, readBlockFile } from "./block.ts";
+import { readBlockFile } from "./block.ts";
 import { CommandError } from "./exit.ts";
 import { whole } from "./flags.ts";
-import { type Made, listIn, nameOf, type Prepared, type ProvenBlock, withTaken, Workbench } from "./workbench.ts";
 
 interface Flags {
   readonly network: string;
@@ -68,9 +77,9 @@ async function run(file: string, flags: Flags): Promise<void> {
       `${file}: a block of ${read.items} items has more tasks than a block may have`,
     );
   const of: Run = { manifest, workflow, stages, wanted: wantedOf(stages, flags.task) };
-  const workbench = await Workbench.open(manifest, config);
+  const workbench = await openWorkbench(manifest, config);
   try {
-    const block = { ...read, chain, block: idOf(read, manifest.network, chain, workflow), before: null };
+    const block = { ...read, chain, block: startId(read, manifest.network, chain, workflow), before: null };
     const prepared = await workbench.prepare({ ...block, stages: rowsOf(stages) });
     const made = await workbench.makeAll(stages, of.wanted, block, prepared, (name, task) =>
       say(name, task, flags.json === true),

@@ -1,12 +1,11 @@
 /** Runs one task from its replay bundle: the configured prover, then the verifier, and no network. */
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { readConfig } from "../config.ts";
-import { readManifestFile, type ReplayBundle } from "../node.ts";
+import { type Made, openWorkbench, outputOf, readManifestFile, type ReplayBundle, type Workbench } from "../node.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { partitionOfChain } from "../protocol/partition.ts";
 import { groupOf, rowsOf, stagesOf, takenGroups } from "../protocol/workflow.ts";
 import { CommandError } from "./exit.ts";
-import { type Made, outputOf, Workbench } from "./workbench.ts";
 
 export interface Replayed {
   readonly system: string;
@@ -30,7 +29,7 @@ export async function replay(bundle: ReplayBundle, { network, config, read }: Re
       "replay.other-network",
       `it is of network ${bundle.network}; the manifest is ${manifest.network}`,
     );
-  const workbench = await Workbench.open(manifest, readConfig(config, process.env, {}));
+  const workbench = await openWorkbench(manifest, readConfig(config, process.env, {}));
   try {
     workbench.prover(bundle.executor);
     const { system, proof, provingMs } = await run(manifest, bundle, read, workbench);

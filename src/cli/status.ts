@@ -45,6 +45,10 @@ function describe(status: NodeStatus): string {
     ...status.partitions.flatMap(describePartition),
     `provers   ${[...silentByProver(status)].map(([key, silent]) => `${key.slice(0, 12)}${silent ? " (silent)" : ""}`).join(", ")}`,
   ];
+  for (const { prover, fault, retryInMs } of status.abilities) {
+    const again = retryInMs === null ? "is being tried again" : `tried again in ${Math.ceil(retryInMs / 1000)} s`;
+    if (fault !== null) lines.push(`UNABLE    ${prover}  ${again}: ${fault.message}  [${fault.code}]`);
+  }
   for (const { id, name, holder } of status.devices)
     lines.push(`device    ${id}  ${name}  ${holder === null ? "free" : `${holder.task} by ${holder.prover}`}`);
   for (const { key, offence, where, partition } of status.out) {

@@ -29,6 +29,9 @@ export const DEVICE = z.strictObject(
 /** What one task of a prover has for itself alone as long as it runs; left out, nothing that would be counted. */
 const resources = RESOURCES.optional();
 
+/** Where the program or guest takes no block but its chain's own, its first task shows whether it works, and not a trial. */
+const qualification = z.literal("first-task", '"first-task"').optional();
+
 /** `keys`: a directory with proving keys other than the package's. */
 function builtIn<Kind extends string>(kind: Kind) {
   return z.strictObject({
@@ -91,6 +94,7 @@ export const PROVER = z.discriminatedUnion(
       directory: path.optional(),
       environment: z.record(z.string(), z.string("text"), "an object of texts").optional(),
       resources,
+      qualification,
     }),
     /** A zkVM behind ere-server; `input` is what its guest reads. */
     z.strictObject({
@@ -100,6 +104,7 @@ export const PROVER = z.discriminatedUnion(
       input: z.enum(["payload", "json"], '"payload" or "json"').optional(),
       timeoutMs: proverMs,
       resources,
+      qualification,
     }),
     /** A zkVM behind zkboost's Proof Node API (G1). */
     z.strictObject({

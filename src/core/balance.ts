@@ -23,8 +23,8 @@ export function isAble(state: State, task: Task): boolean {
   return isAbleTo(state, task.stage, task.variant) && wouldCount(state, task, state.options.self);
 }
 
-export function isAbleTo({ options }: State, { resources: asks }: Stage, { executor }: Variant): boolean {
-  if (!options.systems.includes(executor)) return false;
+export function isAbleTo({ options, unable }: State, { resources: asks }: Stage, { executor }: Variant): boolean {
+  if (!options.systems.includes(executor) || unable.has(executor)) return false;
   const { resources: has } = options;
   return has === undefined || (has.cpus >= asks.cpus && has.gpus >= asks.gpus && has.memoryBytes >= asks.memoryBytes);
 }

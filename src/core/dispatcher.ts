@@ -104,6 +104,14 @@ function releaseUnable(state: State): void {
   }
 }
 
+/** What was claimed for a prover and has not begun goes on to the next owner when the prover turns out not to work. */
+export function applyAbility(state: State, executor: string, works: boolean): void {
+  if (works) return void state.unable.delete(executor);
+  state.unable.add(executor);
+  for (const task of state.working)
+    if (task.variant.executor === executor && task.work?.state === "queued" && maySign(state)) release(state, task);
+}
+
 function claimOwned(state: State, claimsMax: number): void {
   const room = roomOf(state);
   for (const task of claimable(state)) {

@@ -59,6 +59,8 @@ export type Event =
       readonly code: string;
       readonly logical: boolean;
     }
+  /** Whether this node's own prover can do its work, as far as a task has shown by now. */
+  | { readonly kind: "ability"; readonly executor: string; readonly isAble: boolean }
   /** The operator wants a task out of quarantine. */
   | { readonly kind: "requeue"; readonly task: TaskRef }
   /** The operator wants the node to stop: release what is not finished, then be silent. */

@@ -363,6 +363,8 @@ export interface State {
   readonly dirtyBlocks: Set<Block>;
   /** Tasks this node works on or has claimed. */
   readonly working: Set<Task>;
+  /** Executors of `options.systems` that have shown that they do not work now. */
+  readonly unable: Set<string>;
   workUnits: number;
   /** When one of this node's provers last became free. */
   slotFreeMs: number;
@@ -459,6 +461,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     dirtyTasks: new Set(),
     dirtyBlocks: new Set(),
     working: new Set(),
+    unable: new Set(),
     workUnits: 0,
     slotFreeMs: 0,
     beatMs: 0,

@@ -130,6 +130,8 @@ function apply(state: State, event: Event, equation: Equation): void {
       return withTask(state, event.task, (task) =>
         dispatcher.applyProveFailed(state, task, event.attempt, asCode(event.code), event.logical),
       );
+    case "ability":
+      return dispatcher.applyAbility(state, event.executor, event.isAble);
     case "requeue":
       return withTask(state, event.task, (task) => requeue(state, task));
     case "drain":

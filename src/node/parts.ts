@@ -16,7 +16,7 @@ export interface NodeParts {
   readonly partitions: readonly NodePartition[];
   /** `null` where the network is not divided. */
   readonly certificates: Certificates | null;
-  readonly workers: Pick<Workers, "devices">;
+  readonly workers: Pick<Workers, "devices" | "qualification">;
 }
 
 /** The partition of a chain, if this node takes part in it. */
@@ -36,11 +36,15 @@ export async function openParts(
     prover: memberships.some((each) => each.roles.prover),
     attester: memberships.some((each) => each.roles.attester),
   };
+  const partitions: NodePartition[] = [];
   const { devices, faults } = await openDevices(config);
   for (const { code, message } of faults) telemetry.emit("devices.note", { code, note: message });
-  const workers = openWorkers(config, manifest, roles, devices, closers);
+  const changed = (executor: string, isAble: boolean) => {
+    for (const each of partitions) each.runtime.post({ kind: "ability", executor, isAble });
+  };
+  const workers = openWorkers(config, manifest, roles, devices, { telemetry, changed, fatal: shared.fatal }, closers);
+  workers.qualification.start();
   for (const [event, note] of notesOf(config, manifest, workers.provers)) telemetry.emit(event, { note });
-  const partitions: NodePartition[] = [];
   const partition = (name: string | null): NodePartition => {
     const found = partitions.find((each) => each.name === name);
     if (found === undefined) throw new Error(`partition ${name} is not open`);
@@ -59,7 +63,11 @@ export async function openParts(
   for (const membership of memberships) {
     const given = { ...workers.for(membership.name), sinks: lines.get(membership.name) ?? [], resources };
     const certified = (certificate: StoredCertificate) => certificates?.certified(membership, certificate);
-    partitions.push(await openPartition(membership, shared, { ...given, certified }, closers));
+    const opened = await openPartition(membership, shared, { ...given, certified }, closers);
+    partitions.push(opened);
+    // What has failed before it was there.
+    for (const executor of workers.qualification.unable())
+      opened.runtime.post({ kind: "ability", executor, isAble: false });
   }
   return { partitions, certificates, workers };
 }

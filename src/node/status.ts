@@ -12,6 +12,7 @@ import type { NodeTelemetry } from "../telemetry.ts";
 import type { DeviceStatus } from "./devices.ts";
 import type { NodePartition } from "./partition.ts";
 import type { NodeParts } from "./parts.ts";
+import type { AbilityStatus } from "./qualification.ts";
 
 export interface NodeStatus {
   readonly key: Key;
@@ -37,6 +38,8 @@ export interface NodeStatus {
     readonly quota: number;
     readonly benched: boolean;
   })[];
+  /** What this node's own provers have shown that they can do. */
+  readonly abilities: readonly AbilityStatus[];
   /** The GPUs of this machine, and which task has each. */
   readonly devices: readonly DeviceStatus[];
   /** Keys that broke a rule, and how. */
@@ -118,6 +121,7 @@ export function statusOf(
       ),
     ),
     provers: partitions.flatMap(proversOf),
+    abilities: workers.qualification.status(),
     devices: workers.devices(),
     out: partitions.flatMap(outOf),
     sinks: [...partitions.flatMap(({ runtime }) => runtime.sinks()), ...(certificates?.sinks() ?? [])],

@@ -27,11 +27,16 @@ import { CLOCK } from "./clock.ts";
 import { NodeFault } from "./fault.ts";
 import { ProverBench, type Station } from "./bench.ts";
 import { Devices, type DeviceStatus } from "./devices.ts";
+import { Qualification, type QualificationModules } from "./qualification.ts";
 import { sharedVerifier, Turns } from "./turns.ts";
+import { Workbench } from "./workbench.ts";
+
+type ProverOptions = NodeConfig["provers"][number];
 
 export interface Workers {
   readonly provers: readonly Prover[];
   devices(): readonly DeviceStatus[];
+  readonly qualification: Qualification;
   /** As one partition has them; `null` where the network is not divided, and all is its own. */
   for(partition: string | null): { readonly verifier: Verifier; readonly provers: readonly Prover[] };
 }
@@ -41,17 +46,18 @@ export function openWorkers(
   manifest: Manifest,
   roles: { readonly prover: boolean; readonly attester: boolean },
   devices: Devices,
+  modules: Pick<QualificationModules, "telemetry" | "changed" | "fatal">,
   closers: (() => Promise<void> | void)[],
 ): Workers {
   const threads = openVerifier(manifest, config.verifierThreads);
   // At once: a prover that cannot be opened must not leave the verifier's threads behind.
   closers.push(() => threads.close());
-  const stations: Station[] = [];
+  const stations: (Station & { readonly options: ProverOptions })[] = [];
   const needed = roles.attester ? recomputedBy(manifest) : [];
   for (const options of roles.prover || needed.length > 0 ? config.provers : []) {
     const opened = openStations(options, config.slots, manifest, devices);
     for (const { prover } of opened) closers.push(() => prover.close());
-    stations.push(...opened);
+    stations.push(...opened.map((station) => ({ ...station, options })));
   }
   const provers = stations.map(({ prover }) => prover);
   const missing = needed.filter((executor) => !provers.some(({ system }) => system === executor));
@@ -64,16 +70,36 @@ export function openWorkers(
   // Of an undivided network the core alone counts slots.
   const isDivided = manifest.json.partitions !== undefined;
   const bench = new ProverBench(stations, isDivided ? Math.max(config.slots, 1) : Number.POSITIVE_INFINITY, devices);
+  const own = withOutside(threads, config.verifiers.map(openOutside));
+  const systems = (of: readonly Station[]): Set<string> => new Set(of.map(({ prover }) => prover.system));
+  const qualification = new Qualification(
+    {
+      manifest,
+      untried: systems(stations.filter(({ options }) => isUntried(options))),
+      exempt: systems(stations.filter(({ options: { kind } }) => !roles.prover || kind === "mock" || kind === "echo")),
+    },
+    { provers: bench.for(TRIALS), verifier: own, clock: CLOCK, ...modules },
+  );
+  closers.push(() => qualification.close());
   return {
     provers,
+    qualification,
     devices: () => devices.status(),
     for(partition) {
       const inner = partition === null ? threads : sharedVerifier(threads, turns, partition);
       const verifier = withOutside(inner, config.verifiers.map(openOutside));
       closers.push(() => verifier.close());
-      return { verifier, provers: bench.for(partition) };
+      return { verifier, provers: qualification.watch(bench.for(partition)) };
     },
   };
+}
+
+/** The line in which trials wait; no partition has such a name. */
+const TRIALS = " trials";
+
+/** No block of ours is one of zkboost's. */
+function isUntried(options: ProverOptions): boolean {
+  return options.kind === "zkboost" || ("qualification" in options && options.qualification === "first-task");
 }
 
 /** Executors that attesters have to have: they run them themselves to see whether a result is right. */
@@ -105,7 +131,7 @@ export async function openDevices(
  * The provers of one entry of the configuration, and what each takes of the machine. Throws `config.resources` where a task
  * of it could never begin.
  */
-export function openStations(
+function openStations(
   options: NodeConfig["provers"][number],
   slots: number,
   manifest: Manifest,
@@ -121,6 +147,18 @@ export function openStations(
   const server = "url" in options ? new URL(options.url).href.replace(/\/+$/, "") : null;
   const counted = devices.status().length > 0;
   return openProver(options, slots, manifest).map((prover) => ({ prover, needs, server, counted }));
+}
+
+/** Provers and verifiers for commands that run tasks without a node. */
+export async function openWorkbench(
+  manifest: Manifest,
+  config: Pick<NodeConfig, "provers" | "verifiers" | "devices" | "resources">,
+): Promise<Workbench> {
+  const { devices } = await openDevices(config);
+  const stations = config.provers.flatMap((each) => openStations(each, 1, manifest, devices));
+  const verifier = openVerifier(manifest, 1, config.verifiers);
+  const closers = [verifier, ...stations.map(({ prover }) => prover)].map((each) => () => each.close());
+  return new Workbench(new ProverBench(stations, 1, devices).for(null), verifier, closers);
 }
 
 /** The verifier that a manifest asks for; also what checks certificates offline. */
@@ -177,7 +215,7 @@ function openOutside(verifier: NodeConfig["verifiers"][number]): OutsideVerifier
 }
 
 /** The provers that one entry of the configuration stands for. */
-export function openProver(prover: NodeConfig["provers"][number], slots: number, manifest: Manifest): Prover[] {
+function openProver(prover: NodeConfig["provers"][number], slots: number, manifest: Manifest): Prover[] {
   switch (prover.kind) {
     case "groth16":
     case "ultrahonk":

@@ -264,6 +264,30 @@ describe("a stage with as many tasks as another's output says", () => {
   });
 });
 
+describe("a prover that turns out not to work", () => {
+  it("has its tasks given on at once, what waits in its queue too, and is used again when it works", () => {
+    const net = new Net(["a", "b", "c"], workflow(stage("shard", { tasks: { count: 6 } })));
+    net.hangs = () => true;
+    net.mine(blockAt(1));
+    const a = net.core("a");
+    const owned = (lines: readonly string[]) => lines.filter((line) => line.startsWith("claim")).length;
+    const queued = [...a.state.working].filter(({ work }) => work?.state === "queued").length;
+    expect(queued).toBeGreaterThan(0);
+    a.step({ kind: "ability", executor: "mock", isAble: false });
+    net.settle();
+    expect(a.said().filter((line) => line.startsWith("release"))).toHaveLength(queued);
+    const claims = owned(a.said());
+    net.hangs = () => false;
+    net.mine(blockAt(2));
+    net.pass(3000);
+    expect(owned(a.said())).toBe(claims);
+    a.step({ kind: "ability", executor: "mock", isAble: true });
+    net.mine(blockAt(3));
+    net.pass(30_000);
+    expect(owned(a.said())).toBeGreaterThan(claims);
+  });
+});
+
 describe("what a stage asks for", () => {
   it("goes to nodes that have it, and in the order of its priority", () => {
     const net = new Net(

@@ -49,6 +49,7 @@ test("tasks get a GPU one after the other, and status and doctor say who holds i
     args: [path.join(directory, "prover.mjs"), directory, "{input}", "{output}"],
     timeoutMs: 30_000,
     resources: { gpus: 1 },
+    qualification: "first-task",
   };
   const file = path.join(directory, "config.json");
   const rest = { listen: ["/ip4/127.0.0.1/tcp/0"], http: "127.0.0.1:0", profile: "local", log: "json", slots: 2 };

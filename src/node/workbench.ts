@@ -1,11 +1,8 @@
 /**
- * One machine's provers and verifiers without a network: what `prove`, `tasks replay` and `doctor` run tasks on. They are
- * the adapters that a node with the same configuration uses.
+ * One machine's provers and verifiers without a network: what `prove`, `tasks replay` and `doctor` run tasks on, and what a
+ * node tries its provers on. They are the adapters that a node with the same configuration uses.
  */
-import type { NodeConfig } from "../config.ts";
-import { openDevices, openStations, openVerifier, ProverBench } from "../node.ts";
 import type { Preparation, PrepareJob, ProveEvent, ProveJob, Prover, Verifier, VerifyJob } from "../ports.ts";
-import type { Manifest } from "../protocol/manifest.ts";
 import { itemsIn } from "../protocol/items.ts";
 import {
   type Counts,
@@ -19,15 +16,16 @@ import {
   taskValues,
   variantOf,
 } from "../protocol/workflow.ts";
-import { CommandError, settled } from "./exit.ts";
+import { NodeFault, settled } from "./fault.ts";
 
 export interface Made {
   readonly system: string;
+  readonly executor: string;
   readonly proof: Uint8Array;
   readonly provingMs: number;
   readonly verifyingMs: number;
-  /** What the proof was verified as. */
-  readonly checked: VerifyJob;
+  /** What the proof was verified as; `null` for a result that others recompute. */
+  readonly checked: VerifyJob | null;
 }
 
 /** A block as far as its proofs depend on it. */
@@ -40,21 +38,11 @@ export class Workbench {
   readonly #verifier: Verifier;
   readonly #closers: readonly (() => Promise<void>)[];
 
-  private constructor(provers: readonly Prover[], verifier: Verifier, closers: readonly (() => Promise<void>)[]) {
+  /** `closers`: where they are its own. */
+  constructor(provers: readonly Prover[], verifier: Verifier, closers: readonly (() => Promise<void>)[] = []) {
     this.#provers = provers;
     this.#verifier = verifier;
     this.#closers = closers;
-  }
-
-  static async open(
-    manifest: Manifest,
-    config: Pick<NodeConfig, "provers" | "verifiers" | "devices" | "resources">,
-  ): Promise<Workbench> {
-    const { devices } = await openDevices(config);
-    const stations = config.provers.flatMap((each) => openStations(each, 1, manifest, devices));
-    const verifier = openVerifier(manifest, 1, config.verifiers);
-    const closers = [verifier, ...stations.map(({ prover }) => prover)].map((each) => () => each.close());
-    return new Workbench(new ProverBench(stations, 1, devices).for(null), verifier, closers);
   }
 
   /** Throws `config.provers` where none is configured. */
@@ -62,7 +50,7 @@ export class Workbench {
     const found = this.#provers.find(({ system }) => system === executor);
     if (found !== undefined) return found;
     const allowed = this.#provers.map(({ system }) => system).join(", ");
-    throw new CommandError(
+    throw new NodeFault(
       "config.provers",
       `the task is made by ${executor}; the configured provers make ${allowed === "" ? "none" : allowed}`,
     );
@@ -77,32 +65,38 @@ export class Workbench {
     return settled((done) => this.#verifier.prepare(job, done));
   }
 
-  /** Proves one task and verifies the proof. Throws `replay.failed` and `replay.invalid`, with the prover's own code. */
+  /**
+   * Proves one task and verifies the proof. Throws `replay.failed` and `replay.invalid`, with the prover's own code, and
+   * `replay.stopped` when the signal stops it.
+   */
   async make(
     block: ProvenBlock,
     stages: readonly Stage[],
     task: { readonly stage: Stage; readonly index: number; readonly attempt: number },
     prepared: Prepared & { readonly counts: Counts },
     inputs: readonly Uint8Array[],
+    signal?: AbortSignal,
   ): Promise<Made> {
+    if (signal?.aborted === true) throw new NodeFault("replay.stopped", "it was stopped");
     const { stage, index, attempt } = task;
     const { chain, height, hash, payload } = block;
     const { system, key, executor } = variantOf(stage, index);
     const isProven = stage.verify === "key";
     const values = isProven ? prepared.values[stage.name]?.[index] : taskValues(block.block, stage, index);
     if (values === undefined)
-      throw new CommandError("replay.values", `the block implies nothing for task ${index} of stage ${stage.name}`);
+      throw new NodeFault("replay.values", `the block implies nothing for task ${index} of stage ${stage.name}`);
     const id = { chain, height, block: block.block, hash, stage: stage.name, index };
     const place = { group: groupOf(stage, index), shards: stage.shards };
     const job = { id, attempt, system, key, payload, before: prepared.before, values, ...place, inputs };
-    const { proof, provingMs } = await proven(this.prover(executor), job);
+    const { proof, provingMs } = await proven(this.prover(executor), job, signal);
     const parts = partsOf(stages, stage, index, prepared.values, prepared.counts);
     const checked = { system, key, values, parts, proof };
     const beganMs = performance.now();
     // What is not proven is right where others make the same; there are none here.
     const code = isProven ? await this.check(checked) : null;
-    if (code !== null) throw new CommandError("replay.invalid", `the proof does not verify: ${code}`);
-    return { system, proof, provingMs, verifyingMs: performance.now() - beganMs, checked };
+    if (code !== null) throw new NodeFault("replay.invalid", `the proof does not verify: ${code}`);
+    const verifyingMs = performance.now() - beganMs;
+    return { system, executor, proof, provingMs, verifyingMs, checked: isProven ? checked : null };
   }
 
   /** Makes the tasks that are wanted in the order of the manifest, in which each stage stands behind those that it takes. */
@@ -112,6 +106,7 @@ export class Workbench {
     block: ProvenBlock,
     prepared: Prepared,
     said: (name: string, made: Made) => void,
+    signal?: AbortSignal,
   ): Promise<ReadonlyMap<string, Made>> {
     const made = new Map<string, Made>();
     const counts = new Map<string, number>();
@@ -124,7 +119,7 @@ export class Workbench {
         if (!wanted.has(name) || isSpare) continue;
         const inputs = inputsOf(stages, stage, index, made, counts);
         const task = { stage, index, attempt: 0 };
-        const result = await this.make(block, stages, task, { ...prepared, counts }, inputs);
+        const result = await this.make(block, stages, task, { ...prepared, counts }, inputs, signal);
         if (stage.itemsMax > 0) counts.set(stage.name, listIn(result.proof, stage.itemsMax).length);
         made.set(name, result);
         said(name, result);
@@ -197,7 +192,7 @@ function inputsOf(
       // What a function chooses a network knows; alone a machine gives all that it has made.
       const rests = taken.custom === null ? restsOn(taken, group, isMade) : tasksIn(taken, group).filter(isMade);
       if (rests === null)
-        throw new CommandError(
+        throw new NodeFault(
           "config.provers",
           `${nameOf(stage, index)} takes group ${group} of ${taken.name}, which needs ${taken.need} of its ${taken.variants.length} proof systems proven here`,
         );
@@ -214,25 +209,31 @@ function tasksIn({ variants }: Stage, group: number): readonly number[] {
 export function outputOf(bytes: Uint8Array, item: number | null): Uint8Array {
   if (item === null) return bytes;
   const text = listIn(bytes, Number.POSITIVE_INFINITY)[item];
-  if (text === undefined) throw new CommandError("replay.inputs", `the list that the task takes has no item ${item}`);
+  if (text === undefined) throw new NodeFault("replay.inputs", `the list that the task takes has no item ${item}`);
   return new Uint8Array(Buffer.from(text, "utf8"));
 }
 
 /** Throws `replay.inputs` for what is no list. */
 export function listIn(bytes: Uint8Array, itemsMax: number): readonly string[] {
   const items = itemsIn(Buffer.from(bytes).toString("utf8"), itemsMax);
-  if (items === null) throw new CommandError("replay.inputs", `the result is no JSON list of 1 to ${itemsMax} items`);
+  if (items === null) throw new NodeFault("replay.inputs", `the result is no JSON list of 1 to ${itemsMax} items`);
   return items;
 }
 
-function proven(prover: Prover, job: ProveJob): Promise<Extract<ProveEvent, { kind: "proved" }>> {
+function proven(prover: Prover, job: ProveJob, signal?: AbortSignal): Promise<Extract<ProveEvent, { kind: "proved" }>> {
   return new Promise((resolve, reject) => {
-    prover.prove(job, (event) => {
-      if (event.kind === "proved") resolve(event);
-      if (event.kind !== "failed") return;
+    const stopped = (): void => {
+      cancel();
+      reject(new NodeFault("replay.stopped", "it was stopped"));
+    };
+    const cancel = prover.prove(job, (event) => {
+      if (event.kind === "progress") return;
+      signal?.removeEventListener("abort", stopped);
+      if (event.kind === "proved") return resolve(event);
       const { code, message } = event.fault;
       const where = event.logical ? "the input" : "this machine";
-      reject(new CommandError("replay.failed", `${where} fails with ${code}: ${message}`));
+      reject(new NodeFault("replay.failed", `${where} fails with ${code}: ${message}`));
     });
+    signal?.addEventListener("abort", stopped, { once: true });
   });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isMadeBy, withTaken } from "../../src/cli/workbench.ts";
+import { isMadeBy, withTaken } from "../../src/node/workbench.ts";
 import { readWorkflows } from "../../src/node.ts";
 import { type Stage, stagesOf } from "../../src/protocol/workflow.ts";
 
