@@ -2,7 +2,8 @@
 import type { Mutant } from "./mutant.ts";
 
 const ATTESTER = "src/core/attester.ts";
-const COLLECTOR = "src/core/collector.ts";
+const MAKERS = "src/core/makers.ts";
+const BARRIER = "src/core/barrier.ts";
 
 export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
   "claim-unowned": {
@@ -150,8 +151,8 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [
       {
         file: ATTESTER,
-        from: "const code = unsound(task, proof, receipt) ?? proof.fault;",
-        to: 'const code = unsound(task, proof, receipt) ?? proof.fault ?? "proof.equation";',
+        from: "const fault = unsound(task, proof, receipt) ?? proof.fault;",
+        to: 'const fault = unsound(task, proof, receipt) ?? proof.fault ?? "proof.equation";',
       },
     ],
     runs: ["quiet"],
@@ -181,7 +182,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     rule: "an attempt opens with the timeout certificate of the one before",
     edits: [
       {
-        file: COLLECTOR,
+        file: MAKERS,
         from: "if (attempt.timeouts.size === 0 || !isQuorum(state, attempt.timeouts.keys())) return attempt;",
         to: "if (attempt.timeouts.size === 0) return attempt;",
       },
@@ -193,7 +194,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     rule: "a quorum of grants assigns",
     edits: [
       {
-        file: COLLECTOR,
+        file: MAKERS,
         from: "for (const [prover, votes] of attempt.grants) if (isQuorum(state, votes.keys())) return prover;",
         to: "for (const prover of attempt.grants.keys()) return prover;",
       },
@@ -205,7 +206,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     rule: "a quorum that vouches for one proof completes a task",
     edits: [
       {
-        file: COLLECTOR,
+        file: MAKERS,
         from: "return isQuorum(state, proof.vouchers.keys());",
         to: "return proof.vouchers.size > 0;",
       },
@@ -217,11 +218,11 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     rule: "barrier: only when every task is complete",
     edits: [
       {
-        file: COLLECTOR,
+        file: BARRIER,
         from: "&& isBlockDone(block) && isParentClosed(state, block)) {",
         to: "&& block.tasks.some((task) => task.completeMs !== null) && isParentClosed(state, block)) {",
       },
-      { file: COLLECTOR, from: "if (rests === null) return null;", to: "if (rests === null) continue;" },
+      { file: BARRIER, from: "if (rests === null) return null;", to: "if (rests === null) continue;" },
     ],
     runs: ["quiet"],
     expected: /^S2: .* was not complete/,
@@ -230,7 +231,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     rule: "barrier: not before the parent's",
     edits: [
       {
-        file: COLLECTOR,
+        file: BARRIER,
         from: "&& isBlockDone(block) && isParentClosed(state, block)) {",
         to: "&& isBlockDone(block)) {",
       },

@@ -24,15 +24,15 @@ import { contradictsSource } from "./blocks.ts";
 import {
   assignedTo,
   claimantOf,
-  contentOf,
   creditOf,
   impliedValues,
   openAttempt,
   soundReceipts,
-  touchAgreeing,
   unsound,
   where,
-} from "./collector.ts";
+} from "./makers.ts";
+import { contentOf } from "./barrier.ts";
+import { touchAgreeing } from "./collector.ts";
 import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { hasRivals, partsFor, tasksOf } from "./graph.ts";

@@ -8,7 +8,7 @@
  */
 import type { Key } from "../protocol/ids.ts";
 import type { Stage, Variant } from "../protocol/workflow.ts";
-import { openAttempt } from "./collector.ts";
+import { openAttempt } from "./makers.ts";
 import { wouldCount } from "./copies.ts";
 import { isPaused } from "./failures.ts";
 import { durationMs } from "./reclaim.ts";

@@ -3,7 +3,7 @@
  * what was handed in before, and an operator looks elsewhere than for a proof system that makes wrong proofs.
  */
 import { equalBytes, type EntryOf } from "../protocol/messages.ts";
-import { impliedValues } from "./collector.ts";
+import { impliedValues } from "./makers.ts";
 import { isQuorum, type Proof, type State, type Task } from "./state.ts";
 
 /** The code of a receipt that is refused, made more exact: `receipt.wrong-values` and `proof.equation` say least. */

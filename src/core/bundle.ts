@@ -7,7 +7,7 @@
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Hash } from "../protocol/ids.ts";
 import type { Vote } from "../protocol/messages.ts";
-import { chosenProof, impliedValues } from "./collector.ts";
+import { chosenProof, impliedValues } from "./makers.ts";
 import { inputsOf } from "./graph.ts";
 import { type Failure, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
 import { type Block, show, type State, type Task } from "./state.ts";

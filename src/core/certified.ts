@@ -1,7 +1,7 @@
 /** Certificates of votes as files: what this node's log holds a quorum for. */
 import { encodeEvidence, encodeVotes, type VoteKind } from "../protocol/votes.ts";
 import type { Key } from "../protocol/ids.ts";
-import { assignedTo } from "./collector.ts";
+import { assignedTo } from "./makers.ts";
 import { type Attempt, isQuorum, show, type Signed, type State, type Task } from "./state.ts";
 
 /**

@@ -3,7 +3,7 @@
  * the other copies. Heard facts and own work only, so two nodes may differ for a moment; that costs an attempt.
  */
 import type { Key } from "../protocol/ids.ts";
-import { isVouchedFor, openAttempt, optionsOf } from "./collector.ts";
+import { isVouchedFor, openAttempt, optionsOf } from "./makers.ts";
 import { agreeMakers, copiesOf, type Maker, matchMakers } from "./matching.ts";
 import type { Proof, State, Task } from "./state.ts";
 

@@ -10,7 +10,7 @@ import { BEAT_TASKS_MAX, INLINE_BYTES_MAX } from "../protocol/limits.ts";
 import type { Stage } from "../protocol/workflow.ts";
 import { maySign, ref } from "./attester.ts";
 import { isAble, isAbleTo, straggler, yieldable } from "./balance.ts";
-import { openAttempt, where } from "./collector.ts";
+import { openAttempt, where } from "./makers.ts";
 import { wouldCount } from "./copies.ts";
 import { isPaused } from "./failures.ts";
 import type { MadeProof } from "./event.ts";

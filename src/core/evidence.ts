@@ -15,7 +15,8 @@ import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { maySign } from "./attester.ts";
 import { settleRounds, touch } from "./blocks.ts";
-import { chosenProof, findTask, impliedValues, proofOf, reopen } from "./collector.ts";
+import { chosenProof, impliedValues } from "./makers.ts";
+import { findTask, proofOf, reopen } from "./collector.ts";
 import { isBlockDone, partsFor } from "./graph.ts";
 import { recountTurns, rosterChanged } from "./standing.ts";
 import {

@@ -11,7 +11,8 @@ import type { Key } from "../protocol/ids.ts";
 import { ATTEMPTS_MAX, ROUNDS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { assignedTo, findTask, openAttempt, where } from "./collector.ts";
+import { assignedTo, openAttempt, where } from "./makers.ts";
+import { findTask } from "./collector.ts";
 import { JOINED } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import {

@@ -1,6 +1,6 @@
 /** What it takes to make a task's result: for its prover, and for whoever makes it again to compare. */
 import { groupOf } from "../protocol/workflow.ts";
-import { chosenProof, impliedValues } from "./collector.ts";
+import { chosenProof, impliedValues } from "./makers.ts";
 import type { Job } from "./effect.ts";
 import { inputsOf } from "./graph.ts";
 import type { State, Task } from "./state.ts";

@@ -1,6 +1,6 @@
 /** A task's states and what it waits for, in words an operator can act on. */
 import type { Hash, Key } from "../protocol/ids.ts";
-import { chosenProof, openAttempt } from "./collector.ts";
+import { chosenProof, openAttempt } from "./makers.ts";
 import { isParentClosed, parentOf } from "./ancestry.ts";
 import { contradictsSource } from "./blocks.ts";
 import { countFailures, type FailureKind, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";

@@ -5,7 +5,7 @@
 import type { Hash } from "../protocol/ids.ts";
 import type { Stage } from "../protocol/workflow.ts";
 import { touch } from "./blocks.ts";
-import { chosenProof, where } from "./collector.ts";
+import { chosenProof, where } from "./makers.ts";
 import { countsChanged, tasksOf } from "./graph.ts";
 import { type Block, report, type State, type Task } from "./state.ts";
 

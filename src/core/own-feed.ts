@@ -18,7 +18,7 @@ import type { Batch } from "../protocol/batch.ts";
 import type { Key } from "../protocol/ids.ts";
 import type { Twin } from "../protocol/sync.ts";
 import { touch } from "./blocks.ts";
-import { openAttempt } from "./collector.ts";
+import { openAttempt } from "./makers.ts";
 import { report, type State, weightOf } from "./state.ts";
 
 /** What was asked before this node began may be answered so much later: no sign that anybody else still runs. */

@@ -7,7 +7,7 @@
  * same log have the same quotas, over restarts too. It is never below one: whoever proves again is believed again.
  */
 import type { Key } from "../protocol/ids.ts";
-import { assignedTo, creditOf } from "./collector.ts";
+import { assignedTo, creditOf } from "./makers.ts";
 import { endCode } from "./failures.ts";
 import { type Block, isQuorum, type Merits, type State, weightOf } from "./state.ts";
 

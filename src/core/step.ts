@@ -16,6 +16,9 @@ import { applyVerdict, maySign, requeue, settleBarrierVote, settleVotes } from "
 import * as blocks from "./blocks.ts";
 import * as branch from "./branch.ts";
 import * as collector from "./collector.ts";
+import { settleBarrier } from "./barrier.ts";
+import { applyBarrier } from "./barrier.ts";
+import { openAttempt } from "./makers.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
@@ -279,7 +282,7 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
     case "requeue":
       return failures.applyRequeue(state, signed, entry);
     case "barrier":
-      return collector.applyBarrier(state, signed, entry);
+      return applyBarrier(state, signed, entry);
     case "evidence":
       return evidence.applyEvidence(state, signed, entry, equation);
   }
@@ -377,7 +380,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
       branch.settleReturn(state, block);
       blocks.settleBlock(state, block);
       lists.settleLists(state, block);
-      collector.settleBarrier(state, block);
+      settleBarrier(state, block);
       settleBarrierVote(state, block);
     }
     for (const task of state.dirtyTasks) {
@@ -423,7 +426,7 @@ function settleLate(state: State, task: Task): void {
 /** Lets the open attempt wait for its turn; a new round begins with fresh clocks and without waiting. */
 function settleRound(state: State, task: Task): void {
   if (task.readyMs === null || task.completeMs !== null) return;
-  const open = collector.openAttempt(state, task);
+  const open = openAttempt(state, task);
   const round = failures.roundOf(state, task);
   if (round > task.round) {
     task.round = round;

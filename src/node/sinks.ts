@@ -1,7 +1,7 @@
 /** Where certified blocks are handed on to: the node's own directory of certificates, and what the configuration names. */
 import { join } from "node:path";
 import type { NodeConfig, SecretConfig, SinkConfig } from "../config.ts";
-import { chosenProof } from "../core/collector.ts";
+import { chosenProof } from "../core/makers.ts";
 import type { State } from "../core/state.ts";
 import type { Signer, Sink } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";

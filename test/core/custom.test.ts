@@ -1,7 +1,7 @@
 /** Stages that a function of the network's own closes. */
 import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
-import { contentOf } from "../../src/core/collector.ts";
+import { contentOf } from "../../src/core/barrier.ts";
 import type { Batch } from "../../src/protocol/batch.ts";
 import { checkCertificate, encodeCertificate } from "../../src/protocol/certificate.ts";
 import { type CollectedTask, guardSelect } from "../../src/protocol/custom.ts";

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { contentOf } from "../../src/core/collector.ts";
+import { contentOf } from "../../src/core/barrier.ts";
 import { blockStatus, openTasks, taskStatus } from "../../src/core/lifecycle.ts";
 import type { Batch } from "../../src/protocol/batch.ts";
 import { checkCertificate, encodeCertificate } from "../../src/protocol/certificate.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chosenProof } from "../../src/core/collector.ts";
+import { chosenProof } from "../../src/core/makers.ts";
 import { showHead } from "../../src/protocol/evidence.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
 import { hashOf } from "../protocol/fixtures.ts";

@@ -1,0 +1,172 @@
+/** The barrier of a block: what it says by the facts at hand, the votes for that, and the certificate. */
+import { type BarrierContent, type BarrierTask, contentHash, encodeCertificate } from "../protocol/certificate.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
+import type { EntryOf } from "../protocol/messages.ts";
+import type { Refusal } from "../protocol/verdict.ts";
+import { type Stage, groupCount, restsOf, variantOf } from "../protocol/workflow.ts";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
+import { afterOf, settleCertified, touch } from "./blocks.ts";
+import { isBlockDone, tasksOf } from "./graph.ts";
+import { chosenProof } from "./makers.ts";
+import { type Block, type Signed, type State, isEarlier, isQuorum, keepVote, report, show } from "./state.ts";
+
+/** Contents of one block's barrier that an attester may sign: each is one more fact that came late. */
+const CONTENTS_PER_ATTESTER_MAX = 8;
+
+export function applyBarrier(state: State, signed: Signed, entry: EntryOf<"barrier">): Refusal | null {
+  const block = state.blocks.get(entry.block);
+  if (block === undefined) return state.closed.has(entry.block) ? null : "block.unknown";
+  const votes = block.votes.get(entry.content) ?? new Map<Key, Signed>();
+  if (!keepVote(votes, signed)) return "vote.duplicate";
+  block.votes.set(entry.content, votes);
+  const dropped = trimContents(block, signed.author);
+  if (signed.author === state.options.self) {
+    block.ownContent = entry.content;
+    block.votedMs = state.nowMs;
+  }
+  state.dirtyBlocks.add(block);
+  return dropped === entry.content ? "vote.too-many" : null;
+}
+
+/**
+ * An attester may sign more than one true content while logs converge, but not a stream of them: its first ones count,
+ * by the order of its feed. Returns the content that went, if one did.
+ */
+function trimContents(block: Block, author: Key): Hash | null {
+  const said = [...block.votes].flatMap(([content, votes]) => {
+    const vote = votes.get(author);
+    return vote === undefined ? [] : [{ content, votes, vote }];
+  });
+  if (said.length <= CONTENTS_PER_ATTESTER_MAX) return null;
+  const last = said.reduce((latest, each) => (isEarlier(latest.vote, each.vote) ? each : latest));
+  last.votes.delete(author);
+  if (last.votes.size === 0) block.votes.delete(last.content);
+  return last.content;
+}
+
+/** Closes the block when its tasks are complete and its parent is closed; says so; assembles the certificate. */
+export function settleBarrier(state: State, block: Block): void {
+  if (block.certificate !== null || block.state === "cancelled") return;
+  if (block.state === "open" && isBlockDone(block) && isParentClosed(state, block)) {
+    block.state = "closed";
+    block.closedMs = state.nowMs;
+    report(state, "block.closed", { chain: block.chain, height: block.height, hash: block.hash });
+    for (const heir of heirsOf(state, block)) touch(state, heir);
+  }
+  if (block.state !== "closed") return;
+  const content = contentOf(state, block);
+  if (content !== null) block.contents.set(content.hash, content.value);
+  if (!isParentCertified(state, block)) return;
+  for (const [hash, votes] of block.votes) {
+    const known = block.contents.get(hash);
+    if (known === undefined || !isQuorum(state, votes.keys())) continue;
+    certify(state, block, hash, known, votes);
+    return;
+  }
+}
+
+function certify(
+  state: State,
+  block: Block,
+  hash: Hash,
+  content: BarrierContent,
+  votes: ReadonlyMap<Key, Signed>,
+): void {
+  const bytes = encodeCertificate(content, [...votes.values()].map(show));
+  state.effects.push({ kind: "certify", chain: block.chain, height: block.height, block: block.id, bytes });
+  report(state, "block.certified", {
+    chain: block.chain,
+    height: block.height,
+    hash: block.hash,
+    content: hash,
+    items: block.items,
+    shards: block.stages[0]?.groups ?? 0,
+    attempts: content.tasks.reduce((sum, task) => sum + task.attempt + 1, 0),
+    provers: [...new Set(content.tasks.flatMap((task) => task.prover ?? []))],
+    tookMs: block.openedMs === null ? 0 : Math.round(state.nowMs - block.openedMs),
+  });
+  settleCertified(state, block, hash, content.after);
+}
+
+/** What the barrier says, by this node's log; `null` while something is missing. */
+export function contentOf(state: State, block: Block): Block["content"] {
+  if (block.content !== null) return block.content;
+  const value = foldContent(state, block);
+  block.content = value === null ? null : { value, hash: hashOf(block, value) };
+  return block.content;
+}
+
+/** Most facts that come once a block is closed change nothing, and hashing a content takes longer than comparing two. */
+function hashOf(block: Block, content: BarrierContent): Hash {
+  for (const [hash, known] of block.contents) if (isSameContent(known, content)) return hash;
+  return contentHash(content);
+}
+
+/** Of one block, so that only what the facts say of its tasks may differ. */
+function isSameContent(a: BarrierContent, b: BarrierContent): boolean {
+  if (a.before !== b.before || a.after !== b.after || a.tasks.length !== b.tasks.length) return false;
+  return a.tasks.every((task, at) => {
+    const other = b.tasks[at];
+    return (
+      other !== undefined &&
+      task.stage === other.stage &&
+      task.index === other.index &&
+      task.artefact === other.artefact &&
+      task.bytes === other.bytes &&
+      task.prover === other.prover &&
+      task.attempt === other.attempt &&
+      task.credited === other.credited
+    );
+  });
+}
+
+function foldContent(state: State, block: Block): BarrierContent | null {
+  const after = afterOf(block);
+  if (block.prepared === null || after === null) return null;
+  const tasks: BarrierTask[] = [];
+  for (const stage of block.stages) {
+    const chosen = tasksOf(block, stage.name).map((task) => chosenProof(state, task));
+    const length = groupCount(stage, block.counts);
+    if (length === null || (stage.itemsMax > 0 && !block.counts.has(stage.name))) return null;
+    for (const rests of restsOf(stage, length, (index) => chosen[index]?.proof.artefact ?? null)) {
+      if (rests === null) return null;
+      for (const index of rests) {
+        const said = named(block, stage, index, chosen[index] ?? null);
+        if (said === null) return null;
+        tasks.push(...said);
+      }
+    }
+  }
+  return {
+    network: state.manifest.network,
+    chain: block.chain,
+    height: block.height,
+    hash: block.hash,
+    parent: block.parent,
+    start: block.start,
+    workflow: block.workflow,
+    items: block.items,
+    payload: block.payload,
+    before: bytesToHex(block.prepared.before),
+    after,
+    tasks,
+  };
+}
+
+/** How the barrier names a task and the proof that stands for it; `null` where this node does not know enough of it. */
+function named(
+  block: Block,
+  stage: Stage,
+  index: number,
+  chosen: ReturnType<typeof chosenProof>,
+): BarrierTask[] | null {
+  if (chosen === null) return [];
+  const { system, key } = variantOf(stage, index);
+  const { made, credited, proof } = chosen;
+  const { prover, attempt, bytes } = made;
+  if (bytes === null) return null;
+  const items = block.counts.get(stage.name);
+  const task = { stage: stage.name, index, system, key, attempt, prover, credited, artefact: proof.artefact, bytes };
+  return [items === undefined ? task : { ...task, items }];
+}
