@@ -1,5 +1,5 @@
 /**
- * Completes package-lock.json with the binaries for other platforms.
+ * Completes package-lock.json, and that of the opt-in packages, with the binaries for other platforms.
  *
  * A registry mirror may lack them; npm then leaves them out of the lock, and `npm ci` refuses such a lock everywhere.
  * What their packages declare is enough: name and version from the parent, platform from the name. They carry no
@@ -19,7 +19,7 @@ interface Entry {
   optionalDependencies?: Record<string, string>;
 }
 
-const FILE = new URL("../package-lock.json", import.meta.url);
+const FILES = ["package-lock.json", "config/pickles/package-lock.json"];
 const SYSTEMS = ["android", "darwin", "freebsd", "linux", "openharmony", "win32"];
 const PROCESSORS: Readonly<Record<string, string>> = {
   amd64: "x64",
@@ -33,16 +33,23 @@ const PROCESSORS: Readonly<Record<string, string>> = {
   s390x: "s390x",
 };
 
-const lock = JSON.parse(readFileSync(FILE, "utf8")) as { packages: Record<string, Entry> };
-const missing = findMissing(lock.packages);
-if (process.argv.includes("--check")) {
-  for (const [path] of missing) process.stdout.write(`package-lock.json lacks ${path}; run node scripts/lock.ts\n`);
-  process.exit(missing.length === 0 ? 0 : 1);
+const isCheck = process.argv.includes("--check");
+let isComplete = true;
+for (const name of FILES) {
+  const file = new URL(`../${name}`, import.meta.url);
+  const lock = JSON.parse(readFileSync(file, "utf8")) as { packages: Record<string, Entry> };
+  const missing = findMissing(lock.packages);
+  if (isCheck) {
+    for (const [path] of missing) process.stdout.write(`${name} lacks ${path}; run node scripts/lock.ts\n`);
+    isComplete &&= missing.length === 0;
+    continue;
+  }
+  for (const [path, entry] of missing) lock.packages[path] = entry;
+  lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => (a < b ? -1 : 1)));
+  writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`);
+  process.stdout.write(`${name}: added ${missing.length} packages for other platforms\n`);
 }
-for (const [path, entry] of missing) lock.packages[path] = entry;
-lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => (a < b ? -1 : 1)));
-writeFileSync(FILE, `${JSON.stringify(lock, null, 2)}\n`);
-process.stdout.write(`added ${missing.length} packages for other platforms\n`);
+process.exitCode = isComplete ? 0 : 1;
 
 function findMissing(packages: Readonly<Record<string, Entry>>): [string, Entry][] {
   const found: [string, Entry][] = [];

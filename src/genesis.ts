@@ -8,7 +8,7 @@ import type { Fragment } from "./protocol/fragment.ts";
 import type { ManifestJson } from "./protocol/manifest.ts";
 import { variantsOf } from "./protocol/stages.ts";
 
-export type SystemName = "groth16" | "ultrahonk" | "stark" | "mock";
+export type SystemName = "groth16" | "ultrahonk" | "stark" | "pickles" | "mock";
 
 export interface GenesisOptions {
   readonly name: string;
@@ -37,6 +37,7 @@ export const SYSTEM_FILES: Readonly<Record<string, { readonly key: string; reado
   "groth16-shard": { key: "shard.vkey.json", proving: ["shard.wasm", "shard.zkey"] },
   "ultrahonk-shard": { key: "shard.honk.vkey", proving: ["shard.noir.json", "shard.crs", "shard.honk.vkey"] },
   "stark-shard": { key: "shard.stark.json", proving: ["shard.stark.json"] },
+  "pickles-shard": { key: "shard.pickles.json", proving: ["shard.pickles.json"] },
 };
 
 /** Heartbeats and leases for blocks every few seconds, after the real-time profile of 12 s slots. */
@@ -102,6 +103,10 @@ const STAGE_KEYS: Readonly<Record<SystemName, { readonly shard: StageKey; readon
   groth16: { shard: { system: "groth16-shard", key: "shard" }, aggregate: { system: "groth16-batch", key: "batch" } },
   ultrahonk: { shard: { system: "ultrahonk-shard", key: "ultrahonk" } },
   stark: { shard: { system: "stark-shard", key: "stark" } },
+  pickles: {
+    shard: { system: "pickles-shard", key: "pickles" },
+    aggregate: { system: "pickles-merge", key: "pickles-merge" },
+  },
   mock: { shard: MOCK, aggregate: MOCK },
 };
 
@@ -125,11 +130,13 @@ export function packageKeys(keysDir: string = PACKAGE_KEYS): ManifestJson["keys"
     return [[key, { system, verifyingKey, files: provingFiles(keysDir, known.proving) }] as const];
   });
   const found: ManifestJson["keys"] = Object.fromEntries(shards);
-  const { shard } = found;
+  const { shard, pickles } = found;
   return {
     mock: { system: "mock", verifyingKey: "bW9jaw==", files: {} },
     ...found,
     // The aggregation is checked under the shards' own key: it is their proofs, verified in one batch.
+    // Shards and merged proofs have one circuit with two rules, and so one key.
+    ...(pickles === undefined ? {} : { "pickles-merge": { ...pickles, system: "pickles-merge", files: {} } }),
     ...(shard === undefined ? {} : { batch: { ...shard, system: "groth16-batch", files: {} } }),
   };
 }

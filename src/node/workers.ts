@@ -18,6 +18,7 @@ import { createGroth16Prover, ONE_PARTY_SETUP } from "../provers/groth16/prover.
 import { hasKey, type KeyBytes, missingPackages } from "../provers/keys.ts";
 import { createMockProver } from "../provers/mock.ts";
 import { type OutsideVerifier, withOutside } from "../provers/outside.ts";
+import { createPicklesProvers } from "../provers/pickles/prover.ts";
 import { createProcessProver, PLACEHOLDERS, unknownPlaceholder } from "../provers/process.ts";
 import { createStarkProver, EXPERIMENTAL } from "../provers/stark/prover.ts";
 import { createUltraHonkProver } from "../provers/ultrahonk/prover.ts";
@@ -144,9 +145,15 @@ function openStations(
     const why = `provers: resources.${name} of a ${options.kind} is ${needs[name]}; this machine allows up to ${devices.most[name]}`;
     throw new NodeFault("config.resources", `${why} (devices and resources in the configuration say what it has)`);
   }
-  const server = "url" in options ? new URL(options.url).href.replace(/\/+$/, "") : null;
+  const server = serverOf(options);
   const counted = devices.status().length > 0;
   return openProver(options, slots, manifest).map((prover) => ({ prover, needs, server, counted }));
+}
+
+/** What proves one task at a time, whatever asks for it. */
+function serverOf(options: ProverOptions): string | null {
+  if (options.kind === "pickles") return options.kind;
+  return "url" in options ? new URL(options.url).href.replace(/\/+$/, "") : null;
 }
 
 /** Provers and verifiers for commands that run tasks without a node. */
@@ -220,6 +227,7 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
     case "groth16":
     case "ultrahonk":
     case "stark":
+    case "pickles":
       return openBuiltIn(prover, slots, manifest);
     case "mock": {
       const { system = "mock", seed = "mock", provingMs, infrastructure = 0, logical = 0, wrong = 0 } = prover;
@@ -263,7 +271,7 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
   }
 }
 
-type BuiltIn = Extract<NodeConfig["provers"][number], { readonly kind: "groth16" | "ultrahonk" | "stark" }>;
+type BuiltIn = Extract<NodeConfig["provers"][number], { readonly kind: "groth16" | "ultrahonk" | "stark" | "pickles" }>;
 
 /** None where the manifest names no key of the system. */
 function openBuiltIn(prover: BuiltIn, slots: number, manifest: Manifest): Prover[] {
@@ -278,6 +286,8 @@ function openBuiltIn(prover: BuiltIn, slots: number, manifest: Manifest): Prover
       return [createUltraHonkProver(options)];
     case "stark":
       return [createStarkProver(options)];
+    case "pickles":
+      return createPicklesProvers(options);
   }
 }
 

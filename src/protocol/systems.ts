@@ -11,6 +11,8 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   "sp1-groth16": "groth16",
   "ultrahonk-shard": "plonkish",
   "stark-shard": "stark",
+  "pickles-shard": "ipa",
+  "pickles-merge": "ipa",
 };
 
 /** The family of a proof system; one that is not listed is a family of its own, under its own name. */

@@ -2,6 +2,8 @@
 import { createRequire } from "node:module";
 import type { VerifyingKey } from "./groth16/equation.ts";
 import { readVerifyingKey } from "./groth16/verify.ts";
+import { PICKLES_PACKAGES, resolveO1js } from "./pickles/o1js.ts";
+import { type PicklesKey, readPicklesKey } from "./pickles/verify.ts";
 import { readSp1Key, type Sp1Key } from "./sp1/verify.ts";
 import { STARK_PACKAGES } from "./stark/genstark.ts";
 import { readStarkKey, type StarkKey } from "./stark/verify.ts";
@@ -18,11 +20,22 @@ export type StageKey =
   | { readonly family: "shard"; readonly key: VerifyingKey }
   | { readonly family: "sp1"; readonly key: Sp1Key }
   | { readonly family: "ultrahonk"; readonly key: UltraHonkKey }
-  | { readonly family: "stark"; readonly key: StarkKey };
+  | { readonly family: "stark"; readonly key: StarkKey }
+  | { readonly family: "pickles"; readonly key: PicklesKey };
+
+const KEYED: ReadonlySet<string> = new Set([
+  "groth16-shard",
+  "groth16-batch",
+  "sp1-groth16",
+  "ultrahonk-shard",
+  "stark-shard",
+  "pickles-shard",
+  "pickles-merge",
+]);
 
 /** Whether proofs of the system are verified by a key; `mock` proves nothing and needs none. */
 export function hasKey(system: string): boolean {
-  return ["groth16-shard", "groth16-batch", "sp1-groth16", "ultrahonk-shard", "stark-shard"].includes(system);
+  return KEYED.has(system);
 }
 
 /** Throws for a key that is unsound or of another system: the configuration is wrong. */
@@ -34,6 +47,9 @@ export function readKey({ system, bytes }: KeyBytes): StageKey {
       return { family: "ultrahonk", key: readUltraHonkKey(bytes) };
     case "stark-shard":
       return { family: "stark", key: readStarkKey(bytes) };
+    case "pickles-shard":
+    case "pickles-merge":
+      return { family: "pickles", key: readPicklesKey(bytes) };
     default:
       return { family: "shard", key: readVerifyingKey(bytes) };
   }
@@ -46,6 +62,9 @@ function verifierPackages(system: string): readonly string[] {
       return VERIFIER_PACKAGES;
     case "stark-shard":
       return STARK_PACKAGES;
+    case "pickles-shard":
+    case "pickles-merge":
+      return PICKLES_PACKAGES;
     default:
       return [];
   }
@@ -54,7 +73,7 @@ function verifierPackages(system: string): readonly string[] {
 /** Packages without which no proof of the system can be verified here, of those that are not installed. */
 export function missingPackages(
   system: string,
-  resolve: (name: string) => unknown = createRequire(import.meta.url).resolve,
+  resolve: (name: string) => unknown = resolvePackage,
 ): readonly string[] {
   return verifierPackages(system).filter((spec) => {
     try {
@@ -64,4 +83,9 @@ export function missingPackages(
       return true;
     }
   });
+}
+
+/** Opt-in packages may be installed apart from the others. */
+function resolvePackage(name: string): string {
+  return name === "o1js" ? resolveO1js() : createRequire(import.meta.url).resolve(name);
 }

@@ -5,6 +5,8 @@ import type { Hash } from "../protocol/ids.ts";
 import type { PrepareJob, Result, VerifyJob } from "../ports.ts";
 import { verifyBatch, verifyOne } from "./groth16/verify.ts";
 import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
+import { picklesRuns, picklesValuesOf } from "./pickles/statement.ts";
+import { createPicklesVerifier } from "./pickles/verify.ts";
 import { isMock, mockValues, mockVerify } from "./mock.ts";
 import { verifySp1 } from "./sp1/verify.ts";
 import { starkRuns, starkValuesOf } from "./stark/statement.ts";
@@ -71,6 +73,7 @@ function prepare(job: PrepareJob): Result<Prepared> {
       const runs = folds.get(stage.shards)?.shards ?? [whole];
       // A system with a field of its own has a commitment of its own.
       const starks = stage.systems.includes("stark-shard") ? starkRuns(runs) : [];
+      const recursive = stage.systems.some(isPickles) ? picklesRuns(runs, pickles.poseidon) : [];
       const of = (index: number): Uint8Array => {
         const { length } = stage.systems;
         const system = stage.systems[index % length] ?? "";
@@ -78,6 +81,8 @@ function prepare(job: PrepareJob): Result<Prepared> {
         const group = stage.shards === 0 ? 0 : Math.floor(index / length);
         const stark = starks[group];
         if (system === "stark-shard" && stark !== undefined) return starkValuesOf(stark, job.block, stage.name, index);
+        const own = recursive[group];
+        if (isPickles(system) && own !== undefined) return picklesValuesOf(own, job.block, stage.name, index);
         return valuesOf(runs[group] ?? whole, job.block, stage.name, index);
       };
       const count = stage.groups * stage.systems.length;
@@ -100,6 +105,12 @@ async function check(job: VerifyJob, keys: ReadonlyMap<Hash, StageKey>): Promise
 /** Of a thread, which verifies one proof after the other. */
 const ultraHonk = createUltraHonkVerifier();
 const stark = createStarkVerifier();
+const pickles = createPicklesVerifier();
+
+/** Shards and what they are merged into say the same, of more or fewer items. */
+function isPickles(system: string): boolean {
+  return system === "pickles-shard" || system === "pickles-merge";
+}
 
 async function verdictOf({ system, values, parts, proof }: VerifyJob, known: StageKey): Promise<Check | null> {
   switch (known.family) {
@@ -110,6 +121,8 @@ async function verdictOf({ system, values, parts, proof }: VerifyJob, known: Sta
       return system === "groth16-batch" ? verifyBatch(known.key, values, parts, proof) : null;
     case "ultrahonk":
       return system === "ultrahonk-shard" ? ultraHonk.verify(known.key, values, proof) : null;
+    case "pickles":
+      return isPickles(system) ? pickles.verify(known.key, values, proof) : null;
     case "stark":
       return system === "stark-shard" ? stark.verify(known.key, values, proof) : null;
   }
@@ -120,6 +133,7 @@ async function load(keys: Iterable<StageKey>): Promise<void> {
   for (const { family, key } of keys) {
     if (family === "ultrahonk") await ultraHonk.load(key);
     if (family === "stark") await stark.load(key);
+    if (family === "pickles") await pickles.load(key);
   }
 }
 

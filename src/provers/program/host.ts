@@ -133,7 +133,9 @@ function request(number: number, job: ProveJob): ProgramJob {
   const { chain, hash, block, stage, index } = job.id;
   const [payload, before] = [job.payload, job.before].map((bytes) => Buffer.from(bytes).toString("base64"));
   if (payload === undefined || before === undefined) throw new Error("two of two");
-  return { job: number, payload, chain, hash, block, stage, index, before, group: job.group, shards: job.shards };
+  const inputs = job.inputs.map((bytes) => Buffer.from(bytes).toString("base64"));
+  const { group, shards } = job;
+  return { job: number, payload, chain, hash, block, stage, index, before, group, shards, inputs };
 }
 
 function startProgram(slot: Slot, options: ProgramOptions): Group {

@@ -1,7 +1,7 @@
 /**
  * A proving library as a program of its own: jobs in, proofs out, one JSON object a line.
  *
- *     in   { job, payload, hash, block, stage, index, before, group, shards }      bytes in base64
+ *     in   { job, payload, hash, block, stage, index, before, group, shards, inputs }      bytes in base64
  *     out  { job, kind: "progress" } | { job, kind: "proved", proof, values, ms } | { job, kind: "failed", logical, code, message }
  *
  * It stays warm between jobs and ends with its standard input, so it never outlives the node that started it.
@@ -22,6 +22,8 @@ export interface ProgramJob {
   readonly before: string;
   readonly group: number;
   readonly shards: number;
+  /** Proofs that the task takes. */
+  readonly inputs: readonly string[];
 }
 
 /** What it answers. */
@@ -49,6 +51,7 @@ export interface ProgramTask {
   readonly block: string;
   readonly stage: string;
   readonly index: number;
+  readonly inputs: readonly Uint8Array[];
 }
 
 export type Prove = (
@@ -100,7 +103,12 @@ function createReader(): (job: ProgramJob) => ReturnType<typeof foldBlock> {
   };
 }
 
-async function answer(job: ProgramJob, read: ReturnType<typeof createReader>, prove: Prove): Promise<void> {
+/** The first block is read before the library is loaded, so what is wrong with it is said at once. */
+async function answer(
+  job: ProgramJob,
+  read: ReturnType<typeof createReader>,
+  library: () => Promise<Prove>,
+): Promise<void> {
   const started = performance.now();
   const progress = (): void => say({ job: job.job, kind: "progress" });
   const folded = read(job);
@@ -112,8 +120,12 @@ async function answer(job: ProgramJob, read: ReturnType<typeof createReader>, pr
     return say({ job: job.job, kind: "failed", logical: true, code: "job.index", message: `no shard ${job.group}` });
   }
   progress();
+  // One that cannot be opened has been said, and ends the program.
+  const prove = await library().catch(() => null);
+  if (prove === null) return;
   const { block, stage, index } = job;
-  const { proof, values } = await prove({ run, runs, block, stage, index }, progress);
+  const inputs = job.inputs.map((text) => new Uint8Array(Buffer.from(text, "base64")));
+  const { proof, values } = await prove({ run, runs, block, stage, index, inputs }, progress);
   const ms = performance.now() - started;
   const [proofText, valuesText] = [proof, values].map((bytes) => Buffer.from(bytes).toString("base64"));
   say({ job: job.job, kind: "proved", proof: proofText ?? "", values: valuesText ?? "", ms });
@@ -125,28 +137,35 @@ export function serveJobs({ name, packages, open }: Program): void {
   console.info = console.error;
   console.warn = console.error;
   const read = createReader();
-  const opened = open();
   const lines = createInterface({ input: process.stdin });
   // The node is gone, by whatever death: nobody waits for this proof.
   lines.on("close", () => process.exit(0));
+  let opened: Promise<Prove> | null = null;
+  const library = (): Promise<Prove> => {
+    if (opened === null) {
+      opened = open();
+      opened.catch((error: unknown) => giveUp(name, packages, error));
+    }
+    return opened;
+  };
   let queue = Promise.resolve();
   lines.on("line", (line) => {
     const job = JSON.parse(line) as ProgramJob;
     queue = queue.then(async () => {
-      const prove = await opened.catch(() => null);
-      if (prove === null) return;
       const stop = speakFor(job.job);
-      await answer(job, read, prove).catch((error: unknown) => {
+      await answer(job, read, library).catch((error: unknown) => {
         const message = error instanceof Error ? error.message : String(error);
         say({ job: job.job, kind: "failed", logical: false, code: `${name}.failed`, message });
       });
       stop();
     });
   });
-  opened.catch((error: unknown) => {
-    const missing = (error as NodeJS.ErrnoException).code === "ERR_MODULE_NOT_FOUND";
-    const message = missing ? `proving needs optional packages: npm install ${packages.join(" ")}` : String(error);
-    say({ job: -1, kind: "failed", logical: false, code: `${name}.${missing ? "not-installed" : "start"}`, message });
-    process.stdout.write("", () => process.exit(1));
-  });
+}
+
+function giveUp(name: string, packages: readonly string[], error: unknown): void {
+  const { code: why } = error as NodeJS.ErrnoException;
+  const missing = why === "ERR_MODULE_NOT_FOUND" || why === "MODULE_NOT_FOUND";
+  const message = missing ? `proving needs optional packages: npm install ${packages.join(" ")}` : String(error);
+  say({ job: -1, kind: "failed", logical: false, code: `${name}.${missing ? "not-installed" : "start"}`, message });
+  process.stdout.write("", () => process.exit(1));
 }
