@@ -112,9 +112,10 @@ export function applyRetract(state: State, signed: Signed, entry: EntryOf<"retra
   if (block === undefined) return "block.unknown";
   if (entry.round < block.round || block.certificate !== null) return null;
   block.retracts.add(signed.author);
-  // An attester that follows the chain itself believes its own source and nobody else's.
+  // An attester that follows the chain itself believes its own source and nobody else's, also before that has said
+  // anything: a liar would else have each cancel a block that has just come back from a restart.
   const chain = state.chains.get(block.chain);
-  const sees = chain !== undefined && chain.sourceTip >= 0;
+  const sees = state.manifest.sources.has(state.options.self) || (chain !== undefined && chain.sourceTip >= 0);
   if (state.options.roles.attester && !sees) cancel(state, block);
   return null;
 }

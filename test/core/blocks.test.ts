@@ -232,6 +232,13 @@ describe("a reorg", () => {
     expect(test.core.step({ kind: "source-retract", chain: 1, hash })).toEqual(["cancel round 0"]);
   });
 
+  it("is not cancelled on the word of another source by who has one of its own that has not spoken yet", () => {
+    const test = new Subject({ parties: SOURCE, announced: false });
+    test.hear("b", announceOf(blockAt(1)));
+    expect(test.hear("b", { kind: "retract", block: test.id(), round: 0 })).toEqual([]);
+    expect(test.core.step({ kind: "source-retract", chain: 1, hash: blockAt(1).hash })).toContain("cancel round 0");
+  });
+
   it("that is over before all have cancelled is announced again by those who see the block back on the chain", () => {
     const test = new Subject({ announced: false, parties: SOURCE });
     test.core.step(seenAt(1));
