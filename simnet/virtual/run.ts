@@ -59,6 +59,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     if (found.length > 0 && hostiles.malice.size > 0) runUntil(cluster, CONVERGE_MS, isNamed);
   });
   const isSound = crash === null && found.length === 0;
+  if (dialsOf(options).damage !== "intact") forks.forget();
   const late = isSound && isDone() ? lateNews(cluster, honest(), hostiles, forks) : [];
   const cpu = process.cpuUsage(began);
 

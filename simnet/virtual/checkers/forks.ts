@@ -18,6 +18,12 @@ export class Forks {
     this.#doubled = new Set(doubled);
   }
 
+  /** Where disks lose what a node has heard, only what is there now can convict anybody. */
+  forget(): void {
+    this.#kept.clear();
+    this.forked.clear();
+  }
+
   look(nodes: readonly Node[]): void {
     for (const key of this.#doubled) {
       for (const { runtime } of nodes) {
