@@ -96,7 +96,7 @@ export class Rig {
     await asking;
     const lines = this.target.log
       .slice(from)
-      .filter(({ event }) => !/^(block|task|certificate|attempt|proof)\./.test(event));
+      .filter(({ event }) => !/^(block|task|certificate|attempt|proof|sink)\./.test(event));
     return { answers: times(answers), blocks: times(blocks), rssMibMax, lines };
   }
 
