@@ -1,13 +1,12 @@
 /** Results that nobody verifies, and that count where enough provers agree on them. */
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Batch } from "../../src/protocol/batch.ts";
 import { checkCertificate, encodeCertificate } from "../../src/protocol/certificate.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
 import type { StageJson } from "../../src/protocol/stages.ts";
 import { hashOf } from "../protocol/fixtures.ts";
-import { blockAt, type Core, equation, keyOf } from "./harness.ts";
-import { certifiedHeights, Net, summary } from "./net.ts";
+import { blockAt, equation, keyOf } from "./harness.ts";
+import { certifiedHeights, Net } from "./net.ts";
+import { certificatesOf, contentAt, expectOneStory } from "./stories.ts";
 
 const NAMES = ["a", "b", "c", "d"];
 
@@ -31,14 +30,6 @@ function netOf(liars: readonly string[], ...shape: readonly number[]): Net {
   const net = new Net(NAMES, agreed(...shape), () => ["mock", "cut"]);
   net.lies = (prover, { stage }) => stage === "cut" && liars.includes(prover);
   return net;
-}
-
-function contentAt(core: Core, height: number) {
-  const [certify] = core.effects.filter((effect) => effect.kind === "certify" && effect.height === height);
-  if (certify?.kind !== "certify") throw new Error(`height ${height} is not certified`);
-  const checked = checkCertificate(core.manifest, certify.bytes, equation);
-  if (!checked.ok) throw new Error(checked.message);
-  return checked.value.content;
 }
 
 function cutOf(net: Net, height: number) {
@@ -110,24 +101,9 @@ describe("a result that provers agree on", () => {
     const net = netOf(["b"], 2, 2);
     net.mine(blockAt(1));
     net.pass(30_000, 500);
-    const certificates = net.core("a").effects.flatMap((effect) => (effect.kind === "certify" ? [effect.bytes] : []));
+    const certificates = certificatesOf(net.core("a"));
     expect(certificates).toHaveLength(1);
-    const hear = (batches: readonly Batch[]) => {
-      const core = net.observer();
-      for (const batch of batches) core.hear(batch);
-      for (const bytes of certificates) {
-        const certificate = checkCertificate(net.manifest, bytes, equation);
-        if (certificate.ok) core.step({ kind: "certificate", certificate: certificate.value, bytes });
-      }
-      return JSON.stringify(summary(core));
-    };
-    const expected = hear(net.batches);
-    fc.assert(
-      fc.property(fc.shuffledSubarray(net.batches, { minLength: net.batches.length }), (order) => {
-        expect(hear(order)).toBe(expected);
-      }),
-      { numRuns: 20 },
-    );
+    expectOneStory(net, certificates);
   });
 
   it("is one in a certificate", () => {

@@ -3,13 +3,13 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { taskStatus } from "../../src/core/lifecycle.ts";
 import { matchMakers } from "../../src/core/matching.ts";
-import type { Batch } from "../../src/protocol/batch.ts";
 import { checkCertificate, encodeCertificate } from "../../src/protocol/certificate.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
 import type { StageJson } from "../../src/protocol/stages.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 import { blockAt, type Core, equation, keyOf, valuesOf } from "./harness.ts";
-import { certifiedHeights, Net, summary } from "./net.ts";
+import { certifiedHeights, Net } from "./net.ts";
+import { certificatesOf, contentAt, expectOneStory } from "./stories.ts";
 
 const NAMES = ["a", "b", "c", "d"];
 
@@ -27,14 +27,6 @@ function copied(any: number, copies: number): Partial<ManifestJson> {
   };
   const join: StageJson = { name: "join", system: "mock", key: "mock", tasks: { takes: "prove" }, ...times };
   return { workflows: { block: { window: 2, stages: [prove, join] } } };
-}
-
-function contentAt(core: Core, height: number) {
-  const [certify] = core.effects.filter((effect) => effect.kind === "certify" && effect.height === height);
-  if (certify?.kind !== "certify") throw new Error(`height ${height} is not certified`);
-  const checked = checkCertificate(core.manifest, certify.bytes, equation);
-  if (!checked.ok) throw new Error(checked.message);
-  return checked.value.content;
 }
 
 /** Who made the copies that a certificate names. */
@@ -181,23 +173,8 @@ describe("copies of different provers", () => {
     net.release();
     net.pass(20_000, 500);
     expect(certifiedHeights(net.core("a"))).toEqual([1]);
-    const certificates = net.core("a").effects.flatMap((effect) => (effect.kind === "certify" ? [effect.bytes] : []));
-    const hear = (batches: readonly Batch[]) => {
-      const core = net.observer();
-      for (const batch of batches) core.hear(batch);
-      for (const bytes of certificates) {
-        const certificate = checkCertificate(net.manifest, bytes, equation);
-        if (certificate.ok) core.step({ kind: "certificate", certificate: certificate.value, bytes });
-      }
-      return JSON.stringify(summary(core));
-    };
-    const expected = hear(net.batches);
-    fc.assert(
-      fc.property(fc.shuffledSubarray(net.batches, { minLength: net.batches.length }), (order) => {
-        expect(hear(order)).toBe(expected);
-      }),
-      { numRuns: 20 },
-    );
+    const certificates = certificatesOf(net.core("a"));
+    expectOneStory(net, certificates);
   });
 
   it("by one prover are no certificate", () => {

@@ -1,15 +1,14 @@
 /** Stages that a function of the network's own closes. */
-import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { contentOf } from "../../src/core/barrier.ts";
-import type { Batch } from "../../src/protocol/batch.ts";
 import { checkCertificate, encodeCertificate } from "../../src/protocol/certificate.ts";
 import { type CollectedTask, guardSelect } from "../../src/protocol/custom.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
 import type { StageJson } from "../../src/protocol/stages.ts";
 import { hashOf } from "../protocol/fixtures.ts";
-import { blockAt, type Core, equation } from "./harness.ts";
+import { blockAt, equation } from "./harness.ts";
 import { certifiedHeights, Net, summary } from "./net.ts";
+import { certificatesOf, contentAt, expectOneStory } from "./stories.ts";
 
 const NAMES = ["a", "b", "c", "d"];
 const SHA256 = hashOf("module");
@@ -35,14 +34,6 @@ function network(run: (tasks: readonly CollectedTask[]) => unknown, complain: (w
 function lastTwo(tasks: readonly CollectedTask[]): readonly number[] | null {
   const made = tasks.filter(({ output }) => output !== null).map(({ index }) => index);
   return made.length < 3 ? null : made.slice(-2);
-}
-
-function contentAt(core: Core, height: number) {
-  const [certify] = core.effects.filter((effect) => effect.kind === "certify" && effect.height === height);
-  if (certify?.kind !== "certify") throw new Error(`height ${height} is not certified`);
-  const checked = checkCertificate(core.manifest, certify.bytes, equation);
-  if (!checked.ok) throw new Error(checked.message);
-  return checked.value.content;
 }
 
 describe("a stage that a function closes", () => {
@@ -114,23 +105,10 @@ describe("a stage that a function closes", () => {
     net.mine(blockAt(2));
     net.pass(5000);
     expect(certifiedHeights(net.core("a"))).toEqual([1, 2]);
-    const certificates = net.core("a").effects.flatMap((effect) => (effect.kind === "certify" ? [effect.bytes] : []));
-    const hear = (batches: readonly Batch[]) => {
-      const core = net.observer();
-      for (const batch of batches) core.hear(batch);
-      for (const bytes of certificates) {
-        const certificate = checkCertificate(net.manifest, bytes, equation);
-        if (certificate.ok) core.step({ kind: "certificate", certificate: certificate.value, bytes });
-      }
-      const contents = [1, 2].map((height) => contentOf(core.state, core.block(blockAt(height)))?.hash);
-      return JSON.stringify([summary(core), contents]);
-    };
-    const expected = hear(net.batches);
-    fc.assert(
-      fc.property(fc.shuffledSubarray(net.batches, { minLength: net.batches.length }), (order) => {
-        expect(hear(order)).toBe(expected);
-      }),
-      { numRuns: 20 },
-    );
+    const certificates = certificatesOf(net.core("a"));
+    expectOneStory(net, certificates, (core) => [
+      summary(core),
+      [1, 2].map((height) => contentOf(core.state, core.block(blockAt(height)))?.hash),
+    ]);
   });
 });
