@@ -6,7 +6,7 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { type Stage, groupCount, restsOf, variantOf } from "../protocol/workflow.ts";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
-import { afterOf, settleCertified, touch } from "./blocks.ts";
+import { afterOf, announcementOf, settleCertified, touch } from "./blocks.ts";
 import { isBlockDone, tasksOf } from "./graph.ts";
 import { chosenProof } from "./makers.ts";
 import { type Block, type Signed, type State, isEarlier, isQuorum, keepVote, report, show } from "./state.ts";
@@ -140,14 +140,7 @@ function foldContent(state: State, block: Block): BarrierContent | null {
   }
   return {
     network: state.manifest.network,
-    chain: block.chain,
-    height: block.height,
-    hash: block.hash,
-    parent: block.parent,
-    start: block.start,
-    workflow: block.workflow,
-    items: block.items,
-    payload: block.payload,
+    ...announcementOf(block),
     before: bytesToHex(block.prepared.before),
     after,
     tasks,

@@ -3,7 +3,7 @@
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Batch } from "../protocol/batch.ts";
-import { blockId, type Hash, type Key } from "../protocol/ids.ts";
+import { type Announced, blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { ROUNDS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
@@ -328,6 +328,12 @@ export function settleClosed(state: State, closed: Closed): void {
   rememberClosed(state, closed);
   for (const other of announcedAs(state, closed.chain, closed.hash)) if (other.id !== closed.id) abandon(state, other);
   for (const heir of heirsOf(state, closed)) touch(state, heir);
+}
+
+/** What its announcement says, to which its id commits. */
+export function announcementOf(block: Block): Announced {
+  const { chain, height, hash, parent, start, workflow, items, payload } = block;
+  return { chain, height, hash, parent, start, workflow, items, payload };
 }
 
 export function afterOf(block: Block): string | null {

@@ -7,7 +7,7 @@ import { ROUNDS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { announcedAs, closedAs } from "./ancestry.ts";
-import { contradictsSource, isKnownPlace, placeOf, settleRounds, touch } from "./blocks.ts";
+import { announcementOf, contradictsSource, isKnownPlace, placeOf, settleRounds, touch } from "./blocks.ts";
 import { type Block, type Chain, report, type Seen, type Signed, type State, say } from "./state.ts";
 
 /** Heights of the own source's chain that are remembered, to check what others announce. */
@@ -70,8 +70,7 @@ function announceReturn(state: State, block: Block): void {
   if (block.state !== "cancelled" || block.ownReturn === block.round || state.mute !== null || state.replaying) return;
   if (!state.manifest.sources.has(state.options.self) || block.round + 1 >= ROUNDS_MAX) return;
   block.ownReturn = block.round;
-  const { chain, height, hash, parent, start, workflow, items, payload, round } = block;
-  say(state, { kind: "announce", chain, height, hash, parent, start, workflow, items, payload, round: round + 1 });
+  say(state, { kind: "announce", ...announcementOf(block), round: block.round + 1 });
 }
 
 /** Whether it was announced as the own source sees it; where a run starts is the announcer's word. */

@@ -1,6 +1,7 @@
 /** Certificates of votes as files: what this node's log holds a quorum for. */
 import { encodeEvidence, encodeVotes, type VoteKind } from "../protocol/votes.ts";
 import type { Key } from "../protocol/ids.ts";
+import { announcementOf } from "./blocks.ts";
 import { assignedTo } from "./makers.ts";
 import { type Attempt, isQuorum, show, type Signed, type State, type Task } from "./state.ts";
 
@@ -17,14 +18,7 @@ export function certificateOf(state: State, task: Task, kind: VoteKind, attempt:
     const { block, stage, index } = task;
     const content = {
       network: state.manifest.network,
-      chain: block.chain,
-      height: block.height,
-      hash: block.hash,
-      parent: block.parent,
-      start: block.start,
-      workflow: block.workflow,
-      items: block.items,
-      payload: block.payload,
+      ...announcementOf(block),
       stage: stage.name,
       index,
       attempt: each.number,
