@@ -35,9 +35,9 @@ import { contentOf } from "./barrier.ts";
 import { touchAgreeing } from "./collector.ts";
 import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
-import { hasRivals, partsFor, tasksOf } from "./graph.ts";
+import { hasRivals, tasksOf } from "./graph.ts";
 import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
-import { jobOf } from "./job.ts";
+import { askToVerify, jobOf } from "./job.ts";
 import { quotaOf } from "./quota.ts";
 import { claimWindowMs, isJoined, overdue } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
@@ -244,29 +244,14 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
     wake(task, proof.retryMs);
     return;
   }
-  const { variant, stage } = task;
+  const { stage } = task;
   const values = impliedValues(task);
   const receipts = soundReceipts(task, proof);
   const [, receipt] = receipts.find(([, { inline }]) => inline.length > 0) ?? receipts[0] ?? [];
   if (values === null || (receipt === undefined && !isVouched(state, task, proof)) || state.replaying) return;
   const recompute = stage.verify === "recompute" ? jobOf(state, task, receipt?.attempt ?? 0) : null;
   if (stage.verify === "recompute" && recompute === null) return;
-  proof.asked = true;
-  state.effects.push({
-    kind: "verify",
-    task: ref(task),
-    artefact: proof.artefact,
-    bytes: receipt?.bytes ?? state.manifest.json.limits.proofBytesMax,
-    inline: receipt?.inline ?? new Uint8Array(),
-    system: variant.system,
-    key: variant.key,
-    values,
-    parts: partsFor(task),
-    holders: [...proof.receipts.keys(), ...proof.vouchers.keys()],
-    recompute,
-    isProven: stage.verify !== "agree",
-    itemsMax: stage.itemsMax,
-  });
+  askToVerify(state, task, proof, { values, receipt, recompute, holders: [] });
 }
 
 export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: VerifiedResult): void {

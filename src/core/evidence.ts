@@ -17,7 +17,8 @@ import { maySign } from "./attester.ts";
 import { settleRounds, touch } from "./blocks.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
 import { findTask, proofOf, reopen } from "./collector.ts";
-import { isBlockDone, partsFor } from "./graph.ts";
+import { isBlockDone } from "./graph.ts";
+import { askToVerify } from "./job.ts";
 import { recountTurns, rosterChanged } from "./standing.ts";
 import {
   type Block,
@@ -302,21 +303,5 @@ function askAgain(state: State, task: Task, proof: Proof, holders: readonly Key[
   if (proof.retryMs !== null && state.nowMs < proof.retryMs) return;
   const receipt =
     [...proof.receipts.values()].find(({ inline }) => inline.length > 0) ?? [...proof.receipts.values()][0];
-  const { block, stage, variant } = task;
-  proof.asked = true;
-  state.effects.push({
-    kind: "verify",
-    task: { block: block.id, stage: stage.name, index: task.index },
-    artefact: proof.artefact,
-    bytes: receipt?.bytes ?? state.manifest.json.limits.proofBytesMax,
-    inline: receipt?.inline ?? new Uint8Array(),
-    system: variant.system,
-    key: variant.key,
-    values,
-    parts: partsFor(task),
-    holders: [...new Set([...proof.receipts.keys(), ...proof.vouchers.keys(), ...holders])],
-    recompute: null,
-    isProven: stage.verify !== "agree",
-    itemsMax: 0,
-  });
+  askToVerify(state, task, proof, { values, receipt, recompute: null, holders });
 }

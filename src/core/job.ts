@@ -1,9 +1,10 @@
-/** What it takes to make a task's result: for its prover, and for whoever makes it again to compare. */
+/** What it takes to make a task's result, for its prover and for whoever makes it again to compare; and to have it verified. */
+import type { Key } from "../protocol/ids.ts";
 import { groupOf } from "../protocol/workflow.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
 import type { Job } from "./effect.ts";
-import { inputsOf } from "./graph.ts";
-import type { State, Task } from "./state.ts";
+import { inputsOf, partsFor } from "./graph.ts";
+import type { Proof, Receipt, State, Task } from "./state.ts";
 
 /** `null` while the block is not read or something that the task takes is missing. */
 export function jobOf(state: State, task: Task, attempt: number): Job | null {
@@ -27,6 +28,36 @@ export function jobOf(state: State, task: Task, attempt: number): Job | null {
     shards: stage.shards,
     inputs,
   };
+}
+
+export interface Asked {
+  readonly values: Uint8Array;
+  /** What says how long the proof is, and may carry it. */
+  readonly receipt: Receipt | undefined;
+  readonly recompute: Job | null;
+  /** Who may have it, besides whoever has handed it in or vouches for it. */
+  readonly holders: readonly Key[];
+}
+
+/** Has a proof verified, once: the verdict comes as an event. */
+export function askToVerify(state: State, task: Task, proof: Proof, asked: Asked): void {
+  const { block, stage, index, variant } = task;
+  const { receipt, holders, ...given } = asked;
+  proof.asked = true;
+  state.effects.push({
+    kind: "verify",
+    ...given,
+    task: { block: block.id, stage: stage.name, index },
+    artefact: proof.artefact,
+    bytes: receipt?.bytes ?? state.manifest.json.limits.proofBytesMax,
+    inline: receipt?.inline ?? new Uint8Array(),
+    system: variant.system,
+    key: variant.key,
+    parts: partsFor(task),
+    holders: [...new Set([...proof.receipts.keys(), ...proof.vouchers.keys(), ...holders])],
+    isProven: stage.verify !== "agree",
+    itemsMax: stage.itemsMax,
+  });
 }
 
 /** The accepted results that the task takes, and who has them. */
