@@ -26,6 +26,7 @@ import {
   claimantOf,
   creditOf,
   impliedValues,
+  isVouchedFor,
   openAttempt,
   soundReceipts,
   unsound,
@@ -46,7 +47,6 @@ import {
   attemptOf,
   type Block,
   isEarlier,
-  isQuorum,
   type Proof,
   report,
   type State,
@@ -209,7 +209,7 @@ function considerProof(state: State, task: Task, proof: Proof): void {
   rejectUnsound(state, task, proof);
   if (proof.verdict === "unknown" || isUnmeasured(proof)) {
     // Of what a quorum vouches for the barrier names the maker, and the proof shows whose receipts are sound.
-    const isBeside = !isQuorum(state, proof.vouchers.keys());
+    const isBeside = !isVouchedFor(state, proof);
     if (isBeside && task.completeMs !== null && creditOf(state, task) !== null) return;
     askVerdict(state, task, proof);
   }

@@ -3,8 +3,8 @@
  * what was handed in before, and an operator looks elsewhere than for a proof system that makes wrong proofs.
  */
 import { equalBytes, type EntryOf } from "../protocol/messages.ts";
-import { impliedValues } from "./makers.ts";
-import { isQuorum, type Proof, type State, type Task } from "./state.ts";
+import { impliedValues, isVouchedFor } from "./makers.ts";
+import type { Proof, State, Task } from "./state.ts";
 
 /** The code of a receipt that is refused, made more exact: `receipt.wrong-values` and `proof.equation` say least. */
 export function exactCode(state: State, task: Task, proof: Proof, receipt: EntryOf<"receipt">, code: string): string {
@@ -27,7 +27,7 @@ export function exactCode(state: State, task: Task, proof: Proof, receipt: Entry
 
 /** Only of a true proof can be said whose it is: a false one is named for as many tasks as its prover likes. */
 function isProof(state: State, proof: Proof | undefined): boolean {
-  return proof !== undefined && (proof.verdict === "valid" || isQuorum(state, proof.vouchers.keys()));
+  return proof !== undefined && (proof.verdict === "valid" || isVouchedFor(state, proof));
 }
 
 function whose(state: State, task: Task, fits: (other: Task) => boolean): "other-task" | "other-block" | null {
