@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { payloadOf, SHARD_ITEMS_MAX } from "../src/protocol/ethereum.ts";
 import { artefactHash, blockId, ZERO_HASH } from "../src/protocol/ids.ts";
+import { cutInto } from "../src/protocol/workflow.ts";
 import type { Done, Preparation, ProveEvent, ProveJob, Prover } from "../src/ports.ts";
 import { createGroth16Prover } from "../src/provers/groth16/prover.ts";
 import { createPicklesProvers } from "../src/provers/pickles/prover.ts";
@@ -105,7 +106,7 @@ async function measure(system: string, { key: file, open }: (typeof SYSTEMS)[str
   const bytes = new Uint8Array(readFileSync(join(KEYS, file)));
   const key = artefactHash(bytes);
   const verifier = createVerifier({ keys: new Map([[key, { system, bytes }]]), deadlineMs: LIMITS.timeoutMs });
-  const stages = [{ name: "shard", systems: [system], groups: shards, shards }];
+  const stages = [{ name: "shard", systems: [system], groups: shards, shards: cutInto(shards) }];
   const prepareJob = { chain: 1, height, block, hash, parent, items, payload, before: null, stages };
   const prepared = await settled<Preparation & { readonly before: Uint8Array }>((done) =>
     verifier.prepare(prepareJob, done),

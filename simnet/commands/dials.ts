@@ -50,6 +50,11 @@ export const DIALS: Readonly<Record<keyof Dials, Dial>> = {
   slowEveryMs: { flag: "--slow-every", unit: MS, help: "a prover gets slow, or hangs" },
   wrong: { flag: "--wrong", unit: PERCENT, help: "proofs that do not verify" },
   failing: { flag: "--failing", unit: PERCENT, help: "jobs whose machine fails" },
+  tooLarge: {
+    flag: "--too-large",
+    unit: PERCENT,
+    help: "blocks that cannot be proven whole, where --workflow splits them",
+  },
   reorgEveryMs: { flag: "--reorg-every", unit: MS, help: "the chain gives up its newest blocks" },
   reorgDepth: { flag: "--reorg-depth", unit: WHOLE, help: "at most so many of them" },
   stallEveryMs: { flag: "--stall-every", unit: MS, help: "the chain does not grow for a while" },

@@ -42,6 +42,8 @@ export interface Dials {
   /** Shares of proofs that do not verify, and of jobs whose machine fails. */
   readonly wrong: number;
   readonly failing: number;
+  /** Share of blocks that are too large for one proof, where the workflow splits them; half of those twice. */
+  readonly tooLarge: number;
   readonly reorgEveryMs: number;
   readonly reorgDepth: number;
   readonly stallEveryMs: number;
@@ -69,6 +71,7 @@ export const NO_FAULTS: Dials = {
   slowEveryMs: 0,
   wrong: 0,
   failing: 0,
+  tooLarge: 0,
   reorgEveryMs: 0,
   reorgDepth: 4,
   stallEveryMs: 0,

@@ -1,9 +1,10 @@
 /** Simulated proving and verifying: a proof is a tag over the public values, and both take virtual time. */
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
-import type { Cancel, Preparation, PrepareJob, Prover, Verifier } from "../../src/ports.ts";
+import type { Cancel, Preparation, PrepareJob, ProveJob, Prover, Verifier } from "../../src/ports.ts";
 import { domainDigest, type Hash, u64, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type EntryOf, equalBytes } from "../../src/protocol/messages.ts";
+import { splitOf, variantsOf } from "../../src/protocol/stages.ts";
 import { type Stage, stagesOf } from "../../src/protocol/workflow.ts";
 import type { Chance, World } from "./world.ts";
 
@@ -14,6 +15,8 @@ export interface ProvingTimes {
   /** Share of proofs that do not verify, and of jobs whose machine fails. */
   readonly wrong: number;
   readonly failing: number;
+  /** Share of blocks that are too large to be proven whole, where they may be split. */
+  readonly tooLarge: number;
 }
 
 /** What a prover hands in whose proof does not verify. */
@@ -51,6 +54,8 @@ export function simProver(
         world.after(durationMs, () => {
           if (failing)
             return emit({ kind: "failed", logical: false, fault: { code: "machine.lost", message: "simulated" } });
+          if (isTooLarge(manifest, job.id, now.tooLarge))
+            return emit({ kind: "failed", logical: true, fault: { code: "job.too-large", message: "simulated" } });
           const right = listOf(manifest, job.id.stage) ?? proofOf(values);
           // Two machines that fail do not fail alike; where results are compared, that counts.
           const proof = !wrong ? right : job.key === ZERO_HASH ? u64(chance.between(0, 2 ** 32)) : WRONG_PROOF;
@@ -61,6 +66,20 @@ export function simProver(
     },
     close: () => Promise.resolve(),
   };
+}
+
+/** So many blocks need two pieces, and half of them more: their hash says which, so all provers find the same. */
+function isTooLarge({ json }: Manifest, { hash, stage: name, index }: ProveJob["id"], share: number): boolean {
+  const stages = Object.values(json.workflows).flatMap((each) => each.stages);
+  const stage = stages.find((each) => each.name === name);
+  const split = stage === undefined ? null : splitOf(stage);
+  if (stage === undefined || split === null) return false;
+  const drawn = Number.parseInt(hash.slice(-8), 16) / 2 ** 32;
+  const needed = Math.min(drawn < share / 2 ? 2 : drawn < share ? 1 : 0, split.length - 1);
+  const group = Math.floor(index / variantsOf(stage).length);
+  let before = 0;
+  for (let level = 0; level < needed; level++) before += split[level] ?? 0;
+  return group < before;
 }
 
 export function simVerifier(world: World, times: () => ProvingTimes, known: Preparations): Verifier {

@@ -113,7 +113,7 @@ function caught(run: () => void): string | null {
 
 function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, figures: Figures): Cluster {
   const { seed, nodes, shards, families = false, workflow, sabotage, hooks } = options;
-  const { wrong, failing, loss, duplicate, replay, delayMs, wan, joiners, damage } = dialsOf(options);
+  const { wrong, failing, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage } = dialsOf(options);
   const cluster: Cluster = new Cluster(
     {
       seed,
@@ -126,7 +126,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       ...(options.selects === undefined ? {} : { selects: options.selects }),
       window: 4,
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
-      times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing },
+      times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing, tooLarge },
       diskMs: 2,
       tearable: damage !== "intact",
       twins: twinned(options),

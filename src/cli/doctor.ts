@@ -294,7 +294,9 @@ async function checkProvers(config: NodeConfig, manifest: Manifest, say: Say): P
           message: `${left} of ${workflow.stages.length} stages of workflow ${name} are made by nobody here`,
         });
       const last = new Map<string, { readonly task: string; readonly made: Made }>();
-      await workbench.makeAll(stages, wanted, block, prepared, (task, made) => last.set(made.executor, { task, made }));
+      await workbench.makeAll(stages, wanted, block, prepared, {
+        made: (task, made) => last.set(made.executor, { task, made }),
+      });
       for (const { task, made } of last.values()) {
         const { system } = made;
         const code = await refusesChanged(workbench, made);

@@ -85,8 +85,11 @@ function takenText({ stage, how }: Taken): string {
   return how === "whole" ? stage : `${how === "each" ? "each" : "each item of"} ${stage}`;
 }
 
-function tasksText({ count, countedBy }: Stage): string {
-  return `${countedBy === null ? "" : "up to "}${count} ${count === 1 ? "task" : "tasks"}`;
+function tasksText({ count, countedBy, levels, variants }: Stage): string {
+  const counts = [...new Set(levels.map((groups) => groups * variants.length))];
+  if (counts.length > 1) return `${counts.slice(0, -1).join(", ")} or ${counts.at(-1)} tasks`;
+  const [tasks = count] = counts;
+  return `${countedBy === null ? "" : "up to "}${tasks} ${tasks === 1 ? "task" : "tasks"}`;
 }
 
 function proversText({ variants }: Stage): string {

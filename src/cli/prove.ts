@@ -81,9 +81,10 @@ async function run(file: string, flags: Flags): Promise<void> {
   try {
     const block = { ...read, chain, block: startId(read, manifest.network, chain, workflow), before: null };
     const prepared = await workbench.prepare({ ...block, stages: rowsOf(stages) });
-    const made = await workbench.makeAll(stages, of.wanted, block, prepared, (name, task) =>
-      say(name, task, flags.json === true),
-    );
+    const made = await workbench.makeAll(stages, of.wanted, block, prepared, {
+      made: (name, task) => say(name, task, flags.json === true),
+      split: (pieces, why) => process.stderr.write(`${why}; in ${pieces} pieces now\n`),
+    });
     if (flags.out !== undefined) write(flags.out, of, block, prepared, made);
   } finally {
     await workbench.close();

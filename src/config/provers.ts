@@ -79,6 +79,8 @@ export const PROVER = z.discriminatedUnion(
       infrastructure: share.optional(),
       logical: share.optional(),
       wrong: share.optional(),
+      /** Of a block or shard with more transactions it says that it is too large. */
+      itemsMax: count(0, 1 << 20, "transactions").optional(),
       seed: z.string("a seed").max(64, "at most 64 characters").optional(),
       resources,
     }),

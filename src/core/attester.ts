@@ -36,7 +36,7 @@ import { contentOf } from "./barrier.ts";
 import { touchAgreeing } from "./collector.ts";
 import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
-import { hasRivals, tasksOf } from "./graph.ts";
+import { hasRivals, isVoid, tasksOf } from "./graph.ts";
 import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
 import { askToVerify, jobOf } from "./job.ts";
 import { quotaOf } from "./quota.ts";
@@ -372,7 +372,7 @@ function mayChange(state: State, block: Block): boolean {
 
 function wouldReplace(task: Task): boolean {
   const { block, stage, index, completeMs } = task;
-  if (!hasRivals(task) || completeMs !== null) return false;
+  if (!hasRivals(task) || isVoid(task) || completeMs !== null) return false;
   const tasks = tasksOf(block, stage.name);
   const rests = restsOn(stage, groupOf(stage, index), (at) => (tasks[at]?.completeMs ?? null) !== null);
   // What a function makes of one more nobody can tell.

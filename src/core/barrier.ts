@@ -3,7 +3,7 @@ import { type BarrierContent, type BarrierTask, contentHash, encodeCertificate }
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { type Stage, groupCount, restsOf, variantOf } from "../protocol/workflow.ts";
+import { type Stage, groupCount, groupsAt, restsOf, variantOf } from "../protocol/workflow.ts";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
 import { afterOf, announcementOf, settleCertified, touch } from "./blocks.ts";
@@ -81,7 +81,7 @@ function certify(
     hash: block.hash,
     content: hash,
     items: block.items,
-    shards: block.stages[0]?.groups ?? 0,
+    shards: block.stages[0] === undefined ? 0 : (groupsAt(block.stages[0], block.counts, block.level)?.length ?? 0),
     attempts: content.tasks.reduce((sum, task) => sum + task.attempt + 1, 0),
     provers: [...new Set(content.tasks.flatMap((task) => task.prover ?? []))],
     tookMs: block.openedMs === null ? 0 : Math.round(state.nowMs - block.openedMs),
@@ -129,9 +129,11 @@ function foldContent(state: State, block: Block): BarrierContent | null {
     const chosen = tasksOf(block, stage.name).map((task) => chosenProof(state, task));
     const length = groupCount(stage, block.counts);
     if (length === null || (stage.itemsMax > 0 && !block.counts.has(stage.name))) return null;
-    for (const rests of restsOf(stage, length, (index) => chosen[index]?.proof.artefact ?? null)) {
-      if (rests === null) return null;
-      for (const index of rests) {
+    const rests = restsOf(stage, length, (index) => chosen[index]?.proof.artefact ?? null);
+    for (const group of groupsAt(stage, block.counts, block.level) ?? []) {
+      const chosenOf = rests[group] ?? null;
+      if (chosenOf === null) return null;
+      for (const index of chosenOf) {
         const said = named(block, stage, index, chosen[index] ?? null);
         if (said === null) return null;
         tasks.push(...said);

@@ -145,6 +145,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     tasks,
     tasksByStage,
     progress: new Map(),
+    level: 0,
     counts: new Map(),
     lists: new Map(),
     state: "waiting",

@@ -14,7 +14,7 @@ import { openAttempt, where } from "./makers.ts";
 import { wouldCount } from "./copies.ts";
 import { isPaused } from "./failures.ts";
 import type { MadeProof } from "./event.ts";
-import { hasRivals, isNeeded } from "./graph.ts";
+import { hasRivals, isNeeded, isVoid } from "./graph.ts";
 import { jobOf } from "./job.ts";
 import { orderOf, ownerOfAttempt } from "./standing.ts";
 import { attemptOf, report, show, type State, say, type Task } from "./state.ts";
@@ -235,7 +235,7 @@ function start(state: State, task: Task): boolean {
   return true;
 }
 
-/** A task that is complete, or whose block is gone, stops everybody who works on it. */
+/** A task that is complete, or whose block is gone or cut into other pieces, stops everybody who works on it. */
 function dropIfOver(state: State, task: Task): void {
   const { work, block } = task;
   if (work === null) {
@@ -243,7 +243,7 @@ function dropIfOver(state: State, task: Task): void {
     return;
   }
   const isDone = block.certificate !== null && !mayComeLate(state, task);
-  const over = task.completeMs !== null || block.state === "cancelled" || isDone;
+  const over = task.completeMs !== null || block.state === "cancelled" || isVoid(task) || isDone;
   if (!over) {
     // The attempt is somebody else's by now. What runs goes on: a late proof is as good as any.
     const taken = work.state !== "running" && openAttempt(state, task).number > work.attempt;

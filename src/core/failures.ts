@@ -161,6 +161,11 @@ export function quarantineOf(state: State, task: Task): Reason | null {
   return votedReason(state, task, state.manifest.quorum);
 }
 
+/** Whether it was in quarantine in any round, whatever operators have wanted since. */
+export function wasQuarantined(state: State, task: Task): boolean {
+  return [...task.quarantines.values()].some((votes) => isQuorum(state, votes.keys()));
+}
+
 /** What attesters of this weight at least give as the reason for a quarantine. */
 export function votedReason(state: State, task: Task, weightMin: number): Reason | null {
   if (task.quarantines.size === 0) return null;
@@ -193,6 +198,7 @@ export function applyQuarantine(state: State, signed: Signed, entry: EntryOf<"qu
   task.quarantines.set(entry.round, votes);
   if (signed.author === state.options.self) task.own.quarantined = Math.max(task.own.quarantined, entry.round);
   state.dirtyTasks.add(task);
+  if (task.stage.isSplit) state.dirtyBlocks.add(task.block);
   const reason = quarantineOf(state, task);
   if (before === null && reason !== null) {
     const counts = countFailures(failuresOf(state, task));

@@ -2,7 +2,16 @@
  * A block's tasks as the graph that its workflow makes of them: what a task takes, what a group's output rests on, and
  * what is not needed any more.
  */
-import { groupCount, groupOf, partsOf, restsOf, type Stage, takenGroups } from "../protocol/workflow.ts";
+import {
+  groupCount,
+  groupOf,
+  groupsAt,
+  levelOf,
+  partsOf,
+  restsOf,
+  type Stage,
+  takenGroups,
+} from "../protocol/workflow.ts";
 import type { Block, StageProgress, Task } from "./state.ts";
 
 export function progressOf(block: Block, stage: Stage): StageProgress {
@@ -11,8 +20,8 @@ export function progressOf(block: Block, stage: Stage): StageProgress {
   const tasks = tasksOf(block, stage.name);
   const length = groupCount(stage, block.counts);
   const done = restsOf(stage, length ?? 0, (index) => tasks[index]?.output ?? null).map((rests) => rests !== null);
-  const gap = done.indexOf(false);
-  const progress = { done, inOrder: gap === -1 ? done.length : gap, isAll: length !== null && gap === -1 };
+  const gap = groupsAt(stage, block.counts, block.level)?.find((group) => done[group] !== true);
+  const progress = { done, inOrder: gap ?? done.length, isAll: length !== null && gap === undefined };
   block.progress.set(stage.name, progress);
   return progress;
 }
@@ -26,7 +35,7 @@ export function completionChanged({ block, stage, completeMs }: Task): void {
   if (block.counts.delete(stage.name)) countsChanged(block);
 }
 
-/** Another number of tasks: dealt anew, and done or not done anew. */
+/** Other tasks, or another number of them: dealt anew, and done or not done anew. */
 export function countsChanged(block: Block): void {
   block.progress.clear();
   block.owners.clear();
@@ -46,10 +55,14 @@ export function isBlockDone(block: Block): boolean {
   return block.stages.every((stage) => isStageDone(block, stage));
 }
 
-/** Whether the block has no such task, as far as is known: those of a stage that is counted by another's output are made ahead. */
+/**
+ * Whether the block has no such task, as far as is known: those of a stage that is counted by another's output, and those
+ * of every level, are made ahead.
+ */
 export function isVoid({ block, stage, index }: Task): boolean {
   const count = groupCount(stage, block.counts);
-  return count === null || groupOf(stage, index) >= count;
+  const group = groupOf(stage, index);
+  return count === null || group >= count || (stage.levels.length > 0 && levelOf(stage, group) !== block.level);
 }
 
 /** Whether the block waits for it. What is not needed any more goes on, after everything else, and is recorded when it comes. */
@@ -58,9 +71,9 @@ export function isNeeded(task: Task): boolean {
   return completeMs === null && !isVoid(task) && progressOf(block, stage).done[groupOf(stage, index)] !== true;
 }
 
-/** Whether other variants may make it needless. */
+/** Whether other variants, or another level, may make it needless. */
 export function hasRivals({ stage }: Task): boolean {
-  return stage.need < stage.variants.length;
+  return stage.need < stage.variants.length || stage.levels.length > 0;
 }
 
 /** The first stage whose outputs the task still waits for. */

@@ -1,6 +1,6 @@
 /** What it takes to make a task's result, for its prover and for whoever makes it again to compare; and to have it verified. */
 import type { Key } from "../protocol/ids.ts";
-import { groupOf } from "../protocol/workflow.ts";
+import { groupOf, shardOf } from "../protocol/workflow.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
 import type { Job } from "./effect.ts";
 import { inputsOf, partsFor } from "./graph.ts";
@@ -11,6 +11,7 @@ export function jobOf(state: State, task: Task, attempt: number): Job | null {
   const { block, stage, index, variant } = task;
   const values = impliedValues(task);
   const inputs = chosenInputs(state, task);
+  const shard = shardOf(stage, groupOf(stage, index));
   if (block.prepared === null || values === null || inputs === null) return null;
   return {
     task: { block: block.id, stage: stage.name, index },
@@ -24,8 +25,8 @@ export function jobOf(state: State, task: Task, attempt: number): Job | null {
     payload: block.payload,
     before: block.prepared.before,
     values,
-    group: groupOf(stage, index),
-    shards: stage.shards,
+    group: shard?.at ?? groupOf(stage, index),
+    shards: shard?.of ?? 0,
     inputs,
   };
 }

@@ -8,7 +8,7 @@ import { hasRivals, isNeeded, isVoid, missingInput } from "./graph.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import type { Block, Out, State, Task } from "./state.ts";
 
-export type TaskState = "waiting" | "ready" | "claimed" | "proven" | "complete" | "optional" | "quarantined";
+export type TaskState = "waiting" | "ready" | "claimed" | "proven" | "complete" | "optional" | "quarantined" | "unused";
 
 export interface TaskStatus {
   readonly stage: string;
@@ -102,10 +102,11 @@ function whyBlock(state: State, block: Block): string {
       if (block.prepared === null)
         return block.tries > 0 ? "its payload cannot be had yet" : "its payload is being fetched and checked";
       const needed = block.tasks.filter(isNeeded);
+      const count = block.tasks.filter((task) => !isVoid(task)).length;
       const stuck = needed.filter((task) => quarantineOf(state, task) !== null).length;
-      if (stuck > 0) return `${stuck} of ${block.tasks.length} tasks are in quarantine: an operator has to look`;
+      if (stuck > 0) return `${stuck} of ${count} tasks are in quarantine: an operator has to look`;
       return needed.length > 0
-        ? `${needed.length} of ${block.tasks.length} tasks are not complete`
+        ? `${needed.length} of ${count} tasks are not complete`
         : "waits for its parent's barrier";
     }
     case "waiting":
@@ -130,6 +131,8 @@ export function taskStatus(state: State, task: Task): TaskStatus {
     round: roundOf(state, task),
   };
   if (task.completeMs !== null) return { ...base, state: "complete", why: "a quorum verified its proof" };
+  if (isVoid(task) && task.stage.levels.length > 0)
+    return { ...base, state: "unused", why: "its block is proven in another number of pieces" };
   if (task.block.state === "open" || task.block.state === "closed") {
     if (!isNeeded(task))
       return { ...base, state: "optional", why: "enough others are complete; its proof is recorded if it comes" };

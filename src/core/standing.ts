@@ -60,9 +60,15 @@ export function orderOf(state: State, task: Task): readonly Key[] {
       state.discredited.has(member.key) || !isIn(state, member, block.chain, block.height);
     const last = new Set(able.filter(isLast).map(({ key }) => key));
     const deal = state.options.ownersOf ?? ownersOf;
-    const count = (groupCount(stage, block.counts) ?? 0) * stage.variants.length;
     const copies = stage.distinct === "provers" ? stage.variants.length : 1;
-    owners = deal(state.manifest.network, block.id, stage.name, count, candidates, copies).map((order) => [
+    const dealt = (name: string, groups: number) =>
+      deal(state.manifest.network, block.id, name, groups * stage.variants.length, candidates, copies);
+    // Each level has to be even for itself.
+    const orders =
+      stage.levels.length > 0
+        ? stage.levels.flatMap((groups, level) => dealt(`${stage.name}/${level}`, groups))
+        : dealt(stage.name, groupCount(stage, block.counts) ?? 0);
+    owners = orders.map((order) => [
       ...order.filter((key) => !last.has(key) && !state.out.has(key)),
       ...order.filter((key) => last.has(key) && !state.out.has(key)),
     ]);

@@ -208,6 +208,8 @@ export interface Block {
   readonly tasksByStage: ReadonlyMap<string, readonly Task[]>;
   /** By stage, as worked out since one of its tasks was last completed. */
   readonly progress: Map<string, StageProgress>;
+  /** Into how many pieces it is cut, by the facts heard so far: an index into its stages' `levels` (`split.ts`). */
+  level: number;
   /** By stage whose output is a list: how many items that has, once it is accepted and has been read. */
   readonly counts: Map<string, number>;
   /** Which output that is, or is being read; soft. */

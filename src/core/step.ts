@@ -16,8 +16,7 @@ import { applyVerdict, maySign, requeue, settleBarrierVote, settleVotes } from "
 import * as blocks from "./blocks.ts";
 import * as branch from "./branch.ts";
 import * as collector from "./collector.ts";
-import { settleBarrier } from "./barrier.ts";
-import { applyBarrier } from "./barrier.ts";
+import { applyBarrier, settleBarrier } from "./barrier.ts";
 import { openAttempt } from "./makers.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
@@ -29,6 +28,7 @@ import { hasRivals, isVoid, missingInput } from "./graph.ts";
 import * as lists from "./lists.ts";
 import * as ownFeed from "./own-feed.ts";
 import * as replicator from "./replicator.ts";
+import { settleLevel } from "./split.ts";
 import * as standing from "./standing.ts";
 import { report, type Signed, type State, type Task } from "./state.ts";
 
@@ -380,6 +380,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
       branch.settleReturn(state, block);
       blocks.settleBlock(state, block);
       lists.settleLists(state, block);
+      settleLevel(state, block);
       settleBarrier(state, block);
       settleBarrierVote(state, block);
     }

@@ -6,11 +6,13 @@ import type { Preparation, PrepareJob, ProveEvent, ProveJob, Prover, Verifier, V
 import { itemsIn } from "../protocol/items.ts";
 import {
   type Counts,
-  groupCount,
+  groupsAt,
   groupOf,
+  levelOf,
   mostCounts,
   partsOf,
   restsOn,
+  shardOf,
   type Stage,
   takenGroups,
   taskValues,
@@ -86,7 +88,8 @@ export class Workbench {
     if (values === undefined)
       throw new NodeFault("replay.values", `the block implies nothing for task ${index} of stage ${stage.name}`);
     const id = { chain, height, block: block.block, hash, stage: stage.name, index };
-    const place = { group: groupOf(stage, index), shards: stage.shards };
+    const shard = shardOf(stage, groupOf(stage, index));
+    const place = { group: shard?.at ?? groupOf(stage, index), shards: shard?.of ?? 0 };
     const job = { id, attempt, system, key, payload, before: prepared.before, values, ...place, inputs };
     const { proof, provingMs } = await proven(this.prover(executor), job, signal);
     const parts = partsOf(stages, stage, index, prepared.values, prepared.counts);
@@ -99,19 +102,24 @@ export class Workbench {
     return { system, executor, proof, provingMs, verifyingMs, checked: isProven ? checked : null };
   }
 
-  /** Makes the tasks that are wanted in the order of the manifest, in which each stage stands behind those that it takes. */
+  /**
+   * Makes the tasks that are wanted in the order of the manifest, in which each stage stands behind those that it takes. A
+   * block that cannot be proven whole is cut into as many pieces as its workflow says next.
+   */
   async makeAll(
     stages: readonly Stage[],
     wanted: ReadonlySet<string>,
     block: ProvenBlock,
     prepared: Prepared,
-    said: (name: string, made: Made) => void,
+    said: Said,
     signal?: AbortSignal,
   ): Promise<ReadonlyMap<string, Made>> {
     const made = new Map<string, Made>();
     const counts = new Map<string, number>();
-    for (const stage of stages)
-      for (let index = 0; index < (groupCount(stage, counts) ?? 0) * stage.variants.length; index++) {
+    let [level = 0, ...finer] = levelsWanted(stages, wanted);
+    const makeStage = async (stage: Stage): Promise<void> => {
+      const groups = groupsAt(stage, counts, level) ?? [];
+      for (const index of groups.flatMap((group) => tasksIn(stage, group))) {
         const name = nameOf(stage, index);
         // Of several proof systems side by side this machine makes those that it has a prover for.
         const { executor } = variantOf(stage, index);
@@ -122,8 +130,23 @@ export class Workbench {
         const result = await this.make(block, stages, task, { ...prepared, counts }, inputs, signal);
         if (stage.itemsMax > 0) counts.set(stage.name, listIn(result.proof, stage.itemsMax).length);
         made.set(name, result);
-        said(name, result);
+        said.made(name, result);
       }
+    };
+    for (const stage of stages) {
+      for (let isMade = false; !isMade; ) {
+        try {
+          await makeStage(stage);
+          isMade = true;
+        } catch (error) {
+          const [next] = finer;
+          if (!stage.isSplit || next === undefined || !(error instanceof NodeFault) || error.code !== "replay.failed")
+            throw error;
+          said.split?.(stage.levels[next] ?? 0, error.message);
+          [level, ...finer] = [next, ...finer.slice(1)];
+        }
+      }
+    }
     return made;
   }
 
@@ -138,6 +161,23 @@ export class Workbench {
   async close(): Promise<void> {
     await Promise.all(this.#closers.map((close) => close()));
   }
+}
+
+/** Told of each task that was made, and of a block that is cut into so many pieces, and why. */
+export interface Said {
+  readonly made: (name: string, made: Made) => void;
+  readonly split?: (pieces: number, why: string) => void;
+}
+
+/** The levels of which tasks are wanted, the coarsest first. */
+function levelsWanted(stages: readonly Stage[], wanted: ReadonlySet<string>): readonly number[] {
+  const tasks = stages.flatMap((stage) =>
+    stage.levels.length === 0 ? [] : Array.from({ length: stage.count }, (_, index) => ({ stage, index })),
+  );
+  const levels = tasks
+    .filter(({ stage, index }) => wanted.has(nameOf(stage, index)))
+    .map(({ stage, index }) => levelOf(stage, groupOf(stage, index)));
+  return [...new Set(levels)].sort((a, b) => a - b);
 }
 
 /** How a task of a block is named on the command line. */

@@ -231,7 +231,9 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
       return openBuiltIn(prover, slots, manifest);
     case "mock": {
       const { system = "mock", seed = "mock", provingMs, infrastructure = 0, logical = 0, wrong = 0 } = prover;
-      return [createMockProver({ clock: CLOCK, system, seed, slots, provingMs, infrastructure, logical, wrong })];
+      const chances = { infrastructure, logical, wrong };
+      const limit = prover.itemsMax === undefined ? {} : { itemsMax: prover.itemsMax };
+      return [createMockProver({ clock: CLOCK, system, seed, slots, provingMs, ...chances, ...limit })];
     }
     case "echo": {
       const { system, delayMs = 0, items } = prover;

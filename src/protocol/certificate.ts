@@ -15,7 +15,7 @@ import { encodeEntry, type Vote } from "./messages.ts";
 import { partitionOfChain, partitionsOf } from "./partition.ts";
 import { canonicalJson, checkShape, describeShapeError } from "./shape.ts";
 import type { Equation } from "./signing.ts";
-import { groupCount, groupOf, restsOn, type Stage, stagesOf, variantOf } from "./workflow.ts";
+import { groupCount, groupOf, groupsAt, levelOf, restsOn, type Stage, stagesOf, variantOf } from "./workflow.ts";
 
 export const hash = z.string("64 lower-case hex digits").regex(/^[0-9a-f]{64}$/, "64 lower-case hex digits");
 export const bytes = z.string("lower-case hex").regex(/^(?:[0-9a-f]{2})*$/, "lower-case hex");
@@ -277,6 +277,7 @@ function checkTasks(manifest: Manifest, content: BarrierContent): string | null 
   if (stages === null) return `the manifest has no workflow "${content.workflow}" for ${content.items} items`;
   let at = 0;
   const counts = new Map<string, number>();
+  const level = levelNamed(stages, content.tasks);
   for (const stage of stages) {
     if (stage.custom !== null) {
       const named = chosenOf(stage, content.tasks.slice(at));
@@ -285,7 +286,7 @@ function checkTasks(manifest: Manifest, content: BarrierContent): string | null 
       at += named.length;
       continue;
     }
-    for (let group = 0; group < (groupCount(stage, counts) ?? 0); group++) {
+    for (const group of groupsAt(stage, counts, level) ?? []) {
       const named = content.tasks.slice(at, at + stage.need);
       const wrong = checkGroup(stage, group, named) ?? countItems(stage, named, counts);
       if (wrong !== null) return `tasks[${at}] ${wrong}`;
@@ -294,6 +295,15 @@ function checkTasks(manifest: Manifest, content: BarrierContent): string | null 
   }
   if (at === content.tasks.length) return null;
   return `it names ${content.tasks.length} tasks; the workflow asks for ${at}`;
+}
+
+/** In how many pieces the block was proven: all that it names has to be of the level of the first that has one. */
+function levelNamed(stages: readonly Stage[], tasks: readonly BarrierTask[]): number {
+  for (const task of tasks) {
+    const stage = stages.find(({ name }) => name === task.stage);
+    if (stage !== undefined && stage.levels.length > 0) return levelOf(stage, groupOf(stage, task.index));
+  }
+  return 0;
 }
 
 /** Takes in how many items the output of a stage has, which its own stages have as groups. */

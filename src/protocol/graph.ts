@@ -1,9 +1,9 @@
 /** What is wrong with a workflow as a graph: all of it at once, each with its place. */
 import { BLOCK_TASKS_MAX } from "./limits.ts";
 import type { ShapeError } from "./shape.ts";
-import { eachOf, itemsOf, type StageJson, takesOf, variantsOf, type WorkflowJson } from "./stages.ts";
+import { eachOf, itemsOf, splitOf, type StageJson, takesOf, variantsOf, type WorkflowJson } from "./stages.ts";
 import { familyOf } from "./systems.ts";
-import { taskCount } from "./workflow.ts";
+import { levelsOf, taskCount } from "./workflow.ts";
 
 /** As much of a manifest as a workflow depends on. */
 export interface Surroundings {
@@ -22,6 +22,7 @@ export function checkWorkflow(path: string, { stages }: WorkflowJson, around: Su
     checkVariants(stage, around, here);
     checkCollect(stage, here);
     checkVerify(stages, at, stage, here);
+    checkSplit(stages, at, stage, here);
     const { leaseMs } = stage;
     const leaseMsMin = 4 * around.timing.heartbeatMs;
     if (leaseMs !== undefined && leaseMs < leaseMsMin)
@@ -138,9 +139,29 @@ function checkVerify(stages: readonly StageJson[], at: number, stage: StageJson,
     "shards" in list.tasks ||
     "each" in list.tasks ||
     "items" in list.tasks ||
+    "split" in list.tasks ||
     (list.tasks.count ?? 1) > 1
   );
   if (!isOne) wrong("tasks.items", items, "a stage with one output");
+}
+
+/** A level is another way through the whole workflow, so all that rests on what is split needs to have it, and there is one that splits. */
+function checkSplit(stages: readonly StageJson[], at: number, stage: StageJson, wrong: Wrong): void {
+  const split = splitOf(stage);
+  if (split !== null) {
+    const known = stages.slice(0, at).find((other) => splitOf(other) !== null);
+    if (known !== undefined) wrong("tasks.split", split, `one stage that splits; "${known.name}" does already`);
+    const place = split.findIndex((pieces, level) => level > 0 && pieces <= (split[level - 1] ?? 0));
+    if (place !== -1) wrong(`tasks.split[${place}]`, split[place], `more pieces than before (${split[place - 1]})`);
+  }
+  if (!levelsOf(stages.slice(0, at + 1)).has(stage.name)) return;
+  const why = "because its tasks are others once the block is split";
+  const { collect } = stage;
+  if (typeof collect === "object" && "custom" in collect) wrong("collect.custom", collect.custom, `nothing, ${why}`);
+  const items = itemsOf(stage);
+  if (items !== null) wrong("tasks.items", items, `no list, ${why}`);
+  const isList = stages.some((other) => itemsOf(other) === stage.name);
+  if (isList) wrong("name", stage.name, `a stage that no other takes as a list, ${why}`);
 }
 
 function checkCollect(stage: StageJson, wrong: Wrong): void {

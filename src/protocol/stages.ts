@@ -8,6 +8,8 @@ import { hash, int, label, LIST } from "./fields.ts";
 export const STAGES_MAX = 16;
 /** Proof systems side by side on one output. */
 export const VARIANTS_MAX = 8;
+/** Ways to cut a block into pieces, each finer than the one before. */
+export const SPLITS_MAX = 4;
 
 const TAKES_WORDS = "an earlier stage, or a list of them";
 const takes = z.union(
@@ -26,10 +28,14 @@ const variant = z.strictObject(
   '{"system", "key"}',
 );
 
+const SPLIT_WORDS = `a list of 2 to ${SPLITS_MAX} numbers of pieces`;
+
 const tasks = z.union(
   [
     /** At least this many shards of the block, and one more for every `itemsMax` items. */
     z.strictObject({ shards: int(1, 256), itemsMax: int(1, 4096) }),
+    /** The block as a whole; where that cannot be proven, in so many pieces, then in so many, as often as there are numbers. */
+    z.strictObject({ split: z.array(int(1, 256), SPLIT_WORDS).min(2, SPLIT_WORDS).max(SPLITS_MAX, SPLIT_WORDS) }),
     /** One for each item in the output of an earlier stage, which is a JSON list of `max` items at most (`items.ts`). */
     z.strictObject({ items: label, max: int(1, 1024), takes: takes.optional() }),
     /** One for each output of an earlier stage, which it takes; and all outputs of those in `takes`. */
@@ -37,7 +43,7 @@ const tasks = z.union(
     /** A fixed number, one if left out; each takes all outputs of the stages named. */
     z.strictObject({ count: int(1, 256).optional(), takes: takes.optional() }),
   ],
-  'one of {"shards": n, "itemsMax": n}, {"takes": "an earlier stage", "count": n}, {"each": "an earlier stage"}, {"items": "an earlier stage", "max": n}',
+  'one of {"shards": n, "itemsMax": n}, {"split": [1, 2, 4]}, {"takes": "an earlier stage", "count": n}, {"each": "an earlier stage"}, {"items": "an earlier stage", "max": n}',
 );
 
 const collect = z.union(
@@ -136,4 +142,9 @@ export function eachOf({ tasks: rule }: StageJson): string | null {
 /** The stage whose output lists what its tasks are about. */
 export function itemsOf({ tasks: rule }: StageJson): string | null {
   return "items" in rule ? rule.items : null;
+}
+
+/** Into how many pieces a stage cuts the block, at each of its levels. */
+export function splitOf({ tasks: rule }: StageJson): readonly number[] | null {
+  return "split" in rule ? rule.split : null;
 }

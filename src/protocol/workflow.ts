@@ -4,12 +4,16 @@
  *
  * A stage has groups, and each group one output. The tasks of a group are its variants: one proof system, or several side
  * by side of which `need` are enough. Task `index` is variant `index % variants` of group `index / variants`.
+ *
+ * Where a stage splits, it and what rests on it have levels: a way of their own for each number of pieces, with groups
+ * of its own, one level after the other. So what a task takes and proves follows from its index alone, whatever the level
+ * that the block is at just then.
  */
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Select } from "./custom.ts";
 import { domainDigest, type Hash, u64, ZERO_HASH } from "./ids.ts";
 import { BLOCK_TASKS_MAX } from "./limits.ts";
-import { eachOf, itemsOf, type StageJson, takesOf, variantsOf } from "./stages.ts";
+import { eachOf, itemsOf, splitOf, type StageJson, takesOf, variantsOf } from "./stages.ts";
 import { familyOf } from "./systems.ts";
 
 /** As much of a manifest as the tasks of a block depend on. */
@@ -74,8 +78,12 @@ export interface Stage {
   readonly custom: Custom | null;
   /** Its outputs are taken in the order of their number. */
   readonly sequential: boolean;
-  /** Into how many shards its groups cut the block, one each; 0 where each is about the whole block. */
-  readonly shards: number;
+  /** Whether its groups are shards of the block, one each, and not about the whole block. */
+  readonly isSharded: boolean;
+  /** How many groups it has at each level; none where it has no levels. */
+  readonly levels: readonly number[];
+  /** Whether a task that cannot be proven opens the next level. */
+  readonly isSplit: boolean;
   readonly verify: "key" | "recompute" | "agree";
   readonly priority: number;
   readonly attempts: number | null;
@@ -92,8 +100,14 @@ export interface StageRow {
   /** Proof systems of the tasks of a group, in the order of their index. */
   readonly systems: readonly string[];
   readonly groups: number;
-  /** Into how many shards its groups cut the block, one each; 0 where each is about the whole block. */
-  readonly shards: number;
+  /** Of each group the shard of the block that it is about; `null` where each is about the whole block. */
+  readonly shards: readonly Shard[] | null;
+}
+
+/** The shard `at` of so many into which the block is cut. */
+export interface Shard {
+  readonly of: number;
+  readonly at: number;
 }
 
 /** The stages of a block with `items` transactions, in the order of the manifest; `null` for more than a block may have. */
@@ -104,6 +118,7 @@ export function stagesOf(manifest: Rules, workflow: string, items: number): read
   if (json === undefined || taskCount(json.stages, items) > BLOCK_TASKS_MAX) return null;
   const groups = groupsOf(json.stages, items);
   const paths = pathLengths(json.stages);
+  const levels = levelsOf(json.stages);
   return json.stages.map((stage) => {
     const { collect = "match" } = stage;
     const variants = variantsOf(stage).map(({ system, key, executor }) => {
@@ -124,7 +139,9 @@ export function stagesOf(manifest: Rules, workflow: string, items: number): read
       count: count * variants.length,
       ...collected(collect, variants.length),
       sequential: collect === "sequential",
-      shards: isSharded(json.stages, stage) ? count : 0,
+      isSharded: isSharded(json.stages, stage),
+      levels: levels.get(stage.name) ?? [],
+      isSplit: splitOf(stage) !== null,
       verify: stage.verify ?? "key",
       priority: stage.priority ?? 0,
       attempts: stage.attempts ?? null,
@@ -165,12 +182,35 @@ export function taskCount(stages: readonly StageJson[], items: number): number {
 
 function groupsOf(stages: readonly StageJson[], items: number): ReadonlyMap<string, number> {
   const groups = new Map<string, number>();
+  const levels = levelsOf(stages);
   for (const { name, tasks } of stages) {
-    if ("shards" in tasks) groups.set(name, Math.max(tasks.shards, Math.ceil(items / tasks.itemsMax)));
+    const byLevel = levels.get(name);
+    if (byLevel !== undefined) groups.set(name, totalOf(byLevel));
+    else if ("shards" in tasks) groups.set(name, Math.max(tasks.shards, Math.ceil(items / tasks.itemsMax)));
     else if ("items" in tasks) groups.set(name, tasks.max);
-    else groups.set(name, "each" in tasks ? (groups.get(tasks.each) ?? 1) : (tasks.count ?? 1));
+    else if ("each" in tasks) groups.set(name, groups.get(tasks.each) ?? 1);
+    else groups.set(name, "count" in tasks ? (tasks.count ?? 1) : 1);
   }
   return groups;
+}
+
+/** Groups at each level, of the stages that have levels: one that splits, and whatever rests on it. */
+export function levelsOf(stages: readonly StageJson[]): ReadonlyMap<string, readonly number[]> {
+  const levels = new Map<string, readonly number[]>();
+  for (const stage of stages) {
+    const { tasks } = stage;
+    const each = eachOf(stage);
+    const one = each === null ? undefined : levels.get(each);
+    const whole = takesOf(stage).find((name) => levels.has(name));
+    const count = "count" in tasks ? (tasks.count ?? 1) : 1;
+    const own = splitOf(stage) ?? one ?? (whole === undefined ? null : levels.get(whole)?.map(() => count));
+    if (own !== null && own !== undefined) levels.set(stage.name, own);
+  }
+  return levels;
+}
+
+function totalOf(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
 }
 
 /** The stage whose output says how many groups it has. */
@@ -191,10 +231,42 @@ export function groupCount({ groups, countedBy: by }: Stage, counts: Counts): nu
   return by === null ? groups : (counts.get(by) ?? null);
 }
 
+/** The level that a group is of; 0 where the stage has no levels. */
+export function levelOf({ levels }: Pick<Stage, "levels">, group: number): number {
+  const level = levels.findIndex((_, at) => group < firstOf(levels, at + 1));
+  return Math.max(level, 0);
+}
+
+/** The number of a level's first group. */
+function firstOf(levels: readonly number[], level: number): number {
+  return totalOf(levels.slice(0, level));
+}
+
+/** The groups that a block at this level has, in order; `null` while nobody can know. */
+export function groupsAt(stage: Stage, counts: Counts, level: number): readonly number[] | null {
+  const { levels } = stage;
+  if (levels.length > 0) return Array.from({ length: levels[level] ?? 0 }, (_, at) => firstOf(levels, level) + at);
+  const length = groupCount(stage, counts);
+  return length === null ? null : Array.from({ length }, (_, at) => at);
+}
+
+/** Which shard of the block a group is about; `null` where it is about all of it. */
+export function shardOf({ isSharded: is, levels, groups }: Stage, group: number): Shard | null {
+  if (!is) return null;
+  if (levels.length === 0) return { of: groups, at: group };
+  const level = levelOf({ levels }, group);
+  return { of: levels[level] ?? 0, at: group - firstOf(levels, level) };
+}
+
+/** All shards of a block that is cut into so many. */
+export function cutInto(shards: number): readonly Shard[] {
+  return Array.from({ length: shards }, (_, at) => ({ of: shards, at }));
+}
+
 /** Whether its groups are shards of the block, its own or those of a stage that it takes one by one. */
 function isSharded(stages: readonly StageJson[], stage: StageJson): boolean {
   const each = eachOf(stage);
-  if (each === null) return "shards" in stage.tasks;
+  if (each === null) return "shards" in stage.tasks || splitOf(stage) !== null;
   const before = stages.slice(0, stages.indexOf(stage)).find(({ name }) => name === each);
   return before !== undefined && isSharded(stages, before);
 }
@@ -259,16 +331,15 @@ export function restsOf(
 /** The stage and groups that a group of a stage takes, in the order in which its tasks get their outputs. */
 export function takenGroups(
   stages: readonly Stage[],
-  { takes }: Stage,
+  taker: Stage,
   group: number,
   counts: Counts,
 ): readonly { readonly stage: Stage; readonly groups: readonly number[]; readonly item: number | null }[] {
-  return takes.flatMap(({ stage: name, how }) => {
+  return taker.takes.flatMap(({ stage: name, how }) => {
     const stage = stages.find((other) => other.name === name);
     if (stage === undefined) return [];
-    const length = groupCount(stage, counts) ?? 0;
-    const groups = how === "each" ? [group] : Array.from({ length }, (_, at) => at);
-    return [{ stage, groups, item: how === "item" ? group : null }];
+    const groups = how === "each" ? [group] : groupsAt(stage, counts, levelOf(taker, group));
+    return [{ stage, groups: groups ?? [], item: how === "item" ? group : null }];
   });
 }
 
@@ -298,7 +369,10 @@ type Bound = Pick<Stage, "name" | "verify"> & { readonly variants: readonly unkn
 /** What is not verified under a key has no public values. */
 export function rowsOf(stages: readonly Stage[]): readonly StageRow[] {
   const proven = stages.filter(({ verify }) => verify === "key");
-  return proven.map(({ name, variants, groups, shards }) => {
+  return proven.map((stage) => {
+    const { name, variants, groups } = stage;
+    const cuts = stage.levels.length > 0 ? stage.levels : [groups];
+    const shards = stage.isSharded ? cuts.flatMap(cutInto) : null;
     return { name, systems: variants.map(({ system }) => system), groups, shards };
   });
 }

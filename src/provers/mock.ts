@@ -5,6 +5,7 @@
  * decision is drawn from (seed, task, attempt), so a run repeats exactly.
  */
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { readPayload, shardRange } from "../protocol/ethereum.ts";
 import { domainDigest, type Hash, u64 } from "../protocol/ids.ts";
 import type {
   Cancel,
@@ -33,6 +34,8 @@ export interface MockOptions {
   readonly logical?: number;
   /** Share of the proofs that are wrong. */
   readonly wrong?: number;
+  /** Of more transactions it says that they are too many for one proof; any number of them, if left out. */
+  readonly itemsMax?: number;
   /** Signs of progress a proof gives, evenly spaced. */
   readonly progress?: number;
 }
@@ -74,7 +77,24 @@ function chances(seed: string, job: ProveJob): readonly number[] {
   return [0, 4, 8].map((at) => view.getUint32(at) / 2 ** 32);
 }
 
+/** Transactions that the job is about; `null` where its payload is no block's. */
+function itemsIn({ payload, id, shards, group }: ProveJob): number | null {
+  const read = readPayload(payload, id.hash);
+  if (!read.ok) return null;
+  const { length } = read.value.items;
+  if (shards === 0) return length;
+  const { from, to } = shardRange(length, shards, group);
+  return to - from;
+}
+
 function outcome(options: MockOptions, job: ProveJob, chance: number, provingMs: number): ProveEvent {
+  const { itemsMax } = options;
+  // What takes proofs is about them.
+  const items = itemsMax === undefined || job.inputs.length > 0 ? null : itemsIn(job);
+  if (items !== null && items > (itemsMax ?? 0)) {
+    const message = `${items} transactions; its itemsMax is ${itemsMax}`;
+    return { kind: "failed", logical: true, fault: { code: "job.too-large", message } };
+  }
   const { infrastructure = 0, logical = 0, wrong = 0 } = options;
   const failed = (isLogical: boolean, code: string): ProveEvent => {
     return { kind: "failed", logical: isLogical, fault: { code, message: `the seed ${options.seed} says so` } };

@@ -12,7 +12,7 @@
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Item, type PayloadBlock, readPayload, SHARD_ITEMS_MAX, shardRange } from "../protocol/ethereum.ts";
 import { domainDigest, type Hash, u64 } from "../protocol/ids.ts";
-import type { Fault, Preparation, Result } from "../ports.ts";
+import type { Preparation, Result } from "../ports.ts";
 import { FIELD_ORDER, poseidon } from "./poseidon.ts";
 
 export const ELEMENT_BYTES = 32;
@@ -120,15 +120,12 @@ export function foldBlock(
 ): Result<Folded> {
   const read = readPayload(payload, hash);
   if (!read.ok) return read;
-  return foldShards(read.value, before ?? beginning(chain, read.value.parent), shards);
+  return { ok: true, value: foldShards(read.value, before ?? beginning(chain, read.value.parent), shards) };
 }
 
-/** Cuts a block into shards and folds them one after the other. */
-export function foldShards(block: PayloadBlock, first: bigint, shards: number): Result<Folded> {
+/** Cuts a block into shards and folds them one after the other. Whether a circuit has room for them is its prover's question. */
+export function foldShards(block: PayloadBlock, first: bigint, shards: number): Folded {
   const { items } = block;
-  if (!Number.isSafeInteger(shards) || shards < 1 || Math.ceil(items.length / shards) > SHARD_ITEMS_MAX) {
-    return failed("prepare.shards", `${items.length} items do not go into ${shards} shards of ${SHARD_ITEMS_MAX}`);
-  }
   const runs: Run[] = [];
   let last = first;
   for (let index = 0; index < shards; index++) {
@@ -138,7 +135,7 @@ export function foldShards(block: PayloadBlock, first: bigint, shards: number): 
     last = run.after;
   }
   const fees = runs.reduce((sum, run) => sum + run.fees, 0n);
-  return { ok: true, value: { block, whole: { before: first, after: last, fees, items }, shards: runs } };
+  return { block, whole: { before: first, after: last, fees, items }, shards: runs };
 }
 
 export function encodeElement(value: bigint): Uint8Array {
@@ -178,8 +175,4 @@ export function bigEndian(bytes: Uint8Array): bigint {
 
 function reduced(digest: Uint8Array): bigint {
   return bigEndian(digest) % FIELD_ORDER;
-}
-
-function failed(code: string, message: string): { readonly ok: false; readonly fault: Fault } {
-  return { ok: false, fault: { code, message } };
 }

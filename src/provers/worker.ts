@@ -59,26 +59,27 @@ function prepare(job: PrepareJob): Result<Prepared> {
   }
   const first = given ?? beginning(job.chain, block.parent);
   const folds = new Map<number, Folded>();
-  for (const { shards } of job.stages) {
-    if (shards === 0 || folds.has(shards)) continue;
-    const folded = foldShards(block, first, shards);
-    if (!folded.ok) return folded;
-    folds.set(shards, folded.value);
-  }
-  const [any] = folds.values();
-  const whole = any?.whole ?? fold(first, block.items);
+  const foldedIn = (shards: number): Folded => {
+    const folded = folds.get(shards) ?? foldShards(block, first, shards);
+    folds.set(shards, folded);
+    return folded;
+  };
+  const whole = fold(first, block.items);
   const before = encodeElement(first);
   const values = Object.fromEntries(
     job.stages.map((stage) => {
-      const runs = folds.get(stage.shards)?.shards ?? [whole];
+      // The block as it is cut, once or at each level; each cut has all of it.
+      const cuts = stage.shards?.flatMap(({ of, at }) => (at === 0 ? [foldedIn(of).shards] : [])) ?? [[whole]];
+      const runs = cuts.flat();
       // A system with a field of its own has a commitment of its own.
-      const starks = stage.systems.includes("stark-shard") ? starkRuns(runs) : [];
-      const recursive = stage.systems.some(isPickles) ? picklesRuns(runs, pickles.poseidon) : [];
+      const starks = stage.systems.includes("stark-shard") ? cuts.flatMap(starkRuns) : [];
+      const isRecursive = stage.systems.some(isPickles);
+      const recursive = isRecursive ? cuts.flatMap((cut) => picklesRuns(cut, pickles.poseidon)) : [];
       const of = (index: number): Uint8Array => {
         const { length } = stage.systems;
         const system = stage.systems[index % length] ?? "";
         if (isMock(system)) return mockValues(job.block, stage.name, index, before);
-        const group = stage.shards === 0 ? 0 : Math.floor(index / length);
+        const group = stage.shards === null ? 0 : Math.floor(index / length);
         const stark = starks[group];
         if (system === "stark-shard" && stark !== undefined) return starkValuesOf(stark, job.block, stage.name, index);
         const own = recursive[group];

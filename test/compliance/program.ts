@@ -1,6 +1,7 @@
 /** What every prover does whose library runs as a program of its own, when that program does what it should not. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { ProveEvent, ProveJob, Prover } from "../../src/ports.ts";
+import { block } from "../provers/fixtures.ts";
 
 export interface ProgramCase {
   /** What the codes begin with. */
@@ -39,6 +40,13 @@ export function programSuite({ name, make, job, processes }: ProgramCase): void 
       expect(await first).toMatchObject(machine("killed"));
       const bad = { ...job(), payload: Uint8Array.of(1, 2, 3) };
       expect(await last(prover, bad)).toMatchObject({ logical: true, fault: { code: "payload.malformed" } });
+    }, 60_000);
+
+    it("job.too-large: says of more transactions than its circuit has room for that the input is at fault", async () => {
+      const { payload, hash } = block("goerli-10536893");
+      const large = { ...job(), payload, id: { ...job().id, hash }, shards: 8, group: 0 };
+      const event = await last(open({ timeoutMs: 100_000 }), large);
+      expect(event).toMatchObject({ kind: "failed", logical: true, fault: { code: "job.too-large" } });
     }, 60_000);
 
     it(`${name}.timeout: is stopped when it hangs, with all that it started`, async () => {

@@ -4,6 +4,7 @@ import net from "node:net";
 import path from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
+import { readFragmentFile } from "../../src/node.ts";
 import { temporaryDirectory } from "../storage/directories.ts";
 import { makeMembers } from "./members.ts";
 import { endAll, runCli } from "./processes.ts";
@@ -59,6 +60,30 @@ test("one task is proven with what it takes, and a task or prover that is not th
   const nobody = await prove({ provers: [] });
   expect(nobody).toMatchObject({ status: EXIT.usage, stdout: "" });
   expect(nobody.stderr).toContain("[config.provers]");
+});
+
+test("a block that is too large for one proof is proven in pieces, and its proofs name them", async () => {
+  const fragment = readFragmentFile("config/workflows/ranges.json");
+  const { manifest } = makeMembers(1, { fragment });
+  const out = path.join(temporaryDirectory(), "proofs");
+  const mock = (system: string, more: object = {}) => ({ kind: "mock", system, provingMs: 5, ...more });
+  const config = configFile({ provers: [mock("mock-range", { itemsMax: 2 }), mock("mock")] });
+  const given = ["--network", manifest, "--config", config, "--out", out, "--json"];
+  const proved = await runCli(["prove", BLOCK, ...given]);
+  expect(proved.status).toBe(EXIT.ok);
+  expect(proved.stderr).toBe(
+    "the input fails with job.too-large: 4 transactions; its itemsMax is 2; in 2 pieces now\n",
+  );
+  const tasks = proved.stdout.trim().split("\n");
+  expect(tasks.map((line) => (JSON.parse(line) as { readonly task: string }).task)).toEqual([
+    "range/1",
+    "range/2",
+    "aggregate/1",
+  ]);
+  const checked = await runCli(["verify", path.join(out, "proofs.json"), "--network", manifest, "--proofs", out]);
+  expect(checked).toMatchObject({ status: EXIT.ok, stderr: "" });
+  const whole = await runCli(["prove", BLOCK, ...given, "--task", "range/0"]);
+  expect(whole.stderr).toContain("[replay.failed]");
 });
 
 test("doctor says of a sound node that all is well, and names each thing that is wrong", async () => {

@@ -6,7 +6,7 @@ import { readManifest } from "../../src/protocol/manifest.ts";
 import { describeShapeError } from "../../src/protocol/shape.ts";
 import type { StageJson } from "../../src/protocol/stages.ts";
 import { familyOf } from "../../src/protocol/systems.ts";
-import { restsOn, stagesOf } from "../../src/protocol/workflow.ts";
+import { restsOn, rowsOf, stagesOf, takenGroups } from "../../src/protocol/workflow.ts";
 import { contentHash } from "../../src/protocol/certificate.ts";
 import { voteOf } from "../../src/protocol/batch.ts";
 import { nativeEquation } from "../../src/storage/keystore.ts";
@@ -160,6 +160,82 @@ describe("a workflow that cannot be", () => {
     expect(errorsOf(stage("one", {}), stage("two", { tasks: { takes: "three" } }), stage("three", {}))).toEqual([
       'manifest: workflows.block.stages[1].tasks.takes is "three"; allowed: an earlier stage: one; stages stand behind those that they take',
     ]);
+  });
+});
+
+describe("a stage that splits", () => {
+  const split = (...pieces: number[]) => stage("range", { tasks: { split: pieces } });
+  const joined = stage("join", { tasks: { takes: "range" } });
+
+  it("has more pieces at each level, alone in its workflow", () => {
+    expect(errorsOf(split(1, 2, 4), stage("each", { tasks: { each: "range" } }), joined)).toEqual([]);
+    expect(errorsOf(split(1, 4, 4), { ...split(1, 2), name: "other" })).toEqual([
+      "manifest: workflows.block.stages[0].tasks.split[2] is 4; allowed: more pieces than before (4)",
+      'manifest: workflows.block.stages[1].tasks.split is [1,2]; allowed: one stage that splits; "range" does already',
+    ]);
+    expect(errorsOf(split(1))).toHaveLength(1);
+    expect(errorsOf(split(1, 2, 4, 8, 16))).toHaveLength(1);
+  });
+
+  it("has nothing resting on it whose tasks a list or a function says", () => {
+    const recomputed: StageJson = { name: "cut", executor: "cut", verify: "recompute", tasks: {}, limitMs: 20_000 };
+    const list = stage("list", { tasks: { items: "cut", max: 4, takes: "range" } });
+    const sha256 = "00".repeat(32);
+    const chosen = { ...joined, collect: { custom: "some", sha256 } };
+    expect(errorsOf(recomputed, split(1, 2), list, chosen).map((line) => line.split(" is ")[0])).toEqual([
+      "manifest: workflows.block.stages[2].tasks.items",
+      "manifest: workflows.block.stages[3].collect.custom",
+    ]);
+  });
+
+  it("has tasks for each level ahead, and each knows its pieces by its index alone", () => {
+    const stages = [
+      split(1, 2, 4),
+      stage("wrap", { tasks: { each: "range" } }),
+      stage("extra", { tasks: { count: 2 } }),
+      stage("join", { tasks: { takes: ["wrap", "extra"] } }),
+    ];
+    const made = stagesOf(
+      manifestOf(
+        signers.map(({ key }) => key),
+        workflow(...stages),
+      ),
+      "block",
+      9,
+    );
+    if (made === null) throw new Error("too many tasks");
+    expect(made.map(({ count, levels }) => [count, levels])).toEqual([
+      [7, [1, 2, 4]],
+      [7, [1, 2, 4]],
+      [2, []],
+      [3, [1, 1, 1]],
+    ]);
+    const join = made.at(-1);
+    const takes = (group: number) =>
+      join === undefined ? [] : takenGroups(made, join, group, new Map()).map(({ groups }) => groups);
+    expect([0, 1, 2].map(takes)).toEqual([
+      [[0], [0, 1]],
+      [
+        [1, 2],
+        [0, 1],
+      ],
+      [
+        [3, 4, 5, 6],
+        [0, 1],
+      ],
+    ]);
+    const [range, wrap, extra] = rowsOf(made);
+    expect(range?.shards?.map(({ of, at }) => `${at} of ${of}`)).toEqual([
+      "0 of 1",
+      "0 of 2",
+      "1 of 2",
+      "0 of 4",
+      "1 of 4",
+      "2 of 4",
+      "3 of 4",
+    ]);
+    expect(wrap?.shards).toEqual(range?.shards);
+    expect(extra?.shards).toBe(null);
   });
 });
 

@@ -2,6 +2,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type EncodedBlock, payloadOf } from "../../src/protocol/ethereum.ts";
 import { artefactHash, blockId, type Hash, ZERO_HASH } from "../../src/protocol/ids.ts";
+import { cutInto } from "../../src/protocol/workflow.ts";
 import type {
   Clock,
   Done,
@@ -41,8 +42,8 @@ export const SMALL_SHARDS = 2;
 /** A stage of shards and one that takes them. */
 export function rows(shard: string, aggregate: string, shards: number): PrepareJob["stages"] {
   return [
-    { name: "shard", systems: [shard], groups: shards, shards },
-    { name: "block", systems: [aggregate], groups: 1, shards: 0 },
+    { name: "shard", systems: [shard], groups: shards, shards: cutInto(shards) },
+    { name: "block", systems: [aggregate], groups: 1, shards: null },
   ];
 }
 
@@ -85,7 +86,7 @@ export async function bench(system: string, bytes: Uint8Array, ...others: readon
   const key = artefactHash(bytes);
   const keys = new Map([bytes, ...others].map((each) => [artefactHash(each), { system, bytes: each }]));
   const verifier = createVerifier({ keys });
-  const stages = [{ name: "shard", systems: [system], groups: SMALL_SHARDS, shards: SMALL_SHARDS }];
+  const stages = [{ name: "shard", systems: [system], groups: SMALL_SHARDS, shards: cutInto(SMALL_SHARDS) }];
   const prepared = await value<Prepared>((done) => verifier.prepare(prepareJob(SMALL, SMALL_SHARDS, { stages }), done));
   const { before } = prepared;
   const values = prepared.values["shard"] ?? [];

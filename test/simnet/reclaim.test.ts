@@ -32,7 +32,7 @@ class Run {
         shards: 4,
         window: 4,
         links: { loss: 0, duplicate: 0, replay: 0, delayMsMin: HOP_MS, delayMsMax: HOP_MS, wan: false },
-        times: { proveMsMin: PROVE_MS, proveMsMax: PROVE_MS, verifyMs: 5, wrong: 0, failing: 0 },
+        times: { proveMsMin: PROVE_MS, proveMsMax: PROVE_MS, verifyMs: 5, wrong: 0, failing: 0, tooLarge: 0 },
         diskMs: DISK_MS,
         hooks: {},
       },

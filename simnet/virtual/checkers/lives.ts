@@ -8,6 +8,7 @@ import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
 import type { Stage } from "../../../src/protocol/workflow.ts";
 import { stagesAnnounced } from "../provers.ts";
+import { levelFrom, levelOfIndex } from "./levels.ts";
 
 export interface Life {
   readonly number: number;
@@ -29,6 +30,8 @@ export interface TaskLife {
   readonly index: number;
   readonly vouchers: Map<Hash, Set<Key>>;
   readonly attempts: Life[];
+  /** By round: who has voted for its quarantine. */
+  readonly quarantines: Map<number, Set<Key>>;
   readyMs: number | null;
   completeMs: number | null;
 }
@@ -104,7 +107,16 @@ export class Lives {
     const block = { id, announce: entry, saidMs, tasks, closedMs: null, isCancelled: false };
     for (const stage of stages)
       for (let index = 0; index < stage.count; index++)
-        tasks.push({ block, stage, index, vouchers: new Map(), attempts: [], readyMs: null, completeMs: null });
+        tasks.push({
+          block,
+          stage,
+          index,
+          vouchers: new Map(),
+          attempts: [],
+          quarantines: new Map(),
+          readyMs: null,
+          completeMs: null,
+        });
     this.blocks.set(id, block);
     this.#named.set(`${entry.chain}/${entry.hash}`, block);
     this.#unclosed.add(block);
@@ -133,6 +145,7 @@ export class Lives {
     const task = this.#task(block, entry.stage, entry.index);
     if (task === undefined) return;
     if (entry.kind === "attest" || entry.kind === "complete") return this.#vouch(author, task, entry.artefact);
+    if (entry.kind === "quarantine") return this.#quarantine(author, task, entry.round);
     const attempt = "attempt" in entry ? task.attempts[entry.attempt] : undefined;
     if (attempt === undefined) return;
     attempt.isUnsent ||= this.isUnsent;
@@ -168,6 +181,20 @@ export class Lives {
     this.#settle();
   }
 
+  #quarantine(author: Key, task: TaskLife, round: number): void {
+    task.quarantines.set(round, (task.quarantines.get(round) ?? new Set<Key>()).add(author));
+    if (task.stage.isSplit) this.#settle();
+  }
+
+  #levelOf(block: BlockLife): number {
+    return levelFrom(
+      block.tasks.map(({ stage, index, completeMs, quarantines }) => {
+        const isGivenUp = [...quarantines.values()].some((voters) => this.isQuorum(voters));
+        return { stage, index, isComplete: completeMs !== null, isGivenUp };
+      }),
+    );
+  }
+
   #task(block: BlockLife | undefined, stage: string, index: number): TaskLife | undefined {
     return block?.tasks.find((task) => task.index === index && task.stage.name === stage);
   }
@@ -176,12 +203,15 @@ export class Lives {
   #settle(): void {
     for (const block of this.#unclosed) {
       if (block.isCancelled || !this.#isOpen(block)) continue;
+      const level = this.#levelOf(block);
+      const wanted = block.tasks.filter(({ stage, index }) => isAt(level, stage, index));
       for (const task of block.tasks) {
-        if (task.readyMs !== null || !isReady(task)) continue;
+        if (!wanted.includes(task)) task.readyMs = null;
+        if (task.readyMs !== null || !wanted.includes(task) || !isReady(task)) continue;
         task.readyMs = this.#now();
-        this.#open(task);
+        if (task.attempts.length === 0) this.#open(task);
       }
-      const isDone = block.tasks.every(({ completeMs }) => completeMs !== null);
+      const isDone = wanted.every(({ completeMs }) => completeMs !== null);
       if (!isDone || (!block.announce.start && this.#parentOf(block)?.closedMs == null)) continue;
       block.closedMs = this.#now();
       this.#unclosed.delete(block);
@@ -227,10 +257,16 @@ function isReady(task: TaskLife): boolean {
     block.tasks.every(
       (other) =>
         other.stage.name !== taken.stage ||
+        !isAt(levelOfIndex(stage, task.index), other.stage, other.index) ||
         (taken.how === "each" && groupOf(other) !== groupOf(task)) ||
         other.completeMs !== null,
     ),
   );
+}
+
+/** Whether the block has such a task at a level: one of a stage without levels always. */
+function isAt(level: number, stage: Stage, index: number): boolean {
+  return stage.levels.length === 0 || levelOfIndex(stage, index) === level;
 }
 
 function groupOf({ stage, index }: TaskLife): number {

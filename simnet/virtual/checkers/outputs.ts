@@ -2,6 +2,7 @@
 import type { Hash, Key } from "../../../src/protocol/ids.ts";
 import type { EntryOf } from "../../../src/protocol/messages.ts";
 import type { Stage } from "../../../src/protocol/workflow.ts";
+import { levelOfIndex } from "./levels.ts";
 import { placeOf, type TaskRef } from "./place.ts";
 
 export class Outputs {
@@ -11,6 +12,22 @@ export class Outputs {
   receipt(author: Key, entry: EntryOf<"receipt">): void {
     const name = `${placeOf(entry)} ${entry.artefact}`;
     this.#makers.set(name, (this.#makers.get(name) ?? new Set<Key>()).add(author));
+  }
+
+  /** What of a block is not complete: of one that may be split, at the level where least is missing. */
+  holes(block: Hash, stages: readonly Stage[], proofsOf: (task: TaskRef) => readonly Hash[]): readonly string[] {
+    const levels = Math.max(1, ...stages.map((stage) => stage.levels.length));
+    const holes = Array.from({ length: levels }, (_, level) =>
+      stages.flatMap((stage) =>
+        Array.from({ length: stage.groups }, (_group, group) => group).flatMap((group) => {
+          const index = group * stage.variants.length;
+          if (stage.levels.length > 0 && levelOfIndex(stage, index) !== level) return [];
+          const found = this.completeOf(block, stage, group, proofsOf);
+          return found >= stage.need ? [] : [`${stage.name}/${index} was not complete (${found}/${stage.need})`];
+        }),
+      ),
+    );
+    return holes.reduce((least, each) => (each.length < least.length ? each : least));
   }
 
   /** How many variants of an output count, where the proofs given are those that a quorum says verify. */

@@ -45,7 +45,15 @@ export class Owners {
     });
   }
 
-  #ranking(block: Hash, { name: stage, count, distinct, variants }: Stage): readonly (readonly Key[])[] {
+  /** Each level is dealt for itself, under a name of its own. */
+  #ranking(block: Hash, stage: Stage): readonly (readonly Key[])[] {
+    const { name, levels, count, distinct, variants } = stage;
+    const copies = distinct === "provers" ? variants.length : 1;
+    if (levels.length === 0) return this.#dealt(block, name, count, copies);
+    return levels.flatMap((groups, level) => this.#dealt(block, `${name}/${level}`, groups * variants.length, copies));
+  }
+
+  #dealt(block: Hash, stage: string, count: number, copies: number): readonly (readonly Key[])[] {
     const dealt = this.#manifest.json.provers.list;
     const share = new Map(dealt.map(({ key, weight }) => [key, shareOf(count, weight, dealt)]));
     const rank = (index: number) => {
@@ -56,7 +64,6 @@ export class Owners {
         .sort((a, b) => (a.draw === b.draw ? (a.key < b.key ? -1 : 1) : a.draw < b.draw ? 1 : -1))
         .map(({ key }) => key);
     };
-    const copies = distinct === "provers" ? variants.length : 1;
     return Array.from({ length: count / copies }, (_, group) => {
       const name = `${block} ${stage} ${group}`;
       const known = this.#rankings.get(name) ?? orders(rank(group * copies), copies, share);

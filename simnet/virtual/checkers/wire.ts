@@ -316,14 +316,8 @@ export class WireChecker {
     if (!block.announce.start && !parents.some((parent) => parent.has(author) || this.#isQuorum(parent))) {
       this.#violation(`S3: ${name(author)} signed ${where} before its parent's`);
     }
-    for (const stage of this.#stages(entry.block)) {
-      for (let group = 0; group < stage.groups; group++) {
-        const found = this.#outputs.completeOf(entry.block, stage, group, (task) => this.#vouchedFor(task));
-        if (found >= stage.need) continue;
-        const what = `${stage.name}/${group * stage.variants.length}`;
-        this.#violation(`S2: ${name(author)} signed ${where} while ${what} was not complete (${found}/${stage.need})`);
-      }
-    }
+    const holes = this.#outputs.holes(entry.block, this.#stages(entry.block), (task) => this.#vouchedFor(task));
+    for (const hole of holes) this.#violation(`S2: ${name(author)} signed ${where} while ${hole}`);
   }
 
   #bench(author: Key, entry: EntryOf<"bench">): void {

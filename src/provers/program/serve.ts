@@ -7,6 +7,7 @@
  * It stays warm between jobs and ends with its standard input, so it never outlives the node that started it.
  */
 import { createInterface } from "node:readline";
+import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
 import { elementOf, type Folded, foldBlock, type Run } from "../statement.ts";
 import { CPU_TIME_KNOWN } from "../usage.ts";
 
@@ -118,6 +119,11 @@ async function answer(
   const run = job.shards === 0 ? whole : shards[job.group];
   if (run === undefined) {
     return say({ job: job.job, kind: "failed", logical: true, code: "job.index", message: `no shard ${job.group}` });
+  }
+  // What takes proofs folds nothing itself.
+  if (job.inputs.length === 0 && run.items.length > SHARD_ITEMS_MAX) {
+    const message = `${run.items.length} items; the circuit has room for ${SHARD_ITEMS_MAX}`;
+    return say({ job: job.job, kind: "failed", logical: true, code: "job.too-large", message });
   }
   progress();
   // One that cannot be opened has been said, and ends the program.

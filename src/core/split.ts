@@ -1,0 +1,49 @@
+/**
+ * At which level a block is: in how many pieces what splits is proven.
+ *
+ * A block begins whole. A piece in quarantine, because provers say that it is too large or because it fails too often, opens
+ * the next level; at the last one it stays in quarantine and an operator has to look. The votes for a quarantine are
+ * signed facts, so nodes with the same log are at the same level, and its certificate names that (S6). What is complete is in no
+ * quarantine, and a level that is complete outweighs all finer ones, so a proof that comes late undoes a split and
+ * never holds up a block.
+ */
+import { groupOf, levelOf, type Stage } from "../protocol/workflow.ts";
+import { wasQuarantined } from "./failures.ts";
+import { countsChanged, tasksOf } from "./graph.ts";
+import { touch } from "./blocks.ts";
+import { type Block, report, type State, type Task } from "./state.ts";
+
+export function settleLevel(state: State, block: Block): void {
+  const splitting = block.stages.find(({ isSplit }) => isSplit);
+  if (splitting === undefined || block.certificate !== null) return;
+  const level = levelNow(state, block, splitting);
+  if (level === block.level) return;
+  const { chain, height, hash } = block;
+  report(state, "block.split", { chain, height, hash, stage: splitting.name, pieces: splitting.levels[level], level });
+  block.level = level;
+  countsChanged(block);
+  for (const task of block.tasks) {
+    // Whoever owns a piece has all the time to claim it, from when it is there.
+    if (task.stage.levels.length > 0 && levelOfTask(task) !== level) task.readyMs = null;
+  }
+  touch(state, block);
+}
+
+function levelNow(state: State, block: Block, splitting: Stage): number {
+  const leveled = block.tasks.filter(({ stage }) => stage.levels.length > 0);
+  const at = (level: number) => leveled.filter((task) => levelOfTask(task) === level);
+  const last = splitting.levels.length - 1;
+  for (let level = 0; level <= last; level++)
+    if (at(level).every(({ completeMs }) => completeMs !== null)) return level;
+  const isGivenUp = (level: number) =>
+    tasksOf(block, splitting.name).some(
+      (task) => levelOfTask(task) === level && task.completeMs === null && wasQuarantined(state, task),
+    );
+  let level = 0;
+  while (level < last && isGivenUp(level)) level++;
+  return level;
+}
+
+export function levelOfTask({ stage, index }: Pick<Task, "stage" | "index">): number {
+  return levelOf(stage, groupOf(stage, index));
+}
