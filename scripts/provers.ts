@@ -107,7 +107,7 @@ async function measure(system: string, { key: file, open }: (typeof SYSTEMS)[str
   const key = artefactHash(bytes);
   const verifier = createVerifier({ keys: new Map([[key, { system, bytes }]]), deadlineMs: LIMITS.timeoutMs });
   const stages = [{ name: "shard", systems: [system], groups: shards, shards: cutInto(shards) }];
-  const prepareJob = { chain: 1, height, block, hash, parent, items, payload, before: null, stages };
+  const prepareJob = { chain: 1, height, block, hash, parent, items, payload, range: 1, before: null, stages };
   const prepared = await settled<Preparation & { readonly before: Uint8Array }>((done) =>
     verifier.prepare(prepareJob, done),
   );

@@ -186,6 +186,7 @@ export {
 } from "./node/workbench.ts";
 export { openDevices, openVerifier, openWorkbench } from "./node/workers.ts";
 export { createKey, loadKey, nativeEquation } from "./storage/keystore.ts";
+export { rangeOf } from "./protocol/range.ts";
 export { readBlocks } from "./sources/file.ts";
 export { type BlockStatus, type OpenTask } from "./core/lifecycle.ts";
 export { type ReplayBundle, type TaskName } from "./core/bundle.ts";

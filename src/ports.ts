@@ -345,6 +345,8 @@ export interface PrepareJob {
   readonly parent: Hash;
   readonly items: number;
   readonly payload: Uint8Array;
+  /** How many blocks that has: one, or as many as the workflow proves together. */
+  readonly range: number;
   /** `null` where a run of blocks starts: the commitment is then derived from the parent's hash. */
   readonly before: Uint8Array | null;
   readonly stages: readonly StageRow[];

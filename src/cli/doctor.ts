@@ -284,7 +284,7 @@ async function checkProvers(config: NodeConfig, manifest: Manifest, say: Say): P
       const read = qualifyingBlock();
       const stages = stagesOf(manifest, name, read.items) ?? [];
       const block = { ...read, chain, block: startId(read, manifest.network, chain, name), before: null };
-      const prepared = await workbench.prepare({ ...block, stages: rowsOf(stages) });
+      const prepared = await workbench.prepare({ ...block, range: 1, stages: rowsOf(stages) });
       const wanted = qualifying(stages, workbench.executors);
       const left = workflow.stages.length - new Set([...wanted].map((task) => task.split("/")[0])).size;
       if (left > 0)

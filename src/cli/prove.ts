@@ -40,7 +40,10 @@ export function proveCommand(): Command {
     .description(
       "Prove a block's tasks on this machine and verify each proof, without a network: with the provers of --config, as a node with it would. The block is proven as if a run of blocks began with it.",
     )
-    .argument("<block>", "a JSON file with a block, as eth_getBlockByNumber(n, true) returns it")
+    .argument(
+      "<block>",
+      "a JSON file with a block, as eth_getBlockByNumber(n, true) returns it; or with all blocks of a range, one after the other",
+    )
     .requiredOption("--network <manifest>", "the network's manifest")
     .option("--config <file>", "a node's configuration, for its provers and verifiers")
     .option("--chain <id>", "the chain (default: the manifest's first)", whole)
@@ -69,7 +72,8 @@ async function run(file: string, flags: Flags): Promise<void> {
   const config = readConfig(flags.config, process.env, {});
   const { chain, workflow } = chainOf(network, flags.chain);
   const manifest = partitionOfChain(network, chain)?.manifest ?? network;
-  const read = await readBlockFile(file);
+  const { range = 1 } = manifest.json.workflows[workflow] ?? {};
+  const read = await readBlockFile(file, range);
   const stages = stagesOf(manifest, workflow, read.items);
   if (stages === null)
     throw new CommandError(
@@ -80,7 +84,7 @@ async function run(file: string, flags: Flags): Promise<void> {
   const workbench = await openWorkbench(manifest, config);
   try {
     const block = { ...read, chain, block: startId(read, manifest.network, chain, workflow), before: null };
-    const prepared = await workbench.prepare({ ...block, stages: rowsOf(stages) });
+    const prepared = await workbench.prepare({ ...block, range, stages: rowsOf(stages) });
     const made = await workbench.makeAll(stages, of.wanted, block, prepared, {
       made: (name, task) => say(name, task, flags.json === true),
       split: (pieces, why) => process.stderr.write(`${why}; in ${pieces} pieces now\n`),

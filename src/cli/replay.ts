@@ -52,7 +52,8 @@ async function run(
     throw new CommandError("replay.values", `the manifest has no task ${index} of stage ${bundle.stage}`);
   const payload = read(bundle.payload.artefact);
   const before = bundle.start || bundle.before === null ? null : hexToBytes(bundle.before);
-  const of = { chain, height, block, hash, parent, items, payload, before, stages: rowsOf(stages) };
+  const range = manifest.json.workflows[bundle.workflow]?.range ?? 1;
+  const of = { chain, height, block, hash, parent, items, payload, range, before, stages: rowsOf(stages) };
   const prepared = await workbench.prepare(of);
   const inputs = bundle.inputs.map(({ artefact, item }) => outputOf(read(artefact), item));
   const counts = new Map(Object.entries(bundle.counts));

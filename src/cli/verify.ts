@@ -252,6 +252,7 @@ async function prepare(
         parent,
         items,
         payload,
+        range: manifest.json.workflows[content.workflow]?.range ?? 1,
         before: content.start ? null : hexToBytes(content.before),
         stages: rowsOf(stages),
       },

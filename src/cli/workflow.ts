@@ -46,13 +46,14 @@ function check(file: string, json: boolean): void {
   const summary = names(read).map((name) => {
     const stages = stagesFor(read, name, 0);
     const tasks = stages.reduce((sum, { count }) => sum + count, 0);
-    return { workflow: name, stages: stages.length, tasks, chains: chainsBy(read, name) };
+    const { range = 1 } = read.json.workflows[name] ?? {};
+    return { workflow: name, range, stages: stages.length, tasks, chains: chainsBy(read, name) };
   });
   if (json) return void process.stdout.write(`${JSON.stringify({ file, workflows: summary })}\n`);
-  for (const { workflow, stages, tasks, chains } of summary) {
+  for (const { workflow, range, stages, tasks, chains } of summary) {
     const proves = chains.map((chain) => `  ${chain}`).join("");
     process.stdout.write(
-      `good  ${workflow}  ${stages} stages, ${tasks} tasks for a block without transactions${proves}\n`,
+      `good  ${workflow}  ${stages} stages, ${tasks} tasks for ${range === 1 ? "a block" : `a range of ${range} blocks`} without transactions${proves}\n`,
     );
   }
 }
@@ -80,14 +81,17 @@ function show(file: string, { workflow, items, svg, json }: ShowFlags): void {
       `one picture is of one workflow; --workflow is one of ${shown.join(", ")}`,
     );
   for (const name of shown) {
+    const of = [name, ...rangeText(read, name), ...chainsBy(read, name)].join("  ");
     const stages = stagesFor(read, name, items);
     if (svg !== undefined) writeFileSync(svg, drawSvg(name, stages));
     if (json === true) process.stdout.write(`${JSON.stringify({ workflow: name, items, stages })}\n`);
-    else
-      process.stdout.write(
-        `${[[name, ...chainsBy(read, name)].join("  "), ...drawText(stages).map((line) => `  ${line}`)].join("\n")}\n`,
-      );
+    else process.stdout.write(`${[of, ...drawText(stages).map((line) => `  ${line}`)].join("\n")}\n`);
   }
+}
+
+function rangeText({ json }: WorkflowFile, name: string): readonly string[] {
+  const { range } = json.workflows[name] ?? {};
+  return range === undefined ? [] : [`ranges of ${range} blocks`];
 }
 
 function names({ json }: WorkflowFile): readonly string[] {

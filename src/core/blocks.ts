@@ -270,6 +270,7 @@ function prepare(state: State, block: Block): void {
     items: block.items,
     payload: block.payload,
     before,
+    range: state.manifest.json.workflows[block.workflow]?.range ?? 1,
     stages: rowsOf(block.stages),
     holders: [...block.announcers.keys()],
   });

@@ -54,6 +54,8 @@ export type Effect =
       readonly items: number;
       readonly payload: Hash;
       readonly before: Uint8Array | null;
+      /** How many blocks of the chain it stands for. */
+      readonly range: number;
       readonly stages: readonly StageRow[];
       readonly holders: readonly Key[];
     }

@@ -173,6 +173,11 @@ async function submit({ manifest, key }: Identity, parts: NodeParts, block: Sour
     const allowed = parts.partitions.flatMap((each) => each.manifest.json.chains.map(({ id }) => id)).join(", ");
     throw new NodeFault("submit.chain", `the block is of chain ${block.chain}; ${whose} ${allowed}`);
   }
+  const { json } = manifest;
+  const { workflow = "" } = json.chains.find(({ id }) => id === block.chain) ?? {};
+  const { range } = json.workflows[workflow] ?? {};
+  if (range !== undefined)
+    throw new NodeFault("submit.range", `chain ${block.chain} proves ranges of ${range} blocks, which a source tells`);
   const { runtime } = partition;
   const known = closedAs(runtime.state, block.chain, block.hash) !== undefined;
   if (!known) await settled<void>((done) => runtime.submit(block, done));

@@ -236,7 +236,7 @@ export class Qualification {
     const read = this.#qualifyingBlock();
     const id = startId(read, this.#options.manifest.network, chain, workflow);
     const block = { ...read, chain, block: id, before: null };
-    const prepared = await this.#workbench.prepare({ ...block, stages: rowsOf(stages) });
+    const prepared = await this.#workbench.prepare({ ...block, range: 1, stages: rowsOf(stages) });
     const made = await this.#workbench.makeAll(stages, wanted, block, prepared, { made: () => {} }, signal);
     const own = [...made.values()].findLast((each) => each.executor === executor);
     if (own === undefined) throw new Error(`a trial of ${executor} made nothing of its own`);

@@ -90,6 +90,14 @@ function chainsOf(sink: SinkConfig, manifest: Manifest, name: string): readonly 
   const all = manifest.json.chains.map(({ id }) => id);
   const wanted = sink.kind === "ethproofs" ? [sink.chain] : (sink.chains ?? all);
   const unknown = wanted.find((id) => !all.includes(id));
+  const ranged = manifest.json.chains.find(
+    ({ id, workflow }) => wanted.includes(id) && manifest.json.workflows[workflow]?.range !== undefined,
+  );
+  if (sink.kind === "ethproofs" && ranged !== undefined)
+    throw new NodeFault(
+      "config.chain",
+      `sink ${name} is of chain ${ranged.id}, which proves ranges; Ethproofs takes blocks`,
+    );
   if (unknown === undefined) return [...new Set(wanted)];
   throw new NodeFault("config.chain", `sink ${name} is of chain ${unknown}; the manifest allows ${all.join(", ")}`);
 }

@@ -7,6 +7,7 @@ import type { Manifest } from "../protocol/manifest.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { DevChain } from "../sources/devchain.ts";
 import { fileSource } from "../sources/file.ts";
+import { rangeSource } from "../sources/range.ts";
 import type { DataDirectory } from "../storage/directory.ts";
 import type { NodeTelemetry } from "../telemetry.ts";
 import { NodeFault } from "./fault.ts";
@@ -34,8 +35,8 @@ export async function openSources(
     if (source.kind === "rpc" || devChain !== null)
       chainUrl = devChain?.url ?? (source.kind === "rpc" ? source.url : null);
     const pollMs = devChain === null ? {} : { pollMs: 200 };
-    for (const { id, start, confirmations, runtime } of followedBy(manifest, parts, chain)) {
-      const opened: Source =
+    for (const { id, start, confirmations, range, runtime } of followedBy(manifest, parts, chain)) {
+      const open = (): Source =>
         source.kind === "file"
           ? fileSource({ chain: id, path: source.path })
           : chainSource({
@@ -44,9 +45,10 @@ export async function openSources(
               url: chainUrl ?? "",
               confirmations,
               ...pollMs,
-              start: start === "any" ? "latest" : start,
-              until: () => toldMax(runtime, id, start),
+              start: start === "any" ? "latest" : start * range,
+              until: () => (toldMax(runtime, id, start) + 1) * range - 1,
             });
+      const opened = range === 1 ? open() : rangeSource({ chain: id, size: range, open });
       closers.push(() => opened.close());
       runtime.follow(opened, sourceResumes(runtime.state, id));
     }
@@ -60,7 +62,8 @@ function followedBy({ json }: Manifest, parts: NodeParts, chain: number) {
     .filter(({ id, reproves }) => id === chain || reproves === chain)
     .flatMap((each) => {
       const runtime = partitionFor(parts, each.id)?.runtime;
-      return runtime === undefined ? [] : [{ ...each, runtime }];
+      const { range = 1 } = json.workflows[each.workflow] ?? {};
+      return runtime === undefined ? [] : [{ ...each, range, runtime }];
     });
 }
 

@@ -10,6 +10,10 @@ export const INLINE_BYTES_MAX = 2 * 1024;
 export const VALUES_BYTES_MAX = 4 * 1024;
 /** A block's payload. Ethereum's gossip limit for a block is 10 MiB. */
 export const PAYLOAD_BYTES_MAX: number = 16 * 1024 * 1024;
+/** Blocks that are proven together at most. */
+export const RANGE_BLOCKS_MAX = 1024;
+/** The payload of a range of blocks, where they are proven together (`range.ts`). */
+export const RANGE_BYTES_MAX: number = 64 * 1024 * 1024;
 /** A file that peers pass on. Witnesses of full blocks have hundreds of megabytes. */
 export const ARTEFACT_BYTES_MAX: number = 1024 * 1024 * 1024;
 /** Votes that a claim carries, and attesters that a manifest may name: a quorum of them must fit a message. */

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { hash, int, label, LIST } from "./fields.ts";
+import { RANGE_BLOCKS_MAX } from "./limits.ts";
 
 export const STAGES_MAX = 16;
 /** Proof systems side by side on one output. */
@@ -112,6 +113,8 @@ export const WORKFLOW = z.strictObject(
   {
     /** How many blocks of a chain may be in proof at once. */
     window: int(1, 1024),
+    /** So many blocks of the chain are proven as one (`range.ts`): its heights, the start among them, count ranges. */
+    range: int(2, RANGE_BLOCKS_MAX).optional(),
     stages: z.array(STAGE, LIST).min(1, `1 to ${STAGES_MAX} stages`).max(STAGES_MAX, `1 to ${STAGES_MAX} stages`),
   },
   '{"window", "stages"}',

@@ -5,8 +5,9 @@
  * decision is drawn from (seed, task, attempt), so a run repeats exactly.
  */
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
-import { readPayload, shardRange } from "../protocol/ethereum.ts";
+import { shardRange } from "../protocol/ethereum.ts";
 import { domainDigest, type Hash, u64 } from "../protocol/ids.ts";
+import { readRange } from "../protocol/range.ts";
 import type {
   Cancel,
   Clock,
@@ -79,7 +80,7 @@ function chances(seed: string, job: ProveJob): readonly number[] {
 
 /** Transactions that the job is about; `null` where its payload is no block's. */
 function itemsIn({ payload, id, shards, group }: ProveJob): number | null {
-  const read = readPayload(payload, id.hash);
+  const read = readRange(payload, id.hash);
   if (!read.ok) return null;
   const { length } = read.value.items;
   if (shards === 0) return length;

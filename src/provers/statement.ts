@@ -10,8 +10,9 @@
  * to one task of one block.
  */
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
-import { type Item, type PayloadBlock, readPayload, SHARD_ITEMS_MAX, shardRange } from "../protocol/ethereum.ts";
+import { type Item, type PayloadBlock, SHARD_ITEMS_MAX, shardRange } from "../protocol/ethereum.ts";
 import { domainDigest, type Hash, u64 } from "../protocol/ids.ts";
+import { readRange } from "../protocol/range.ts";
 import type { Preparation, Result } from "../ports.ts";
 import { FIELD_ORDER, poseidon } from "./poseidon.ts";
 
@@ -110,7 +111,7 @@ export function valuesOf(run: Run, block: Hash, stage: string, index: number): U
   return encodeValues({ ...run, count: BigInt(run.items.length), context });
 }
 
-/** Reads a block and folds it. The payload has to be that of `hash`. */
+/** Reads a block, or a range of blocks, and folds it. The payload has to be that of `hash`. */
 export function foldBlock(
   payload: Uint8Array,
   hash: Hash,
@@ -118,7 +119,7 @@ export function foldBlock(
   chain: number,
   shards: number,
 ): Result<Folded> {
-  const read = readPayload(payload, hash);
+  const read = readRange(payload, hash);
   if (!read.ok) return read;
   return { ok: true, value: foldShards(read.value, before ?? beginning(chain, read.value.parent), shards) };
 }

@@ -1,7 +1,7 @@
 /** What runs in a worker thread of the pool: reading blocks, folding them, checking proofs. */
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
-import { readPayload } from "../protocol/ethereum.ts";
 import type { Hash } from "../protocol/ids.ts";
+import { rangeEndingAt, readRange } from "../protocol/range.ts";
 import type { PrepareJob, Result, VerifyJob } from "../ports.ts";
 import { verifyBatch, verifyOne } from "./groth16/verify.ts";
 import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
@@ -48,11 +48,13 @@ function refuse(
 function prepare(job: PrepareJob): Result<Prepared> {
   const given = job.before === null ? null : elementOf(job.before);
   if (job.before !== null && given === null) return refuse("prepare.before", "before is no field element");
-  const read = readPayload(job.payload, job.hash);
+  const read = readRange(job.payload, job.hash);
   if (!read.ok) return read;
   const block = read.value;
+  if (block.blocks !== job.range)
+    return refuse("payload.blocks-mismatch", `the payload has ${block.blocks} blocks, not ${job.range}`);
   const announced = { parent: job.parent, height: job.height, items: job.items };
-  const found = { parent: block.parent, height: block.height, items: block.items.length };
+  const found = { parent: block.parent, height: rangeEndingAt(block.height, job.range), items: block.items.length };
   for (const name of ["parent", "height", "items"] as const) {
     if (announced[name] === found[name]) continue;
     return refuse(`payload.${name}-mismatch`, `the block has ${name} ${found[name]}, not ${announced[name]}`);

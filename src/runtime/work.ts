@@ -4,7 +4,7 @@ import type { Event, TaskRef, VerifiedResult } from "../core/event.ts";
 import type { Artefacts, Cancel, ProveEvent, ProveJob, Prover, Result, Verifier } from "../ports.ts";
 import { artefactHash } from "../protocol/ids.ts";
 import { itemsIn } from "../protocol/items.ts";
-import { INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
+import { INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, RANGE_BYTES_MAX } from "../protocol/limits.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { Recomputer } from "./recompute.ts";
 
@@ -39,7 +39,8 @@ export class Workshop {
         // A payload that does not hash to its block is wrong for everybody; anything else may be had later.
         result: { kind: code.startsWith("payload.") ? "invalid" : "unavailable", code },
       });
-    const wanted = { artefact: effect.payload, bytesMax: PAYLOAD_BYTES_MAX, holders: effect.holders };
+    const bytesMax = effect.range > 1 ? RANGE_BYTES_MAX : PAYLOAD_BYTES_MAX;
+    const wanted = { artefact: effect.payload, bytesMax, holders: effect.holders };
     fetcher.get(wanted, (found) => {
       if (!found.ok) return fault(found.fault.code);
       verifier.prepare({ ...effect, payload: found.value }, (result) => {
@@ -131,7 +132,7 @@ export class Workshop {
   /** The payload, then the accepted results that the task takes. */
   #gather(job: Job, done: (result: Result<Uint8Array[]>) => void): void {
     const wanted = [
-      { artefact: job.payload, bytesMax: PAYLOAD_BYTES_MAX, holders: [], item: null },
+      { artefact: job.payload, bytesMax: RANGE_BYTES_MAX, holders: [], item: null },
       ...job.inputs.map((input) => ({ ...input, bytesMax: this.#modules.proofBytesMax })),
     ];
     const found: Uint8Array[] = [];

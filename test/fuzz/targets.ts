@@ -19,6 +19,8 @@ import {
   encodeCertificate,
 } from "../../src/protocol/certificate.ts";
 import { payloadOf, readPayload } from "../../src/protocol/ethereum.ts";
+import { readRange } from "../../src/protocol/range.ts";
+import { chainOf } from "../protocol/blocks.ts";
 import { blockId, ZERO_HASH } from "../../src/protocol/ids.ts";
 import { decodeEntry, encodeEntry, type Entry, equalBytes } from "../../src/protocol/messages.ts";
 import {
@@ -316,6 +318,27 @@ const payload: Target = {
   },
 };
 
+/** The hash is that of whatever header its last block has. */
+const range: Target = {
+  name: "payload of a range of blocks",
+  corpus: [listOf(chainOf(8, 4).map((block) => block.payload))],
+  cost: 8,
+  read(bytes) {
+    let hash = hashOf("another");
+    try {
+      const frame = listAt(bytes, 0);
+      let last = frame.from;
+      for (let at = frame.from; at < frame.end; at = listAt(bytes, at).end) last = at;
+      const { from } = listAt(bytes, last);
+      hash = bytesToHex(keccak_256(bytes.subarray(from, listAt(bytes, from).end)));
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+    }
+    const read = readRange(bytes, hash);
+    return read.ok ? accepted(null) : refused(read.fault.code);
+  },
+};
+
 /** In a block that names it, so that it is read. */
 const transaction: Target = {
   name: "transaction of a block",
@@ -471,6 +494,7 @@ export const TARGETS: readonly Target[] = [
   evidenceFile,
   submitted,
   payload,
+  range,
   transaction,
   rlp,
   peers,

@@ -207,7 +207,7 @@ async function valuesOf(block: RpcBlock, id: string, shard: number): Promise<Uin
   const { height, hash, parent, items, payload } = encoded.value;
   const before = height === 1 ? null : await afterOf(height - 1);
   const stages = rowsOf(stagesOf(node.manifest, "block", items) ?? []);
-  const job = { chain: CHAIN, height, block: id, hash, parent, items, payload, before, stages };
+  const job = { chain: CHAIN, height, block: id, hash, parent, items, payload, range: 1, before, stages };
   const prepared = await value<{ readonly values: Readonly<Record<string, readonly Uint8Array[]>> }>((done) =>
     verifier.current?.prepare(job, done),
   );

@@ -63,8 +63,9 @@ test("one task is proven with what it takes, and a task or prover that is not th
 });
 
 test("a block that is too large for one proof is proven in pieces, and its proofs name them", async () => {
-  const fragment = readFragmentFile("config/workflows/ranges.json");
-  const { manifest } = makeMembers(1, { fragment });
+  const { keys, workflows } = readFragmentFile("config/workflows/ranges.json");
+  const { range: _range, ...block } = workflows["block"] ?? { window: 1, stages: [] };
+  const { manifest } = makeMembers(1, { fragment: { keys, workflows: { block } } });
   const out = path.join(temporaryDirectory(), "proofs");
   const mock = (system: string, more: object = {}) => ({ kind: "mock", system, provingMs: 5, ...more });
   const config = configFile({ provers: [mock("mock-range", { itemsMax: 2 }), mock("mock")] });

@@ -56,7 +56,7 @@ export function prepareJob(of: EncodedBlock, shards: number, changes: Partial<Pr
   const { height, hash, parent, items, payload } = of;
   const id = blockOf(of);
   const stages = rows("groth16-shard", "groth16-batch", shards);
-  return { chain: 1, height, block: id, hash, parent, items, payload, before: null, stages, ...changes };
+  return { chain: 1, height, block: id, hash, parent, items, payload, range: 1, before: null, stages, ...changes };
 }
 
 export function proveJob(of: EncodedBlock, before: Uint8Array, changes: Partial<ProveJob> = {}): ProveJob {

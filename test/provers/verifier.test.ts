@@ -94,6 +94,7 @@ describe("preparing a block", () => {
     expect(await faultOf({ ...job, parent: GOERLI.hash })).toBe("payload.parent-mismatch");
     expect(await faultOf({ ...job, height: 7 })).toBe("payload.height-mismatch");
     expect(await faultOf({ ...job, items: 5 })).toBe("payload.items-mismatch");
+    expect(await faultOf({ ...job, range: 2 })).toBe("payload.blocks-mismatch");
     expect(await faultOf({ ...job, payload: new Uint8Array(9) })).toBe("payload.malformed");
     expect(await faultOf({ ...job, before: new Uint8Array(32).fill(255) })).toBe("prepare.before");
   });
