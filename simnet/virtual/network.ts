@@ -9,7 +9,7 @@
  * that peer only once the first is gone. Two of one key never connect to each other.
  */
 import type { Artefacts, Cancel, Done, Request, Transport, TransportHandler } from "../../src/ports.ts";
-import type { Hash, Key } from "../../src/protocol/ids.ts";
+import { artefactHash, type Hash, type Key } from "../../src/protocol/ids.ts";
 import type { SimProcess } from "./process.ts";
 import type { Chance, World } from "./world.ts";
 
@@ -331,7 +331,9 @@ export class SimNetwork {
         this.#deliver(there.address, here.address, here, () => {
           if (!found.ok || found.value === null)
             return end({ ok: false, fault: { code: "artefact.unavailable", message: hash } });
-          here.artefacts.write(found.value, () => end({ ok: true, value: undefined }));
+          if (artefactHash(found.value) !== hash)
+            return end({ ok: false, fault: { code: "artefact.wrong-bytes", message: hash } });
+          here.artefacts.write(found.value, (written) => end(written.ok ? { ok: true, value: undefined } : written));
         });
       }),
     );

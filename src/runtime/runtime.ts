@@ -43,7 +43,7 @@ import { Proposer, type SinkLine, type SinkStatus } from "./proposer.ts";
 import { recover } from "./recovery.ts";
 import { Repair } from "./repair.ts";
 import { Sealer } from "./sealer.ts";
-import { Voice } from "./voice.ts";
+import { MUTE, Voice } from "./voice.ts";
 import { Workshop } from "./work.ts";
 
 /** Events that wait; more than this means that the node cannot keep up, and gossip is refused until it can. */
@@ -306,7 +306,9 @@ export class Runtime implements TransportHandler {
     const { chain, height, block, bytes } = effect;
     const certificate: StoredCertificate = { chain, height, block, bytes };
     store.write({ certificates: [certificate], sync: true }, (result) => {
-      if (!result.ok) telemetry.emit("store.failed", { ...result.fault, certificate: height });
+      if (this.#closed) return;
+      // Nobody would ever write it again: a node that starts anew asks its peers for what it lacks.
+      if (!result.ok) return this.#fail(result.fault);
       telemetry.emit("certificate.stored", { chain, height, block });
       this.#proposer.certified(chain);
       this.#modules.certified?.(certificate);
@@ -422,7 +424,10 @@ export class Runtime implements TransportHandler {
     switch (event.kind) {
       case "block":
         return this.submit(event.block, (result) => {
-          if (!result.ok) telemetry.emit("source.lost", { ...result.fault, height: event.block.height });
+          if (result.ok || this.#closed) return;
+          // The source would not tell it again before the next start, and without it this node follows another chain.
+          if (result.fault.code !== MUTE) return this.#fail(result.fault);
+          telemetry.emit("source.lost", { ...result.fault, height: event.block.height });
         });
       case "retract":
         telemetry.emit("source.retract", { chain: event.chain, hash: event.hash });

@@ -5,6 +5,8 @@
 import type { Fault } from "../ports.ts";
 
 const WAITING_MAX = 4096;
+/** The code of what is given up since this node will not say it. */
+export const MUTE = "node.mute";
 
 interface Unsaid {
   readonly run: () => void;
@@ -44,5 +46,5 @@ export class Voice {
 const WAITS: ReadonlySet<string> = new Set(["node.starting", "feed.unchecked", "feed.behind", "feed.waiting"]);
 
 function fault(message: string): Fault {
-  return { code: "node.mute", message };
+  return { code: MUTE, message };
 }

@@ -1,4 +1,5 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import type { SourceEvent } from "../../src/ports.ts";
 import { Fetcher } from "../../src/runtime/fetcher.ts";
 import { Sealer } from "../../src/runtime/sealer.ts";
 import { type Batch, openBatch, sealBatch } from "../../src/protocol/batch.ts";
@@ -82,6 +83,41 @@ describe("nothing is sent, and no proof begins, before the journal has it", () =
     expect(bench.published).toEqual([]);
     expect(bench.proving).toEqual([]);
     expect(seen.acknowledged).toBe(false);
+  });
+});
+
+describe("a disk that is full", () => {
+  const full = { ok: false, fault: { code: "disk.full", message: "no space" } } as const;
+
+  it("ends the node that cannot store a certificate, which nobody would write again", () => {
+    const bench = new Bench("a", ALONE).start();
+    bench.mine(1);
+    const write = vi.spyOn(bench.store, "write");
+    write.mockImplementation((_what, done) => done(full));
+    for (let at = 0; at < 3; at++) {
+      bench.flush();
+      finish(bench, at);
+    }
+    bench.flush();
+    expect(bench.faults).toMatchObject([{ code: "disk.full" }]);
+    expect(bench.events).not.toContain("certificate.stored");
+  });
+
+  it("ends the node that cannot keep a block of its own chain, which its source would not tell again", () => {
+    const bench = new Bench("a", ALONE).start();
+    let tell: (event: SourceEvent) => void = () => {};
+    bench.runtime.follow({ start: (_after, emit) => void (tell = emit), close: async () => {} }, null);
+    const place = { chain: 1, height: 1, hash: hashOf("x"), parent: hashOf("y") };
+    const block = { ...place, payload: new Uint8Array(1), items: 0 };
+    vi.spyOn(bench.artefacts, "write").mockImplementation((_bytes, done) => done(full));
+    tell({ kind: "block", block });
+    expect(bench.faults).toMatchObject([{ code: "disk.full" }]);
+    // An operator's block is given back instead: whoever has it can try again.
+    const other = new Bench("a", ALONE).start();
+    vi.spyOn(other.artefacts, "write").mockImplementation((_bytes, done) => done(full));
+    const codes: string[] = [];
+    other.runtime.submit(block, (result) => codes.push(result.ok ? "ok" : result.fault.code));
+    expect([codes, other.faults]).toEqual([["disk.full"], []]);
   });
 });
 
