@@ -222,7 +222,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
         from: "&& isBlockDone(block) && isParentClosed(state, block)) {",
         to: "&& block.tasks.some((task) => task.completeMs !== null) && isParentClosed(state, block)) {",
       },
-      { file: BARRIER, from: "if (rests === null) return null;", to: "if (rests === null) continue;" },
+      { file: BARRIER, from: "if (chosenOf === null) return null;", to: "if (chosenOf === null) continue;" },
     ],
     runs: ["quiet"],
     expected: /^S2: .* was not complete/,
