@@ -169,7 +169,7 @@ function connect(
 export { genesis, type GenesisOptions, type SystemName } from "./genesis.ts";
 export { discoverChain, readFragmentFile, readManifestFile, readWorkflows, type WorkflowFile } from "./manifests.ts";
 export { openSelects } from "./node/collectors.ts";
-export { deployRegistry, openAccount } from "./node/accounts.ts";
+export { actOnRegistry, deployRegistry, openAccount } from "./node/accounts.ts";
 export { NodeFault } from "./node/fault.ts";
 export { type Requeued } from "./node/operator.ts";
 export { type NodeStatus, type PartitionStatus } from "./node/status.ts";

@@ -44,6 +44,8 @@ const STATUS_BY_PREFIX: readonly (readonly [string, number])[] = [
   ["join.", EXIT.unreachable],
   ["contract.recorder", EXIT.usage],
   ["contract.funds", EXIT.usage],
+  ["contract.owner", EXIT.usage],
+  ["contract.missing", EXIT.usage],
   ["contract.refused", EXIT.refused],
   ["contract.", EXIT.unreachable],
   ["source.wrong-chain", EXIT.usage],

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { SecretConfig } from "../config.ts";
 import type { Hash } from "../protocol/ids.ts";
 import type { Deployed } from "../sinks/deploy.ts";
+import type { Acted, OwnerAct } from "../sinks/owner.ts";
 import { NodeFault } from "./fault.ts";
 
 /** Nothing of a secret is ever in a message. `whose` says in messages what it is for. Throws `config.secret`. */
@@ -81,6 +82,25 @@ export async function deployRegistry(request: RegistryRequest): Promise<Deployed
   const deployed = await deploy({ network, rpc, account, recorders, timeoutMs, pollMs: POLL_MS });
   if (deployed.ok) return deployed.value;
   throw new NodeFault(deployed.fault.code, deployed.fault.message);
+}
+
+export interface OwnerRequest {
+  readonly rpc: string;
+  readonly contract: string;
+  /** Holds the private key of the account that owns the registry. */
+  readonly keyFile: string;
+  readonly act: OwnerAct;
+  readonly timeoutMs: number;
+}
+
+/** Does what only a registry's owner may do. Throws `config.secret` and `contract.*`. */
+export async function actOnRegistry(request: OwnerRequest): Promise<Acted> {
+  const { rpc, contract, keyFile, act, timeoutMs } = request;
+  const account = readAccount({ file: keyFile }, "--key-file", {});
+  const { actAsOwner } = await import("../sinks/owner.ts");
+  const acted = await actAsOwner({ rpc, contract, account, act, timeoutMs, pollMs: POLL_MS });
+  if (acted.ok) return acted.value;
+  throw new NodeFault(acted.fault.code, acted.fault.message);
 }
 
 function messageOf(error: unknown): string {
