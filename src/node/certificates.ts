@@ -14,7 +14,7 @@ export async function openCertificates(
   self: Key,
   own: readonly (string | null)[],
   partition: (name: string | null) => NodePartition,
-  { directory, telemetry }: Shared,
+  { directory, telemetry, fatal }: Shared,
   sinks: ReadonlyMap<string | null, readonly SinkLine[]>,
   closers: Closers,
 ): Promise<Certificates> {
@@ -31,6 +31,7 @@ export async function openCertificates(
       },
       sinks,
       telemetry,
+      fatal,
     },
   );
   closers.push(() => certificates.close());

@@ -14,6 +14,7 @@ import type {
   Clock,
   Done,
   Equation,
+  Fault,
   Request,
   Store,
   StoredCertificate,
@@ -65,6 +66,8 @@ export interface CertificatesModules {
   readonly store: Store;
   /** Asked from `connect` on. */
   readonly partition: (name: string | null) => OwnPartition;
+  /** What the disk did not take would be missing until the next start; the node ends, as for a certificate of its own. */
+  readonly fatal: (fault: Fault) => void;
   /** By partition: where the certificates of those that this node takes no part in are handed on to. */
   readonly sinks: ReadonlyMap<string | null, readonly SinkLine[]>;
   readonly telemetry: Telemetry;
@@ -235,11 +238,11 @@ export class Certificates implements TransportHandler {
   }
 
   #keep(chain: Chain, certificate: StoredCertificate): void {
-    const { store, telemetry } = this.#modules;
+    const { store, telemetry, fatal } = this.#modules;
     const { height, block } = certificate;
     store.write({ certificates: [certificate], sync: true }, (result) => {
-      // It can be had again from peers, after a restart.
-      if (!result.ok) telemetry.emit("store.failed", { ...result.fault, certificate: height });
+      if (this.#closed) return;
+      if (!result.ok) return fatal(result.fault);
       telemetry.emit("certificate.heard", { partition: chain.partition.name, chain: chain.id, height, block });
       this.#proposers.get(chain.partition.name)?.certified(chain.id);
     });

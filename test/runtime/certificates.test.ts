@@ -79,6 +79,7 @@ function stored(chain: number, height: number, bytes: Uint8Array): StoredCertifi
 /** A node's channel on ports that do what the test says. */
 class Node {
   readonly delivered: number[] = [];
+  readonly faults: string[] = [];
   readonly published: Uint8Array[] = [];
   readonly asked: { readonly peer: string; readonly body: Uint8Array; readonly done: Done<readonly Uint8Array[]> }[] =
     [];
@@ -111,6 +112,7 @@ class Node {
         store: this.others,
         partition: () => ({ store: this.own, certified: () => this.certified }),
         sinks: new Map(),
+        fatal: ({ code }) => void this.faults.push(code),
         telemetry: {
           emit: (event, fields) => {
             if (event === "certificate.heard") this.delivered.push(Number(fields?.["height"]));
@@ -206,6 +208,16 @@ describe("certificates of another partition", () => {
       [WEST, Number.MAX_SAFE_INTEGER],
       [EAST, 2],
     ]);
+  });
+
+  it("end the node where the disk does not take one, which nobody would tell it again", () => {
+    const full = memoryStore({ defer: (run) => run() });
+    const fault = { code: "disk.full", message: "no room" };
+    full.write = (_batch, done) => done({ ok: false, fault });
+    const onFullDisk = new Node("a", "west", full);
+    onFullDisk.certificates.message(ofEast(1), "peer");
+    expect(onFullDisk.faults).toEqual(["disk.full"]);
+    expect(onFullDisk.delivered).toEqual([]);
   });
 
   it("come in so many answers as it takes, a chain beside the other", () => {
