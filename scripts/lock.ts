@@ -19,7 +19,7 @@ interface Entry {
   optionalDependencies?: Record<string, string>;
 }
 
-const FILES = ["package-lock.json", "config/pickles/package-lock.json"];
+const FILES = ["package-lock.json", "config/halo2/package-lock.json", "config/pickles/package-lock.json"];
 const SYSTEMS = ["android", "darwin", "freebsd", "linux", "openharmony", "win32"];
 const PROCESSORS: Readonly<Record<string, string>> = {
   amd64: "x64",

@@ -13,6 +13,7 @@ import { artefactHash, blockId, ZERO_HASH } from "../src/protocol/ids.ts";
 import { cutInto } from "../src/protocol/workflow.ts";
 import type { Done, Preparation, ProveEvent, ProveJob, Prover } from "../src/ports.ts";
 import { createGroth16Prover } from "../src/provers/groth16/prover.ts";
+import { createHalo2Prover } from "../src/provers/halo2/prover.ts";
 import { createPicklesProvers } from "../src/provers/pickles/prover.ts";
 import { createStarkProver } from "../src/provers/stark/prover.ts";
 import { createUltraHonkProver } from "../src/provers/ultrahonk/prover.ts";
@@ -38,8 +39,12 @@ const SYSTEMS: Readonly<Record<string, { readonly key: string; readonly open: ()
   "groth16-shard": { key: "shard.vkey.json", open: () => createGroth16Prover(LIMITS) },
   "ultrahonk-shard": { key: "shard.honk.vkey", open: () => createUltraHonkProver(LIMITS) },
   "stark-shard": { key: "shard.stark.json", open: () => createStarkProver(LIMITS) },
+  "halo2-shard": { key: "shard.halo2.vkey", open: () => createHalo2Prover(LIMITS) },
   "pickles-shard": { key: "shard.pickles.json", open: () => first(createPicklesProvers(LIMITS)) },
 };
+
+/** Measured only where they are asked for. */
+const OPT_IN: ReadonlySet<string> = new Set(["halo2-shard", "pickles-shard"]);
 
 function first(provers: readonly Prover[]): Prover {
   const [prover] = provers;
@@ -156,7 +161,7 @@ async function measure(system: string, { key: file, open }: (typeof SYSTEMS)[str
 const rows: Figures[] = [];
 for (const [system, known] of Object.entries(SYSTEMS)) {
   // What is opt-in is measured where it is asked for.
-  const isWanted = options.system === undefined ? system !== "pickles-shard" : options.system === system;
+  const isWanted = options.system === undefined ? !OPT_IN.has(system) : options.system === system;
   if (isWanted) rows.push(await measure(system, known));
 }
 if (options.json) {

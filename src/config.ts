@@ -191,6 +191,7 @@ const DEFAULTS: Omit<NodeConfig, "data"> = {
     { kind: "groth16", timeoutMs: 120_000 },
     { kind: "ultrahonk", timeoutMs: 120_000 },
     { kind: "stark", timeoutMs: 120_000 },
+    { kind: "halo2", timeoutMs: 300_000 },
     { kind: "pickles", timeoutMs: 1_800_000 },
   ],
   verifiers: [],

@@ -8,7 +8,7 @@ import type { Fragment } from "./protocol/fragment.ts";
 import type { ManifestJson } from "./protocol/manifest.ts";
 import { variantsOf } from "./protocol/stages.ts";
 
-export type SystemName = "groth16" | "ultrahonk" | "stark" | "pickles" | "mock";
+export type SystemName = "groth16" | "ultrahonk" | "stark" | "halo2" | "pickles" | "mock";
 
 export interface GenesisOptions {
   readonly name: string;
@@ -37,6 +37,7 @@ export const SYSTEM_FILES: Readonly<Record<string, { readonly key: string; reado
   "groth16-shard": { key: "shard.vkey.json", proving: ["shard.wasm", "shard.zkey"] },
   "ultrahonk-shard": { key: "shard.honk.vkey", proving: ["shard.noir.json", "shard.crs", "shard.honk.vkey"] },
   "stark-shard": { key: "shard.stark.json", proving: ["shard.stark.json"] },
+  "halo2-shard": { key: "shard.halo2.vkey", proving: ["shard.crs", "shard.lagrange", "shard.halo2.vkey"] },
   "pickles-shard": { key: "shard.pickles.json", proving: ["shard.pickles.json"] },
 };
 
@@ -103,6 +104,7 @@ const STAGE_KEYS: Readonly<Record<SystemName, { readonly shard: StageKey; readon
   groth16: { shard: { system: "groth16-shard", key: "shard" }, aggregate: { system: "groth16-batch", key: "batch" } },
   ultrahonk: { shard: { system: "ultrahonk-shard", key: "ultrahonk" } },
   stark: { shard: { system: "stark-shard", key: "stark" } },
+  halo2: { shard: { system: "halo2-shard", key: "halo2" } },
   pickles: {
     shard: { system: "pickles-shard", key: "pickles" },
     aggregate: { system: "pickles-merge", key: "pickles-merge" },

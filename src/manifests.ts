@@ -25,7 +25,7 @@ const JOIN_MS_MAX = 20_000;
 /** Chains whose blocks anyone may hand to an embedded node with `submit`: Ethereum's own, and its test networks. */
 const SUBMIT_CHAINS: readonly number[] = [1, 5, 11_155_111, 560_048];
 /** A new network's blocks are proven with the first of these that the configuration names. */
-const SYSTEMS = ["groth16", "ultrahonk", "stark", "pickles"] as const;
+const SYSTEMS = ["groth16", "ultrahonk", "stark", "halo2", "pickles"] as const;
 const DEV_CHAIN = 31_337;
 
 /** Throws a `Fault`: `manifest.*`, `join.*`, or `source.*` where a new network cannot see its chain. */

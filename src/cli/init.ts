@@ -55,7 +55,7 @@ export function initCommand(): Command {
     .option("--no-open", "only listed provers may prove")
     .addOption(
       new Option("--system <name>", "what shards are proven with")
-        .choices(["groth16", "ultrahonk", "stark", "pickles"])
+        .choices(["groth16", "ultrahonk", "stark", "halo2", "pickles"])
         .default("groth16"),
     )
     .option("--mock", "pretend to prove, for experiments")

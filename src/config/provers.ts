@@ -59,6 +59,7 @@ export const PROVER = z.discriminatedUnion(
     builtIn("groth16"),
     builtIn("ultrahonk"),
     builtIn("stark"),
+    builtIn("halo2"),
     builtIn("pickles"),
     /** Computes nothing: a list of `items` items, or what it was given. */
     z.strictObject({
@@ -119,7 +120,7 @@ export const PROVER = z.discriminatedUnion(
       resources,
     }),
   ],
-  'a prover: {"kind": "groth16" | "ultrahonk" | "stark" | "pickles" | "mock" | "echo" | "process" | "ere" | "zkboost", ...}',
+  'a prover: {"kind": "groth16" | "ultrahonk" | "stark" | "halo2" | "pickles" | "mock" | "echo" | "process" | "ere" | "zkboost", ...}',
 );
 
 /** Servers that verify what the node has no verifier of its own for. */

@@ -18,6 +18,7 @@ import { createGroth16Prover, ONE_PARTY_SETUP } from "../provers/groth16/prover.
 import { hasKey, type KeyBytes, missingPackages } from "../provers/keys.ts";
 import { createMockProver } from "../provers/mock.ts";
 import { type OutsideVerifier, withOutside } from "../provers/outside.ts";
+import { createHalo2Prover } from "../provers/halo2/prover.ts";
 import { createPicklesProvers } from "../provers/pickles/prover.ts";
 import { createProcessProver, PLACEHOLDERS, unknownPlaceholder } from "../provers/process.ts";
 import { createStarkProver, EXPERIMENTAL } from "../provers/stark/prover.ts";
@@ -227,6 +228,7 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
     case "groth16":
     case "ultrahonk":
     case "stark":
+    case "halo2":
     case "pickles":
       return openBuiltIn(prover, slots, manifest);
     case "mock": {
@@ -273,7 +275,10 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
   }
 }
 
-type BuiltIn = Extract<NodeConfig["provers"][number], { readonly kind: "groth16" | "ultrahonk" | "stark" | "pickles" }>;
+type BuiltIn = Extract<
+  NodeConfig["provers"][number],
+  { readonly kind: "groth16" | "ultrahonk" | "stark" | "halo2" | "pickles" }
+>;
 
 /** None where the manifest names no key of the system. */
 function openBuiltIn(prover: BuiltIn, slots: number, manifest: Manifest): Prover[] {
@@ -288,6 +293,8 @@ function openBuiltIn(prover: BuiltIn, slots: number, manifest: Manifest): Prover
       return [createUltraHonkProver(options)];
     case "stark":
       return [createStarkProver(options)];
+    case "halo2":
+      return [createHalo2Prover(options)];
     case "pickles":
       return createPicklesProvers(options);
   }

@@ -10,6 +10,8 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   // A STARK inside, but what is checked is the Groth16 proof around it.
   "sp1-groth16": "groth16",
   "ultrahonk-shard": "plonkish",
+  // Other libraries, but the same commitments under the same setup.
+  "halo2-shard": "plonkish",
   "stark-shard": "stark",
   "pickles-shard": "ipa",
   "pickles-merge": "ipa",

@@ -2,6 +2,8 @@
 import { createRequire } from "node:module";
 import type { VerifyingKey } from "./groth16/equation.ts";
 import { readVerifyingKey } from "./groth16/verify.ts";
+import { type Halo2Key, readHalo2Key } from "./halo2/verify.ts";
+import { HALO2_PACKAGES, resolveHalo2 } from "./halo2/wasm.ts";
 import { PICKLES_PACKAGES, resolveO1js } from "./pickles/o1js.ts";
 import { type PicklesKey, readPicklesKey } from "./pickles/verify.ts";
 import { readSp1Key, type Sp1Key } from "./sp1/verify.ts";
@@ -21,6 +23,7 @@ export type StageKey =
   | { readonly family: "sp1"; readonly key: Sp1Key }
   | { readonly family: "ultrahonk"; readonly key: UltraHonkKey }
   | { readonly family: "stark"; readonly key: StarkKey }
+  | { readonly family: "halo2"; readonly key: Halo2Key }
   | { readonly family: "pickles"; readonly key: PicklesKey };
 
 const KEYED: ReadonlySet<string> = new Set([
@@ -29,6 +32,7 @@ const KEYED: ReadonlySet<string> = new Set([
   "sp1-groth16",
   "ultrahonk-shard",
   "stark-shard",
+  "halo2-shard",
   "pickles-shard",
   "pickles-merge",
 ]);
@@ -47,6 +51,8 @@ export function readKey({ system, bytes }: KeyBytes): StageKey {
       return { family: "ultrahonk", key: readUltraHonkKey(bytes) };
     case "stark-shard":
       return { family: "stark", key: readStarkKey(bytes) };
+    case "halo2-shard":
+      return { family: "halo2", key: readHalo2Key(bytes) };
     case "pickles-shard":
     case "pickles-merge":
       return { family: "pickles", key: readPicklesKey(bytes) };
@@ -62,6 +68,8 @@ function verifierPackages(system: string): readonly string[] {
       return VERIFIER_PACKAGES;
     case "stark-shard":
       return STARK_PACKAGES;
+    case "halo2-shard":
+      return HALO2_PACKAGES;
     case "pickles-shard":
     case "pickles-merge":
       return PICKLES_PACKAGES;
@@ -87,5 +95,7 @@ export function missingPackages(
 
 /** Opt-in packages may be installed apart from the others. */
 function resolvePackage(name: string): string {
-  return name === "o1js" ? resolveO1js() : createRequire(import.meta.url).resolve(name);
+  if (name === "o1js") return resolveO1js();
+  if (HALO2_PACKAGES[0]?.startsWith(`${name}@`) === true) return resolveHalo2();
+  return createRequire(import.meta.url).resolve(name);
 }

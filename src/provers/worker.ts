@@ -5,6 +5,7 @@ import { rangeEndingAt, readRange } from "../protocol/range.ts";
 import type { PrepareJob, Result, VerifyJob } from "../ports.ts";
 import { verifyBatch, verifyOne } from "./groth16/verify.ts";
 import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
+import { createHalo2Verifier } from "./halo2/verify.ts";
 import { picklesRuns, picklesValuesOf } from "./pickles/statement.ts";
 import { createPicklesVerifier } from "./pickles/verify.ts";
 import { isMock, mockValues, mockVerify } from "./mock.ts";
@@ -108,6 +109,7 @@ async function check(job: VerifyJob, keys: ReadonlyMap<Hash, StageKey>): Promise
 /** Of a thread, which verifies one proof after the other. */
 const ultraHonk = createUltraHonkVerifier();
 const stark = createStarkVerifier();
+const halo2 = createHalo2Verifier();
 const pickles = createPicklesVerifier();
 
 /** Shards and what they are merged into say the same, of more or fewer items. */
@@ -124,6 +126,8 @@ async function verdictOf({ system, values, parts, proof }: VerifyJob, known: Sta
       return system === "groth16-batch" ? verifyBatch(known.key, values, parts, proof) : null;
     case "ultrahonk":
       return system === "ultrahonk-shard" ? ultraHonk.verify(known.key, values, proof) : null;
+    case "halo2":
+      return system === "halo2-shard" ? halo2.verify(known.key, values, proof) : null;
     case "pickles":
       return isPickles(system) ? pickles.verify(known.key, values, proof) : null;
     case "stark":
@@ -136,6 +140,7 @@ async function load(keys: Iterable<StageKey>): Promise<void> {
   for (const { family, key } of keys) {
     if (family === "ultrahonk") await ultraHonk.load(key);
     if (family === "stark") await stark.load(key);
+    if (family === "halo2") halo2.load(key);
     if (family === "pickles") await pickles.load(key);
   }
 }

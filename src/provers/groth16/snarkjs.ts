@@ -25,13 +25,23 @@ interface Contribution {
 
 /** Its arithmetic: elements and affine points in Montgomery form, little-endian. */
 export interface SnarkjsCurve {
-  readonly Fr: { readonly one: Uint8Array; random(): Uint8Array };
+  readonly Fr: {
+    readonly one: Uint8Array;
+    /** Roots of unity, of the order 2^i. */
+    readonly w: readonly Uint8Array[];
+    random(): Uint8Array;
+    toObject(element: Uint8Array): bigint;
+  };
   readonly G1: {
     readonly g: Uint8Array;
     toAffine(point: Uint8Array): Uint8Array;
+    /** Plain and big-endian. */
+    fromRprUncompressed(from: Uint8Array, at: number): Uint8Array;
     toRprUncompressed(to: Uint8Array, at: number, point: Uint8Array): void;
     /** Each point times `first`, `first * ratio`, ... */
     batchApplyKey(points: Uint8Array, first: Uint8Array, ratio: Uint8Array): Promise<Uint8Array>;
+    /** Of a secret's powers: the value of each of Lagrange's polynomials at the secret. */
+    lagrangeEvaluations(powers: Uint8Array, from: "affine", to: "affine"): Promise<Uint8Array>;
   };
   readonly G2: {
     readonly g: Uint8Array;

@@ -1,0 +1,182 @@
+/** Halo2, whose library is installed for it alone. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bn254 } from "@noble/curves/bn254.js";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { EXIT } from "../../src/cli/exit.ts";
+import type { ProveEvent } from "../../src/ports.ts";
+import { SHARD_ITEMS_MAX } from "../../src/protocol/ethereum.ts";
+import { artefactHash } from "../../src/protocol/ids.ts";
+import { CIRCUIT_CONFIG, layOut } from "../../src/provers/halo2/circuit.ts";
+import { createHalo2Prover } from "../../src/provers/halo2/prover.ts";
+import { PROOF_BYTES } from "../../src/provers/halo2/verify.ts";
+import { loadHalo2 } from "../../src/provers/halo2/wasm.ts";
+import { FIELD_ORDER } from "../../src/provers/poseidon.ts";
+import { bigEndian, encodeElement, fold, type Witness, witnessOf } from "../../src/provers/statement.ts";
+import { programSuite } from "../compliance/program.ts";
+import { proverSuite } from "../compliance/prover.ts";
+import { verifierSuite } from "../compliance/verifier.ts";
+import { CHAIN, nextBlock, submit } from "../node/blocks.ts";
+import { endAll, eventually, runCli, startCli } from "../node/processes.ts";
+import * as fixtures from "../provers/fixtures.ts";
+import { certifiedBy } from "./nodes.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const KEY = new Uint8Array(readFileSync(join(fixtures.KEYS_DIR, "shard.halo2.vkey")));
+
+/** The circuit under another setup: the secret's point is another one of the group. */
+function otherSetup(): Uint8Array {
+  const { x, y } = bn254.G2.Point.BASE.multiply(7n).toAffine();
+  const key = KEY.slice();
+  [x.c0, x.c1, y.c0, y.c1].forEach((coordinate, i) => key.set(encodeElement(coordinate), 32 * i));
+  return key;
+}
+
+const OTHER_KEY = otherSetup();
+const directory = mkdtempSync(join(tmpdir(), "proofmesh-"));
+const make = (limits: { timeoutMs: number; memoryBytesMax?: number } = { timeoutMs: 300_000 }) =>
+  createHalo2Prover({ slots: 1, keysDir: fixtures.KEYS_DIR, ...limits });
+
+let bench: fixtures.Bench;
+let proof: Uint8Array;
+let events: readonly ProveEvent[];
+
+beforeAll(async () => {
+  execFileSync("npm", ["ci", "--prefix", join(ROOT, "config/halo2"), "--no-audit", "--no-fund"], { cwd: ROOT });
+  bench = await fixtures.bench("halo2-shard", KEY, OTHER_KEY);
+  ({ proof, events } = await fixtures.proofOf(make(), bench.job()));
+}, 600_000);
+
+afterAll(async () => {
+  await bench.verifier.close();
+  await endAll();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+proverSuite("halo2-shard", {
+  make,
+  makeSlow: make,
+  job: () => bench.job(),
+  verifier: () => bench.verifier,
+  verifyJob: (_, bytes) => bench.verifyJob(bytes),
+  events: () => events,
+  processes: fixtures.descendants,
+});
+
+programSuite({ name: "halo2", make, job: () => bench.job(), processes: fixtures.descendants });
+
+/** The bytes with the order of the numbers' field added to one word. */
+function aliased(word: number): Uint8Array {
+  const alias = proof.slice();
+  const number = bigEndian(proof.slice(32 * word, 32 * word + 32).reverse());
+  alias.set(encodeElement(number + FIELD_ORDER).reverse(), 32 * word);
+  return alias;
+}
+
+verifierSuite("halo2-shard", {
+  verifier: () => bench.verifier,
+  job: () => bench.verifyJob(proof),
+  otherTask: () => bench.values[1] ?? new Uint8Array(),
+  otherBlock: () => {
+    const other = (bench.values[0] ?? new Uint8Array()).slice();
+    other.set(encodeElement(5n), 128);
+    return other;
+  },
+  otherKey: artefactHash(OTHER_KEY),
+  notCanonical: () => {
+    const { values } = bench.verifyJob(proof);
+    const beyond = values.slice();
+    beyond.set(encodeElement(bigEndian(values.subarray(32, 64)) + FIELD_ORDER), 32);
+    return [{ values: beyond, proof }, ...[17, 69].map((word) => ({ values, proof: aliased(word) }))];
+  },
+});
+
+describe("a Halo2 proof", () => {
+  it("has one size, whatever it proves", () => {
+    expect(proof.length).toBe(PROOF_BYTES);
+  });
+});
+
+describe("the Halo2 circuit", () => {
+  const items = [
+    { sender: "11".repeat(20), recipient: "22".repeat(20), value: 13n, feeLimit: 14n },
+    { sender: "ff".repeat(20), recipient: null, value: (1n << 128n) - 1n, feeLimit: (1n << 124n) - 1n },
+  ];
+  const taken = (witness: Witness): boolean => {
+    // A refusal is a panic, after which an instance is of no use.
+    const module = loadHalo2();
+    const circuit = new module.Halo2Wasm();
+    circuit.config(CIRCUIT_CONFIG);
+    try {
+      layOut(module, circuit, witness);
+      circuit.mock();
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const true2 = witnessOf(fold(5n, items), 7n);
+
+  it("takes what is true, from no item to all", () => {
+    const full = Array.from({ length: SHARD_ITEMS_MAX }, (_, i) => items[i % 2]).flatMap((item) => item ?? []);
+    for (const run of [[], items.slice(0, 1), items, full]) expect(taken(witnessOf(fold(5n, run), 7n))).toBe(true);
+  });
+
+  it("refuses other sums and another end", () => {
+    for (const name of ["before", "after", "fees", "count"] as const)
+      expect(taken({ ...true2, [name]: true2[name] + 1n }), name).toBe(false);
+    // Any context will do: it says whose proof this is.
+    expect(taken({ ...true2, context: 8n })).toBe(true);
+  });
+
+  it("refuses rows that are none", () => {
+    const refused = (name: keyof Witness, row: number, value: bigint): void => {
+      const column = true2[name];
+      if (typeof column === "bigint") throw new Error(`${name} is no column`);
+      expect(taken({ ...true2, [name]: column.with(row, value) }), `${name} ${row}`).toBe(false);
+    };
+    refused("active", 0, 2n);
+    // An item after an absent one; one that is left out; one out of its range, even where it is absent.
+    refused("active", 3, 1n);
+    refused("active", 1, 0n);
+    refused("sender", 5, 1n << 160n);
+    refused("recipient", 5, 1n << 160n);
+    refused("value", 5, 1n << 128n);
+    refused("feeLimit", 5, 1n << 124n);
+    // A creation that is half one, and one with a recipient.
+    refused("creation", 5, 2n);
+    refused("creation", 0, 1n);
+  });
+});
+
+describe("a network of Halo2", () => {
+  it("is made with one line, certifies a block, and the certificate holds with all its proofs", async () => {
+    const data = join(directory, "node");
+    const made = await runCli([
+      "init",
+      "--data",
+      data,
+      "--network",
+      "halo",
+      "--system",
+      "halo2",
+      "--shards",
+      "1",
+      "--chain",
+      `${CHAIN}:1`,
+    ]);
+    expect(made).toMatchObject({ status: EXIT.ok, stderr: "" });
+    const local = ["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--profile", "local"];
+    const node = await startCli(["--data", data, ...local], 120_000);
+    await submit(node.http, nextBlock(null));
+    await eventually("certified", async () => ((await certifiedBy(node)) === 1 ? true : null), 300_000);
+    const proofs = join(directory, "proofs");
+    const exported = await runCli(["certificate", "1", "--http", node.http.replace("http://", ""), "--out", proofs]);
+    expect(exported).toMatchObject({ status: EXIT.ok });
+    const network = ["--network", join(data, "manifest.json")];
+    const verified = await runCli(["verify", join(proofs, "certificate.json"), ...network, "--proofs", proofs]);
+    expect(verified).toMatchObject({ status: EXIT.ok, stderr: "" });
+  }, 600_000);
+});
