@@ -101,9 +101,24 @@ async function check(job: VerifyJob, keys: ReadonlyMap<Hash, StageKey>): Promise
   const known = keys.get(job.key);
   if (known === undefined) return refuse("verifier.unknown-key", `no verifying key ${job.key}`);
   const verdict = await verdictOf(job, known);
-  return verdict === null
-    ? refuse("verifier.unknown-system", `no verifier for ${job.system}`)
-    : { ok: true, value: verdict };
+  if (verdict === null) return refuse("verifier.unknown-system", `no verifier for ${job.system}`);
+  if (verdict.valid || verdict.code !== "proof.equation") return { ok: true, value: verdict };
+  return { ok: true, value: (await holdsUnderAnother(job, known, keys)) ? WRONG_KEY : verdict };
+}
+
+const WRONG_KEY: Check = { valid: false, code: "proof.wrong-key" };
+/** The versions that a network has of one circuit at a time are few, and a wrong proof must not cost much more than a true one. */
+const OTHERS_MAX = 2;
+
+/** Whether the proof was made under an older or a newer key of the network. Which keys it has, all its nodes know. */
+async function holdsUnderAnother(
+  job: VerifyJob,
+  { family, key }: StageKey,
+  keys: ReadonlyMap<Hash, StageKey>,
+): Promise<boolean> {
+  const others = [...keys.values()].filter((each) => each.family === family && each.key !== key);
+  for (const other of others.slice(0, OTHERS_MAX)) if ((await verdictOf(job, other))?.valid === true) return true;
+  return false;
 }
 
 /** Of a thread, which verifies one proof after the other. */

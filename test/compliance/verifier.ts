@@ -19,7 +19,14 @@ export interface VerifierCase {
 }
 
 /** Every code that an objective refusal may have. */
-const CODES = ["proof.length", "proof.not-canonical", "proof.not-on-curve", "proof.equation", "proof.chain"];
+const CODES = [
+  "proof.length",
+  "proof.not-canonical",
+  "proof.not-on-curve",
+  "proof.equation",
+  "proof.wrong-key",
+  "proof.chain",
+];
 
 /** The same on every run, and like nothing. */
 function noise(length: number, seed: number): Uint8Array {
@@ -46,16 +53,19 @@ export function verifierSuite(name: string, options: VerifierCase): void {
       for (let i = 0; i < 3; i++) expect(await ask({})).toEqual({ valid: true });
     });
 
-    it("proof.equation: refuses a wrong proof, and one for another task, block or key", async () => {
+    it("proof.equation: refuses a wrong proof, and one for another task or block", async () => {
       const { proof, values } = job();
       const last = proof.length - 1;
       expect((await ask({ proof: proof.with(last, (proof[last] ?? 0) ^ 1) })).valid).toBe(false);
       expect(await ask({ values: otherTask() })).toEqual(refused("proof.equation"));
       expect(await ask({ values: otherBlock() })).toEqual(refused("proof.equation"));
-      if (otherKey !== undefined) expect(await ask({ key: otherKey })).toEqual(refused("proof.equation"));
       // The lowest bit of every number of the statement.
       for (let at = 31; at < values.length; at += 32)
         expect((await ask({ values: values.with(at, (values[at] ?? 0) ^ 1) })).valid, `byte ${at}`).toBe(false);
+    });
+
+    it("proof.wrong-key: refuses a proof under another key, and says so where it has that key", async () => {
+      if (otherKey !== undefined) expect(await ask({ key: otherKey })).toEqual(refused("proof.wrong-key"));
     });
 
     it("proof.not-canonical: refuses a number that is written in another form", async () => {

@@ -1,11 +1,9 @@
 /** Halo2, whose library is installed for it alone. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { bn254 } from "@noble/curves/bn254.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { EXIT } from "../../src/cli/exit.ts";
 import type { ProveEvent } from "../../src/ports.ts";
 import { SHARD_ITEMS_MAX } from "../../src/protocol/ethereum.ts";
 import { artefactHash } from "../../src/protocol/ids.ts";
@@ -18,10 +16,7 @@ import { bigEndian, encodeElement, fold, type Witness, witnessOf } from "../../s
 import { programSuite } from "../compliance/program.ts";
 import { proverSuite } from "../compliance/prover.ts";
 import { verifierSuite } from "../compliance/verifier.ts";
-import { CHAIN, nextBlock, submit } from "../node/blocks.ts";
-import { endAll, eventually, runCli, startCli } from "../node/processes.ts";
 import * as fixtures from "../provers/fixtures.ts";
-import { certifiedBy } from "./nodes.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const KEY = new Uint8Array(readFileSync(join(fixtures.KEYS_DIR, "shard.halo2.vkey")));
@@ -35,7 +30,6 @@ function otherSetup(): Uint8Array {
 }
 
 const OTHER_KEY = otherSetup();
-const directory = mkdtempSync(join(tmpdir(), "proofmesh-"));
 const make = (limits: { timeoutMs: number; memoryBytesMax?: number } = { timeoutMs: 300_000 }) =>
   createHalo2Prover({ slots: 1, keysDir: fixtures.KEYS_DIR, ...limits });
 
@@ -49,11 +43,7 @@ beforeAll(async () => {
   ({ proof, events } = await fixtures.proofOf(make(), bench.job()));
 }, 600_000);
 
-afterAll(async () => {
-  await bench.verifier.close();
-  await endAll();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => bench.verifier.close());
 
 proverSuite("halo2-shard", {
   make,
@@ -149,34 +139,4 @@ describe("the Halo2 circuit", () => {
     refused("creation", 5, 2n);
     refused("creation", 0, 1n);
   });
-});
-
-describe("a network of Halo2", () => {
-  it("is made with one line, certifies a block, and the certificate holds with all its proofs", async () => {
-    const data = join(directory, "node");
-    const made = await runCli([
-      "init",
-      "--data",
-      data,
-      "--network",
-      "halo",
-      "--system",
-      "halo2",
-      "--shards",
-      "1",
-      "--chain",
-      `${CHAIN}:1`,
-    ]);
-    expect(made).toMatchObject({ status: EXIT.ok, stderr: "" });
-    const local = ["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--profile", "local"];
-    const node = await startCli(["--data", data, ...local], 120_000);
-    await submit(node.http, nextBlock(null));
-    await eventually("certified", async () => ((await certifiedBy(node)) === 1 ? true : null), 300_000);
-    const proofs = join(directory, "proofs");
-    const exported = await runCli(["certificate", "1", "--http", node.http.replace("http://", ""), "--out", proofs]);
-    expect(exported).toMatchObject({ status: EXIT.ok });
-    const network = ["--network", join(data, "manifest.json")];
-    const verified = await runCli(["verify", join(proofs, "certificate.json"), ...network, "--proofs", proofs]);
-    expect(verified).toMatchObject({ status: EXIT.ok, stderr: "" });
-  }, 600_000);
 });
