@@ -8,6 +8,7 @@ import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
+import { SPLIT, SPLIT_MUTANTS } from "./split-mutants.ts";
 import { VOTE_MUTANTS } from "./vote-mutants.ts";
 
 const base = { nodes: 6, attesters: 4, blocks: 5, shards: 3 } as const;
@@ -37,6 +38,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   dying: { ...base, seed: 25, nodes: 9, blocks: 12, crashEveryMs: 2500 },
   copied: { ...base, seed: 18, nodes: 3, attesters: 3, blocks: 12, failing: 0.5, workflow: COPIED },
   agreed: { ...base, seed: 19, wrong: 0.3, workflow: AGREED },
+  pieces: { ...base, seed: 20, blocks: 8, tooLarge: 0.6, failing: 0.2, workflow: SPLIT },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -45,6 +47,7 @@ const COLLECTOR = "src/core/collector.ts";
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...VOTE_MUTANTS,
   ...COPY_MUTANTS,
+  ...SPLIT_MUTANTS,
   "send-before-journal": {
     rule: "durable before sent",
     edits: [

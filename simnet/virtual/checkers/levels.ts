@@ -2,7 +2,10 @@
  * In how many pieces a block that may be split has to be proven, worked out once more: whole, until a piece that is not
  * complete was put into quarantine by a quorum; and at no finer level than one that is complete.
  */
+import type { Hash, Key } from "../../../src/protocol/ids.ts";
+import type { EntryOf } from "../../../src/protocol/messages.ts";
 import type { Stage } from "../../../src/protocol/workflow.ts";
+import { placeOf } from "./place.ts";
 
 /** What is known of a task. */
 export interface Piece {
@@ -34,4 +37,33 @@ export function levelFrom(pieces: readonly Piece[]): number {
   const stuck = (level: number) =>
     at(level).some(({ stage, isComplete, isGivenUp }) => stage.isSplit && !isComplete && isGivenUp);
   return levels.find((level) => !stuck(level)) ?? levels.length - 1;
+}
+
+/** S1: pieces are there for nobody before a quorum has given up what is larger. */
+export class Levels {
+  readonly #isQuorum: (keys: Iterable<Key>) => boolean;
+  readonly #voters = new Map<string, Set<Key>>();
+  /** By block: levels of which a quorum has given a piece up. */
+  readonly #givenUp = new Map<Hash, Set<number>>();
+
+  constructor(isQuorum: (keys: Iterable<Key>) => boolean) {
+    this.#isQuorum = isQuorum;
+  }
+
+  quarantine(author: Key, entry: EntryOf<"quarantine">, stage: Stage | undefined): void {
+    if (stage?.isSplit !== true) return;
+    const place = `${placeOf(entry)} ${entry.round}`;
+    const voters = (this.#voters.get(place) ?? new Set<Key>()).add(author);
+    this.#voters.set(place, voters);
+    if (!this.#isQuorum(voters)) return;
+    const levels = this.#givenUp.get(entry.block) ?? new Set<number>();
+    this.#givenUp.set(entry.block, levels.add(levelOfIndex(stage, entry.index)));
+  }
+
+  /** Whether the task may be anybody's. */
+  isOpen(block: Hash, stage: Stage | undefined, index: number): boolean {
+    if (stage === undefined || stage.levels.length === 0) return true;
+    const above = Array.from({ length: levelOfIndex(stage, index) }, (_, level) => level);
+    return above.every((level) => this.#givenUp.get(block)?.has(level) === true);
+  }
 }

@@ -15,6 +15,7 @@ import type { Stage } from "../../../src/protocol/workflow.ts";
 import { stagesAnnounced } from "../provers.ts";
 import { Guilt, type Position } from "./guilt.ts";
 import { Hands } from "./hands.ts";
+import { Levels } from "./levels.ts";
 import { Outputs } from "./outputs.ts";
 import { Owners } from "./owners.ts";
 import { judgeTimeout } from "./patience.ts";
@@ -77,6 +78,7 @@ export class WireChecker {
   readonly #barriers = new Map<Hash, Set<Key>>();
   readonly #benches = new Map<string, Set<Key>>();
   readonly #hands: Hands;
+  readonly #levels: Levels;
 
   constructor(options: WireOptions) {
     this.#options = options;
@@ -86,6 +88,7 @@ export class WireChecker {
     const isDone = (task: TaskRef, attempt: number) =>
       this.#isComplete(task) || this.#isOver(task, attempt) || this.isCancelled(task.block);
     this.#hands = new Hands(options.manifest, isDone);
+    this.#levels = new Levels((keys) => this.#isQuorum(keys));
     this.#total = [...options.manifest.weights.values()].reduce((sum, weight) => sum + weight, 0);
   }
 
@@ -163,6 +166,7 @@ export class WireChecker {
     else if (entry.kind === "barrier") this.#barrier(author, entry);
     else if (entry.kind === "cancel") this.#blocks.get(entry.block)?.cancels.add(author);
     else if (entry.kind === "bench") this.#bench(author, entry);
+    else if (entry.kind === "quarantine") this.#levels.quarantine(author, entry, this.#stageOf(entry));
   }
 
   #announce(author: Key, entry: EntryOf<"announce">): void {
@@ -232,6 +236,8 @@ export class WireChecker {
     }
     if (!this.#mayOwn(entry.prover, entry))
       this.#violation(`S1: ${name(author)} granted ${where} to ${name(entry.prover)}, which does not own it`);
+    if (!this.#levels.isOpen(entry.block, this.#stageOf(entry), entry.index))
+      this.#violation(`S1: ${name(author)} granted ${where}, a piece of what no quorum has given up`);
     const tooMany = this.#hands.grant(author, entry);
     if (tooMany !== null) this.#violation(`R1: ${name(author)} let ${name(entry.prover)} ${tooMany}`);
   }
@@ -243,7 +249,7 @@ export class WireChecker {
     this.guilt.timeout(author, where, at);
     if (!isHostile(author)) {
       if (attempt.attested.has(author)) this.#violation(`S4: ${name(author)} timed out ${where} after its own attest`);
-      const stage = this.#stages(entry.block).find((each) => each.name === entry.stage);
+      const stage = this.#stageOf(entry);
       // Of copies the proof may be by a prover that stands for another.
       if (stage?.distinct !== "provers" && this.#knowing.has(`${author} ${placeOf(entry)}`))
         this.#violation(`S4: ${name(author)} timed out ${where} and had said that there is a valid proof`);
@@ -325,6 +331,10 @@ export class WireChecker {
     const voters = (this.#benches.get(turn) ?? new Set<Key>()).add(author);
     this.#benches.set(turn, voters);
     if (this.#isQuorum(voters)) this.#owners.benched.add(entry.prover);
+  }
+
+  #stageOf({ block, stage }: Pick<TaskRef, "block" | "stage">): Stage | undefined {
+    return this.#stages(block).find(({ name: each }) => each === stage);
   }
 
   #stages(block: Hash): readonly Stage[] {
