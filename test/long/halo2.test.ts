@@ -2,90 +2,42 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { bn254 } from "@noble/curves/bn254.js";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ProveEvent } from "../../src/ports.ts";
+import { describe, expect, it } from "vitest";
 import { SHARD_ITEMS_MAX } from "../../src/protocol/ethereum.ts";
-import { artefactHash } from "../../src/protocol/ids.ts";
 import { CIRCUIT_CONFIG, layOut } from "../../src/provers/halo2/circuit.ts";
 import { createHalo2Prover } from "../../src/provers/halo2/prover.ts";
 import { PROOF_BYTES } from "../../src/provers/halo2/verify.ts";
 import { loadHalo2 } from "../../src/provers/halo2/wasm.ts";
 import { FIELD_ORDER } from "../../src/provers/poseidon.ts";
 import { bigEndian, encodeElement, fold, type Witness, witnessOf } from "../../src/provers/statement.ts";
-import { programSuite } from "../compliance/program.ts";
-import { proverSuite } from "../compliance/prover.ts";
-import { verifierSuite } from "../compliance/verifier.ts";
-import * as fixtures from "../provers/fixtures.ts";
+import { changed, systemSuite } from "../compliance/system.ts";
+import { KEYS_DIR, otherSetup } from "../provers/fixtures.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-const KEY = new Uint8Array(readFileSync(join(fixtures.KEYS_DIR, "shard.halo2.vkey")));
+const KEY = new Uint8Array(readFileSync(join(KEYS_DIR, "shard.halo2.vkey")));
 
-/** The circuit under another setup: the secret's point is another one of the group. */
-function otherSetup(): Uint8Array {
-  const { x, y } = bn254.G2.Point.BASE.multiply(7n).toAffine();
-  const key = KEY.slice();
-  [x.c0, x.c1, y.c0, y.c1].forEach((coordinate, i) => key.set(encodeElement(coordinate), 32 * i));
-  return key;
-}
-
-const OTHER_KEY = otherSetup();
-const make = (limits: { timeoutMs: number; memoryBytesMax?: number } = { timeoutMs: 300_000 }) =>
-  createHalo2Prover({ slots: 1, keysDir: fixtures.KEYS_DIR, ...limits });
-
-let bench: fixtures.Bench;
-let proof: Uint8Array;
-let events: readonly ProveEvent[];
-
-beforeAll(async () => {
-  execFileSync("npm", ["ci", "--prefix", join(ROOT, "config/halo2"), "--no-audit", "--no-fund"], { cwd: ROOT });
-  bench = await fixtures.bench("halo2-shard", KEY, OTHER_KEY);
-  ({ proof, events } = await fixtures.proofOf(make(), bench.job()));
-}, 600_000);
-
-afterAll(() => bench.verifier.close());
-
-proverSuite("halo2-shard", {
-  make,
-  makeSlow: make,
-  job: () => bench.job(),
-  verifier: () => bench.verifier,
-  verifyJob: (_, bytes) => bench.verifyJob(bytes),
-  events: () => events,
-  processes: fixtures.descendants,
-});
-
-programSuite({ name: "halo2", make, job: () => bench.job(), processes: fixtures.descendants });
-
-/** The bytes with the order of the numbers' field added to one word. */
-function aliased(word: number): Uint8Array {
-  const alias = proof.slice();
-  const number = bigEndian(proof.slice(32 * word, 32 * word + 32).reverse());
-  alias.set(encodeElement(number + FIELD_ORDER).reverse(), 32 * word);
-  return alias;
-}
-
-verifierSuite("halo2-shard", {
-  verifier: () => bench.verifier,
-  job: () => bench.verifyJob(proof),
-  otherTask: () => bench.values[1] ?? new Uint8Array(),
-  otherBlock: () => {
-    const other = (bench.values[0] ?? new Uint8Array()).slice();
-    other.set(encodeElement(5n), 128);
-    return other;
+const made = systemSuite({
+  name: "halo2",
+  key: KEY,
+  otherKey: otherSetup(KEY),
+  make: (limits) => createHalo2Prover({ slots: 1, keysDir: KEYS_DIR, ...limits }),
+  timeoutMs: 300_000,
+  prepare: () => {
+    execFileSync("npm", ["ci", "--prefix", join(ROOT, "config/halo2"), "--no-audit", "--no-fund"], { cwd: ROOT });
   },
-  otherKey: artefactHash(OTHER_KEY),
-  notCanonical: () => {
-    const { values } = bench.verifyJob(proof);
-    const beyond = values.slice();
-    beyond.set(encodeElement(bigEndian(values.subarray(32, 64)) + FIELD_ORDER), 32);
-    return [{ values: beyond, proof }, ...[17, 69].map((word) => ({ values, proof: aliased(word) }))];
+  notCanonical: ({ proof, values }) => {
+    const beyond = encodeElement(bigEndian(values.subarray(32, 64)) + FIELD_ORDER);
+    const aliases = [17, 69].map((word) => {
+      const number = bigEndian(proof.slice(32 * word, 32 * word + 32).reverse());
+      return { values, proof: changed(proof, 32 * word, encodeElement(number + FIELD_ORDER).reverse()) };
+    });
+    return [{ values: changed(values, 32, beyond), proof }, ...aliases];
   },
 });
 
 describe("a Halo2 proof", () => {
   it("has one size, whatever it proves", () => {
-    expect(proof.length).toBe(PROOF_BYTES);
+    expect(made().proof.length).toBe(PROOF_BYTES);
   });
 });
 

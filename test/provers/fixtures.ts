@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { bn254 } from "@noble/curves/bn254.js";
 import { type EncodedBlock, payloadOf } from "../../src/protocol/ethereum.ts";
 import { artefactHash, blockId, type Hash, ZERO_HASH } from "../../src/protocol/ids.ts";
 import { cutInto } from "../../src/protocol/workflow.ts";
@@ -14,7 +15,7 @@ import type {
   Verifier,
   VerifyJob,
 } from "../../src/ports.ts";
-import { elementOf, foldBlock, type Prepared, valuesOf } from "../../src/provers/statement.ts";
+import { elementOf, encodeElement, foldBlock, type Prepared, valuesOf } from "../../src/provers/statement.ts";
 import { createVerifier } from "../../src/provers/verifier.ts";
 
 export const KEYS_DIR: string = join(import.meta.dirname, "../../config/keys");
@@ -69,6 +70,14 @@ export function proveJob(of: EncodedBlock, before: Uint8Array, changes: Partial<
   const values = valuesOf(shard, id.block, id.stage, 0);
   const rest = { payload, before, values, group: 0, shards, inputs: [] };
   return { id, attempt: 0, system: "groth16-shard", key: VKEY_HASH, ...rest, ...changes };
+}
+
+/** A key that begins with the secret's point of its setup, under another setup: its point is another one of the group. */
+export function otherSetup(bytes: Uint8Array): Uint8Array {
+  const { x, y } = bn254.G2.Point.BASE.multiply(7n).toAffine();
+  const key = bytes.slice();
+  [x.c0, x.c1, y.c0, y.c1].forEach((coordinate, i) => key.set(encodeElement(coordinate), 32 * i));
+  return key;
 }
 
 /** A system with its key, a verifier that has it, and what is to be proved of the small block. */
