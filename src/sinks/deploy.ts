@@ -1,30 +1,17 @@
 /** Puts the registry contract on a chain. */
-import {
-  createPublicClient,
-  createWalletClient,
-  getContractAddress,
-  type Hex,
-  http,
-  isAddress,
-  WaitForTransactionReceiptTimeoutError,
-} from "viem";
-import { generatePrivateKey, privateKeyToAccount, privateKeyToAddress } from "viem/accounts";
+import { getContractAddress, type Hex } from "viem";
+import { generatePrivateKey, privateKeyToAddress } from "viem/accounts";
 import type { Result, SinkFault } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
-import { evmFault, refused } from "./evm.ts";
 import { REGISTRY_ABI, REGISTRY_BYTECODE } from "./registry.ts";
+import { mistyped, type Sender, sendAndWait } from "./send.ts";
 
-export interface DeployOptions {
+/** Whoever pays owns the contract. */
+export interface DeployOptions extends Sender {
   /** Whose blocks it takes, and no other's. */
   readonly network: Hash;
-  readonly rpc: string;
-  /** Private key of the account that pays, and then owns the contract. */
-  readonly account: Hex;
   /** Addresses of the nodes' accounts, which may record. */
   readonly recorders: readonly string[];
-  /** Until the transaction is mined. */
-  readonly timeoutMs: number;
-  readonly pollMs: number;
 }
 
 export interface Deployed {
@@ -35,45 +22,21 @@ export interface Deployed {
   readonly transaction: Hex;
 }
 
-/**
- * Sends one transaction and waits until it is mined. Faults are those of the contract sink, and `contract.recorder` for
- * an address that is mistyped, `contract.unmined` once something was sent of which it is not known what became of it.
- */
+/** Faults are those of `sendAndWait`, and `contract.recorder` for an address that is mistyped. */
 export async function deployRegistry(options: DeployOptions): Promise<Result<Deployed, SinkFault>> {
-  const { network, recorders, rpc, timeoutMs, pollMs } = options;
-  const addresses: Hex[] = [];
-  for (const recorder of recorders) {
-    // Capital letters are an address's checksum (EIP-55). The mistake would be noticed only when blocks are refused.
-    if (!isAddress(recorder))
-      return refused("contract.recorder", `${recorder} has a wrong checksum; allowed: an address as it was printed`);
-    addresses.push(recorder);
-  }
-  const account = privateKeyToAccount(options.account);
-  const transport = http(rpc, { retryCount: 0 });
-  const wallet = createWalletClient({ account, transport });
-  const client = createPublicClient({ transport, cacheTime: 0, pollingInterval: pollMs });
-  let sent: { readonly transaction: Hex; readonly address: Hex } | null = null;
-  try {
+  const { network, recorders } = options;
+  const wrong = mistyped(recorders);
+  if (wrong !== null) return wrong;
+  return sendAndWait(options, async ({ account, wallet, client }) => {
     const evmChain = await client.getChainId();
     const nonce = await client.getTransactionCount({ address: account.address, blockTag: "pending" });
-    const contract = {
-      abi: REGISTRY_ABI,
-      bytecode: REGISTRY_BYTECODE,
-      args: [`0x${network}`, addresses],
-    } as const;
+    const args = [`0x${network}`, recorders as readonly Hex[]] as const;
+    const contract = { abi: REGISTRY_ABI, bytecode: REGISTRY_BYTECODE, args } as const;
     const transaction = await wallet.deployContract({ ...contract, nonce, chain: null });
     const address = getContractAddress({ from: account.address, nonce: BigInt(nonce) });
-    sent = { transaction, address };
-    const receipt = await client.waitForTransactionReceipt({ hash: transaction, timeout: timeoutMs });
-    if (receipt.status !== "success") return refused("contract.refused", `transaction ${transaction} was reverted`);
-    return { ok: true, value: { address, evmChain, owner: account.address, transaction } };
-  } catch (error) {
-    if (sent === null) return evmFault(error, rpc);
-    const late = error instanceof WaitForTransactionReceiptTimeoutError;
-    const why = late ? `it is not mined after ${timeoutMs / 1000} s` : evmFault(error, rpc).fault.message;
-    const look = `look for the contract at ${sent.address} before you deploy another`;
-    return refused("contract.unmined", `transaction ${sent.transaction} was sent, and ${why}; ${look}`);
-  }
+    const advice = `look for the contract at ${address} before you deploy another`;
+    return { transaction, value: { address, evmChain, owner: account.address, transaction }, advice };
+  });
 }
 
 /** An account's address, from its private key. */
