@@ -192,7 +192,9 @@ function readFrontier(message: FrontierMessage): Frontier | null {
     chains.set(Number(chain), Number(height));
   }
   const { instance, upMs } = message;
-  if ((instance.length !== 0 && instance.length !== INSTANCE_BYTES) || upMs > MAX) return null;
+  // How long nobody has run is nothing that could be said.
+  if (upMs > (instance.length === 0 ? 0n : MAX)) return null;
+  if (instance.length !== 0 && instance.length !== INSTANCE_BYTES) return null;
   if (message.twins.length > TWINS_MAX) return null;
   const twins: Twin[] = [];
   for (const twin of message.twins) {

@@ -143,7 +143,9 @@ describe("what two nodes say when they compare their logs", () => {
     expect(bytesOf).toBeLessThanOrEqual(REQUEST.bodyBytesMax);
   });
 
-  it("has one encoding: a feed named twice, a default written out and a frame of another kind's size are refused", () => {
+  it("has one encoding: a feed named twice, a default written out, an age of nobody and a frame of another kind's size are refused", () => {
+    // The asker's age without its name.
+    expect(decodeFrontier(Uint8Array.from([0x20, 0xff, 0xff, 0xff, 0x0f]))).toBe(null);
     const one = [0x0a, 0x22, 0x0a, 0x20, ...new Uint8Array(32)];
     expect(decodeFrontier(Uint8Array.from(one))?.feeds.size).toBe(1);
     expect(decodeFrontier(Uint8Array.from([...one, ...one]))).toBe(null);
