@@ -44,8 +44,9 @@ const STRANGERS: ReadonlySet<string> = new Set([
   "network.flooded",
   "network.recycled",
 ]);
-const LINES_BURST = 64;
-const LINE_EVERY_MS = 1_000;
+const SHARE = { burst: 64, everyMs: 1_000 };
+/** Keys cost nothing, so whoever comes and goes under ever new ones has less. */
+const STRANGERS_SHARE = { burst: 4, everyMs: 10_000 };
 
 export function createTelemetry(options: TelemetryOptions, { clock }: { readonly clock: Clock }): NodeTelemetry {
   const counters = new Map<string, Map<string, number>>();
@@ -71,9 +72,12 @@ export function createTelemetry(options: TelemetryOptions, { clock }: { readonly
   /** How many of the event were hidden since the last one shown, or `null` to hide this one too. */
   const hiddenBefore = (event: string, fields: Fields): number | null => {
     const nowMs = clock.now();
-    const share = shares.get(event) ?? { lines: LINES_BURST, atMs: nowMs, hidden: 0 };
-    shares.set(event, share);
-    share.lines = Math.min(LINES_BURST, share.lines + (nowMs - share.atMs) / LINE_EVERY_MS);
+    const isStranger = fields["stranger"] === true;
+    const { burst, everyMs } = isStranger ? STRANGERS_SHARE : SHARE;
+    const name = isStranger ? `${event} of a stranger` : event;
+    const share = shares.get(name) ?? { lines: burst, atMs: nowMs, hidden: 0 };
+    shares.set(name, share);
+    share.lines = Math.min(burst, share.lines + (nowMs - share.atMs) / everyMs);
     share.atMs = nowMs;
     if (share.lines < 1 || (event === "refused" && isRepeat(event, fields))) {
       share.hidden++;

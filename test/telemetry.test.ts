@@ -41,6 +41,17 @@ describe("the log", () => {
     expect(lines.length).toBeLessThan(5 * (64 + 11));
   });
 
+  it("says less of strangers that come and go than of members", () => {
+    const { lines, at, log } = telemetry();
+    for (let count = 0; count < 30; count++) {
+      at.ms += 300;
+      log.emit("peer.up", { peer: `stranger ${count}`, stranger: true });
+      log.emit("peer.up", { peer: `member ${count}` });
+    }
+    expect(lines.filter(({ stranger }) => stranger === true).length).toBeLessThan(6);
+    expect(lines.filter(({ stranger }) => stranger === undefined)).toHaveLength(30);
+  });
+
   it("leaves out nothing that strangers cannot bring about", () => {
     const { lines, log } = telemetry();
     for (let height = 0; height < 1_000; height++) log.emit("block.certified", { height });

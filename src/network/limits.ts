@@ -144,6 +144,9 @@ export const PEER = {
   frameBytesPerSecond: 4 * MIB,
   /** Pieces of anything that a peer sends on streams of its own: twice as many as its frames may be cut into, and pings. */
   piecesPerSecond: 2_000,
+  /** An honest peer pings every few seconds; each ping is answered whatever it costs. */
+  pingsPerSecond: 2,
+  pingBurst: 16,
   /** libp2p 3 buffers what we do not read; only hanging up stops a flood. */
   floodMsMax: 2_000,
   /** Two nodes that dial each other at once have two for a moment. */

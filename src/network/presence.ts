@@ -5,19 +5,22 @@
  * honest nodes. So a peer is `up` only while both gossip streams are open, and a connection without them is closed for
  * the keeper to dial again.
  */
+import { PING_PROTOCOL } from "@libp2p/ping";
 import type { Connection, Libp2p, PeerId, Stream } from "@libp2p/interface";
 import type { Key } from "../protocol/ids.ts";
 import type { Cancel, Clock, Telemetry, TransportHandler } from "../ports.ts";
 import type { Bans } from "./bans.ts";
 import type { GossipService } from "./gossip.ts";
 import { keyOfPeer, peerOfKey } from "./identity.ts";
-import { PeerBudget, scaled } from "./budget.ts";
+import { Bucket, PeerBudget, scaled } from "./budget.ts";
 import { PEER, SCORE, WATCH } from "./limits.ts";
 
 const MESHSUB = "/meshsub/";
 /** What gossipsub itself holds against a peer, and says no more about. */
 const BEHAVIOUR = "gossip.behaviour";
 const PIECES = { perSecond: PEER.piecesPerSecond, burst: PEER.burst };
+const PINGS = { perSecond: PEER.pingsPerSecond, burst: PEER.pingBurst };
+const PING_BYTES = 32;
 const PIECE_BYTES = { perSecond: 2 * PEER.frameBytesPerSecond, burst: PEER.burst };
 
 export interface PresenceModules {
@@ -78,6 +81,7 @@ interface Watched {
   /** The last thing that it did wrong. */
   code: string;
   readonly meter: PeerBudget;
+  readonly pings: Bucket;
 }
 
 export class Presence {
@@ -202,6 +206,7 @@ export class Presence {
       up: new Set<string>(),
       code: BEHAVIOUR,
       meter,
+      pings: new Bucket(PINGS, clock.now()),
     };
     this.#watched.set(id, { peer, key, ...fresh });
     this.#awaitReady();
@@ -293,6 +298,8 @@ export class Presence {
     this.#metered.add(stream);
     stream.addEventListener("message", ({ data }) => {
       const now = this.#modules.clock.now();
+      const isPing = stream.protocol === PING_PROTOCOL;
+      if (isPing && !watched.pings.take(Math.ceil(data.byteLength / PING_BYTES), now)) return this.flooded(watched.key);
       if (watched.meter.take(data.byteLength, now) || watched.meter.overMs(now) <= PEER.floodMsMax) return;
       this.flooded(watched.key);
     });

@@ -362,7 +362,9 @@ export class Runtime implements TransportHandler {
   }
 
   peer(peer: Key, state: "up" | "down"): void {
-    this.#modules.telemetry.emit(`peer.${state}`, { peer });
+    const { manifest, roster } = this.#state;
+    const isNamed = manifest.weights.has(peer) || manifest.sources.has(peer) || roster.has(peer);
+    this.#modules.telemetry.emit(`peer.${state}`, isNamed ? { peer } : { peer, stranger: true });
     if (state === "down") this.#repair.gone(peer);
     this.post({ kind: "peer", peer, state });
   }

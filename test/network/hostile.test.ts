@@ -2,6 +2,8 @@
 import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Stream } from "@libp2p/interface";
+import { PING_PROTOCOL } from "@libp2p/ping";
 import { multiaddr } from "@multiformats/multiaddr";
 import { afterAll, expect, test } from "vitest";
 import { writeFrames } from "../../src/network/streams.ts";
@@ -114,6 +116,32 @@ test.concurrent("a frame above the limit kills gossip, and the connection is rec
   await until("gossip flows again", () => a.heard.length > 0);
   expect(a.events.find(({ event }) => event === "refused")?.fields["code"]).toBe("frame.too-large");
   expect(a.states.map((state) => state.split(" ")[0])).toEqual(["up", "down", "up"]);
+}, 45_000);
+
+test.concurrent("pings without a pause are cut off, and in the end banned; one every few seconds is not", async () => {
+  const a = await victim();
+  const [calm, bad] = [await raw(a), await raw(a)];
+  const address = multiaddr(a.network.addresses()[0]);
+  const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 10));
+  // Cut off it comes again, until it may not any more.
+  const isBanned = (): boolean => a.emitted("network.banned") > 0;
+  const ping = async (stream: Stream): Promise<void> => {
+    while (stream.status === "open" && !isBanned()) {
+      stream.send(new Uint8Array(32));
+      await turn();
+    }
+  };
+  const pinging = (async (): Promise<void> => {
+    while (!isBanned()) {
+      await bad.node.dialProtocol(address, PING_PROTOCOL).then(ping, () => undefined);
+      await turn();
+    }
+  })();
+  await until("it is banned", isBanned, 40_000);
+  await pinging;
+  expect(a.emitted("network.flooded")).toBeGreaterThan(0);
+  expect(await calm.node.services.ping.ping(address)).toBeGreaterThanOrEqual(0);
+  expect(a.network.peers()).toContain(keyOfRaw(calm));
 }, 45_000);
 
 test("a flood is cut off while another peer is still heard", async () => {
