@@ -153,15 +153,17 @@ export class Presence {
   }
 
   /**
-   * Bans the peer if its score is below the graylist. Gossipsub caches scores for a heartbeat: so late this may be.
+   * Bans the peer if its score is below the graylist. Gossipsub caches scores for a heartbeat, in which a peer that is cut
+   * off may come again a dozen times; its strikes alone are enough.
    * `code` is what it has just done wrong, if anything.
    */
   judge(key: Key, code?: string): void {
-    const { gossip, bans, telemetry } = this.#modules;
+    const { gossip, bans, strikes, telemetry } = this.#modules;
     const peer = peerOfKey(key);
     const watched = this.#watched.get(peer.toString());
     if (watched !== undefined && code !== undefined) watched.code = code;
-    const score = gossip.getScore(peer.toString());
+    const id = peer.toString();
+    const score = Math.min(gossip.getScore(id), SCORE.appWeight * strikes.score(id));
     if (score >= SCORE.thresholds.graylistThreshold || bans.has(key)) return;
     const termMs = bans.add(key);
     const why = watched?.code ?? code ?? BEHAVIOUR;
@@ -181,11 +183,11 @@ export class Presence {
     const peer = peerOfKey(key);
     // A connection that is being cut still delivers what it holds.
     if (!this.#connections(peer).some(({ status }) => status === "open")) return;
-    const watched = this.#watched.get(peer.toString());
-    if (watched !== undefined) watched.code = "peer.flood";
     this.#modules.strikes.add(peer, SCORE.strike);
     this.#modules.telemetry.emit("network.flooded", { peer: key });
     this.#cut(peer, "flooding");
+    // It may be back and gone again before the next heartbeat looks.
+    this.judge(key, "peer.flood");
   }
 
   #connections(peer: PeerId): Connection[] {

@@ -17,7 +17,7 @@ const CALM_MS = 3_000;
 const NAMES = process.env["PROOFMESH_HOSTILE"]?.split(",") ?? Object.keys(ATTACKS);
 /** Of memory, beyond what the node had before. */
 const GROWTH_MIB_MAX = 400;
-const LINES_MAX = 60;
+const LINES_MAX = 24;
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "proofmesh-hostile-"));
 let rig: Rig;
