@@ -2,8 +2,8 @@
  * Poseidon as this circuit computes it: the same function as `../poseidon.ts`, in fewer cells.
  *
  * In a partial round only the first element goes through the power, so what the matrix does to the other four can be done
- * a round earlier. Taken as far back as it goes, that leaves one constant and a sparse matrix a round: 35 cells instead
- * of 83. Appendix B of the Poseidon paper (ePrint 2019/458).
+ * a round earlier. Taken as far back as it goes, that leaves one constant and a sparse matrix a round: 47 cells instead
+ * of 107. Appendix B of the Poseidon paper (ePrint 2019/458).
  */
 import { bn254 } from "@noble/curves/bn254.js";
 import { POSEIDON } from "../poseidon.ts";
