@@ -27,6 +27,8 @@ export interface CampaignOptions {
   readonly cpuMs: number;
   readonly jobs: number;
   readonly say: (line: string) => void;
+  /** Takes each run as it ended, a JSON object on a line. */
+  readonly ended: (json: string) => void;
   readonly progress: (line: string) => void;
 }
 
@@ -108,6 +110,7 @@ export class Campaign {
     const ended = new Promise<number | null>((done) => child.once("close", done));
     for await (const text of createInterface({ input: child.stdout })) {
       if (this.#stopped) continue;
+      this.#options.ended(text);
       this.#count(JSON.parse(text) as Line);
     }
     const code = await ended;

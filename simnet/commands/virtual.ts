@@ -158,7 +158,8 @@ async function campaign(flags: VirtualFlags): Promise<number> {
     forMs: flags.soak === undefined ? Number.POSITIVE_INFINITY : flags.soak * 1000,
     cpuMs: flags.cpu === undefined ? Number.POSITIVE_INFINITY : flags.cpu * 1000,
     jobs: Math.max(flags.jobs ?? availableParallelism(), 1),
-    say,
+    say: flags.json === true ? note : say,
+    ended: flags.json === true ? say : () => {},
     progress: note,
   });
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => runs.stop());
