@@ -3,7 +3,6 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeConfig } from "./config.ts";
 import { genesis, packageKeys, TIMING } from "./genesis.ts";
-import { fetchManifest } from "./network/joiner.ts";
 import type { Fault } from "./ports.ts";
 import type { Key } from "./protocol/ids.ts";
 import { MANIFEST_BYTES_MAX } from "./protocol/limits.ts";
@@ -114,6 +113,7 @@ async function joinManifest(target: string, kept: string): Promise<Manifest> {
     if (manifest.network === network) return manifest;
     throw new ManifestFault("data.other-network", `${kept} is of network ${manifest.network}; --join names ${network}`);
   }
+  const { fetchManifest } = await import("./network/joiner.ts");
   const bytes = await fetchManifest(address, network, JOIN_MS_MAX);
   const manifest = parse(bytes, `the manifest from ${address}`);
   if (manifest.network !== network) {

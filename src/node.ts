@@ -10,7 +10,7 @@ import { join } from "node:path";
 import type { NodeConfig } from "./config.ts";
 import { artefactsNeeded } from "./core/lifecycle.ts";
 import { openManifest } from "./manifests.ts";
-import { createNetwork, type Network } from "./network/node.ts";
+import type { Network } from "./network/node.ts";
 import { CLOCK } from "./node/clock.ts";
 import { openSelects } from "./node/collectors.ts";
 import { membershipsOf } from "./node/membership.ts";
@@ -126,12 +126,14 @@ function openKey(config: NodeConfig): NodeKey {
 }
 
 /** An undivided network has the one partition on the topic that all share; a divided one has certificates there. */
-function connect(
+async function connect(
   config: NodeConfig,
   manifest: Manifest,
   { partitions, certificates }: NodeParts,
   { nodeKey, directory, artefacts, telemetry }: Shared,
 ): Promise<Network> {
+  // Half of all that a node loads, and no command but the node itself needs it.
+  const { createNetwork } = await import("./network/node.ts");
   const members = new Set([
     ...manifest.weights.keys(),
     ...manifest.sources,

@@ -3,26 +3,32 @@
 import "./threads.ts";
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { artefactCommand } from "./artefact.ts";
-import { certificateCommand } from "./certificate.ts";
-import { doctorCommand } from "./doctor.ts";
-import { evidenceCommand } from "./evidence.ts";
 import { CommandError, explain, EXIT } from "./exit.ts";
-import { initCommand } from "./init.ts";
-import { logCommand } from "./log.ts";
-import { proveCommand } from "./prove.ts";
-import { registryCommand } from "./registry.ts";
-import { simnetCommand } from "./simnet.ts";
-import { startCommand } from "./start.ts";
-import { statusCommand } from "./status.ts";
-import { submitCommand } from "./submit.ts";
-import { tasksCommand } from "./tasks.ts";
-import { verifyCommand } from "./verify.ts";
-import { workflowCommand } from "./workflow.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   readonly version: string;
 };
+
+/**
+ * Only what is called is loaded: the node itself takes longest by far, and most commands only talk to one that runs.
+ */
+const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
+  ["start", async () => (await import("./start.ts")).startCommand()],
+  ["init", async () => (await import("./init.ts")).initCommand()],
+  ["status", async () => (await import("./status.ts")).statusCommand()],
+  ["submit", async () => (await import("./submit.ts")).submitCommand()],
+  ["log", async () => (await import("./log.ts")).logCommand()],
+  ["certificate", async () => (await import("./certificate.ts")).certificateCommand()],
+  ["evidence", async () => (await import("./evidence.ts")).evidenceCommand()],
+  ["tasks", async () => (await import("./tasks.ts")).tasksCommand()],
+  ["artefact", async () => (await import("./artefact.ts")).artefactCommand()],
+  ["prove", async () => (await import("./prove.ts")).proveCommand()],
+  ["doctor", async () => (await import("./doctor.ts")).doctorCommand()],
+  ["verify", async () => (await import("./verify.ts")).verifyCommand()],
+  ["workflow", async () => (await import("./workflow.ts")).workflowCommand()],
+  ["registry", async () => (await import("./registry.ts")).registryCommand()],
+  ["simnet", async () => (await import("./simnet.ts")).simnetCommand()],
+]);
 
 const program = new Command("proofmesh")
   .description("A decentralized multi-prover network node: no bus, no leader, no trusted node.")
@@ -34,23 +40,10 @@ const program = new Command("proofmesh")
   // Said below, in the words of every other mistake.
   .configureOutput({ outputError: () => {} })
   .exitOverride();
-for (const command of [
-  startCommand(),
-  initCommand(),
-  statusCommand(),
-  submitCommand(),
-  logCommand(),
-  certificateCommand(),
-  evidenceCommand(),
-  tasksCommand(),
-  artefactCommand(),
-  proveCommand(),
-  doctorCommand(),
-  verifyCommand(),
-  workflowCommand(),
-  registryCommand(),
-  simnetCommand(),
-]) {
+const [, , called = ""] = process.argv;
+const load = COMMANDS.get(called);
+for (const each of load === undefined ? COMMANDS.values() : [load]) {
+  const command = await each();
   program.addCommand(command);
   inherit(command, program);
 }
