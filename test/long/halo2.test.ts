@@ -1,5 +1,4 @@
 /** Halo2, whose library is installed for it alone. */
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -12,8 +11,8 @@ import { FIELD_ORDER } from "../../src/provers/poseidon.ts";
 import { bigEndian, encodeElement, fold, type Witness, witnessOf } from "../../src/provers/statement.ts";
 import { changed, systemSuite } from "../compliance/system.ts";
 import { KEYS_DIR, otherSetup } from "../provers/fixtures.ts";
+import { install } from "./install.ts";
 
-const ROOT = join(import.meta.dirname, "../..");
 const KEY = new Uint8Array(readFileSync(join(KEYS_DIR, "shard.halo2.vkey")));
 
 const made = systemSuite({
@@ -22,9 +21,7 @@ const made = systemSuite({
   otherKey: otherSetup(KEY),
   make: (limits) => createHalo2Prover({ slots: 1, keysDir: KEYS_DIR, ...limits }),
   timeoutMs: 300_000,
-  prepare: () => {
-    execFileSync("npm", ["ci", "--prefix", join(ROOT, "config/halo2"), "--no-audit", "--no-fund"], { cwd: ROOT });
-  },
+  prepare: () => install("halo2"),
   notCanonical: ({ proof, values }) => {
     const beyond = encodeElement(bigEndian(values.subarray(32, 64)) + FIELD_ORDER);
     const aliases = [17, 69].map((word) => {

@@ -1,5 +1,4 @@
 /** Networks of one node whose systems come in packages of their own, from `init` to a certificate checked offline. */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +7,7 @@ import { EXIT } from "../../src/cli/exit.ts";
 import type { NodeStatus } from "../../src/node.ts";
 import { nextBlock, submit } from "../node/blocks.ts";
 import { endAll, eventually, runCli, startCli } from "../node/processes.ts";
+import { install } from "./install.ts";
 
 /** Of nobody's own: a node follows a dev chain where it can. */
 const CHAIN = 7;
@@ -28,7 +28,7 @@ test.each([
 ])(
   "a network of %s is made with one line, certifies a block, and the certificate holds with all its proofs",
   async (name, init) => {
-    execFileSync("npm", ["ci", "--prefix", join(ROOT, "config", name), "--no-audit", "--no-fund"], { cwd: ROOT });
+    install(name);
     const data = join(directory, name);
     const made = await runCli(["init", "--data", data, "--network", name, "--chain", `${CHAIN}:1`, ...init]);
     expect(made).toMatchObject({ status: EXIT.ok, stderr: "" });

@@ -1,5 +1,4 @@
 /** The recursive system, whose library is installed for it alone. */
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -14,9 +13,9 @@ import { programSuite } from "../compliance/program.ts";
 import { proverSuite } from "../compliance/prover.ts";
 import { verifierSuite } from "../compliance/verifier.ts";
 import * as fixtures from "../provers/fixtures.ts";
+import { install } from "./install.ts";
 
 const { KEYS_DIR, SMALL, SMALL_SHARDS } = fixtures;
-const ROOT = join(import.meta.dirname, "../..");
 const KEY = new Uint8Array(readFileSync(join(KEYS_DIR, "shard.pickles.json")));
 const KEY_HASH = artefactHash(KEY);
 
@@ -45,7 +44,7 @@ const verifyJob = (stage: StageName, proof: Uint8Array, index = 0): VerifyJob =>
 const check = (of: VerifyJob): Promise<unknown> => fixtures.value((done) => verifier.verify(of, done));
 
 beforeAll(async () => {
-  execFileSync("npm", ["ci", "--prefix", join(ROOT, "config/pickles"), "--no-audit", "--no-fund"], { cwd: ROOT });
+  install("pickles");
   verifier = createVerifier({
     keys: new Map([[KEY_HASH, { system: "pickles-shard", bytes: KEY }]]),
     deadlineMs: 60_000,
