@@ -41,6 +41,12 @@ export async function openManifest(config: NodeConfig, key: Key): Promise<Manife
   return readManifestFile(kept);
 }
 
+/** Whether a node that is told of no chain follows a dev chain: its network has that chain, or is yet to be made. */
+export function followsDevChain(data: string): boolean {
+  const kept = join(data, "manifest.json");
+  return !existsSync(kept) || readManifestFile(kept).json.chains.some(({ id }) => id === DEV_CHAIN);
+}
+
 /** Reads and checks a manifest file; every mistake at once, each with its place. */
 export function readManifestFile(file: string): Manifest {
   return parse(readFile(file), file);

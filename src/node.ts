@@ -169,7 +169,14 @@ async function connect(
 }
 
 export { genesis, type GenesisOptions, type SystemName } from "./genesis.ts";
-export { discoverChain, readFragmentFile, readManifestFile, readWorkflows, type WorkflowFile } from "./manifests.ts";
+export {
+  discoverChain,
+  followsDevChain,
+  readFragmentFile,
+  readManifestFile,
+  readWorkflows,
+  type WorkflowFile,
+} from "./manifests.ts";
 export { openSelects } from "./node/collectors.ts";
 export { actOnRegistry, deployRegistry, openAccount } from "./node/accounts.ts";
 export { NodeFault } from "./node/fault.ts";

@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { type ConfigLayer, type NodeConfig, type ProverConfig, readConfig, type SourceConfig } from "../config.ts";
-import { discoverChain, openNode, type ProofmeshNode } from "../node.ts";
+import { discoverChain, followsDevChain, openNode, type ProofmeshNode } from "../node.ts";
 import type { Fault } from "../ports.ts";
 import { CommandError, EXIT, explain, faultOf } from "./exit.ts";
 import { collect, positive, whole } from "./flags.ts";
@@ -143,7 +143,7 @@ async function configOf(flags: Flags): Promise<NodeConfig> {
   const given = readConfig(flags.config, process.env, { ...layer, sources: await sourcesOf(flags) });
   // A node of its own follows a dev chain; one that joins, or was given a manifest, follows only what it is told to.
   const alone = given.manifest === undefined && given.join === undefined && given.sources.length === 0;
-  if (!alone) return given;
+  if (!alone || !followsDevChain(given.data)) return given;
   return Object.freeze({
     ...given,
     sources: [{ kind: "dev" as const, blockTimeS: flags.blockTime, transactionsPerBlock: flags.transactions }],

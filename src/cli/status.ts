@@ -61,6 +61,9 @@ function describe(status: NodeStatus): string {
         `chain     ${id}${reproves === null ? "" : ` (${reproves} again)`}  certified up to ${certified < 0 ? "nothing yet" : certified}${source === null ? "" : `  source: ${source}`}`,
       );
   }
+  const isNew = status.chains.every(({ certified, source }) => certified < 0 && source === null);
+  if (isNew && status.blocks.length === 0)
+    lines.push("WAITS     for a first block: proofmesh submit hands one in, and with --rpc the node follows a chain");
   for (const { sink, chain, delivered, height, state, why, failures } of status.sinks) {
     if (state === "idle" && delivered === null) continue;
     const at = height === null ? "" : `  at ${height}`;

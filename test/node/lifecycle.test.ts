@@ -8,7 +8,7 @@ import { nativeEquation, readManifestFile } from "../../src/node.ts";
 import { checkCertificate } from "../../src/protocol/certificate.ts";
 import { alive } from "../provers/fixtures.ts";
 import { temporaryDirectory } from "../storage/directories.ts";
-import { CHAIN } from "./blocks.ts";
+import { CHAIN, nextBlock, submit } from "./blocks.ts";
 import { makeMembers } from "./members.ts";
 import { endAll, eventually, runCli, startCli, type StartedNode } from "./processes.ts";
 
@@ -88,6 +88,20 @@ test("a second node joins, is admitted and proves its share", async () => {
   });
   expect(content.tasks.map(({ prover }) => prover)).toContain(second.key);
   await Promise.all([stopped(first), stopped(second)]);
+});
+
+test("a network that was made for a chain of its own waits for its blocks, and follows no dev chain", async () => {
+  const data = path.join(temporaryDirectory(), "own");
+  const made = await runCli(["init", "--data", data, "--network", "own", "--chain", "7:1", "--shards", "1", "--mock"]);
+  expect(made).toMatchObject({ status: EXIT.ok, stderr: "" });
+  const node = await startCli(["--data", data, "--mock", "50", ...NETWORK]);
+  const status = async (): Promise<string> =>
+    (await runCli(["status", "--http", node.http.slice("http://".length)])).stdout;
+  expect(await status()).toMatch(/^WAITS +for a first block: proofmesh submit /m);
+  await submit(node.http, nextBlock(null), 7);
+  await node.line("the block is certified", ({ event }) => event === "block.certified", WAIT_MS);
+  expect(await status()).toMatch(/^chain +7 +certified up to 1$/m);
+  await stopped(node);
 });
 
 test("a node that waits for a peer to answer is stopped before it is up", async () => {
