@@ -203,9 +203,17 @@ const DEFAULTS: Omit<NodeConfig, "data"> = {
   log: "auto",
 };
 
+/** A dev chain's id is known only by its kind. */
+export const DEV_CHAIN = 31_337;
+
 /** The directory for a network whose name is known before its manifest is: `dev`, or the id that a node joins by. */
 export function defaultData(name: string): string {
   return join(homedir(), ".proofmesh", name);
+}
+
+/** A node's manifest: where it was given, or with all else that the node keeps. */
+export function manifestFile({ manifest, data }: Pick<NodeConfig, "manifest" | "data">): string {
+  return manifest ?? join(data, "manifest.json");
 }
 
 /** Puts the layers together. Throws a `ConfigError` that names every mistake of every layer. */

@@ -1,7 +1,7 @@
 /** Which network a node is part of: the manifest it was given, the one it keeps, one it joins, or a new one of its own. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { NodeConfig } from "./config.ts";
+import { DEV_CHAIN, manifestFile, type NodeConfig } from "./config.ts";
 import { genesis, packageKeys, TIMING } from "./genesis.ts";
 import type { Fault } from "./ports.ts";
 import type { Key } from "./protocol/ids.ts";
@@ -25,12 +25,11 @@ const JOIN_MS_MAX = 20_000;
 const SUBMIT_CHAINS: readonly number[] = [1, 5, 11_155_111, 560_048];
 /** A new network's blocks are proven with the first of these that the configuration names. */
 const SYSTEMS = ["groth16", "ultrahonk", "stark", "halo2", "pickles"] as const;
-const DEV_CHAIN = 31_337;
 
 /** Throws a `Fault`: `manifest.*`, `join.*`, or `source.*` where a new network cannot see its chain. */
 export async function openManifest(config: NodeConfig, key: Key): Promise<Manifest> {
   if (config.manifest !== undefined) return readManifestFile(config.manifest);
-  const kept = join(config.data, "manifest.json");
+  const kept = manifestFile(config);
   if (config.join !== undefined) {
     const manifest = await joinManifest(config.join, kept);
     return manifest;
@@ -42,8 +41,8 @@ export async function openManifest(config: NodeConfig, key: Key): Promise<Manife
 }
 
 /** Whether a node that is told of no chain follows a dev chain: its network has that chain, or is yet to be made. */
-export function followsDevChain(data: string): boolean {
-  const kept = join(data, "manifest.json");
+export function followsDevChain(config: NodeConfig): boolean {
+  const kept = manifestFile(config);
   return !existsSync(kept) || readManifestFile(kept).json.chains.some(({ id }) => id === DEV_CHAIN);
 }
 

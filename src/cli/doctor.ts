@@ -8,7 +8,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
-import { type NodeConfig, readConfig } from "../config.ts";
+import { manifestFile, type NodeConfig, readConfig } from "../config.ts";
 import {
   createKey,
   discoverChain,
@@ -155,7 +155,7 @@ function checkKey(config: NodeConfig, say: Say): string | null {
 }
 
 function checkManifest(config: NodeConfig, key: string | null, say: Say): Manifest {
-  const file = config.manifest ?? join(config.data, "manifest.json");
+  const file = manifestFile(config);
   if (config.manifest === undefined && !existsSync(file)) {
     say({
       check: "manifest",

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { defaultData } from "../config.ts";
+import { defaultData, manifestFile } from "../config.ts";
 import { createKey, genesis, loadKey, readFragmentFile, readManifestFile, type SystemName } from "../node.ts";
 import { CommandError } from "./exit.ts";
 import { collect, whole } from "./flags.ts";
@@ -90,7 +90,7 @@ function writeManifest(
   key: string,
   data: string,
 ): { readonly file: string; readonly network: string } {
-  const file = flags.manifest ?? join(data, "manifest.json");
+  const file = manifestFile({ manifest: flags.manifest, data });
   if (existsSync(file)) throw new CommandError("manifest.exists", `${file} exists; a manifest is never overwritten`);
   const attesters = flags.attester.length === 0 ? [key] : flags.attester;
   const provers = flags.prover.length === 0 ? attesters : flags.prover;

@@ -2,7 +2,14 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import { type ConfigLayer, type NodeConfig, type ProverConfig, readConfig, type SourceConfig } from "../config.ts";
+import {
+  type ConfigLayer,
+  manifestFile,
+  type NodeConfig,
+  type ProverConfig,
+  readConfig,
+  type SourceConfig,
+} from "../config.ts";
 import { discoverChain, followsDevChain, openNode, type ProofmeshNode } from "../node.ts";
 import type { Fault } from "../ports.ts";
 import { CommandError, EXIT, explain, faultOf } from "./exit.ts";
@@ -141,9 +148,9 @@ async function configOf(flags: Flags): Promise<NodeConfig> {
     log: flags.log as ConfigLayer["log"],
   };
   const given = readConfig(flags.config, process.env, { ...layer, sources: await sourcesOf(flags) });
-  // A node of its own follows a dev chain; one that joins, or was given a manifest, follows only what it is told to.
+  // A node of its own follows a dev chain; one that joins, or has a manifest of other chains, only what it is told to.
   const alone = given.manifest === undefined && given.join === undefined && given.sources.length === 0;
-  if (!alone || !followsDevChain(given.data)) return given;
+  if (!alone || !followsDevChain(given)) return given;
   return Object.freeze({
     ...given,
     sources: [{ kind: "dev" as const, blockTimeS: flags.blockTime, transactionsPerBlock: flags.transactions }],
@@ -192,12 +199,8 @@ function greet(config: NodeConfig, node: ProofmeshNode): void {
       : ["  join       a second node proves with this one:", `             npm start -- --join ${target}`]),
     "  check      a certificate, with nothing but the manifest and the proofs:",
     `             npm run proofmesh -- certificate latest --data ${config.data} --out proofs`,
-    `             npm run proofmesh -- verify proofs/certificate.json --network ${manifestPath(config)} --proofs proofs`,
+    `             npm run proofmesh -- verify proofs/certificate.json --network ${manifestFile(config)} --proofs proofs`,
     "",
   ];
   process.stdout.write(`${lines.join("\n")}\n`);
-}
-
-function manifestPath(config: NodeConfig): string {
-  return config.manifest ?? join(config.data, "manifest.json");
 }

@@ -1,5 +1,5 @@
 /** Which partitions a node takes part in, and what it does in each. */
-import type { NodeConfig } from "../config.ts";
+import { DEV_CHAIN, type NodeConfig } from "../config.ts";
 import type { CoreOptions } from "../core/state.ts";
 import type { Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
@@ -14,9 +14,6 @@ export interface Membership extends Partition<Manifest> {
   /** Proofs at once. */
   readonly slots: number;
 }
-
-/** A dev chain's id is known only by its kind. */
-const DEV_CHAIN = 31_337;
 
 /**
  * Attesters take part where the manifest names them, sources where they follow a chain, provers everywhere unless the
