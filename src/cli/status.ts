@@ -55,14 +55,12 @@ function describe(status: NodeStatus): string {
     const place = partition === undefined ? where : `${where}, in partition ${partition}`;
     lines.push(`OUT       ${key.slice(0, 12)}  ${offence}: ${place} (proofmesh evidence shows what it signed)`);
   }
-  for (const { id, reproves, certified, source } of status.chains) {
-    if (certified >= 0 || source !== null)
-      lines.push(
-        `chain     ${id}${reproves === null ? "" : ` (${reproves} again)`}  certified up to ${certified < 0 ? "nothing yet" : certified}${source === null ? "" : `  source: ${source}`}`,
-      );
-  }
-  const isNew = status.chains.every(({ certified, source }) => certified < 0 && source === null);
-  if (isNew && status.blocks.length === 0)
+  const chains = status.chains.filter(({ certified, source }) => certified >= 0 || source !== null);
+  for (const { id, reproves, certified, source } of chains)
+    lines.push(
+      `chain     ${id}${reproves === null ? "" : ` (${reproves} again)`}  certified up to ${certified < 0 ? "nothing yet" : certified}${source === null ? "" : `  source: ${source}`}`,
+    );
+  if (chains.length === 0 && status.blocks.length === 0)
     lines.push("WAITS     for a first block: proofmesh submit hands one in, and with --rpc the node follows a chain");
   for (const { sink, chain, delivered, height, state, why, failures } of status.sinks) {
     if (state === "idle" && delivered === null) continue;
