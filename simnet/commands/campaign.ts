@@ -28,7 +28,7 @@ export interface CampaignOptions {
   readonly jobs: number;
   readonly say: (line: string) => void;
   /** Takes each run as it ended, a JSON object on a line. */
-  readonly ended: (json: string) => void;
+  readonly report: (json: string) => void;
   readonly progress: (line: string) => void;
 }
 
@@ -110,7 +110,7 @@ export class Campaign {
     const ended = new Promise<number | null>((done) => child.once("close", done));
     for await (const text of createInterface({ input: child.stdout })) {
       if (this.#stopped) continue;
-      this.#options.ended(text);
+      this.#options.report(text);
       this.#count(JSON.parse(text) as Line);
     }
     const code = await ended;

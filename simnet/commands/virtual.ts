@@ -159,7 +159,7 @@ async function campaign(flags: VirtualFlags): Promise<number> {
     cpuMs: flags.cpu === undefined ? Number.POSITIVE_INFINITY : flags.cpu * 1000,
     jobs: Math.max(flags.jobs ?? availableParallelism(), 1),
     say: flags.json === true ? note : say,
-    ended: flags.json === true ? say : () => {},
+    report: flags.json === true ? say : () => {},
     progress: note,
   });
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => runs.stop());
