@@ -3,12 +3,10 @@ import { execFileSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 
-const ROOT = join(import.meta.dirname, "../..");
-
 export function install(name: string): void {
-  const directory = join(ROOT, "config", name);
+  const directory = join(import.meta.dirname, "../../config", name);
   const writtenMs = (file: string): number => statSync(join(directory, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   // npm writes this file last.
   if (writtenMs("node_modules/.package-lock.json") > writtenMs("package-lock.json")) return;
-  execFileSync("npm", ["ci", "--prefix", directory, "--no-audit", "--no-fund"], { cwd: ROOT });
+  execFileSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: directory });
 }

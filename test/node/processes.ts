@@ -32,7 +32,7 @@ function spawnCli(args: readonly string[], environment: NodeJS.ProcessEnv): Chil
   delete clean["NODE_OPTIONS"];
   const child = spawn("sh", ["-c", KEEPER, "sh", process.execPath, MAIN, ...args], {
     stdio: ["pipe", "pipe", "pipe"],
-    env: { ...clean, NODE_COMPILE_CACHE: COMPILED, ...environment },
+    env: { NODE_COMPILE_CACHE: COMPILED, ...clean, ...environment },
   });
   running.add(child);
   child.stdin?.on("error", () => {});

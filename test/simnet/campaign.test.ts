@@ -1,12 +1,9 @@
-import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
-
-const MAIN = fileURLToPath(new URL("../../simnet/main.ts", import.meta.url));
+import { simnet } from "./command.ts";
 
 it("gives a script one line of JSON for each seed of a campaign on several cores, and tells the rest beside it", () => {
   const flags = ["--nodes", "2", "--blocks", "1", "--shards", "1", "--seeds", "1..6", "--jobs", "2", "--json"];
-  const { stdout, stderr, status } = spawnSync(process.execPath, [MAIN, "virtual", ...flags], { encoding: "utf8" });
+  const { stdout, stderr, status } = simnet("virtual", ...flags);
   const runs = stdout.trim().split("\n");
   const parsed = runs.map((line) => JSON.parse(line) as { seed: number; ok: boolean; command: string });
   expect(new Set(parsed.map(({ seed }) => seed))).toEqual(new Set([1, 2, 3, 4, 5, 6]));

@@ -1,10 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { BEHAVIOURS } from "../../simnet/virtual/behaviours.ts";
 import { runVirtual } from "../../simnet/virtual/run.ts";
+import { MAIN, simnet } from "./command.ts";
 
-const MAIN = fileURLToPath(new URL("../../simnet/main.ts", import.meta.url));
 const base = { nodes: 6, attesters: 4, blocks: 1, shards: 3 } as const;
 
 describe("one hostile attester of four and one prover break nothing by", () => {
@@ -64,16 +63,14 @@ describe("what hostile attesters sign against themselves", () => {
   });
 
   it("has to be of a kind that is known", () => {
-    const child = spawnSync(process.execPath, [MAIN, "virtual", "--behaviours", "kindness"], { encoding: "utf8" });
+    const child = simnet("virtual", "--behaviours", "kindness");
     expect([child.status, child.stderr]).toEqual([2, expect.stringContaining('"kindness"')]);
   });
 });
 
 describe("a mutant", () => {
   it("that breaks a rule is caught, with the run and the seed that shows it", () => {
-    const child = spawnSync(process.execPath, [MAIN, "mutants", "--only", "other-owners", "--json"], {
-      encoding: "utf8",
-    });
+    const child = simnet("mutants", "--only", "other-owners", "--json");
     expect(child.stderr).toContain("caught   other-owners (all compute the same owner) by run quiet, seed 1");
     const { survivors, whole } = JSON.parse(child.stdout) as { survivors: unknown; whole: unknown };
     expect([child.status, survivors, whole]).toEqual([0, [], []]);
