@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { percent, whole } from "../../src/cli/flags.ts";
 import { DAMAGES } from "../virtual/disk.ts";
-import { type Dials, NO_FAULTS, type VirtualOptions } from "../virtual/options.ts";
+import { type Dials, NO_FAULTS, RUN_LIMITS, type RunLimits, type VirtualOptions } from "../virtual/options.ts";
 
 type Value = Dials[keyof Dials];
 
@@ -82,7 +82,7 @@ export function dialsGiven(flags: Readonly<Record<string, unknown>>): Partial<Di
 
 /** The command that repeats a run. */
 export function commandOf(options: VirtualOptions): string {
-  const { seed, nodes, attesters, blocks, shards, only, workflowFile } = options;
+  const { seed, nodes, attesters, blocks, shards, limits: limitsGiven, only, workflowFile } = options;
   const { twins, byzantineAttesters, byzantineProvers, behaviours } = options;
   const parts = [`--seed ${seed} --nodes ${nodes}`, ...(attesters === undefined ? [] : [`--attesters ${attesters}`])];
   parts.push(`--blocks ${blocks} --shards ${shards}`);
@@ -91,6 +91,7 @@ export function commandOf(options: VirtualOptions): string {
     if (value !== undefined && value !== NO_FAULTS[name]) parts.push(`${flag} ${unit.write(value)}`.trim());
   }
   if (workflowFile !== undefined) parts.push(`--workflow ${workflowFile}`);
+  if (limitsGiven !== undefined) parts.push(`--limits ${entriesOf(limitsGiven)}`);
   if (twins !== undefined) parts.push(`--twins ${twins}`);
   if (byzantineAttesters !== undefined) parts.push(`--byzantine-attesters ${byzantineAttesters}`);
   if (byzantineProvers !== undefined) parts.push(`--byzantine-provers ${byzantineProvers}`);
@@ -101,6 +102,26 @@ export function commandOf(options: VirtualOptions): string {
 
 function entries(): [keyof Dials, Dial][] {
   return Object.entries(DIALS) as [keyof Dials, Dial][];
+}
+
+function entriesOf(given: Partial<RunLimits>): string {
+  return Object.entries(given)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(",");
+}
+
+/** Reads `name=n,name=n`. */
+export function limits(text: string): Partial<RunLimits> {
+  return Object.fromEntries(
+    text.split(",").map((pair) => {
+      const [name = "", value = "", more] = pair.split("=");
+      if (!Object.hasOwn(RUN_LIMITS, name))
+        throw new InvalidArgumentError(`"${name}" is none of the limits listed in --help.`);
+      if (more !== undefined || whole(value) < 1)
+        throw new InvalidArgumentError(`"${pair}" is no limit; allowed: a name and a number from 1, as in window=2.`);
+      return [name, whole(value)];
+    }),
+  );
 }
 
 function damage(text: string): Dials["damage"] {

@@ -9,11 +9,18 @@ import { EXIT } from "../outcome.ts";
 import { BEHAVIOURS } from "../virtual/behaviours.ts";
 import { INVARIANTS } from "../virtual/invariants.ts";
 import { minimise } from "../virtual/minimise.ts";
-import type { Dials, VirtualOptions, VirtualReport, Verdict } from "../virtual/options.ts";
+import {
+  type Dials,
+  RUN_LIMITS,
+  type RunLimits,
+  type VirtualOptions,
+  type VirtualReport,
+  type Verdict,
+} from "../virtual/options.ts";
 import { runVirtual } from "../virtual/run.ts";
 import { swarmDials, swarmHostile, swarmSize } from "../virtual/swarm.ts";
 import { Campaign } from "./campaign.ts";
-import { addDials, commandOf, dialsGiven } from "./dials.ts";
+import { addDials, commandOf, dialsGiven, limits } from "./dials.ts";
 import { failure, told, toldShort } from "./tell.ts";
 
 interface VirtualFlags {
@@ -33,6 +40,7 @@ interface VirtualFlags {
   readonly blocks?: number;
   readonly shards?: number;
   readonly workflow?: string;
+  readonly limits?: Partial<RunLimits>;
   readonly twins?: number;
   readonly byzantineAttesters?: number;
   readonly byzantineProvers?: number;
@@ -85,16 +93,19 @@ export function virtualCommand(): Command {
     .option("--blocks <n>", "blocks, one a second (default: 20)", whole)
     .option("--shards <n>", "tasks of a block side by side (default: 4)", whole)
     .option("--workflow <file>", "blocks are proven by its workflow `block`, as in config/workflows")
+    .option("--limits <name=n,...>", "limits to make smaller or larger (see below)", limits)
     .option("--twins <n>", "attesters whose key a second process has, a copy of the node", whole)
     .option("--byzantine-attesters <n>", "attesters that are hostile, each in ways drawn from the seed", whole)
     .option("--byzantine-provers <n>", "the same for nodes that only prove", whole)
     .option("--behaviours <a,b>", "what the hostile nodes do (see below)", behaviours)
     .option("--json", "one JSON object for each run");
   addDials(command);
-  command.addHelpText(
-    "after",
-    `\nBehaviours:\n${described().join("\n")}\n\nChecked, and by whom:\n${promises().join("\n")}`,
-  );
+  const lists = [
+    ["Behaviours:", ...described()],
+    ["Checked, and by whom:", ...promises()],
+    ["Limits, with what they are unless given:", ...limitsByDefault()],
+  ];
+  command.addHelpText("after", lists.map((lines) => `\n${lines.join("\n")}`).join("\n"));
   return command.addHelpText("after", HELP).action(async (flags: VirtualFlags) => {
     const isCampaign = [flags.soak, flags.fresh, flags.jobs].some((flag) => flag !== undefined);
     process.exitCode = isCampaign ? await campaign(flags) : runAll(flags, dialsGiven({ ...flags }));
@@ -183,6 +194,7 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
     attesters,
     blocks,
     shards,
+    limits: limitsGiven,
     only,
     twins,
     byzantineAttesters,
@@ -193,9 +205,17 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
   const workflowFile = flags.workflow;
   const workflow = workflowFile === undefined ? undefined : readFragmentFile(workflowFile);
   const given = Object.fromEntries(
-    Object.entries({ nodes, attesters, blocks, shards, only, workflow, workflowFile, ...hostile }).filter(
-      ([, value]) => value !== undefined,
-    ),
+    Object.entries({
+      nodes,
+      attesters,
+      blocks,
+      shards,
+      limits: limitsGiven,
+      only,
+      workflow,
+      workflowFile,
+      ...hostile,
+    }).filter(([, value]) => value !== undefined),
   );
   if (flags.swarm !== true) return { seed, nodes: 7, blocks: 20, shards: 4, ...dials, ...given };
   const size = { ...swarmSize(seed, flags.byzantine === true), ...given };
@@ -224,6 +244,10 @@ function described(): string[] {
 
 function promises(): string[] {
   return Object.entries(INVARIANTS).map(([name, [says, by]]) => `  ${name} ${says} (${by})`);
+}
+
+function limitsByDefault(): string[] {
+  return Object.entries(RUN_LIMITS).map(([name, value]) => `  ${name.padEnd(18)} ${value}`);
 }
 
 function behaviours(text: string): string[] {

@@ -36,6 +36,8 @@ export interface ClusterOptions extends NetworkShape {
   /** Whether disks may lose what was not synced; to remember that has its price. Default: yes. */
   readonly tearable?: boolean;
   readonly hooks: NodeHooks;
+  /** Limits of the nodes that differ from those of production. */
+  readonly limits?: CoreOptions["limits"];
   /** Functions that stages are collected by. */
   readonly selects?: CoreOptions["selects"];
   /** Nodes, by their place, whose key has a second process that may come up. */
@@ -175,7 +177,7 @@ export class Cluster {
 
   start(node: SimNode): void {
     if (node.runtime !== null) return;
-    const { hooks, selects = new Map() } = this.#options;
+    const { hooks, limits = {}, selects = new Map() } = this.#options;
     node.starts++;
     const process = new SimProcess(this.world, node.disk, node.clock);
     const chance = new Chance(this.#options.seed, `${node.name}/${node.starts}`);
@@ -190,6 +192,7 @@ export class Cluster {
           ownersOf: this.#owners,
           systems: this.systemsOf(node),
           selects,
+          limits,
           instance: domainHash("sim-instance", utf8ToBytes(node.name), u64(node.starts)).slice(0, 32),
           seed: chance.between(0, 1 << 20),
         },

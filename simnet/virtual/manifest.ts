@@ -18,6 +18,7 @@ export interface NetworkShape {
   /** Each shard is proven in three proof systems, of which two are enough; each node lacks one of them. */
   readonly families?: boolean;
   readonly window: number;
+  readonly retentionBlocks: number;
   /** Blocks are proven by this instead. */
   readonly workflow?: Fragment;
 }
@@ -61,7 +62,7 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
       ...keysOf(options.workflow),
     },
     timing: { claimWindowMs: 500, claimWindowMsMax: 4000, heartbeatMs: 500, leaseMs: 2000, syncMs: 1000 },
-    limits: { proofBytesMax: 1 << 20, claimsPerSlotMax: 8, retentionBlocks: 16 },
+    limits: { proofBytesMax: 1 << 20, claimsPerSlotMax: 8, retentionBlocks: options.retentionBlocks },
     bootstrap: [],
   };
   const read = readManifest(json);

@@ -1,4 +1,5 @@
 /** What a run is made of, and what comes of it. A run is its options: the same ones give the same trace. */
+import { CORE_LIMITS, type CoreLimits } from "../../src/core/limits.ts";
 import type { CoreOptions } from "../../src/core/state.ts";
 import type { Fragment } from "../../src/protocol/fragment.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
@@ -78,6 +79,17 @@ export const NO_FAULTS: Dials = {
   joiners: 0,
 };
 
+/** Limits that a run may make small, so that it reaches them: those of the core, and two of the manifest. */
+export interface RunLimits extends CoreLimits {
+  /** How many certified blocks nodes keep the entries of. */
+  readonly retentionBlocks: number;
+  /** How many blocks behind each other are open at once. */
+  readonly window: number;
+}
+
+/** What a run uses where `VirtualOptions.limits` names nothing else. */
+export const RUN_LIMITS: RunLimits = Object.freeze({ ...CORE_LIMITS, retentionBlocks: 16, window: 4 });
+
 export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly seed: number;
   readonly nodes: number;
@@ -94,6 +106,8 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   /** Where that was read, to name it in the command that repeats the run. */
   readonly workflowFile?: string;
   readonly blockMs?: number;
+  /** Limits that differ from `RUN_LIMITS`. */
+  readonly limits?: Partial<RunLimits>;
   /** Of the faults drawn, by number, only these. */
   readonly only?: readonly number[];
   /** Breaks a node that comes back, to see whether the checkers notice. */

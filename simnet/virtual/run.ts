@@ -16,7 +16,7 @@ import { Nemesis } from "./faults.ts";
 import { Figures } from "./figures.ts";
 import { Hostiles } from "./hostile.ts";
 import { CHAIN } from "./manifest.ts";
-import { attestersOf, dialsOf, type VirtualOptions, type VirtualReport } from "./options.ts";
+import { attestersOf, dialsOf, RUN_LIMITS, type VirtualOptions, type VirtualReport } from "./options.ts";
 import { scheduleOf } from "./schedule.ts";
 import { twinned } from "./twins.ts";
 
@@ -113,6 +113,7 @@ function caught(run: () => void): string | null {
 
 function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, figures: Figures): Cluster {
   const { seed, nodes, shards, families = false, workflow, sabotage, hooks } = options;
+  const { retentionBlocks, window, ...limits } = { ...RUN_LIMITS, ...options.limits };
   const { wrong, failing, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage } = dialsOf(options);
   const cluster: Cluster = new Cluster(
     {
@@ -124,7 +125,9 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       families,
       ...(workflow === undefined ? {} : { workflow }),
       ...(options.selects === undefined ? {} : { selects: options.selects }),
-      window: 4,
+      window,
+      retentionBlocks,
+      limits,
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
       times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing, tooLarge },
       diskMs: 2,

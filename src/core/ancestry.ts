@@ -5,9 +5,6 @@
 import type { Hash } from "../protocol/ids.ts";
 import type { Block, Closed, State } from "./state.ts";
 
-/** Certified blocks remembered for their children and against re-announcement. */
-const CLOSED_MAX = 4_096;
-
 function nameOf(chain: number, hash: Hash): string {
   return `${chain}/${hash}`;
 }
@@ -87,7 +84,7 @@ export function rememberClosed(state: State, closed: Closed): void {
 /** The oldest go. */
 export function trimClosed(state: State): void {
   for (const [id, { chain, hash }] of state.closed) {
-    if (state.closed.size <= CLOSED_MAX) return;
+    if (state.closed.size <= state.limits.closedMax) return;
     state.closed.delete(id);
     if (closedAs(state, chain, hash)?.id === id) state.closedNames.delete(nameOf(chain, hash));
   }

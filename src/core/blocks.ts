@@ -32,8 +32,6 @@ import {
   type Task,
 } from "./state.ts";
 
-/** How far above the certified height announcements are taken in; the rest stays with the peers until we are there. */
-const AHEAD_MAX = 1024;
 /** A payload that cannot be had is asked for again: first after this, then doubling up to a minute. */
 const RETRY_MS = 250;
 
@@ -51,7 +49,7 @@ function isAhead(state: State, announce: EntryOf<"announce">): boolean {
   const chain = state.chains.get(announce.chain);
   const start = startOf(state, announce.chain);
   if (chain === undefined || start === "any" || start === null) return false;
-  return announce.height > Math.max(chain.certified, start) + AHEAD_MAX;
+  return announce.height > Math.max(chain.certified, start) + state.limits.blockAheadMax;
 }
 
 export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"announce">): Refusal | null {

@@ -10,9 +10,6 @@ import { announcedAs, closedAs } from "./ancestry.ts";
 import { announcementOf, contradictsSource, isKnownPlace, placeOf, settleRounds, touch } from "./blocks.ts";
 import { type Block, type Chain, report, type Seen, type Signed, type State, say } from "./state.ts";
 
-/** Heights of the own source's chain that are remembered, to check what others announce. */
-const CANONICAL_MAX = 512;
-
 /**
  * Where a source goes on after a restart: after the highest block that is certified, or that this node has announced
  * itself. What others announce may be on no chain, or far above its head; a block told twice is a repetition. Nothing above
@@ -37,7 +34,7 @@ export function sourceBlock(state: State, seen: Seen): void {
   const json = state.manifest.json.chains.find(({ id }) => id === seen.chain);
   if (chain === undefined || json === undefined) return;
   // Runs of blocks come in any order and need not be one chain.
-  if (json.start !== "any") rememberCanonical(chain, seen);
+  if (json.start !== "any") rememberCanonical(state, chain, seen);
   for (const other of state.blocks.values()) {
     if (other.chain !== seen.chain || other.height < seen.height) continue;
     touch(state, other);
@@ -84,12 +81,12 @@ function isSame(block: Block, { height, hash, parent, items, payload }: Seen): b
   );
 }
 
-function rememberCanonical(chain: Chain, seen: Seen): void {
+function rememberCanonical(state: State, chain: Chain, seen: Seen): void {
   const { height } = seen;
   chain.canonical.set(height, seen);
   chain.sourceTip = height;
   for (const above of [...chain.canonical.keys()].filter((key) => key > height)) chain.canonical.delete(above);
-  chain.canonical.delete(height - CANONICAL_MAX);
+  chain.canonical.delete(height - state.limits.canonicalMax);
 }
 
 export function sourceRetract(state: State, chainId: number, hash: Hash): void {

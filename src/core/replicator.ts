@@ -18,15 +18,10 @@ import { hearOfOwnFeed } from "./own-feed.ts";
 import { compactRoster } from "./standing.ts";
 import { type Place, type Signed, type State } from "./state.ts";
 
-/** Facts about blocks nobody has announced: enough for a burst that overtakes its announcement. */
-const HELD_MAX = 4096;
-const HELD_MS_MAX = 60_000;
 /** Peers asked at once. */
 const SYNCING_MAX = 3;
 /** Compaction waits until the retention is exceeded by this part of it. */
 const COMPACT_SHARE = 4;
-/** So far below the highest certified height a missing certificate is asked for; older ones may be archived everywhere. */
-const HOLE_DEPTH_MAX = 512;
 
 export function frontierOf(state: State): Frontier {
   const chains = new Map<number, number>();
@@ -50,7 +45,7 @@ function holesOf(state: State): Hash[] {
   const holes: Hash[] = [];
   for (const { parent, chain, height } of state.closed.values()) {
     const certified = state.chains.get(chain)?.certified ?? height;
-    if (parent === null || height <= certified - HOLE_DEPTH_MAX) continue;
+    if (parent === null || height <= certified - state.limits.holeDepthMax) continue;
     if (closedAs(state, chain, parent) === undefined) holes.push(parent);
   }
   return holes;
@@ -127,8 +122,8 @@ export function hearForgotten(state: State, peer: Key, author: Key, next: number
 /** Keeps a fact whose block is not known yet. What this node itself has signed may hold a lock and is never let go. */
 export function hold(state: State, block: Hash, signed: Signed, entry: Entry): boolean {
   const own = signed.author === state.options.self;
-  if (!own && state.heldCount >= HELD_MAX) dropOldHeld(state);
-  if (!own && state.heldCount >= HELD_MAX) return false;
+  if (!own && state.heldCount >= state.limits.heldMax) dropOldHeld(state);
+  if (!own && state.heldCount >= state.limits.heldMax) return false;
   const held = state.held.get(block) ?? { sinceMs: state.nowMs, facts: [] };
   held.facts.push({ signed, entry });
   state.held.set(block, held);
@@ -145,7 +140,7 @@ export function takeHeld(state: State, block: Hash): readonly { readonly signed:
 }
 
 function dropOldHeld(state: State): void {
-  const old = [...state.held].filter(([, { sinceMs }]) => state.nowMs - sinceMs > HELD_MS_MAX);
+  const old = [...state.held].filter(([, { sinceMs }]) => state.nowMs - sinceMs > state.limits.heldMs);
   for (const [block, { sinceMs, facts }] of old) {
     const own = facts.filter(({ signed }) => signed.author === state.options.self);
     takeHeld(state, block);

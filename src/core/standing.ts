@@ -30,8 +30,6 @@ import { touch } from "./blocks.ts";
 const LOST_MAX = 3;
 /** A newcomer is admitted from this many heights above the highest block known: all have heard of it by then. */
 const ADMIT_AHEAD = 2;
-/** Provers of an open network; past it newcomers are refused until the operators raise it with a new manifest. */
-const ROSTER_MAX = 4096;
 /** Votes of one attester about the roster that no quorum has joined yet. */
 const UNDECIDED_MAX = 256;
 /** What a newcomer may claim at once, whatever it says of itself. */
@@ -256,7 +254,7 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   const member = state.roster.get(signed.author);
   if (member === undefined && state.manifest.json.provers.admission !== "open") return "author.unknown";
   if (!state.chains.has(entry.chain)) return "block.chain-unknown";
-  if (member === undefined && state.roster.size >= ROSTER_MAX) return "hold.full";
+  if (member === undefined && state.roster.size >= state.limits.rosterMax) return "hold.full";
   if (!state.options.roles.attester || state.mute !== null || state.replaying) return null;
   // Heights mean nothing where runs of blocks come in any order.
   const anyHeight = state.manifest.json.chains.find(({ id }) => id === entry.chain)?.start === "any";

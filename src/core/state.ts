@@ -14,6 +14,7 @@ import type { ownersOf } from "../protocol/owner.ts";
 import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
 import type { Prepared } from "./event.ts";
+import { CORE_LIMITS, type CoreLimits } from "./limits.ts";
 
 /** Where in its author's feed something was said: the batch's number, and the entry's place in it. */
 export interface Place {
@@ -319,6 +320,7 @@ export interface Benching {
 export interface State {
   readonly manifest: Manifest;
   readonly options: CoreOptions;
+  readonly limits: CoreLimits;
   nowMs: number;
   readonly log: Log;
   readonly blocks: Map<Hash, Block>;
@@ -417,6 +419,8 @@ export interface CoreOptions {
   readonly instance?: string;
   /** Decides which peer to compare logs with next; drawn once by the runtime. */
   readonly seed: number;
+  /** Limits that differ from those of production (`CORE_LIMITS`). */
+  readonly limits?: Partial<CoreLimits>;
 }
 
 export function createState(manifest: Manifest, options: CoreOptions): State {
@@ -432,11 +436,13 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
       { id, certified: -1, announced: -1, retired: -1, canonical: new Map(), sourceTip: -1, sourceFault: null },
     ]),
   );
+  const limits = Object.freeze({ ...CORE_LIMITS, ...options.limits });
   return {
     manifest,
     options,
+    limits,
     nowMs: 0,
-    log: new Log(),
+    log: new Log(limits),
     blocks: new Map(),
     live: new Set(),
     named: new Map(),

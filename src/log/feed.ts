@@ -7,9 +7,7 @@
 import type { Batch } from "../protocol/batch.ts";
 import type { Key } from "../protocol/ids.ts";
 import type { Span } from "../protocol/sync.ts";
-
-/** How far above the first gap a batch may be; past it, a hostile author could make the gap list grow for ever. */
-const AHEAD_MAX = 4096;
+import { LOG_LIMITS } from "./limits.ts";
 
 export type Added = "new" | "known" | "too-far" | "chain-broken" | "equivocation" | "out";
 
@@ -26,8 +24,11 @@ export class Feed {
   /** What was here and is let go of, ascending, with a gap between each two. */
   readonly #forgotten: Span[] = [];
 
-  constructor(author: Key) {
+  readonly #aheadMax: number;
+
+  constructor(author: Key, aheadMax: number = LOG_LIMITS.batchAheadMax) {
     this.author = author;
+    this.#aheadMax = aheadMax;
   }
 
   /** All batches below this number are here, or were here and are forgotten. */
@@ -78,7 +79,7 @@ export class Feed {
     if (number >= this.#end) return "out";
     const known = this.#batches.get(number);
     if (known !== undefined) return known.hash === batch.hash ? "known" : "equivocation";
-    if (number > this.#next + AHEAD_MAX) return "too-far";
+    if (number > this.#next + this.#aheadMax) return "too-far";
     if (this.forkOf(batch) !== undefined) return "chain-broken";
     if (this.#isForgotten(number)) return "known";
     this.#batches.set(number, batch);

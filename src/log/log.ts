@@ -5,11 +5,8 @@ import { domainHash, type Hash, type Key } from "../protocol/ids.ts";
 import { FRONTIER_SPANS_MAX } from "../protocol/limits.ts";
 import type { Frontier, Span, SyncFrame } from "../protocol/sync.ts";
 import { type Added, Feed } from "./feed.ts";
+import { LOG_LIMITS, type LogLimits } from "./limits.ts";
 
-/** Feeds of strangers are made only where the protocol admits their authors, and never more than this. */
-const FEEDS_MAX = 4096;
-/** The rest is for those whom the manifest or the roster names: whoever makes up keys must not take their places. */
-const STRANGERS_FEEDS_MAX = 2048;
 /** A feed of which pieces are missing all over is hostile, and shall leave room for the others. */
 const SPANS_PER_FEED_MAX = 16;
 /** Of a batch's hash, in hex: so many that nobody finds two batches that begin alike. */
@@ -17,6 +14,11 @@ const TIP_DIGITS = 32;
 
 export class Log {
   readonly #feeds = new Map<Key, Feed>();
+  readonly #limits: LogLimits;
+
+  constructor(limits: LogLimits = LOG_LIMITS) {
+    this.#limits = limits;
+  }
 
   feed(author: Key): Feed | undefined {
     return this.#feeds.get(author);
@@ -28,7 +30,7 @@ export class Log {
 
   /** Whether an author that nobody has vouched for may have a feed. */
   admits(author: Key): boolean {
-    return this.#feeds.has(author) || this.#feeds.size < STRANGERS_FEEDS_MAX;
+    return this.#feeds.has(author) || this.#feeds.size < this.#limits.strangerFeedsMax;
   }
 
   has(batch: Batch): boolean {
@@ -145,8 +147,8 @@ export class Log {
   #open(author: Key): Feed | null {
     const known = this.#feeds.get(author);
     if (known !== undefined) return known;
-    if (this.#feeds.size >= FEEDS_MAX) return null;
-    const feed = new Feed(author);
+    if (this.#feeds.size >= this.#limits.feedsMax) return null;
+    const feed = new Feed(author, this.#limits.batchAheadMax);
     this.#feeds.set(author, feed);
     return feed;
   }

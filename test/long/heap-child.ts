@@ -23,6 +23,7 @@ const cluster: Cluster = new Cluster(
     joiners: 0,
     shards: 2,
     window: 4,
+    retentionBlocks: 16,
     links: { loss: 0.05, duplicate: 0, replay: 0, delayMsMin: 1, delayMsMax: 20, wan: false },
     times: { proveMsMin: 50, proveMsMax: 200, verifyMs: 5, wrong: 0, failing: 0.02, tooLarge: 0 },
     diskMs: 2,

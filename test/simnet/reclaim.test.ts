@@ -31,6 +31,7 @@ class Run {
         joiners: 0,
         shards: 4,
         window: 4,
+        retentionBlocks: 16,
         links: { loss: 0, duplicate: 0, replay: 0, delayMsMin: HOP_MS, delayMsMax: HOP_MS, wan: false },
         times: { proveMsMin: PROVE_MS, proveMsMax: PROVE_MS, verifyMs: 5, wrong: 0, failing: 0, tooLarge: 0 },
         diskMs: DISK_MS,

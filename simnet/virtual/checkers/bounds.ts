@@ -4,8 +4,6 @@
  */
 import type { Attempt, Block, State, Task } from "../../../src/core/state.ts";
 
-const HELD_MAX = 4096;
-const FEEDS_MAX = 4096;
 const STANDING_MAX = 4096;
 const BLOCKS_MAX = 4096;
 const ATTEMPTS_MAX = 1000;
@@ -19,8 +17,8 @@ export function checkBounds(node: string, state: State): string[] {
   const within = (what: string, size: number, most: number) => {
     if (size > most) found.push(`R1: ${node} keeps ${size} ${what}; allowed: ${most}`);
   };
-  within("held facts", state.heldCount, HELD_MAX);
-  within("feeds", [...state.log.feeds()].length, FEEDS_MAX);
+  within("held facts", state.heldCount, state.limits.heldMax);
+  within("feeds", [...state.log.feeds()].length, state.limits.feedsMax);
   within("admissions", state.admissions.size, STANDING_MAX);
   within("benches", state.benches.size, STANDING_MAX);
   within("blocks", state.blocks.size, BLOCKS_MAX);
