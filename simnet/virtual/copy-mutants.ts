@@ -17,17 +17,13 @@ export const AGREED: Fragment = copied({ executor: "sim", verify: "agree" });
 export const COPY_MUTANTS: Readonly<Record<string, Mutant>> = {
   "one-maker-for-all": {
     rule: "of copies for different provers each prover stands for one",
-    edits: [
-      { file: "src/core/matching.ts", from: "if (other !== undefined && !place(other, seen)) continue;", to: "" },
-    ],
+    edits: [{ at: "one-maker-for-all", remove: true }],
     runs: ["copied"],
     expected: /^S2: .* was not complete/,
   },
   "agree-alone": {
     rule: "what provers have to agree on counts once so many have made it",
-    edits: [
-      { file: "src/core/copies.ts", from: 'if (task.stage.verify !== "agree") return true;', to: "return true;" },
-    ],
+    edits: [{ at: "agree-alone", replace: "return true;" }],
     runs: ["agreed"],
     expected: /^S2: .* vouched for a proof .* that does not verify/,
   },

@@ -1,8 +1,13 @@
 /**
  * Nodes that break one rule each, to show that a checker would notice.
  *
- * A mutant is a few changed fragments of the node's own source, put in while it is loaded (`mutation.ts`): there is no
- * second core that could grow old. Each fragment must be found exactly once, or the run ends at once.
+ * A mutant changes the node's own source while it is loaded (`mutation.ts`), so there is no second core that could grow
+ * old. The source marks each place with a comment, `// mutant: NAME`. A row here names the marker and says what becomes
+ * of the statement or operand after it: `{ at: "NAME", remove: true }`, `replace: CODE`, or `after: CODE`. A mutant with
+ * a second place names it `NAME/PLACE`. Each marker has exactly one row and each row exactly one marker.
+ *
+ * A rule that is only a part of a condition gets a statement or a line of its own in the source, so that a marker can
+ * stand before it.
  */
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
@@ -42,8 +47,6 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
-const COLLECTOR = "src/core/collector.ts";
-
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...VOTE_MUTANTS,
   ...COPY_MUTANTS,
@@ -51,134 +54,82 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "send-before-journal": {
     rule: "durable before sent",
     edits: [
-      {
-        file: "src/runtime/sealer.ts",
-        from: "map((part) => this.#seal(part));\n",
-        to: "map((part) => this.#seal(part));\n    for (const batch of batches) this.#durable(batch);\n",
-      },
-      {
-        file: "src/runtime/sealer.ts",
-        from: "    for (const batch of batches) this.#durable(batch);\n    for (const group",
-        to: "    for (const group",
-      },
+      { at: "send-before-journal", after: "for (const batch of batches) this.#durable(batch);" },
+      { at: "send-before-journal/later", remove: true },
     ],
     runs: ["quiet", "crashes"],
     expected: /^S5: .* had not acknowledged/,
   },
   "speak-unasked": {
     rule: "peers are asked for the own feed before the first word",
-    edits: [{ file: "src/core/step.ts", from: "  ownFeed.askBeforeSigning(state);\n", to: "" }],
+    edits: [{ at: "speak-unasked", remove: true }],
     runs: ["lost-disks"],
     expected: /^S4: .* signed two batches/,
   },
   "forget-grants": {
     rule: "what was granted is known after a restart",
-    edits: [
-      {
-        file: COLLECTOR,
-        from: "if (signed.author === state.options.self) found.attempt.own.granted = entry.prover;",
-        to: "",
-      },
-    ],
+    edits: [{ at: "forget-grants", remove: true }],
     runs: ["crashes"],
     expected: /^S4: .* granted .* twice/,
   },
   "forget-timeouts": {
     rule: "the own timeouts are known after a restart",
-    edits: [
-      { file: COLLECTOR, from: "if (signed.author === state.options.self) found.attempt.own.timedOut = true;", to: "" },
-    ],
+    edits: [{ at: "forget-timeouts", remove: true }],
     runs: ["crashes"],
     expected: /^S4: .* after its own timeout/,
   },
   "believe-signatures": {
     rule: "every signature is checked",
-    edits: [
-      {
-        file: "src/runtime/ingress.ts",
-        from: "if (!verify(state.manifest.network, batch, equation)) {",
-        to: "if (!verify(state.manifest.network, batch, equation) && state.nowMs < 0) {",
-      },
-    ],
+    edits: [{ at: "believe-signatures", remove: true }],
     runs: ["forgers"],
     expected: /^S7: .*(which it never signed|signature that is none)/,
   },
   "lax-signatures": {
     rule: "one strict rule says which signatures are valid",
-    edits: [
-      {
-        file: "src/protocol/signing.ts",
-        from: "|| !lessThan(s, ORDER)) return false;",
-        to: "|| s.length !== ORDER.length) return false;",
-      },
-    ],
+    edits: [{ at: "lax-signatures", remove: true }],
     runs: ["forgers"],
     expected: /^S7: .* signature that is none/,
   },
   "other-owners": {
     rule: "all compute the same owner",
-    edits: [{ file: "src/protocol/owner.ts", from: "a.score > b.score ? -1 : 1", to: "a.score < b.score ? -1 : 1" }],
+    edits: [{ at: "other-owners", replace: "return a.score < b.score ? -1 : 1;" }],
     runs: ["quiet"],
     expected: /^S1: .* which does not own it/,
   },
   "owners-without-bound": {
     rule: "nobody is dealt more than its share",
-    edits: [
-      {
-        file: "src/protocol/owner.ts",
-        from: "ranked.findIndex((key) => (room.get(key) ?? 0) > 0)",
-        to: "ranked.findIndex((key) => room.has(key))",
-      },
-    ],
+    edits: [{ at: "owners-without-bound", replace: "const first = ranked.findIndex((key) => room.has(key));" }],
     runs: ["quiet"],
     expected: /^S1: .* which does not own it/,
   },
   "heed-the-guilty": {
     rule: "nothing counts that a key says from its offence on",
     edits: [
-      {
-        file: "src/core/conflict.ts",
-        from: "return out === undefined || number < out.from;",
-        to: "return out === undefined || number >= 0;",
-      },
-      { file: "src/log/feed.ts", from: 'if (number >= this.#end) return "out";', to: "" },
+      { at: "heed-the-guilty", replace: "return true;" },
+      { at: "heed-the-guilty/feed", remove: true },
     ],
     runs: ["offenders"],
     expected: /^S7: .* which is out from/,
   },
   "let-go-early": {
     rule: "nothing is let go of before a quorum of attesters has it",
-    edits: [{ file: "src/core/replicator.ts", from: "batch.head.number < spread && ", to: "" }],
+    edits: [{ at: "let-go-early", remove: true }],
     runs: ["apart"],
     expected: /^L3: .* still lacks entries/,
   },
   "cancel-alone": {
     rule: "a quorum cancels a block",
     edits: [
-      {
-        file: "src/core/blocks.ts",
-        from: "return isQuorum(state, voters);",
-        to: "return voters.length > 0;",
-      },
-      // Or it is back before anybody looks.
-      {
-        file: "src/core/branch.ts",
-        from: "if (seen !== undefined && isSame(block, seen)) announceReturn",
-        to: "if (state.nowMs < 0) announceReturn",
-      },
+      { at: "cancel-alone", replace: "return voters.length > 0;" },
+      // Otherwise the block returns before a checker looks.
+      { at: "cancel-alone/return", remove: true },
     ],
     runs: ["cancels"],
     expected: /^S1: .* to be cancelled, and no quorum does/,
   },
   "bench-alone": {
     rule: "a quorum benches a prover",
-    edits: [
-      {
-        file: "src/core/standing.ts",
-        from: "if (weight >= state.manifest.quorum) return height;",
-        to: "if (weight > 0) return height;",
-      },
-    ],
+    edits: [{ at: "bench-alone", replace: "if (weight > 0) return height;" }],
     runs: ["benches"],
     expected: /^S1: .* which does not own it/,
   },

@@ -17,20 +17,16 @@ export const SPLIT: Fragment = {
   },
 };
 
-const FILE = "src/core/split.ts";
-
 export const SPLIT_MUTANTS: Readonly<Record<string, Mutant>> = {
   "never-split": {
     rule: "a block whose piece is in quarantine is proven in more of them",
-    edits: [{ file: FILE, from: "while (level < last && isGivenUp(level)) level++;", to: "" }],
+    edits: [{ at: "never-split", remove: true }],
     runs: ["pieces"],
     expected: /^L1: /,
   },
   "split-unasked": {
     rule: "a block is whole until a quorum gives a piece up",
-    edits: [
-      { file: FILE, from: "task.completeMs === null && wasQuarantined(state, task),", to: "task.completeMs === null," },
-    ],
+    edits: [{ at: "split-unasked", remove: true }],
     runs: ["pieces"],
     expected: /^S1: .* a piece of what no quorum has given up/,
   },

@@ -73,11 +73,13 @@ export function settleVotes(state: State, task: Task): void {
   considerRequeue(state, task);
   considerQuarantine(state, task);
   if (isPaused(state, task)) return;
+  // mutant: grant-closed
   considerGrant(state, task, open);
   considerTimeout(state, task, open);
 }
 
 function considerGrant(state: State, task: Task, attempt: Attempt): void {
+  // mutant: grant-anybody
   const owner = ownerOfAttempt(state, task, attempt.number);
   // Where our view of the roster is behind, the prover that a quorum granted it to counts as the owner.
   const claimant = attempt.claimant ?? assignedTo(state, attempt) ?? owner;
@@ -86,8 +88,12 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     attempt.claimant = claimant;
     attempt.claimedMs = state.nowMs;
   }
-  if (!maySign(state) || attempt.own.granted !== null || attempt.own.timedOut || owner !== claimant) return;
-  if (attempt.number <= task.barred) return;
+  if (!maySign(state) || owner !== claimant || attempt.number <= task.barred) return;
+  // mutant: grant-again
+  if (attempt.own.granted !== null) return;
+  // mutant: grant-after-timeout
+  if (attempt.own.timedOut) return;
+  // mutant: grant-beyond-capacity
   if (isFull(state, openClaims(state), claimant, task.block.chain)) {
     refuse(state, task, "claim", claimant, "claim.capacity");
     // What it has done before may be complete elsewhere already, and be so here in a moment.
@@ -140,7 +146,11 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
     return;
   }
   if (attempt.number <= task.barred && !isJoined(state, attempt)) return;
-  if (!maySign(state) || attempt.own.attested !== null || knowsValid(state, task)) return;
+  if (!maySign(state)) return;
+  // mutant: timeout-after-attest
+  if (attempt.own.attested !== null) return;
+  // mutant: timeout-after-attest/valid, timeout-despite-proof
+  if (knowsValid(state, task)) return;
   if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner, task.block)) {
     attempt.openedMs = state.nowMs;
     wake(task, state.nowMs + claimWindowMs(state, attempt.number, owner));
@@ -222,6 +232,7 @@ function considerProof(state: State, task: Task, proof: Proof): void {
  */
 function rejectUnsound(state: State, task: Task, proof: Proof): void {
   for (const [prover, receipt] of proof.receipts) {
+    // mutant: reject-sound
     const fault = unsound(task, proof, receipt) ?? proof.fault;
     if (fault === null || proof.rejected.has(prover)) continue;
     proof.rejected.add(prover);
@@ -268,6 +279,7 @@ export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: 
       task.block.content = null;
       return;
     case "invalid":
+      // mutant: attest-invalid
       proof.verdict = "invalid";
       proof.fault = asCode(verdict.code);
       state.suspects.add(task);
@@ -299,8 +311,14 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
   let waitMs = Number.POSITIVE_INFINITY;
   for (const [prover, receipt] of soundReceipts(task, proof)) {
     const attempt = attemptOf(task, receipt.attempt);
-    if (attempt.own.attested !== null || attempt.own.timedOut || attempt.number <= task.barred) continue;
-    if (assignedTo(state, attempt) === prover) {
+    if (attempt.number <= task.barred) continue;
+    // mutant: attest-again
+    if (attempt.own.attested !== null) continue;
+    // mutant: attest-after-timeout
+    if (attempt.own.timedOut) continue;
+    // mutant: attest-unassigned
+    const isAssigned = assignedTo(state, attempt) === prover;
+    if (isAssigned) {
       attempt.own.attested = proof.artefact;
       proof.vouched = true;
       say(state, { ...ref(task), kind: "attest", attempt: attempt.number, prover, artefact: proof.artefact });
@@ -340,6 +358,7 @@ export function settleBarrierVote(state: State, block: Block): void {
 
 /** Barriers are signed in chain order: none beyond a block that this node has not signed and no quorum has. */
 function mayFollow(state: State, block: Block): boolean {
+  // mutant: barrier-before-parent/vote
   return isParentCertified(state, block) || (parentOf(state, block)?.ownContent ?? null) !== null;
 }
 

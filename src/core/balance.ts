@@ -93,6 +93,7 @@ function turnsStuck(state: State, task: Task): number {
   if (state.nowMs - (task.readyMs ?? state.nowMs) <= mostMs) return 0;
   const { waitUntilMs } = openAttempt(state, task);
   if (waitUntilMs === null || state.nowMs - waitUntilMs <= mostMs) return 0;
+  // mutant: no-limit/others
   return 1 + Math.floor((state.nowMs - waitUntilMs - mostMs) / limitMs);
 }
 

@@ -48,7 +48,13 @@ function trimContents(block: Block, author: Key): Hash | null {
 /** Closes the block when its tasks are complete and its parent is closed; says so; assembles the certificate. */
 export function settleBarrier(state: State, block: Block): void {
   if (block.certificate !== null || block.state === "cancelled") return;
-  if (block.state === "open" && isBlockDone(block) && isParentClosed(state, block)) {
+  const isClosing =
+    block.state === "open" &&
+    // mutant: barrier-with-holes
+    isBlockDone(block) &&
+    // mutant: barrier-before-parent
+    isParentClosed(state, block);
+  if (isClosing) {
     block.state = "closed";
     block.closedMs = state.nowMs;
     report(state, "block.closed", { chain: block.chain, height: block.height, hash: block.hash });
@@ -132,6 +138,7 @@ function foldContent(state: State, block: Block): BarrierContent | null {
     const rests = restsOf(stage, length, (index) => chosen[index]?.proof.artefact ?? null);
     for (const group of groupsAt(stage, block.counts, block.level) ?? []) {
       const chosenOf = rests[group] ?? null;
+      // mutant: barrier-with-holes/content
       if (chosenOf === null) return null;
       for (const index of chosenOf) {
         const said = named(block, stage, index, chosen[index] ?? null);

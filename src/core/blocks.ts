@@ -109,6 +109,7 @@ function sayRound(block: Block, signed: Signed, round: number): void {
 export function settleRounds(state: State, block: Block): void {
   const isGivenUp = () => {
     const voters = [...block.cancels].filter(([, { round }]) => round >= block.round).map(([key]) => key);
+    // mutant: cancel-alone
     return isQuorum(state, voters);
   };
   // A quorum's certificate outweighs what it thought before.

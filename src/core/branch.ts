@@ -58,6 +58,7 @@ export function sourceBlock(state: State, seen: Seen): void {
  */
 export function settleReturn(state: State, block: Block): void {
   const seen = state.chains.get(block.chain)?.canonical.get(block.height);
+  // mutant: cancel-alone/return
   if (seen !== undefined && isSame(block, seen)) announceReturn(state, block);
   const isGone = block.state === "open" && contradictsSource(state, block);
   if (isGone && state.options.roles.attester && block.certificate === null) cancel(state, block);

@@ -81,6 +81,7 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
   found.task.block.merits = null;
   // Which copy a prover stands for depends on what was granted to it.
   if (found.task.stage.distinct === "provers") found.task.block.content = null;
+  // mutant: forget-grants
   if (signed.author === state.options.self) found.attempt.own.granted = entry.prover;
   state.dirtyTasks.add(found.task);
   return null;
@@ -93,6 +94,7 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.task.block.merits = null;
   found.attempt.overCode ??= entry.code;
+  // mutant: forget-timeouts
   if (signed.author === state.options.self) found.attempt.own.timedOut = true;
   state.dirtyTasks.add(found.task);
   return null;
@@ -109,9 +111,12 @@ export function applyBeat(state: State, signed: Signed, entry: EntryOf<"beat">):
     const found = locate(state, beat);
     if (typeof found === "string") continue;
     const { attempt, task } = found;
-    // Only progress renews a lease.
     const { author } = signed;
-    if (!attempt.claims.has(author) || beat.units <= (attempt.progress.get(author)?.units ?? -1)) continue;
+    if (!attempt.claims.has(author)) continue;
+    const knownUnits = attempt.progress.get(author)?.units ?? -1;
+    // Only progress renews a lease.
+    // mutant: beats-renew
+    if (beat.units <= knownUnits) continue;
     attempt.progress.set(author, { units: beat.units, atMs: state.nowMs });
     state.dirtyTasks.add(task);
   }
@@ -123,6 +128,7 @@ export function applyEnd(state: State, signed: Signed, entry: EntryOf<"release">
   if (typeof found === "string") return found;
   const { attempt, task } = found;
   const { author } = signed;
+  // mutant: deaf-to-release
   if (!attempt.ends.has(author)) attempt.ends.set(author, entry.kind === "release" ? "released" : failCode(entry.code));
   if (entry.kind === "fail") {
     keepVote(attempt.fails, { ...signed, code: failCode(entry.code), logical: entry.logical });

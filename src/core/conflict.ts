@@ -7,6 +7,7 @@ import { type Attempt, isEarlier, type Signed, type State } from "./state.ts";
 /** Whether what this author said at this number is a fact. */
 export function counts(state: State, author: Key, number: number): boolean {
   const out = state.out.get(author);
+  // mutant: heed-the-guilty
   return out === undefined || number < out.from;
 }
 

@@ -43,6 +43,7 @@ export function hasMaker(state: State, task: Task): boolean {
 
 /** Whether as many provers as have to have handed in the same, each for another copy. What is proven needs nobody else. */
 export function isAgreed(state: State, task: Task, { artefact }: Proof): boolean {
+  // mutant: agree-alone
   if (task.stage.verify !== "agree") return true;
   const options = copiesOf(task).map((copy) =>
     optionsOf(state, copy, (proof) => proof.artefact === artefact && proof.verdict !== "invalid"),

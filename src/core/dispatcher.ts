@@ -155,7 +155,10 @@ function mayClaim(state: State, task: Task): boolean {
   const { self } = state.options;
   if (task.completeMs !== null || task.readyMs === null || task.work !== null) return false;
   const attempt = openAttempt(state, task);
-  if (ownerOfAttempt(state, task, attempt.number) !== self || attempt.ends.has(self)) return false;
+  // mutant: claim-unowned
+  if (ownerOfAttempt(state, task, attempt.number) !== self) return false;
+  // mutant: retries-unclaimed
+  if (attempt.ends.has(self)) return false;
   if ((attempt.waitUntilMs ?? 0) > state.nowMs || isPaused(state, task)) return false;
   return !attempt.own.timedOut && !tooLate(state, task) && !hasProved(task, self, attempt.number);
 }
@@ -205,6 +208,7 @@ function take(state: State, task: Task, attempt: number, isHedge: boolean): void
 }
 
 function sayClaim(state: State, task: Task, attempt: number): void {
+  // mutant: claim-unfounded
   const before = attempt === 0 ? [] : [...attemptOf(task, attempt - 1).timeouts.values()];
   say(state, { ...ref(task), kind: "claim", attempt, timeouts: before.map(show) });
 }

@@ -48,13 +48,16 @@ export function openAttempt(state: State, task: Task): Attempt {
   // Asked many times in every step.
   for (let number = 0; number < ATTEMPTS_MAX; number++) {
     const attempt = attemptOf(task, number);
-    if (attempt.timeouts.size === 0 || !isQuorum(state, attempt.timeouts.keys())) return attempt;
+    if (attempt.timeouts.size === 0) return attempt;
+    // mutant: open-too-soon
+    if (!isQuorum(state, attempt.timeouts.keys())) return attempt;
   }
   return attemptOf(task, ATTEMPTS_MAX - 1);
 }
 
 /** The prover that a quorum granted the attempt to. */
 export function assignedTo(state: State, attempt: Attempt): Key | null {
+  // mutant: assigned-too-soon
   for (const [prover, votes] of attempt.grants) if (isQuorum(state, votes.keys())) return prover;
   return null;
 }
@@ -104,6 +107,7 @@ export function chosenProof(state: State, task: Task): MadeBy | null {
 
 /** Whether a quorum says that it verifies. */
 export function isVouchedFor(state: State, proof: Proof): boolean {
+  // mutant: complete-too-soon
   return isQuorum(state, proof.vouchers.keys());
 }
 

@@ -33,6 +33,7 @@ export function matchMakers<T extends Maker>(copies: readonly (readonly T[])[]):
       if (prover === null || seen.has(prover)) continue;
       seen.add(prover);
       const other = standsFor.get(prover);
+      // mutant: one-maker-for-all
       if (other !== undefined && !place(other, seen)) continue;
       standsFor.set(prover, at);
       chosen[at] = option;

@@ -76,7 +76,9 @@ export function claimWindowMs(state: State, attempt: number, owner: Key | null):
   const delay = (owner === null ? null : state.roster.get(owner)?.claimDelay) ?? null;
   const { claimWindowMsMax: max } = state.manifest.json.timing;
   const learnedMs = delay === null ? 0 : Math.min(delay.meanMs + DEVIATIONS * delay.deviationMs, max);
-  return Math.ceil(Math.max(baseWindowMs(state, attempt), learnedMs));
+  const windowMs = Math.max(baseWindowMs(state, attempt), learnedMs);
+  // mutant: window-too-long
+  return Math.ceil(windowMs);
 }
 
 function baseWindowMs(state: State, attempt: number): number {
@@ -105,10 +107,17 @@ export function overdue(state: State, task: Task, attempt: Attempt, owner: Key |
   if (isJoined(state, attempt)) return { code: JOINED };
   if (owner === null || !attempt.claims.has(owner) || attempt.claimedMs === null) {
     const untilMs = (claimableMs(attempt) ?? state.nowMs) + claimWindowMs(state, attempt.number, owner);
-    return state.nowMs >= untilMs ? { code: "not-claimed" } : { wakeMs: untilMs };
+    // mutant: hasty-timeout
+    if (state.nowMs >= untilMs) return { code: "not-claimed" };
+    return { wakeMs: untilMs };
   }
-  const leaseUntilMs = Math.max(attempt.claimedMs, attempt.progress.get(owner)?.atMs ?? 0) + task.stage.leaseMs;
+  const progressMs = Math.max(attempt.claimedMs, attempt.progress.get(owner)?.atMs ?? 0);
+  // mutant: lease-too-long
+  const leaseUntilMs = progressMs + task.stage.leaseMs;
+  // mutant: no-lease
   if (state.nowMs >= leaseUntilMs) return { code: "no-progress" };
   const limitMs = attempt.claimedMs + task.stage.limitMs;
-  return state.nowMs >= limitMs ? { code: "limit" } : { wakeMs: Math.min(leaseUntilMs, limitMs) };
+  // mutant: no-limit
+  if (state.nowMs >= limitMs) return { code: "limit" };
+  return { wakeMs: Math.min(leaseUntilMs, limitMs) };
 }

@@ -184,7 +184,13 @@ export function compact(state: State): void {
     const kept = feed.kept();
     const last = kept.at(-1);
     const spread = spreadOf(state, feed);
-    return kept.filter((batch) => batch !== last && batch.head.number < spread && isOver(state, batch, announced));
+    return kept.filter(
+      (batch) =>
+        batch !== last &&
+        // mutant: let-go-early
+        batch.head.number < spread &&
+        isOver(state, batch, announced),
+    );
   });
   for (const { head } of batches) state.log.forget(head.author, head.number);
   if (batches.length === 0) return;

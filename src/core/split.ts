@@ -37,9 +37,14 @@ function levelNow(state: State, block: Block, splitting: Stage): number {
     if (at(level).every(({ completeMs }) => completeMs !== null)) return level;
   const isGivenUp = (level: number) =>
     tasksOf(block, splitting.name).some(
-      (task) => levelOfTask(task) === level && task.completeMs === null && wasQuarantined(state, task),
+      (task) =>
+        levelOfTask(task) === level &&
+        task.completeMs === null &&
+        // mutant: split-unasked
+        wasQuarantined(state, task),
     );
   let level = 0;
+  // mutant: never-split
   while (level < last && isGivenUp(level)) level++;
   return level;
 }

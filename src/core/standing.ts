@@ -94,6 +94,7 @@ function endOf(state: State, turn: string): number {
   let weight = 0;
   for (const [key, { height }] of [...votes].sort(([, a], [, b]) => a.height - b.height)) {
     weight += state.manifest.weights.get(key) ?? 0;
+    // mutant: bench-alone
     if (weight >= state.manifest.quorum) return height;
   }
   return Number.POSITIVE_INFINITY;

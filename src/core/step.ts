@@ -61,6 +61,7 @@ export function resume(state: State, nowMs: number, equation: Equation): Effect[
     block.votedMs = nowMs;
     blocks.touch(state, block);
   }
+  // mutant: speak-unasked
   ownFeed.askBeforeSigning(state);
   return step(state, { kind: "tick" }, nowMs, equation);
 }

@@ -76,6 +76,7 @@ export class Feed {
 
   add(batch: Batch): Added {
     const { number } = batch.head;
+    // mutant: heed-the-guilty/feed
     if (number >= this.#end) return "out";
     const known = this.#batches.get(number);
     if (known !== undefined) return known.hash === batch.hash ? "known" : "equivocation";

@@ -47,6 +47,7 @@ export function ownersOf(
 
 /** Takes the first that has room for one more, of one task somebody always; of copies anybody rather than nobody. */
 function takeFirst(ranked: Key[], room: Map<Key, number>): readonly Key[] {
+  // mutant: owners-without-bound
   const first = ranked.findIndex((key) => (room.get(key) ?? 0) > 0);
   const taken = ranked.splice(Math.max(first, 0), 1);
   for (const key of taken) room.set(key, (room.get(key) ?? 0) - 1);
@@ -65,7 +66,11 @@ interface Drawn extends Candidate {
 function rank(network: Hash, block: Hash, stage: string, index: number, candidates: readonly Drawn[]): Key[] {
   const seed = domainDigest("owner", hexToBytes(network), hexToBytes(block), u64(index), utf8ToBytes(stage));
   const scored = candidates.map(({ key, weight, bytes }) => ({ key, score: bestDraw(seed, bytes, weight) }));
-  scored.sort((a, b) => (a.score === b.score ? (a.key < b.key ? -1 : 1) : a.score > b.score ? -1 : 1));
+  scored.sort((a, b) => {
+    if (a.score === b.score) return a.key < b.key ? -1 : 1;
+    // mutant: other-owners
+    return a.score > b.score ? -1 : 1;
+  });
   return scored.map(({ key }) => key);
 }
 

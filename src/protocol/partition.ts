@@ -79,7 +79,9 @@ export function weigh(attesters: readonly Attester[]): Weights {
   return {
     weights: new Map(attesters.map((attester) => [attester.key, attester.weight])),
     weight,
+    // mutant: quorum-too-small
     quorum: Math.floor((2 * weight) / 3) + 1,
+    // mutant: one-honest-too-small
     oneHonest: Math.floor((weight - 1) / 3) + 1,
   };
 }

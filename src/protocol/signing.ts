@@ -31,7 +31,9 @@ export type Equation = (signature: Uint8Array, message: Uint8Array, key: Uint8Ar
 export function verifyStrict(equation: Equation, signature: Uint8Array, message: Uint8Array, key: Uint8Array): boolean {
   if (signature.length !== 64 || !isStrictKey(key)) return false;
   const s = signature.subarray(32);
-  if (!isStrictKey(signature.subarray(0, 32)) || !lessThan(s, ORDER)) return false;
+  if (!isStrictKey(signature.subarray(0, 32))) return false;
+  // mutant: lax-signatures
+  if (!lessThan(s, ORDER)) return false;
   return equation(signature, message, key);
 }
 

@@ -42,6 +42,7 @@ export function admit(
   if (!isKnownAuthor(state, batch)) return { ok: false, verdict: ignore("author.unknown"), author };
   // Left with the peers before it costs a signature check; said to be nothing new, or they would be asked again at once.
   if (isTooFar(state, batch)) return { ok: false, verdict: ignore("block.too-far"), author };
+  // mutant: believe-signatures
   if (!verify(state.manifest.network, batch, equation)) {
     return { ok: false, verdict: reject("signature.invalid"), author };
   }

@@ -76,6 +76,7 @@ export class Sealer {
     const groups = this.#waiting;
     this.#waiting = [];
     this.#writing = groups;
+    // mutant: send-before-journal
     const batches = split(groups.flatMap((group) => group.entries)).map((part) => this.#seal(part));
     this.#journal.append(
       batches.map((batch) => batch.bytes),
@@ -98,6 +99,7 @@ export class Sealer {
       return this.#failed(result.fault);
     }
     this.#writing = null;
+    // mutant: send-before-journal/later
     for (const batch of batches) this.#durable(batch);
     for (const group of groups) group.promised();
     if (this.#waiting.length > 0 && this.#writing === null) this.#write();
