@@ -30,6 +30,7 @@ const REQUIRED = [
   "dist/node.d.ts",
   "dist/protocol/wire.proto",
   "README.md",
+  "docs/protocol.md",
   "CHANGELOG.md",
   "LICENSE-APACHE",
   "LICENSE-MIT",

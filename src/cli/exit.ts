@@ -2,7 +2,7 @@
 
 import type { Done, Fault } from "../ports.ts";
 
-/** Exit statuses; the README has them as a table. */
+/** Exit statuses; `docs/errors.md` has them as a table. */
 export const EXIT = {
   ok: 0,
   /** What was checked does not hold. */
