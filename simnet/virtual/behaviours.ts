@@ -8,6 +8,7 @@ import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
 import type { Behaviour, Hostile } from "./byzantine.ts";
 import { type AttemptRef, attemptOf, chatter, forge, malleated, noise, provers, taskOf } from "./chatter.ts";
 import { CHAIN } from "./manifest.ts";
+import { FAKES } from "./fakes.ts";
 import { LIES } from "./lies.ts";
 import { WRONG_PROOF } from "./provers.ts";
 
@@ -336,7 +337,7 @@ const ANYONE = {
   },
 } satisfies Record<string, Behaviour>;
 
-export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = { ...VOTERS, ...PROVERS, ...ANYONE, ...LIES };
+export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = { ...VOTERS, ...PROVERS, ...ANYONE, ...LIES, ...FAKES };
 
 const VALID = { ok: true, value: { valid: true } } as const;
 

@@ -10,6 +10,8 @@ const REPEAT_BLOCKS = 64;
 export class SimChain {
   /** The canonical blocks, in order of height; the first has height 1. */
   readonly blocks: SourceBlock[] = [];
+  /** All blocks that were ever part of the chain, by hash. */
+  readonly told = new Map<Hash, SourceBlock>();
   /** Grows with every reorg: what is mined then has another hash. */
   #branch = 0;
   readonly #followers = new Set<(event: SourceEvent) => void>();
@@ -21,6 +23,7 @@ export class SimChain {
     const place = { chain: CHAIN, height, hash, parent };
     const block = { ...place, payload: payloadOf(place), items: 0 };
     this.blocks.push(block);
+    this.told.set(hash, block);
     this.#tell({ kind: "block", block });
   }
 

@@ -68,7 +68,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     ...(crash === null ? [] : [`crash: ${crash}`]),
     ...found,
     ...honest().flatMap(({ name, runtime }) => (runtime === null ? [] : checkLog(name, runtime.state, wire))),
-    ...checkEnd(cluster.chain.blocks, held, wire),
+    ...checkEnd(cluster.chain, held, wire),
     ...late,
   ];
   const nameOf = (key: Key) => cluster.nodes.find((node) => node.key === key)?.name ?? key;
