@@ -191,6 +191,8 @@ export interface SourceBlock {
 export type SourceEvent =
   | { readonly kind: "block"; readonly block: SourceBlock }
   | { readonly kind: "retract"; readonly chain: number; readonly hash: Hash }
+  /** The source has looked at its chain and the chain answered, with news or without. */
+  | { readonly kind: "seen"; readonly chain: number }
   /** The source cannot go on for now (`fault`) or is well again (`null`). It keeps trying by itself. */
   | { readonly kind: "trouble"; readonly chain: number; readonly fault: Fault | null }
   /** A source of finite length has ended. */

@@ -189,6 +189,7 @@ export class Cluster {
           self: node.key,
           roles: { source: node.attests, attester: node.attests, prover: true },
           slots: 2,
+          follows: node.attests ? [CHAIN] : [],
           ownersOf: this.#owners,
           systems: this.systemsOf(node),
           selects,

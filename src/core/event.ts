@@ -39,11 +39,14 @@ export type Event =
     }
   /** The peer says that it has let go of the author's batches below `next`. */
   | { readonly kind: "forgotten"; readonly peer: Key; readonly author: Key; readonly next: number }
-  /** This node's own source has a block whose payload is stored. */
+  /** This node's own source has a block whose payload is stored; `handed`: the operator has handed it in. */
   | {
       readonly kind: "source-block";
       readonly block: Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">;
+      readonly handed?: true;
     }
+  /** The own source has answered, with news or without. */
+  | { readonly kind: "source-seen"; readonly chain: number }
   | { readonly kind: "source-retract"; readonly chain: number; readonly hash: Hash }
   | { readonly kind: "source-trouble"; readonly chain: number; readonly fault: string | null }
   | { readonly kind: "prepared"; readonly block: Hash; readonly result: PreparedResult }

@@ -15,8 +15,9 @@ import { blockId } from "../protocol/ids.ts";
 import { abandon, closedAs, forget, trimClosed } from "./ancestry.ts";
 import { startOf } from "./blocks.ts";
 import { hearOfOwnFeed } from "./own-feed.ts";
+import { hasSource } from "./own-source.ts";
 import { compactRoster } from "./standing.ts";
-import { type Place, type Signed, type State } from "./state.ts";
+import type { Chain, Closed, Place, Signed, State } from "./state.ts";
 
 /** Peers asked at once. */
 const SYNCING_MAX = 3;
@@ -163,9 +164,11 @@ export function compact(state: State): void {
     done.sort((a, b) => (a.closedMs ?? 0) - (b.closedMs ?? 0) || a.height - b.height);
     if (done.length <= overdue) continue;
     retired = true;
+    const branch = confirmedBranch(state, chain);
     for (const block of done.slice(0, done.length - retentionBlocks)) {
       forget(state, block);
-      chain.retired = Math.max(chain.retired, block.height);
+      // A height of another branch retires nothing: a certified block that is on no chain would end the true one else.
+      if (branch.has(block.id)) chain.retired = Math.max(chain.retired, block.height);
     }
     // Heights mean nothing where runs of blocks come in any order.
     if (startOf(state, chain.id) === "any") continue;
@@ -200,6 +203,24 @@ export function compact(state: State): void {
     batches: batches.map(({ head }) => ({ author: head.author, number: head.number })),
     gone: [...authors].map((author) => ({ author, spans: state.log.feed(author)?.gone() ?? [] })),
   });
+}
+
+/**
+ * The newest certified block that the own source confirms, and its ancestors as far as they are known, by id. A node
+ * without a source takes the highest certified block.
+ */
+function confirmedBranch(state: State, chain: Chain): ReadonlySet<Hash> {
+  let tip: Closed | undefined;
+  for (const closed of state.closed.values()) {
+    if (closed.chain !== chain.id || (tip !== undefined && closed.height <= tip.height)) continue;
+    if (!hasSource(chain) || chain.canonical.get(closed.height)?.hash === closed.hash) tip = closed;
+  }
+  const branch = new Set<Hash>();
+  while (tip !== undefined && !branch.has(tip.id)) {
+    branch.add(tip.id);
+    tip = tip.parent === null ? undefined : closedAs(state, chain.id, tip.parent);
+  }
+  return branch;
 }
 
 /** Below which number a quorum of attesters has all of the feed, or had it: of those f+1 are honest. */

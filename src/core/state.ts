@@ -222,7 +222,14 @@ export interface Block {
   round: number;
   /** Who has announced it in which round. */
   readonly rounds: Map<number, Map<Key, Place>>;
-  readonly retracts: Set<Key>;
+  /** By source: where it first took the block back, and in which round. A source may do so once. */
+  readonly retracts: Map<Key, Place & { readonly round: number }>;
+  /** This node has said that its source took the block back; soft. */
+  ownRetract: boolean;
+  /** The own source has told exactly this block, or the operator has handed it in, and nobody took it back here; soft. */
+  told: boolean;
+  /** This node has announced it; soft, because its own batch comes back late. */
+  ownAnnounce: boolean;
   readonly cancels: Map<Key, Place & { readonly round: number }>;
   ownCancel: number | null;
   /** The last round after whose cancellation this node has announced it again; soft. */
@@ -273,8 +280,17 @@ export interface Chain {
   announced: number;
   /** Heights up to which entries are gone and nothing is signed any more. */
   retired: number;
-  /** What this node's own source says the chain looks like; only the last few hundred heights. */
+  /** The blocks that this node's own source tells; only the last few hundred heights. */
   readonly canonical: Map<number, Seen>;
+  /** Blocks that the own source took back before their announcement was durable. */
+  readonly takenBack: Set<Hash>;
+  /** Whether a source of this node follows the chain, and when that source last answered by this node's clock. */
+  follows: boolean;
+  sourceMs: number;
+  /** The source has not answered for too long: it counts as none. */
+  sourceDown: boolean;
+  /** The lowest and the last height that the own source has told in this life. */
+  sourceFrom: number;
   sourceTip: number;
   sourceFault: string | null;
 }
@@ -405,6 +421,8 @@ export interface State {
 export interface CoreOptions {
   readonly self: Key;
   readonly roles: { readonly source: boolean; readonly attester: boolean; readonly prover: boolean };
+  /** Chains that a source of this node follows. Blocks that an operator hands in are no such source. */
+  readonly follows?: readonly number[];
   /** How many proofs this node makes at once; 0 for none. */
   readonly slots: number;
   /** Proof systems that this node can prove. */
@@ -430,12 +448,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
       return [key, { key, weight, slots, turns, lost: 0, heardMs: 0, claimDelay: null }];
     }),
   );
-  const chains = new Map<number, Chain>(
-    manifest.json.chains.map(({ id }) => [
-      id,
-      { id, certified: -1, announced: -1, retired: -1, canonical: new Map(), sourceTip: -1, sourceFault: null },
-    ]),
-  );
+  const chains = new Map<number, Chain>(manifest.json.chains.map(({ id }) => [id, createChain(id, options)]));
   const limits = Object.freeze({ ...CORE_LIMITS, ...options.limits });
   return {
     manifest,
@@ -490,6 +503,23 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     elders: new Set(),
     juniors: new Set(),
     replaying: false,
+  };
+}
+
+function createChain(id: number, { follows = [] }: CoreOptions): Chain {
+  return {
+    id,
+    certified: -1,
+    announced: -1,
+    retired: -1,
+    canonical: new Map(),
+    takenBack: new Set(),
+    follows: follows.includes(id),
+    sourceMs: 0,
+    sourceDown: false,
+    sourceFrom: Number.POSITIVE_INFINITY,
+    sourceTip: -1,
+    sourceFault: null,
   };
 }
 

@@ -27,6 +27,7 @@ import * as failures from "./failures.ts";
 import { hasRivals, isVoid, missingInput } from "./graph.ts";
 import * as lists from "./lists.ts";
 import * as ownFeed from "./own-feed.ts";
+import * as ownSource from "./own-source.ts";
 import * as replicator from "./replicator.ts";
 import { settleLevel } from "./split.ts";
 import * as standing from "./standing.ts";
@@ -56,6 +57,8 @@ export function resume(state: State, nowMs: number, equation: Equation): Effect[
   state.beatMs = nowMs;
   // Nobody can have been heard while this node was away.
   for (const member of state.roster.values()) member.heardMs = nowMs;
+  // So long ago its source may have told the last block: it has its time to answer.
+  for (const chain of state.chains.values()) chain.sourceMs = nowMs;
   for (const block of state.blocks.values()) {
     // The content that this node has signed gets its time again: the others' votes for it may only come now.
     block.votedMs = nowMs;
@@ -71,7 +74,7 @@ export function nextWakeMs(state: State): number {
   // Only what may be done then: a moment that passes without a deed would come again at once, for ever.
   let wake = state.peers.size > 0 ? state.syncMs : Number.POSITIVE_INFINITY;
   if (dispatcher.beats(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
-  wake = Math.min(wake, evidence.nextDoubtMs(state), ownFeed.nextSpeakMs(state));
+  wake = Math.min(wake, evidence.nextDoubtMs(state), ownFeed.nextSpeakMs(state), ownSource.nextSourceMs(state));
   if (state.joinMs !== null && maySign(state)) wake = Math.min(wake, state.joinMs);
   for (const block of state.live) {
     if (block.wakeMs !== null) wake = Math.min(wake, block.wakeMs);
@@ -112,7 +115,12 @@ function apply(state: State, event: Event, equation: Equation): void {
     case "forgotten":
       return replicator.hearForgotten(state, event.peer, event.author, event.next);
     case "source-block":
-      return branch.sourceBlock(state, event.block);
+      return branch.sourceBlock(state, event.block, event.handed === true);
+    case "source-seen": {
+      const chain = state.chains.get(event.chain);
+      if (chain !== undefined) ownSource.sourceAnswers(state, chain);
+      return;
+    }
     case "source-retract":
       return branch.sourceRetract(state, event.chain, event.hash);
     case "source-trouble": {
@@ -372,6 +380,7 @@ function mayForget(state: State): boolean {
 /** Looks at everything that facts or time have touched, until nothing is left to look at. */
 function settle(state: State, equation: Equation, certifiedBefore: number): void {
   ownFeed.settleSpeech(state);
+  ownSource.settleSources(state);
   wakeDue(state);
   evidence.settleEvidence(state);
   applyAgain(state, equation);

@@ -49,6 +49,7 @@ import { Workshop } from "./work.ts";
 /** Events that wait; more than this means that the node cannot keep up, and gossip is refused until it can. */
 const QUEUE_MAX = 16_384;
 const ASK_DEAF_MS = 1_000;
+const SEEN_MS = 1_000;
 /** The journal is rewritten without what is over once it has grown past this. */
 const JOURNAL_BYTES_MAX: number = 16 * 1024 * 1024;
 
@@ -98,6 +99,7 @@ export class Runtime implements TransportHandler {
   #closed = false;
   #timer: { readonly atMs: number; readonly cancel: Cancel } | null = null;
   #compacting = false;
+  readonly #seenMs = new Map<number, number>();
   #draining = false;
   readonly #voice = new Voice(() => (this.#running ? this.#state.mute : "node.starting"));
 
@@ -376,15 +378,20 @@ export class Runtime implements TransportHandler {
 
   // What the operator and the chain say -----------------------------------------------------------------------------
 
-  /** Stores a block's payload and announces it. `done` means that the announcement is durable. */
+  /** The operator hands in a block. `done` means that its announcement is durable. */
   submit(block: SourceBlock, done: Done<void>): void {
+    this.#tell(block, { handed: true }, done);
+  }
+
+  /** Stores a block's payload and gives the block to the core. */
+  #tell(block: SourceBlock, by: { readonly handed?: true }, done: Done<void>): void {
     const { artefacts } = this.#modules;
     artefacts.write(block.payload, (written) => {
       if (!written.ok) return done(written);
       const { chain, height, hash, parent, items } = block;
       const seen = { chain, height, hash, parent, items, payload: written.value };
       const announce = () => {
-        this.post({ kind: "source-block", block: seen });
+        this.post({ kind: "source-block", block: seen, ...by });
         this.#sealer.flushed(() => done({ ok: true, value: undefined }));
       };
       this.#voice.whenSpeaking(announce, (fault) => done({ ok: false, fault }));
@@ -425,7 +432,7 @@ export class Runtime implements TransportHandler {
     const { telemetry } = this.#modules;
     switch (event.kind) {
       case "block":
-        return this.submit(event.block, (result) => {
+        return this.#tell(event.block, {}, (result) => {
           if (result.ok || this.#closed) return;
           // The source would not tell it again before the next start, and without it this node follows another chain.
           if (result.fault.code !== MUTE) return this.#fail(result.fault);
@@ -437,12 +444,22 @@ export class Runtime implements TransportHandler {
           () => this.post({ kind: "source-retract", chain: event.chain, hash: event.hash }),
           (fault) => telemetry.emit("source.lost", { ...fault, hash: event.hash }),
         );
+      case "seen":
+        return this.#seen(event.chain);
       case "trouble":
         telemetry.emit(event.fault === null ? "source.well" : "source.trouble", { chain: event.chain, ...event.fault });
         return this.post({ kind: "source-trouble", chain: event.chain, fault: event.fault?.message ?? null });
       case "end":
         return telemetry.emit("source.end");
     }
+  }
+
+  /** Sources look several times a second where a chain is fast; the core has to know it once a second. */
+  #seen(chain: number): void {
+    const nowMs = this.#modules.clock.now();
+    if (nowMs - (this.#seenMs.get(chain) ?? Number.NEGATIVE_INFINITY) < SEEN_MS) return;
+    this.#seenMs.set(chain, nowMs);
+    this.post({ kind: "source-seen", chain });
   }
 
   /** Gives back what is not finished and falls silent. `done` when that is durable and sent. */

@@ -127,6 +127,7 @@ class ChainSource implements Source {
       const round: Result<"more" | "caught-up"> = same.ok ? await follower.round() : same;
       sure = round.ok;
       this.#report(round.ok ? null : round.fault, emit);
+      if (round.ok) emit({ kind: "seen", chain });
       if (!round.ok) await pause(backOffMs(++failures, round.fault), signal);
       else if (round.value === "caught-up") await this.#headOrTimeout(rpc);
       if (round.ok) failures = 0;

@@ -298,7 +298,8 @@ export class WireChecker {
     const content = `${announce.chain}/${announce.hash} ${stage}/${index}`;
     const other = this.#paid.get(content) ?? block;
     this.#paid.set(content, other);
-    if (other !== block) this.#violation(`S1: ${stage}/${index} of height ${announce.height} is credited under two ids`);
+    if (other !== block)
+      this.#violation(`S1: ${stage}/${index} of height ${announce.height} is credited under two ids`);
   }
 
   #vouch(author: Key, entry: TaskRef & { readonly artefact: Hash }): void {
