@@ -11,7 +11,7 @@ import { type Batch, openBatch, verifyBatch } from "../../src/protocol/batch.ts"
 import { equalBytes } from "../../src/protocol/messages.ts";
 import { variantsOf } from "../../src/protocol/stages.ts";
 import { sharedOwners } from "./owners.ts";
-import { SimChain } from "./chain.ts";
+import { SimChain, SourceLink } from "./chain.ts";
 import { type Damage, SimDisk } from "./disk.ts";
 import { SimClock, SimProcess } from "./process.ts";
 import { CHAIN, manifestOf, type NetworkShape, SYSTEMS } from "./manifest.ts";
@@ -69,6 +69,7 @@ export interface SimNode {
   readonly disk: SimDisk;
   readonly clock: SimClock;
   readonly machine: ProvingMachine;
+  readonly link: SourceLink;
   /** `null` while the node is down. */
   runtime: Runtime | null;
   process: SimProcess | null;
@@ -164,6 +165,7 @@ export class Cluster {
       disk: new SimDisk(this.world, this.#options.diskMs, this.#options.tearable ?? true),
       clock: new SimClock(this.world),
       machine: { factor: 1 },
+      link: new SourceLink(),
       runtime: null,
       process: null,
       source: null,
@@ -211,7 +213,7 @@ export class Cluster {
       runtime.connect(process.guardTransport(transport));
       if (process.alive && runtime.state.mute === null) node.speaksSinceMs = this.world.nowMs;
       if (!node.attests || !process.alive) return;
-      node.source = this.chain.follow();
+      node.source = this.chain.follow(this.world, node.link);
       runtime.follow(node.source, sourceResumes(runtime.state, CHAIN));
     });
   }

@@ -13,6 +13,7 @@ import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
+import { SOURCE_MUTANTS } from "./source-mutants.ts";
 import { SPLIT, SPLIT_MUTANTS } from "./split-mutants.ts";
 import { VOTE_MUTANTS } from "./vote-mutants.ts";
 
@@ -44,6 +45,9 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   copied: { ...base, seed: 18, nodes: 3, attesters: 3, blocks: 12, failing: 0.5, workflow: COPIED },
   agreed: { ...base, seed: 19, wrong: 0.3, workflow: AGREED },
   pieces: { ...base, seed: 20, blocks: 8, tooLarge: 0.6, failing: 0.2, workflow: SPLIT },
+  fakes: { ...base, seed: 1, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"] },
+  "fakes-away": { ...base, seed: 2, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"], sourcesAway: 2 },
+  "second-ids": { ...base, seed: 1, byzantineAttesters: 1, delayMs: 400, behaviours: ["two-ids"] },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -134,4 +138,5 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S1: .* which does not own it/,
   },
   ...LATE_MUTANTS,
+  ...SOURCE_MUTANTS,
 };

@@ -48,6 +48,14 @@ export interface Dials {
   readonly reorgEveryMs: number;
   readonly reorgDepth: number;
   readonly stallEveryMs: number;
+  /** The source of some attester does not answer for a while, or is up to 20 blocks behind. */
+  readonly sourceAwayEveryMs: number;
+  readonly sourceLagEveryMs: number;
+  /** The sources of so many attesters do not answer from the beginning on, for so long. */
+  readonly sourcesAway: number;
+  readonly sourcesAwayMs: number;
+  /** The first attester's source is so many blocks behind. */
+  readonly sourceLag: number;
   /** Provers that are on nobody's list, come while the network runs, and some of which leave again. */
   readonly joiners: number;
 }
@@ -76,6 +84,11 @@ export const NO_FAULTS: Dials = {
   reorgEveryMs: 0,
   reorgDepth: 4,
   stallEveryMs: 0,
+  sourceAwayEveryMs: 0,
+  sourceLagEveryMs: 0,
+  sourcesAway: 0,
+  sourcesAwayMs: 600_000,
+  sourceLag: 0,
   joiners: 0,
 };
 

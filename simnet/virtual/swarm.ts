@@ -37,6 +37,8 @@ export function swarmDials(seed: number): Dials {
     stallEveryMs: every(5_000, 20_000, 0.3),
     joiners: on(chance.between(1, 3), 0, 0.3),
     outageEveryMs: every(5_000, 20_000, 0.2),
+    sourceAwayEveryMs: every(3_000, 20_000, 0.3),
+    sourceLagEveryMs: every(3_000, 20_000, 0.3),
   };
 }
 

@@ -19,6 +19,7 @@ const SLEPT_MS = 5_000;
 /** Whether this node may open the block and sign about it. A certificate is a quorum's word, which needs no source. */
 export function isConfirmed(state: State, block: Block): boolean {
   if (block.certificate !== null) return true;
+  // mutant: believe-announcements
   return !contradictsSource(state, block) && (block.told || isVouched(state, block)) && isRightStart(state, block);
 }
 
@@ -38,6 +39,7 @@ export function hasSource(chain: Chain): boolean {
 
 /** Whether so many sources have announced the block that one of them is honest. */
 export function isAnnouncedEnough({ manifest }: State, { announcers }: Block): boolean {
+  // mutant: believe-one-source
   return sourceWeight(manifest, announcers.keys()) >= manifest.oneHonestSource;
 }
 
@@ -63,6 +65,7 @@ export function contradictsSource(state: State, block: Block): boolean {
 
 /** Whether the block was announced as the own source tells it. Where a run starts no chain says (`isRightStart`). */
 export function isSame(block: Block, { height, hash, parent, items, payload }: Seen): boolean {
+  // mutant: ids-by-hash
   return (
     block.height === height &&
     block.hash === hash &&

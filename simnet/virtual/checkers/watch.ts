@@ -144,6 +144,10 @@ function isLight(dials: Dials): boolean {
     dials.fullDiskEveryMs,
     dials.pauseEveryMs,
     dials.jumpEveryMs,
+    dials.sourceAwayEveryMs,
+    dials.sourceLagEveryMs,
+    dials.sourcesAway,
+    dials.sourceLag,
   ];
   return dials.damage === "intact" && [...rates, ...faults].every((dial) => dial === 0);
 }
