@@ -67,6 +67,7 @@ export const DIALS: Readonly<Record<keyof Dials, Dial>> = {
   sourcesAway: { flag: "--sources-away", unit: WHOLE, help: "attesters whose source does not answer from the start" },
   sourcesAwayMs: { flag: "--sources-away-for", unit: MS, help: "for how long" },
   sourceLag: { flag: "--source-lag", unit: WHOLE, help: "blocks by which the first attester's source is behind" },
+  anyStart: { flag: "--any-start", unit: SWITCH, help: "runs of the chain's blocks may start at any height" },
   joiners: { flag: "--joiners", unit: WHOLE, help: "provers on nobody's list that come, and go" },
 };
 

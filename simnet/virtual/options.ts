@@ -56,6 +56,8 @@ export interface Dials {
   readonly sourcesAwayMs: number;
   /** The first attester's source is so many blocks behind. */
   readonly sourceLag: number;
+  /** Runs of the chain's blocks may start at any height. */
+  readonly anyStart: boolean;
   /** Provers that are on nobody's list, come while the network runs, and some of which leave again. */
   readonly joiners: number;
 }
@@ -89,6 +91,7 @@ export const NO_FAULTS: Dials = {
   sourcesAway: 0,
   sourcesAwayMs: 600_000,
   sourceLag: 0,
+  anyStart: false,
   joiners: 0,
 };
 

@@ -114,7 +114,8 @@ function caught(run: () => void): string | null {
 function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, figures: Figures): Cluster {
   const { seed, nodes, shards, families = false, workflow, sabotage, hooks } = options;
   const { retentionBlocks, window, ...limits } = { ...RUN_LIMITS, ...options.limits };
-  const { wrong, failing, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage } = dialsOf(options);
+  const { wrong, failing, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage, anyStart } =
+    dialsOf(options);
   const cluster: Cluster = new Cluster(
     {
       seed,
@@ -123,6 +124,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       joiners,
       shards,
       families,
+      anyStart,
       ...(workflow === undefined ? {} : { workflow }),
       ...(options.selects === undefined ? {} : { selects: options.selects }),
       window,

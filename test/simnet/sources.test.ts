@@ -34,6 +34,14 @@ describe("one hostile source of four", () => {
     });
 });
 
+describe("a block that was certified long ago", () => {
+  it.fails("is not opened again on a chain whose runs start anywhere (seed 1)", () => {
+    const limits = { closedMax: 8, retentionBlocks: 4, holeDepthMax: 4 };
+    const again = { ...base, ...one, anyStart: true, limits, behaviours: ["old-block-again"] };
+    expect(violationsOf({ ...again, seed: 1, blocks: 40 })).toEqual([]);
+  });
+});
+
 describe("two hostile sources of seven", () => {
   it("certify no block that is on no chain (seed 4)", () => {
     const two = { nodes: 8, attesters: 7, shards: 2, byzantineAttesters: 2, blockMs: 12_000 };
