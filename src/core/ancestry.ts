@@ -81,7 +81,24 @@ export function rememberClosed(state: State, closed: Closed): void {
   if (chain !== undefined) chain.certified = Math.max(chain.certified, closed.height);
 }
 
-/** The oldest go. */
+/** How a chain names a block. */
+export interface BlockName {
+  readonly chain: number;
+  readonly hash: Hash;
+}
+
+/**
+ * Names that the disk's index of certified blocks is asked for before this node hears of a block: the block's own and
+ * its parent's, where memory knows nothing of them. `closed` in memory is only the newest part of that index.
+ */
+export function lookUps(state: State, { chain, hash, parent }: Pick<Block, "chain" | "hash" | "parent">): BlockName[] {
+  if (!state.chains.has(chain)) return [];
+  const isUnknown = (name: Hash) =>
+    closedAs(state, chain, name) === undefined && announcedAs(state, chain, name).length === 0;
+  return [hash, parent].filter(isUnknown).map((name) => ({ chain, hash: name }));
+}
+
+/** The oldest go; the index on disk keeps them. */
 export function trimClosed(state: State): void {
   for (const [id, { chain, hash }] of state.closed) {
     if (state.closed.size <= state.limits.closedMax) return;

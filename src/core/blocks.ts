@@ -18,6 +18,7 @@ import {
   parentOf,
   remember,
   rememberClosed,
+  trimClosed,
 } from "./ancestry.ts";
 import type { PreparedResult } from "./event.ts";
 import { isConfirmed, isSame } from "./own-source.ts";
@@ -331,9 +332,20 @@ export function settleCertified(state: State, block: Block, contentHash: Hash, a
     block.state = "closed";
     block.closedMs = state.nowMs;
   }
-  const { id, chain, height, hash } = block;
-  settleClosed(state, { id, chain, height, hash, parent: block.start ? null : block.parent, after });
+  settleClosed(state, closedOf(block, after));
   touch(state, block);
+}
+
+export function closedOf(block: Announced & { readonly id: Hash }, after: string): Closed {
+  const { id, chain, height, hash, start, parent } = block;
+  return { id, chain, height, hash, parent: start ? null : parent, after };
+}
+
+/** The disk's index has a certified block that left memory, which an announcement is about or builds on. */
+export function recallClosed(state: State, closed: Closed): void {
+  if (state.closed.has(closed.id)) return;
+  settleClosed(state, closed);
+  trimClosed(state);
 }
 
 /** Whatever else was announced under its hash is false. */

@@ -4,6 +4,7 @@ import type { Certificate } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Frontier, Twin } from "../protocol/sync.ts";
+import type { Closed } from "./state.ts";
 
 export interface TaskRef {
   readonly block: Hash;
@@ -21,8 +22,11 @@ export interface Prepared {
 export type Event =
   /** Time has passed; nothing else. */
   | { readonly kind: "tick" }
-  /** A batch whose signature holds; our own come back this way once they are durable. */
-  | { readonly kind: "batch"; readonly batch: Batch; readonly from: Key | null }
+  /**
+   * A batch whose signature holds; our own come back this way once they are durable. `closed`: of the blocks that it
+   * announces, and of their parents, those that the disk's index of certified blocks has (`lookUps`).
+   */
+  | { readonly kind: "batch"; readonly batch: Batch; readonly from: Key | null; readonly closed?: readonly Closed[] }
   /** A certificate that checks against the manifest. */
   | { readonly kind: "certificate"; readonly certificate: Certificate; readonly bytes: Uint8Array }
   | { readonly kind: "peer"; readonly peer: Key; readonly state: "up" | "down" }
@@ -44,6 +48,7 @@ export type Event =
       readonly kind: "source-block";
       readonly block: Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">;
       readonly handed?: true;
+      readonly closed?: readonly Closed[];
     }
   /** The own source has answered, with news or without. */
   | { readonly kind: "source-seen"; readonly chain: number }

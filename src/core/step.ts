@@ -31,7 +31,7 @@ import * as ownSource from "./own-source.ts";
 import * as replicator from "./replicator.ts";
 import { settleLevel } from "./split.ts";
 import * as standing from "./standing.ts";
-import { report, type Signed, type State, type Task } from "./state.ts";
+import { type Closed, report, type Signed, type State, type Task } from "./state.ts";
 
 /** Runs one event at `nowMs` (a clock that never goes back) and returns what has to be done, in order. */
 export function step(state: State, event: Event, nowMs: number, equation: Equation): Effect[] {
@@ -99,6 +99,7 @@ function apply(state: State, event: Event, equation: Equation): void {
     case "tick":
       return;
     case "batch":
+      recall(state, event.closed);
       return applyBatch(state, event.batch, event.from, equation);
     case "certificate":
       return applyCertificate(state, event);
@@ -115,6 +116,7 @@ function apply(state: State, event: Event, equation: Equation): void {
     case "forgotten":
       return replicator.hearForgotten(state, event.peer, event.author, event.next);
     case "source-block":
+      recall(state, event.closed);
       return branch.sourceBlock(state, event.block, event.handed === true);
     case "source-seen": {
       const chain = state.chains.get(event.chain);
@@ -150,6 +152,14 @@ function apply(state: State, event: Event, equation: Equation): void {
       dispatcher.releaseAll(state);
       state.mute = "draining";
       return;
+  }
+}
+
+/** What is held for a block that was certified long ago waits for nothing. */
+function recall(state: State, closed: readonly Closed[] = []): void {
+  for (const each of closed) {
+    blocks.recallClosed(state, each);
+    replicator.takeHeld(state, each.id);
   }
 }
 
@@ -357,13 +367,14 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
   const block = state.blocks.get(id);
   if (block !== undefined) blocks.settleCertified(state, block, contentHash, content.after);
   else {
-    const { chain, height, hash, start, parent, after } = content;
-    blocks.settleClosed(state, { id, chain, height, hash, parent: start ? null : parent, after });
+    blocks.settleClosed(state, blocks.closedOf({ ...content, id }, content.after));
     // Nobody will announce it here any more; what waits for that would keep its batches in the log for ever.
     replicator.takeHeld(state, id);
   }
   if (state.replaying) return;
-  state.effects.push({ kind: "certify", chain: content.chain, height: content.height, block: id, bytes: event.bytes });
+  const { chain, height, after } = content;
+  const closed = blocks.closedOf({ ...content, id }, after);
+  state.effects.push({ kind: "certify", chain, height, block: id, bytes: event.bytes, closed });
   report(state, "block.learned", {
     chain: content.chain,
     height: content.height,

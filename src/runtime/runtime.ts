@@ -7,8 +7,8 @@
 import { inlineProof } from "../core/collector.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Event, TaskRef } from "../core/event.ts";
-import { type CoreOptions, createState, type State } from "../core/state.ts";
-import { announcedAs, closedAs } from "../core/ancestry.ts";
+import { type Closed, type CoreOptions, createState, type State } from "../core/state.ts";
+import { announcedAs, type BlockName, closedAs, lookUps } from "../core/ancestry.ts";
 import { nextWakeMs, resume, step } from "../core/step.ts";
 import type {
   Artefacts,
@@ -40,6 +40,7 @@ import { ACCEPT, type Verdict } from "../protocol/verdict.ts";
 import { Fetcher } from "./fetcher.ts";
 import { admit, type BatchChecks } from "./ingress.ts";
 import { Proposer, type SinkLine, type SinkStatus } from "./proposer.ts";
+import { Recall } from "./recall.ts";
 import { recover } from "./recovery.ts";
 import { Repair } from "./repair.ts";
 import { Sealer } from "./sealer.ts";
@@ -84,6 +85,14 @@ export interface RuntimeModules {
   readonly fatal: (fault: Fault) => void;
 }
 
+/** `null` while the disk is asked, and for good where that event is dropped. */
+interface Queued {
+  event: Event | null;
+  waits: boolean;
+  /** Called once the effects of the event are under way. */
+  then?: () => void;
+}
+
 export class Runtime implements TransportHandler {
   readonly #options: RuntimeOptions;
   readonly #modules: RuntimeModules;
@@ -93,7 +102,9 @@ export class Runtime implements TransportHandler {
   readonly #workshop: Workshop;
   readonly #repair: Repair;
   readonly #proposer: Proposer;
-  readonly #queue: Event[] = [];
+  readonly #recall: Recall;
+  /** In order; an event that waits for the disk holds back those behind it. */
+  readonly #queue: Queued[] = [];
   #transport: Transport | null = null;
   #running = false;
   #closed = false;
@@ -135,6 +146,7 @@ export class Runtime implements TransportHandler {
       take: (bytes, from) => this.#take(bytes, from),
       post: (event) => this.post(event),
     });
+    this.#recall = new Recall({ ...modules, state: this.#state });
     this.#proposer = new Proposer({ network, self: options.core.self }, modules.sinks, modules);
   }
 
@@ -162,7 +174,7 @@ export class Runtime implements TransportHandler {
     this.#transport = transport;
     this.#running = true;
     this.#queueEffects(resume(this.#state, this.#modules.clock.now(), this.#modules.equation));
-    for (const peer of transport.peers()) this.#queue.push({ kind: "peer", peer, state: "up" });
+    for (const peer of transport.peers()) this.#enqueue({ kind: "peer", peer, state: "up" });
     this.#drain();
     this.#askDeaf();
     this.#proposer.start();
@@ -183,8 +195,32 @@ export class Runtime implements TransportHandler {
 
   post(event: Event): void {
     if (this.#closed) return;
-    this.#queue.push(event);
+    this.#enqueue(event);
     if (this.#running) this.#drain();
+  }
+
+  #enqueue(event: Event | null): Queued {
+    const queued: Queued = { event, waits: event === null };
+    this.#queue.push(queued);
+    return queued;
+  }
+
+  /** Posts what `event` makes of the disk's answer, in the place in the queue that it has now; `null` drops it. */
+  #postRecalled(
+    names: readonly BlockName[],
+    event: (closed: readonly Closed[] | null) => Event | null,
+    then?: () => void,
+  ): void {
+    if (this.#closed) return;
+    const queued = this.#enqueue(null);
+    const answered = (closed: readonly Closed[] | null) => {
+      queued.event = event(closed);
+      queued.waits = false;
+      if (then !== undefined) queued.then = then;
+      if (this.#running) this.#drain();
+    };
+    if (names.length === 0) answered([]);
+    else this.#recall.ask(names, answered);
   }
 
   #drain(): void {
@@ -192,10 +228,14 @@ export class Runtime implements TransportHandler {
     // What the effects of an event post waits its turn instead of nesting.
     if (this.#draining) return;
     this.#draining = true;
-    for (let event = this.#queue.shift(); event !== undefined && !this.#closed; event = this.#queue.shift()) {
+    while (this.#queue[0]?.waits === false && !this.#closed) {
+      const queued = this.#queue.shift();
+      const event = queued?.event ?? null;
+      if (event === null) continue;
       const effects = step(this.#state, event, clock.now(), equation);
       if (event.kind === "batch" && event.from !== null) this.#heard(event.batch);
       this.#queueEffects(effects);
+      queued?.then?.();
     }
     this.#draining = false;
     if (this.#state.mute === "key.in-use" && !this.#closed) {
@@ -305,9 +345,9 @@ export class Runtime implements TransportHandler {
 
   #certify(effect: Extract<Effect, { kind: "certify" }>): void {
     const { store, telemetry } = this.#modules;
-    const { chain, height, block, bytes } = effect;
+    const { chain, height, block, bytes, closed } = effect;
     const certificate: StoredCertificate = { chain, height, block, bytes };
-    store.write({ certificates: [certificate], sync: true }, (result) => {
+    store.write({ certificates: [certificate], closed: [closed], sync: true }, (result) => {
       if (this.#closed) return;
       // Nobody would ever write it again: a node that starts anew asks its peers for what it lacks.
       if (!result.ok) return this.#fail(result.fault);
@@ -359,7 +399,11 @@ export class Runtime implements TransportHandler {
       }
       return admitted.verdict;
     }
-    this.post({ kind: "batch", batch: admitted.batch, from });
+    const { batch } = admitted;
+    // A batch that is dropped here is not in the log, so the next comparison of logs brings it again.
+    this.#postRecalled(this.#recall.namesIn(batch), (closed) =>
+      closed === null ? null : { kind: "batch", batch, from, closed },
+    );
     return ACCEPT;
   }
 
@@ -391,8 +435,11 @@ export class Runtime implements TransportHandler {
       const { chain, height, hash, parent, items } = block;
       const seen = { chain, height, hash, parent, items, payload: written.value };
       const announce = () => {
-        this.post({ kind: "source-block", block: seen, ...by });
-        this.#sealer.flushed(() => done({ ok: true, value: undefined }));
+        this.#postRecalled(
+          lookUps(this.#state, seen),
+          (closed) => ({ kind: "source-block", block: seen, ...by, closed: closed ?? [] }),
+          () => this.#sealer.flushed(() => done({ ok: true, value: undefined })),
+        );
       };
       this.#voice.whenSpeaking(announce, (fault) => done({ ok: false, fault }));
     });
