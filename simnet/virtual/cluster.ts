@@ -4,7 +4,16 @@ import { announcedAs, closedAs } from "../../src/core/ancestry.ts";
 import { sourceResumes } from "../../src/core/branch.ts";
 import { Runtime, type RuntimeModules } from "../../src/runtime/runtime.ts";
 import type { CoreOptions } from "../../src/core/state.ts";
-import type { Artefacts, Equation, Signer, Source, Telemetry, Transport, TransportHandler } from "../../src/ports.ts";
+import type {
+  Artefacts,
+  Equation,
+  Signer,
+  Source,
+  SourceBlock,
+  Telemetry,
+  Transport,
+  TransportHandler,
+} from "../../src/ports.ts";
 import { domainHash, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type Batch, openBatch, verifyBatch } from "../../src/protocol/batch.ts";
@@ -341,7 +350,9 @@ export class Cluster {
   /** Whether the node holds the certificate of each canonical block. */
   hasAll(node: SimNode): boolean {
     const state = node.runtime?.state;
-    return state !== undefined && this.chain.blocks.every(({ hash }) => closedAs(state, CHAIN, hash) !== undefined);
+    const isCertified = ({ hash }: SourceBlock) =>
+      state !== undefined && (closedAs(state, CHAIN, hash) !== undefined || node.disk.store.isClosed(CHAIN, hash));
+    return state !== undefined && this.chain.blocks.every(isCertified);
   }
 
   /** By which ids nodes know a block of this hash. */

@@ -181,6 +181,11 @@ export class SimStore implements Store {
     this.#later(() => done({ ok: true, value }));
   }
 
+  /** Whether the index of certified blocks has it. */
+  isClosed(chain: number, hash: Hash): boolean {
+    return this.#closed.has(`${chain}/${hash}`);
+  }
+
   /** The machine died: what was not synced is gone, from some write on. */
   loseUnsynced(chance: Chance): void {
     const lost = this.#undo.splice(chance.between(0, this.#undo.length));
