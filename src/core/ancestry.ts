@@ -3,7 +3,8 @@
  * announcement says; so several blocks may go by one name, of which at most one is what its payload says.
  */
 import type { Hash } from "../protocol/ids.ts";
-import type { Block, Closed, State } from "./state.ts";
+import type { Closed } from "./event.ts";
+import type { Block, State } from "./state.ts";
 
 function nameOf(chain: number, hash: Hash): string {
   return `${chain}/${hash}`;

@@ -20,12 +20,11 @@ import {
   rememberClosed,
   trimClosed,
 } from "./ancestry.ts";
-import type { PreparedResult } from "./event.ts";
+import type { Closed, PreparedResult } from "./event.ts";
 import { isConfirmed, isSame } from "./own-source.ts";
 import {
   type Block,
   type Chain,
-  type Closed,
   isEarlier,
   isQuorum,
   type Place,

@@ -13,8 +13,7 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import type { Entry } from "../protocol/messages.ts";
 import type { StageRow } from "../protocol/workflow.ts";
 import type { Span } from "../protocol/sync.ts";
-import type { TaskRef } from "./event.ts";
-import type { Closed } from "./state.ts";
+import type { Closed, TaskRef } from "./event.ts";
 
 /** A task as whoever makes its result has to know it. */
 export interface Job {

@@ -4,7 +4,6 @@ import type { Certificate } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Frontier, Twin } from "../protocol/sync.ts";
-import type { Closed } from "./state.ts";
 
 export interface TaskRef {
   readonly block: Hash;
@@ -17,6 +16,17 @@ export interface Prepared {
   readonly before: Uint8Array;
   readonly after: Uint8Array;
   readonly values: Readonly<Record<string, readonly Uint8Array[]>>;
+}
+
+/** A block whose barrier is certified, as far as its children need to know it. */
+export interface Closed {
+  readonly id: Hash;
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: Hash;
+  /** As the chain names the parent; `null` where none is needed. */
+  readonly parent: Hash | null;
+  readonly after: string;
 }
 
 export type Event =

@@ -17,7 +17,8 @@ import { startOf } from "./blocks.ts";
 import { hearOfOwnFeed } from "./own-feed.ts";
 import { hasSource } from "./own-source.ts";
 import { compactRoster } from "./standing.ts";
-import type { Chain, Closed, Place, Signed, State } from "./state.ts";
+import type { Closed } from "./event.ts";
+import type { Chain, Place, Signed, State } from "./state.ts";
 
 /** Peers asked at once. */
 const SYNCING_MAX = 3;

@@ -13,7 +13,7 @@ import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { ownersOf } from "../protocol/owner.ts";
 import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
-import type { Prepared } from "./event.ts";
+import type { Closed, Prepared } from "./event.ts";
 import { CORE_LIMITS, type CoreLimits } from "./limits.ts";
 
 /** Where in its author's feed something was said: the batch's number, and the entry's place in it. */
@@ -256,17 +256,6 @@ export interface Block {
   owners: Map<string, readonly (readonly Key[])[]>;
   ownersVersion: number;
   wakeMs: number | null;
-}
-
-/** A block whose barrier is certified, as far as its children need to know it. */
-export interface Closed {
-  readonly id: Hash;
-  readonly chain: number;
-  readonly height: number;
-  readonly hash: Hash;
-  /** As the chain names the parent; `null` where none is needed. */
-  readonly parent: Hash | null;
-  readonly after: string;
 }
 
 /** A block as the own source tells of it. */

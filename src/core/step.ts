@@ -21,7 +21,7 @@ import { openAttempt } from "./makers.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
-import type { Event } from "./event.ts";
+import type { Closed, Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
 import * as failures from "./failures.ts";
 import { hasRivals, isVoid, missingInput } from "./graph.ts";
@@ -31,7 +31,7 @@ import * as ownSource from "./own-source.ts";
 import * as replicator from "./replicator.ts";
 import { settleLevel } from "./split.ts";
 import * as standing from "./standing.ts";
-import { type Closed, report, type Signed, type State, type Task } from "./state.ts";
+import { report, type Signed, type State, type Task } from "./state.ts";
 
 /** Runs one event at `nowMs` (a clock that never goes back) and returns what has to be done, in order. */
 export function step(state: State, event: Event, nowMs: number, equation: Equation): Effect[] {

@@ -193,6 +193,16 @@ function weighSources(
   return { sources: new Set(weights.keys()), sourceWeights: weights, oneHonestSource: weight === 0 ? 1 : oneHonest };
 }
 
+/** In one line: how many sources it takes to have a block proven that is on no chain. */
+export function trustInSources({ sourceWeights, oneHonestSource }: Manifest): string {
+  const { size } = sourceWeights;
+  const lightest = Math.min(...sourceWeights.values());
+  const noun = size === 1 ? "source" : "sources";
+  if (size === 0 || lightest < oneHonestSource)
+    return `${size} ${noun}; nodes without a source wait for a weight of ${oneHonestSource} of them`;
+  return `${size} ${noun}; the network trusts each of them: it takes four of equal weight to bear a false one`;
+}
+
 function weighedSource(source: ManifestJson["sources"][number]): { readonly key: Key; readonly weight: number } {
   return typeof source === "string" ? { key: source, weight: 1 } : source;
 }

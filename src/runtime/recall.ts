@@ -5,7 +5,8 @@
  * long ago would be opened again, and this node would sign about its tasks a second time.
  */
 import { type BlockName, lookUps } from "../core/ancestry.ts";
-import type { Closed, State } from "../core/state.ts";
+import type { Closed } from "../core/event.ts";
+import type { State } from "../core/state.ts";
 import type { Store, Telemetry } from "../ports.ts";
 import type { Batch } from "../protocol/batch.ts";
 

@@ -6,8 +6,8 @@
  */
 import { inlineProof } from "../core/collector.ts";
 import type { Effect } from "../core/effect.ts";
-import type { Event, TaskRef } from "../core/event.ts";
-import { type Closed, type CoreOptions, createState, type State } from "../core/state.ts";
+import type { Closed, Event, TaskRef } from "../core/event.ts";
+import { type CoreOptions, createState, type State } from "../core/state.ts";
 import { announcedAs, type BlockName, closedAs, lookUps } from "../core/ancestry.ts";
 import { nextWakeMs, resume, step } from "../core/step.ts";
 import type {
@@ -90,7 +90,7 @@ interface Queued {
   event: Event | null;
   waits: boolean;
   /** Called once the effects of the event are under way. */
-  then?: () => void;
+  performed?: () => void;
 }
 
 export class Runtime implements TransportHandler {
@@ -209,14 +209,14 @@ export class Runtime implements TransportHandler {
   #postRecalled(
     names: readonly BlockName[],
     event: (closed: readonly Closed[] | null) => Event | null,
-    then?: () => void,
+    performed?: () => void,
   ): void {
     if (this.#closed) return;
     const queued = this.#enqueue(null);
     const answered = (closed: readonly Closed[] | null) => {
       queued.event = event(closed);
       queued.waits = false;
-      if (then !== undefined) queued.then = then;
+      if (performed !== undefined) queued.performed = performed;
       if (this.#running) this.#drain();
     };
     if (names.length === 0) answered([]);
@@ -235,7 +235,7 @@ export class Runtime implements TransportHandler {
       const effects = step(this.#state, event, clock.now(), equation);
       if (event.kind === "batch" && event.from !== null) this.#heard(event.batch);
       this.#queueEffects(effects);
-      queued?.then?.();
+      queued?.performed?.();
     }
     this.#draining = false;
     if (this.#state.mute === "key.in-use" && !this.#closed) {

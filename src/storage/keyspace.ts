@@ -45,8 +45,8 @@ export function indexKey(block: Hash): Buffer {
   return Buffer.concat([Buffer.from([INDEX]), Buffer.from(block, "hex")]);
 }
 
-export function closedKey(chain: number, hash: Hash): Buffer {
-  return Buffer.concat([Buffer.from([CLOSED]), u64(chain), Buffer.from(hash, "hex")]);
+export function closedKey(chain: number, named: Hash): Buffer {
+  return Buffer.concat([Buffer.from([CLOSED]), u64(chain), Buffer.from(named, "hex")]);
 }
 
 /** The value under a key of `closedKey`; it has been unwrapped, so it is what `operationsOf` has written. */

@@ -144,8 +144,8 @@ export function storeCompliance(name: string, open: () => Promise<StoreUnderTest
       ];
       const closed: StoredClosed = { id, chain: 2, height: 7, hash, parent, after };
       await write(store, { closed: [closed, { ...closed, hash: parent, parent: null }], sync: true });
-      const find = (chain: number, name: string) =>
-        valueOf<StoredClosed | null>((done) => store.closed(chain, name, done));
+      const find = (chain: number, named: string) =>
+        valueOf<StoredClosed | null>((done) => store.closed(chain, named, done));
       expect(await find(2, hash)).toEqual(closed);
       expect((await find(2, parent))?.parent).toBeNull();
       expect(await find(1, hash)).toBeNull();

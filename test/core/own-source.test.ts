@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Event } from "../../src/core/event.ts";
-import type { Closed } from "../../src/core/state.ts";
+import type { Closed, Event } from "../../src/core/event.ts";
 import { nextWakeMs } from "../../src/core/step.ts";
 import { blockId } from "../../src/protocol/ids.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
