@@ -32,6 +32,7 @@ import type {
   TransportHandler,
   Verifier,
 } from "../ports.ts";
+import type { Feed } from "../log/feed.ts";
 import type { Batch } from "../protocol/batch.ts";
 import { type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
@@ -193,6 +194,7 @@ export class Runtime implements TransportHandler {
     for (let event = this.#queue.shift(); event !== undefined && !this.#closed; event = this.#queue.shift()) {
       const effects = step(this.#state, event, clock.now(), equation);
       if (event.kind === "batch" && event.from !== null) this.#heard(event.batch);
+      this.#regain();
       this.#queueEffects(effects);
     }
     this.#draining = false;
@@ -207,13 +209,22 @@ export class Runtime implements TransportHandler {
 
   /** Only what the log took in is kept: of two heads of one number a store could hold but one, and not the evidence. */
   #heard(batch: Batch): void {
-    if (!this.#state.log.has(batch)) return;
-    this.#keep(batch);
-    if (batch.head.author !== this.#modules.signer.key) return;
-    // Our own word from before a disk was lost or replaced: it binds us, so it goes where our word is kept.
-    this.#modules.journal.append([batch.bytes], (result) => {
-      if (!result.ok) this.#fail(result.fault);
-    });
+    if (this.#state.log.has(batch)) this.#keep(batch);
+  }
+
+  /**
+   * Peers gave back own batches that the disk had lost. They bind this node, so they go into the journal. Where peers
+   * have let go of batches in between, the journal is replaced by what is left and a floor.
+   */
+  #regain(): void {
+    const { log, mute } = this.#state;
+    const feed = log.feed(this.#options.core.self);
+    if (feed === undefined || feed.next <= this.#sealer.next || mute === "key.cloned" || mute === "key.out") return;
+    this.#sealer.regain(feed);
+    const { last } = feed;
+    if (feed.next <= this.#sealer.next || last === undefined || this.#compacting || !this.#sealer.idle) return;
+    this.#sealer.continueFrom(feed.next, last.hash);
+    this.#rewriteJournal(feed, last);
   }
 
   #schedule(): void {
@@ -236,15 +247,14 @@ export class Runtime implements TransportHandler {
     for (const effect of effects) if (effect.kind !== "append" && effect.kind !== "prove") this.#perform(effect);
     if (entries.length === 0) for (const effect of promised) this.#perform(effect);
     else {
-      this.#continueFeed();
+      const { self } = this.#options.core;
+      const { next } = this.#sealer;
+      if ((this.#state.log.feed(self)?.next ?? 0) > next) {
+        const message = `own batch ${next} of key ${self} is signed already and is not in the journal; start the node again`;
+        return this.#fail({ code: "journal.gap", message });
+      }
       this.#sealer.append(entries, () => promised.forEach((effect) => this.#perform(effect)));
     }
-  }
-
-  /** Peers may have given back more of our own feed than was on disk. */
-  #continueFeed(): void {
-    const feed = this.#state.log.feed(this.#modules.signer.key);
-    if (feed?.last !== undefined) this.#sealer.continueFrom(feed.next, feed.last.hash);
   }
 
   #perform(effect: Exclude<Effect, { kind: "append" }>): void {
@@ -321,11 +331,13 @@ export class Runtime implements TransportHandler {
   }
 
   #compactJournal(): void {
-    const { journal, telemetry } = this.#modules;
-    if (this.#compacting || !this.#sealer.idle || journal.size() < JOURNAL_BYTES_MAX) return;
+    if (this.#compacting || !this.#sealer.idle || this.#modules.journal.size() < JOURNAL_BYTES_MAX) return;
     const feed = this.#state.log.feed(this.#options.core.self);
-    const last = feed?.last;
-    if (feed === undefined || last === undefined) return;
+    if (feed?.last !== undefined) this.#rewriteJournal(feed, feed.last);
+  }
+
+  #rewriteJournal(feed: Feed, last: Batch): void {
+    const { journal, telemetry } = this.#modules;
     this.#compacting = true;
     const closed = Object.fromEntries(
       [...this.#state.chains.values()].map((chain) => [String(chain.id), chain.retired]),

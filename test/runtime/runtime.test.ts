@@ -204,6 +204,70 @@ describe("a node with an older disk", () => {
   });
 });
 
+describe("a journal into which peers give back lost batches", () => {
+  const MANY = 40;
+
+  /** Batches of a's feed; each one is a record for the journal and a frame from a peer. */
+  function feed(): Batch[] {
+    const signer = simSigner(1, "a");
+    const { network } = new Bench("a", FOUR).manifest;
+    const batches: Batch[] = [];
+    for (let number = 0; number < MANY; number++) {
+      const head = { author: signer.key, number, previous: batches.at(-1)?.hash ?? ZERO_HASH };
+      batches.push(sealBatch(network, head, [{ kind: "beat", tasks: [] }], signer.sign));
+    }
+    return batches;
+  }
+
+  function benchWith(records: readonly Batch[]): Bench {
+    const journal = new ManualJournal();
+    journal.records.push(...records.map(({ bytes }) => bytes));
+    const bench = new Bench("a", FOUR, journal);
+    bench.peers = ["b", "c", "d"].map(keyOf);
+    return bench.start();
+  }
+
+  const frames = (batches: readonly Batch[]) => batches.map(({ bytes }): SyncFrame => ({ kind: "batch", bytes }));
+
+  it("has no gap when the node dies before the batches in between came", () => {
+    const own = feed();
+    const bench = benchWith(own.slice(0, 5));
+    answer(bench, "b", MANY, frames([...own.slice(5, 8), ...own.slice(20)]));
+    bench.flush();
+    expect(bench.journal.records).toHaveLength(8);
+    const again = new Bench("a", FOUR, bench.journal).start();
+    expect(again.runtime.state.log.feed(keyOf("a"))).toMatchObject({ next: 8, highest: 7 });
+    expect(again.runtime.state.mute).toBe("feed.unchecked");
+  });
+
+  it("has all of them once the gap is filled", () => {
+    const own = feed();
+    const bench = benchWith(own.slice(0, 5));
+    answer(bench, "b", MANY, frames([...own.slice(20), ...own.slice(5, 20)]));
+    bench.flush();
+    expect(bench.journal.records).toHaveLength(MANY);
+  });
+
+  it("gets a floor above batches that the peers have let go of, and the node starts again from it", () => {
+    const own = feed();
+    const bench = benchWith(own.slice(0, 5));
+    const forgotten: SyncFrame = { kind: "forgotten", author: keyOf("a"), next: 20 };
+    for (let round = 0; round < 4; round++) {
+      const asked = ["b", "c", "d"].filter((peer) => bench.requests.some((request) => request.peer === keyOf(peer)));
+      for (const peer of asked) answer(bench, peer, MANY, [...frames(own.slice(20)), forgotten]);
+      bench.pass(300);
+    }
+    expect(bench.runtime.state.log.feed(keyOf("a"))?.next).toBe(MANY);
+    expect(bench.journal.floor).toMatchObject({ next: MANY, previous: own.at(-1)?.hash });
+    const seen = bench.mine(1);
+    bench.pass(3000);
+    expect(seen.acknowledged).toBe(true);
+    const again = new Bench("a", FOUR, bench.journal).start();
+    const { next = 0, highest } = again.runtime.state.log.feed(keyOf("a")) ?? {};
+    expect([next > MANY, highest]).toEqual([true, next - 1]);
+  });
+});
+
 describe("what a peer sends", () => {
   const sealedBy = (name: string, number: number, entries: readonly Entry[]) => {
     const { network } = new Bench("a", FOUR).manifest;
