@@ -12,19 +12,26 @@ import { type Block, type Chain, report, type Seen, type Signed, type State, say
 
 /**
  * Where a source goes on after a restart: after the highest block that is certified, or that this node has announced
- * itself. What others announce may be on no chain, or far above its head; a block told twice is a repetition. Nothing above
- * a cancelled block is passed over, since that may be back.
+ * itself and whose ancestors are all here, down to a certified one or the start. What others announce may be on no chain,
+ * or far above its head; a block told twice is a repetition. Nothing above a cancelled block is passed over, since that
+ * may be back, nor above a block that is missing, since nobody else may announce it.
  */
 export function sourceResumes(state: State, chain: number): { readonly height: number; readonly hash: Hash } | null {
   const blocks = [...state.blocks.values()].filter((block) => block.chain === chain);
   const certified = state.chains.get(chain)?.certified ?? -1;
   const gone = blocks.filter(({ state: is, height }) => is === "cancelled" && height > certified);
   const below = Math.min(...gone.map(({ height }) => height));
-  const own = blocks.filter(({ announcers, height }) => announcers.has(state.options.self) && height < below);
-  const closed = [...state.closed.values()].filter((each) => each.chain === chain);
+  const candidates: { readonly height: number; readonly hash: Hash }[] = [];
+  const whole = new Set<Hash>();
+  for (const closed of state.closed.values()) if (closed.chain === chain) candidates.push(closed);
+  for (const block of blocks.toSorted((a, b) => a.height - b.height)) {
+    const { start, parent, hash, height, announcers } = block;
+    if (height >= below || !(start || whole.has(parent) || closedAs(state, chain, parent) !== undefined)) continue;
+    whole.add(hash);
+    if (announcers.has(state.options.self)) candidates.push(block);
+  }
   let last: { readonly height: number; readonly hash: Hash } | null = null;
-  for (const { height, hash } of [...closed, ...own])
-    if (last === null || height > last.height) last = { height, hash };
+  for (const { height, hash } of candidates) if (last === null || height > last.height) last = { height, hash };
   return last;
 }
 

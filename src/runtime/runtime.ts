@@ -40,11 +40,12 @@ import { ARTEFACT_BYTES_MAX } from "../protocol/limits.ts";
 import { ACCEPT, type Verdict } from "../protocol/verdict.ts";
 import { Fetcher } from "./fetcher.ts";
 import { admit, type BatchChecks } from "./ingress.ts";
+import { Intake } from "./intake.ts";
 import { Proposer, type SinkLine, type SinkStatus } from "./proposer.ts";
 import { recover } from "./recovery.ts";
 import { Repair } from "./repair.ts";
 import { Sealer } from "./sealer.ts";
-import { MUTE, Voice } from "./voice.ts";
+import { Voice } from "./voice.ts";
 import { Workshop } from "./work.ts";
 
 /** Events that wait; more than this means that the node cannot keep up, and gossip is refused until it can. */
@@ -100,6 +101,8 @@ export class Runtime implements TransportHandler {
   #timer: { readonly atMs: number; readonly cancel: Cancel } | null = null;
   #compacting = false;
   #draining = false;
+  /** One for each source that this node follows. */
+  readonly #intakes: Intake[] = [];
   readonly #voice = new Voice(() => (this.#running ? this.#state.mute : "node.starting"));
 
   constructor(options: RuntimeOptions, modules: RuntimeModules) {
@@ -430,25 +433,23 @@ export class Runtime implements TransportHandler {
   }
 
   follow(source: Source, after: { readonly height: number; readonly hash: Hash } | null): void {
-    source.start(after, (event) => this.#sourceEvent(event));
+    const { artefacts, telemetry } = this.#modules;
+    const post = (event: Event) => this.post(event);
+    const fail = (fault: Fault) => this.#fail(fault);
+    const flushed = (then: () => void) => this.#sealer.flushed(then);
+    const intake = new Intake({ artefacts, telemetry, voice: this.#voice, flushed, post, fail });
+    this.#intakes.push(intake);
+    source.start(after, (event) => this.#sourceEvent(event, intake));
   }
 
-  #sourceEvent(event: SourceEvent): void {
+  #sourceEvent(event: SourceEvent, intake: Intake): void {
     const { telemetry } = this.#modules;
     switch (event.kind) {
       case "block":
-        return this.submit(event.block, (result) => {
-          if (result.ok || this.#closed) return;
-          // The source would not tell it again before the next start, and without it this node follows another chain.
-          if (result.fault.code !== MUTE) return this.#fail(result.fault);
-          telemetry.emit("source.lost", { ...result.fault, height: event.block.height });
-        });
+        return intake.take(event);
       case "retract":
         telemetry.emit("source.retract", { chain: event.chain, hash: event.hash });
-        return this.#voice.whenSpeaking(
-          () => this.post({ kind: "source-retract", chain: event.chain, hash: event.hash }),
-          (fault) => telemetry.emit("source.lost", { ...fault, hash: event.hash }),
-        );
+        return intake.take(event);
       case "trouble":
         telemetry.emit(event.fault === null ? "source.well" : "source.trouble", { chain: event.chain, ...event.fault });
         return this.post({ kind: "source-trouble", chain: event.chain, fault: event.fault?.message ?? null });
@@ -466,6 +467,7 @@ export class Runtime implements TransportHandler {
 
   close(): void {
     this.#closed = true;
+    for (const intake of this.#intakes) intake.close();
     this.#timer?.cancel();
     this.#workshop.close();
     this.#proposer.close();

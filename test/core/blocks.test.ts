@@ -299,6 +299,21 @@ describe("a source", () => {
     expect(resumes()).toBe(3);
   });
 
+  it("goes on below a hole in what it announced, and behind a parent that somebody else announced", () => {
+    const test = new Subject({ announced: false, parties: SOURCE });
+    const resumes = () => sourceResumes(test.core.state, 1)?.height ?? null;
+    test.core.step(seenAt(2));
+    test.core.step(seenAt(3));
+    expect(resumes()).toBe(null);
+    test.core.step(seenAt(1));
+    expect(resumes()).toBe(3);
+    test.core.step(seenAt(5));
+    test.core.step(seenAt(6));
+    expect(resumes()).toBe(3);
+    test.hear("b", announceOf(blockAt(4)));
+    expect(resumes()).toBe(6);
+  });
+
   it("passes over nothing above a block that was cancelled", () => {
     const test = new Subject({ announced: false, parties: SOURCE });
     for (const height of [1, 2, 3]) test.core.step(seenAt(height));
