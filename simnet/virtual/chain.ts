@@ -1,5 +1,5 @@
 /** The chain that all sources follow: it grows, stalls, and gives up its newest blocks for others. */
-import type { Source, SourceBlock, SourceEvent } from "../../src/ports.ts";
+import type { Source, SourceBlock, SourceEvent, Tell } from "../../src/ports.ts";
 import { domainHash, type Hash, u64 } from "../../src/protocol/ids.ts";
 import { CHAIN } from "./manifest.ts";
 import { payloadOf } from "./provers.ts";
@@ -12,7 +12,7 @@ export class SimChain {
   readonly blocks: SourceBlock[] = [];
   /** Grows with every reorg: what is mined then has another hash. */
   #branch = 0;
-  readonly #followers = new Set<(event: SourceEvent) => void>();
+  readonly #followers = new Set<Tell>();
 
   mine(): void {
     const height = this.blocks.length + 1;
@@ -34,14 +34,14 @@ export class SimChain {
 
   /** What a node's source sees of the chain; `close` ends it with the node. */
   follow(): Source {
-    let told: ((event: SourceEvent) => void) | null = null;
+    let told: Tell | null = null;
     return {
       start: (after, emit) => {
         const isKnown = after === null || this.blocks[after.height - 1]?.hash === after.hash;
-        if (!isKnown) emit({ kind: "retract", chain: CHAIN, hash: after.hash });
+        if (!isKnown) void emit({ kind: "retract", chain: CHAIN, hash: after.hash });
         const height = after?.height ?? 0;
         for (const block of this.blocks.slice(isKnown ? height : Math.max(height - REPEAT_BLOCKS, 0)))
-          emit({ kind: "block", block });
+          void emit({ kind: "block", block });
         told = emit;
         this.#followers.add(emit);
       },
@@ -53,7 +53,7 @@ export class SimChain {
   }
 
   #tell(event: SourceEvent): void {
-    for (const follower of this.#followers) follower(event);
+    for (const follower of this.#followers) void follower(event);
   }
 }
 

@@ -5,14 +5,17 @@
  * side by side, and their writes end in any order. An announcement that overtook that of its parent would be a hole
  * after a crash between the two: the source goes on behind the higher one, and nobody tells it to go back.
  */
-import type { Artefacts, Fault, SourceBlock, SourceEvent, Telemetry } from "../ports.ts";
+import type { Artefacts, Clock, Done, Fault, SourceBlock, SourceEvent, Telemetry } from "../ports.ts";
 import type { Event } from "../core/event.ts";
 import type { Hash } from "../protocol/ids.ts";
+import { whenFree } from "./busy.ts";
 import { MUTE, type Voice } from "./voice.ts";
 
 /** Payloads that are written at once. */
 const WRITES_MAX = 4;
-/** Events of a source that wait. The largest source tells 512 blocks above the certified one. */
+/** Events that wait before the source is asked to wait as well. A payload that waits is in memory. */
+const PAUSED_ABOVE = 8;
+/** Events of a source that wait. A source that waits when it is asked to never has so many. */
 const WAITING_MAX = 4096;
 
 type Told = Extract<SourceEvent, { kind: "block" | "retract" }>;
@@ -25,6 +28,7 @@ interface Waiting {
 }
 
 export interface IntakeModules {
+  readonly clock: Clock;
   readonly artefacts: Artefacts;
   readonly telemetry: Telemetry;
   readonly voice: Voice;
@@ -37,6 +41,8 @@ export interface IntakeModules {
 export class Intake {
   readonly #modules: IntakeModules;
   readonly #waiting: Waiting[] = [];
+  /** Calls of `take` that wait. */
+  readonly #paused: (() => void)[] = [];
   #writing = 0;
   /** The first event waits until the node may sign. */
   #isHeld = false;
@@ -47,7 +53,8 @@ export class Intake {
     this.#modules = modules;
   }
 
-  take(told: Told): void {
+  /** The promise resolves once the source may go on. */
+  take(told: Told): Promise<void> | void {
     if (this.#closed) return;
     if (this.#waiting.length >= WAITING_MAX) {
       const message = `${this.#waiting.length} events of a source wait to be announced; a source waits for the node`;
@@ -60,11 +67,17 @@ export class Intake {
     }
     this.#write();
     this.#release();
+    if (this.#waiting.length > PAUSED_ABOVE) return new Promise((goOn) => void this.#paused.push(goOn));
   }
 
   close(): void {
     this.#closed = true;
     this.#waiting.length = 0;
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#waiting.length <= PAUSED_ABOVE) for (const goOn of this.#paused.splice(0)) goOn();
   }
 
   #write(): void {
@@ -74,7 +87,12 @@ export class Intake {
       if (told.kind !== "block" || state !== "waiting") continue;
       waiting.state = "writing";
       this.#writing++;
-      this.#modules.artefacts.write(told.block.payload, (written) => {
+      const { artefacts, clock } = this.#modules;
+      const write = (done: Done<Hash>) => {
+        if (!this.#closed) artefacts.write(told.block.payload, done);
+      };
+      // A slow disk is no fault: the source waits as long as its blocks do.
+      whenFree(clock, write, Number.POSITIVE_INFINITY, (written) => {
         this.#writing--;
         if (this.#closed) return;
         // The source would not tell it again before the next start, and without it this node follows another chain.
@@ -109,6 +127,7 @@ export class Intake {
     this.#isHeld = false;
     const first = this.#waiting.shift();
     if (this.#closed || first === undefined || first.event === null) return;
+    this.#goOn();
     const { telemetry, post } = this.#modules;
     if (fault === null) post(first.event);
     else if (fault.code !== MUTE) return this.#fail(fault);

@@ -38,6 +38,7 @@ import { type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { ARTEFACT_BYTES_MAX } from "../protocol/limits.ts";
 import { ACCEPT, type Verdict } from "../protocol/verdict.ts";
+import { whenFree } from "./busy.ts";
 import { Fetcher } from "./fetcher.ts";
 import { admit, type BatchChecks } from "./ingress.ts";
 import { Intake } from "./intake.ts";
@@ -53,6 +54,9 @@ const QUEUE_MAX = 16_384;
 const ASK_DEAF_MS = 1_000;
 /** The journal is rewritten without what is over once it has grown past this. */
 const JOURNAL_BYTES_MAX: number = 16 * 1024 * 1024;
+
+/** An operator's block waits so long for a busy disk, and is given back then. */
+const SUBMIT_WAIT_MS = 30_000;
 
 /** What sinks are told of a block, besides its certificate. */
 const NOTICES: Readonly<Record<string, Notice["state"]>> = {
@@ -393,8 +397,9 @@ export class Runtime implements TransportHandler {
 
   /** Stores a block's payload and announces it. `done` means that the announcement is durable. */
   submit(block: SourceBlock, done: Done<void>): void {
-    const { artefacts } = this.#modules;
-    artefacts.write(block.payload, (written) => {
+    const { artefacts, clock } = this.#modules;
+    const write = (written: Done<Hash>) => artefacts.write(block.payload, written);
+    whenFree<Hash>(clock, write, SUBMIT_WAIT_MS, (written) => {
       if (!written.ok) return done(written);
       const { chain, height, hash, parent, items } = block;
       const seen = { chain, height, hash, parent, items, payload: written.value };
@@ -433,16 +438,16 @@ export class Runtime implements TransportHandler {
   }
 
   follow(source: Source, after: { readonly height: number; readonly hash: Hash } | null): void {
-    const { artefacts, telemetry } = this.#modules;
+    const { artefacts, clock, telemetry } = this.#modules;
     const post = (event: Event) => this.post(event);
     const fail = (fault: Fault) => this.#fail(fault);
     const flushed = (then: () => void) => this.#sealer.flushed(then);
-    const intake = new Intake({ artefacts, telemetry, voice: this.#voice, flushed, post, fail });
+    const intake = new Intake({ artefacts, clock, telemetry, voice: this.#voice, flushed, post, fail });
     this.#intakes.push(intake);
     source.start(after, (event) => this.#sourceEvent(event, intake));
   }
 
-  #sourceEvent(event: SourceEvent, intake: Intake): void {
+  #sourceEvent(event: SourceEvent, intake: Intake): Promise<void> | void {
     const { telemetry } = this.#modules;
     switch (event.kind) {
       case "block":

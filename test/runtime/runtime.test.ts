@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import type { SourceEvent } from "../../src/ports.ts";
+import type { Tell } from "../../src/ports.ts";
 import { Fetcher } from "../../src/runtime/fetcher.ts";
 import { Sealer } from "../../src/runtime/sealer.ts";
 import { type Batch, openBatch, sealBatch } from "../../src/protocol/batch.ts";
@@ -105,12 +105,12 @@ describe("a disk that is full", () => {
 
   it("ends the node that cannot keep a block of its own chain, which its source would not tell again", () => {
     const bench = new Bench("a", ALONE).start();
-    let tell: (event: SourceEvent) => void = () => {};
+    let tell: Tell = () => {};
     bench.runtime.follow({ start: (_after, emit) => void (tell = emit), close: async () => {} }, null);
     const place = { chain: 1, height: 1, hash: hashOf("x"), parent: hashOf("y") };
     const block = { ...place, payload: new Uint8Array(1), items: 0 };
     vi.spyOn(bench.artefacts, "write").mockImplementation((_bytes, done) => done(full));
-    tell({ kind: "block", block });
+    void tell({ kind: "block", block });
     expect(bench.faults).toMatchObject([{ code: "disk.full" }]);
     // An operator's block is given back instead: whoever has it can try again.
     const other = new Bench("a", ALONE).start();
@@ -442,14 +442,14 @@ describe("the fetcher", () => {
     const bench = new Bench("a", FOUR);
     const artefacts = memoryArtefacts({ defer: (run) => run() });
     bench.peers = ["b", "c", "d"].map(keyOf);
-    const asked: { readonly peer: string; readonly done: (ok: boolean) => void }[] = [];
+    const asked: { readonly peer: string; readonly done: (ok: boolean, code?: string) => void }[] = [];
     const transport = {
       publish: () => {},
       peers: () => bench.peers,
       request: () => () => {},
       fetch: (peer: string, _hash: string, _bytes: number, _timeout: number, done: (result: never) => void) => {
-        const result = (ok: boolean) => (ok ? { ok } : { ok, fault: { code: "stream.timeout", message: "" } });
-        asked.push({ peer, done: (ok) => done(result(ok) as never) });
+        const result = (ok: boolean, code: string) => (ok ? { ok } : { ok, fault: { code, message: "" } });
+        asked.push({ peer, done: (ok, code = "stream.timeout") => done(result(ok, code) as never) });
         return () => {};
       },
     };
@@ -486,6 +486,14 @@ describe("the fetcher", () => {
     for (let at = 0; at < 3; at++) asked[at]?.done(false);
     expect(asked).toHaveLength(3);
     expect(got).toEqual(Array.from({ length: 3 }, () => "artefact.unavailable"));
+  });
+
+  it("asks no other peer where its own disk is busy", () => {
+    const { asked, fetcher: made } = fetcher();
+    const got: string[] = [];
+    made.get(wanted, (result) => got.push(result.ok ? "ok" : result.fault.code));
+    asked[0]?.done(false, "artefact.busy");
+    expect([asked.length, got]).toEqual([1, ["artefact.busy"]]);
   });
 
   it("takes what the disk has lost from the receipts that carry it", () => {
