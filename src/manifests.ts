@@ -1,6 +1,6 @@
 /** Which network a node is part of: the manifest it was given, the one it keeps, one it joins, or a new one of its own. */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { DEV_CHAIN, manifestFile, type NodeConfig } from "./config.ts";
 import { genesis, packageKeys, TIMING } from "./genesis.ts";
 import type { Fault } from "./ports.ts";
@@ -9,7 +9,7 @@ import { MANIFEST_BYTES_MAX } from "./protocol/limits.ts";
 import { type Fragment, readFragment } from "./protocol/fragment.ts";
 import { keyHashesOf, type Manifest, type ManifestJson, readManifest } from "./protocol/manifest.ts";
 import { describeShapeError, type Shaped } from "./protocol/shape.ts";
-import { writeFileDurably } from "./storage/files.ts";
+import { createFileDurably, makeDirectory, writeFileDurably } from "./storage/files.ts";
 
 class ManifestFault extends Error implements Fault {
   readonly code: string;
@@ -35,9 +35,24 @@ export async function openManifest(config: NodeConfig, key: Key): Promise<Manife
     return manifest;
   }
   if (existsSync(kept)) return readManifestFile(kept);
-  const json = await embedded(config, key);
-  keep(kept, `${JSON.stringify(json, null, 2)}\n`);
-  return readManifestFile(kept);
+  return createManifestFile(kept, await embedded(config, key));
+}
+
+/**
+ * Writes the manifest of a new network, once it has been read as any node will read it. Throws `manifest.invalid` with
+ * every mistake, or `manifest.exists`; then the file is as it was.
+ */
+export function createManifestFile(file: string, json: ManifestJson): Manifest {
+  const bytes = Buffer.from(`${JSON.stringify(json, null, 2)}\n`);
+  const manifest = parse(bytes, "the new manifest");
+  makeDirectory(dirname(resolve(file)), 0o777);
+  try {
+    createFileDurably(file, bytes, 0o644);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    throw new ManifestFault("manifest.exists", `${file} exists; a manifest is never overwritten`);
+  }
+  return manifest;
 }
 
 /** Whether a node that is told of no chain follows a dev chain: its network has that chain, or is yet to be made. */
@@ -173,6 +188,6 @@ export async function discoverChain(url: string): Promise<number> {
 }
 
 function keep(file: string, text: string): void {
-  mkdirSync(join(file, ".."), { recursive: true });
+  makeDirectory(dirname(resolve(file)), 0o777);
   writeFileDurably(file, Buffer.from(text), 0o644);
 }

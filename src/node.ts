@@ -170,6 +170,7 @@ async function connect(
 
 export { genesis, type GenesisOptions, type SystemName } from "./genesis.ts";
 export {
+  createManifestFile,
   discoverChain,
   followsDevChain,
   readFragmentFile,

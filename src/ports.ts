@@ -215,9 +215,12 @@ export type SourceEvent =
   /** A source of finite length has ended. */
   | { readonly kind: "end" };
 
+/** Where a promise is returned, the source tells nothing more before it resolves: the node is slower than the chain. */
+export type Tell = (event: SourceEvent) => Promise<void> | void;
+
 export interface Source {
   /** Starts at the height after `after` (or at the chain's start); calls `emit` in chain order, one at a time. */
-  start(after: { readonly height: number; readonly hash: Hash } | null, emit: (event: SourceEvent) => void): void;
+  start(after: { readonly height: number; readonly hash: Hash } | null, emit: Tell): void;
   close(): Promise<void>;
 }
 

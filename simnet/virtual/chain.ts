@@ -1,5 +1,5 @@
 /** The chain that all sources follow: it grows, stalls, and gives up its newest blocks for others. */
-import type { Source, SourceBlock, SourceEvent } from "../../src/ports.ts";
+import type { Source, SourceBlock, SourceEvent, Tell } from "../../src/ports.ts";
 import { domainHash, type Hash, u64 } from "../../src/protocol/ids.ts";
 import { CHAIN } from "./manifest.ts";
 import { payloadOf } from "./provers.ts";
@@ -76,11 +76,11 @@ export class SourceLink {
 class Follower {
   readonly #world: World;
   readonly #link: SourceLink;
-  readonly #emit: (event: SourceEvent) => void;
+  readonly #emit: Tell;
   #events: SourceEvent[] = [];
   #closed = false;
 
-  constructor(world: World, link: SourceLink, emit: (event: SourceEvent) => void) {
+  constructor(world: World, link: SourceLink, emit: Tell) {
     this.#world = world;
     this.#link = link;
     this.#emit = emit;
@@ -99,7 +99,7 @@ class Follower {
   /** As a real source does: it looks at its chain now and then, and knows that the chain answers. */
   #look(): void {
     if (this.#closed) return;
-    if (this.#link.away === 0) this.#emit({ kind: "seen", chain: CHAIN });
+    if (this.#link.away === 0) void this.#emit({ kind: "seen", chain: CHAIN });
     this.#pass();
     this.#world.after(LOOK_MS, () => this.#look());
   }
@@ -107,7 +107,7 @@ class Follower {
   #pass(): void {
     const blocks = () => this.#events.filter(({ kind }) => kind === "block").length;
     while (!this.#closed && this.#link.away === 0 && this.#events.length > 0 && blocks() > this.#link.lagBlocks)
-      for (const event of this.#events.splice(0, 1)) this.#emit(event);
+      for (const event of this.#events.splice(0, 1)) void this.#emit(event);
   }
 }
 

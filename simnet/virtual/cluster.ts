@@ -42,6 +42,8 @@ export interface ClusterOptions extends NetworkShape {
   readonly times: ProvingTimes;
   /** What a synced append takes. */
   readonly diskMs: number;
+  /** The longest that a write of an artefact takes: each takes a time of its own, so they end in any order. Default: `diskMs` each. */
+  readonly artefactMsMax?: number;
   /** Whether disks may lose what was not synced; to remember that has its price. Default: yes. */
   readonly tearable?: boolean;
   readonly hooks: NodeHooks;
@@ -171,7 +173,7 @@ export class Cluster {
       address: key,
       isTwin: false,
       attests,
-      disk: new SimDisk(this.world, this.#options.diskMs, this.#options.tearable ?? true),
+      disk: this.#createDisk(name),
       clock: new SimClock(this.world),
       machine: { factor: 1 },
       link: new SourceLink(),
@@ -184,6 +186,13 @@ export class Cluster {
       damaged: false,
       gone: false,
     };
+  }
+
+  #createDisk(name: string): SimDisk {
+    const { seed, diskMs, artefactMsMax, tearable = true } = this.#options;
+    if (artefactMsMax === undefined) return new SimDisk(this.world, diskMs, tearable);
+    const chance = new Chance(seed, `${name}/artefacts`);
+    return new SimDisk(this.world, diskMs, tearable, () => chance.between(diskMs, artefactMsMax));
   }
 
   start(node: SimNode): void {

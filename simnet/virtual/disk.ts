@@ -46,13 +46,17 @@ export class SimDisk {
   /** Whether the machine may die, and not the process alone. */
   readonly #isTearable: boolean;
 
-  constructor(world: World, diskMs: number, isTearable: boolean) {
+  /** What the next call about an artefact takes. */
+  readonly #artefactMs: () => number;
+
+  constructor(world: World, diskMs: number, isTearable: boolean, artefactMs: () => number = () => diskMs) {
     this.#world = world;
     this.#diskMs = diskMs;
     this.#isTearable = isTearable;
+    this.#artefactMs = artefactMs;
     this.journal = memoryJournal(this.#defers());
     this.store = new SimStore(world, diskMs, isTearable);
-    this.artefacts = memoryArtefacts(this.#defers());
+    this.artefacts = memoryArtefacts(this.#defers(artefactMs));
   }
 
   /** Makes the copy that a crash with an old disk comes back to. */
@@ -78,11 +82,11 @@ export class SimDisk {
     this.journal = memoryJournal(this.#defers(), journal);
     this.store = new SimStore(this.#world, this.#diskMs, this.#isTearable);
     this.store.fill(facts);
-    this.artefacts = memoryArtefacts(this.#defers());
+    this.artefacts = memoryArtefacts(this.#defers(this.#artefactMs));
   }
 
-  #defers() {
-    return { defer: (run: () => void) => void this.#world.after(this.#diskMs, run) };
+  #defers(delayMs: () => number = () => this.#diskMs) {
+    return { defer: (run: () => void) => void this.#world.after(delayMs(), run) };
   }
 }
 

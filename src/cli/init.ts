@@ -1,10 +1,10 @@
 /** `proofmesh init`: makes a node's key, or the manifest of a new network. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { defaultData, manifestFile } from "../config.ts";
 import { trustInSources } from "../protocol/manifest.ts";
-import { createKey, genesis, loadKey, readFragmentFile, readManifestFile, type SystemName } from "../node.ts";
+import { createKey, createManifestFile, genesis, loadKey, readFragmentFile, type SystemName } from "../node.ts";
 import { CommandError } from "./exit.ts";
 import { collect, whole } from "./flags.ts";
 
@@ -112,11 +112,8 @@ function writeManifest(
     system: flags.mock === true ? "mock" : flags.system,
     bootstrap: flags.bootstrap,
   });
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify(json, null, 2)}\n`, { flag: "wx" });
-  // Read back as any node will: what is wrong is said now, with its place.
-  const read = readManifestFile(file);
-  return { file, network: read.network, sources: trustInSources(read) };
+  const made = createManifestFile(file, json);
+  return { file, network: made.network, sources: trustInSources(made) };
 }
 
 function chain(text: string, previous: Flags["chain"]): Flags["chain"] {

@@ -5,6 +5,7 @@
  * looked at again until nothing changes. What a node decides is therefore a function of the facts it has, not of the
  * order in which they came.
  */
+import type { Added } from "../log/feed.ts";
 import { type Batch, openVote, readVote } from "../protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { BATCH_ENTRIES_MAX } from "../protocol/limits.ts";
@@ -43,13 +44,52 @@ export function step(state: State, event: Event, nowMs: number, equation: Equati
   return takeEffects(state);
 }
 
-/** Adds facts from disk without acting on them; `resume` then settles everything at once. */
+/** Adds a fact from disk without acting on it; `resume` then settles everything at once. */
 export function replay(state: State, event: Event, equation: Equation): void {
+  replaying(state, () => {
+    apply(state, event, equation);
+    applyAgain(state, equation);
+  });
+}
+
+function replaying(state: State, run: () => void): void {
   state.replaying = true;
-  apply(state, event, equation);
-  applyAgain(state, equation);
+  run();
   state.replaying = false;
   state.effects = state.effects.filter((effect) => effect.kind === "forget");
+}
+
+/** What became of a batch from disk. */
+export interface Replayed {
+  readonly batch: Batch;
+  readonly added: Added;
+}
+
+/**
+ * Adds the batches of the log from disk, without acting on them. First each feed takes in all its batches, in the order
+ * in which the author signed them: a feed refuses numbers far above a gap. Then the state takes in their entries, in
+ * passes over the log. Each pass keeps the order of signing. Roster and blocks come first, because other entries refer
+ * to them and the room for entries that wait is bounded.
+ */
+export function replayLog(state: State, batches: readonly Batch[], equation: Equation): readonly Replayed[] {
+  const signed = batches.toSorted((a, b) => a.head.number - b.head.number);
+  const replayed: Replayed[] = [];
+  replaying(state, () => {
+    for (const batch of signed) replayed.push({ batch, added: addToLog(state, batch) });
+    const taken = replayed.filter(({ added }) => added === "new").map(({ batch }) => batch);
+    for (const pass of REPLAY_PASSES) {
+      for (const batch of taken) applyEntries(state, batch, equation, (entry) => passOf(entry) === pass);
+      applyAgain(state, equation);
+    }
+  });
+  return replayed;
+}
+
+const REPLAY_PASSES = ["roster", "blocks", "rest"] as const;
+
+function passOf({ kind }: Entry): (typeof REPLAY_PASSES)[number] {
+  if (kind === "admit" || kind === "bench" || kind === "evidence") return "roster";
+  return kind === "announce" ? "blocks" : "rest";
 }
 
 export function resume(state: State, nowMs: number, equation: Equation): Effect[] {
@@ -182,31 +222,42 @@ export function isKnownAuthor(state: State, batch: Batch): boolean {
 }
 
 function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equation): void {
-  const { author } = batch.head;
-  // Left with the peers: the log would take it for known and the block would be lost.
-  if (blocks.isTooFar(state, batch)) return refused(state, author, "batch", "block.too-far");
+  const { author, number } = batch.head;
+  const isOwn = author === state.options.self;
+  // Left with the peers: the log would take it for known and the block would be lost. An own batch is durable already,
+  // and a gap in the own feed would let this node sign its number again.
+  if (!isOwn && blocks.isTooFar(state, batch)) return refused(state, author, "batch", "block.too-far");
   const { next = 0 } = state.log.feed(author) ?? {};
+  if (addToLog(state, batch) !== "new") return;
+  if (!isOwn) standing.alive(state, author);
+  else if (from !== null && number >= next) ownFeed.foundOwn(state, batch);
+  applyEntries(state, batch, equation);
+}
+
+const REFUSED: Readonly<Record<Exclude<Added, "new" | "known">, Refusal>> = {
+  "too-far": "batch.too-far",
+  "chain-broken": "batch.chain-broken",
+  equivocation: "batch.equivocation",
+  out: "author.out",
+};
+
+function addToLog(state: State, batch: Batch): Added {
   const added = state.log.add(batch);
-  switch (added) {
-    case "known":
-      return;
-    case "too-far":
-      return refused(state, author, "batch", "batch.too-far");
-    case "chain-broken":
-      forked(state, batch);
-      return refused(state, author, "batch", "batch.chain-broken");
-    case "out":
-      return refused(state, author, "batch", "author.out");
-    case "equivocation":
-      forked(state, batch);
-      return refused(state, author, "batch", "batch.equivocation");
-    case "new":
-      break;
-  }
-  if (author !== state.options.self) standing.alive(state, author);
-  else if (from !== null && batch.head.number >= next) ownFeed.foundOwn(state, batch);
+  if (added === "new" || added === "known") return added;
+  if (added === "chain-broken" || added === "equivocation") forked(state, batch);
+  refused(state, batch.head.author, "batch", REFUSED[added]);
+  return added;
+}
+
+function applyEntries(
+  state: State,
+  batch: Batch,
+  equation: Equation,
+  isWanted: (entry: Entry) => boolean = () => true,
+): void {
+  const { author, number } = batch.head;
   for (const [index, entry] of batch.entries.entries())
-    applyEntry(state, { author, number: batch.head.number, index, shown: { batch, index } }, entry, equation);
+    if (isWanted(entry)) applyEntry(state, { author, number, index, shown: { batch, index } }, entry, equation);
 }
 
 /** Somebody signs two feeds with this key. */

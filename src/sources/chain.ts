@@ -6,10 +6,10 @@
  * another node of the network with a source of its own.
  */
 import { payloadOf } from "../protocol/ethereum.ts";
-import type { Fault, Result, Source, SourceBlock, SourceEvent } from "../ports.ts";
+import type { Fault, Result, Source, SourceBlock, Tell } from "../ports.ts";
 import type { BlockName } from "./branch.ts";
 import { type BlockHeader, type ChainView, Follower } from "./follow.ts";
-import { Pace, pause } from "./pace.ts";
+import { Pace, pause, unlessAborted } from "./pace.ts";
 import { openRpc, publicUrl, type Rpc, type RpcFault } from "./rpc.ts";
 
 export interface ChainSourceOptions {
@@ -90,10 +90,9 @@ class ChainSource implements Source {
     this.#options = options;
   }
 
-  start(after: BlockName | null, emit: (event: SourceEvent) => void): void {
-    this.#running = this.#run(after, (event) => {
-      if (!this.#closing.signal.aborted) emit(event);
-    });
+  start(after: BlockName | null, emit: Tell): void {
+    const { signal } = this.#closing;
+    this.#running = this.#run(after, (event) => (signal.aborted ? undefined : unlessAborted(emit(event), signal)));
   }
 
   async close(): Promise<void> {
@@ -102,7 +101,7 @@ class ChainSource implements Source {
     await this.#running;
   }
 
-  async #run(after: BlockName | null, emit: (event: SourceEvent) => void): Promise<void> {
+  async #run(after: BlockName | null, emit: Tell): Promise<void> {
     const { url, start, confirmations = 0, timeoutMs = TIMEOUT_MS, until } = this.#options;
     const chain = toldAs(this.#options);
     const { blocksPerSecondMax = BLOCKS_PER_SECOND_MAX, burst = BURST_BLOCKS } = this.#options;
@@ -127,7 +126,7 @@ class ChainSource implements Source {
       const round: Result<"more" | "caught-up"> = same.ok ? await follower.round() : same;
       sure = round.ok;
       this.#report(round.ok ? null : round.fault, emit);
-      if (round.ok) emit({ kind: "seen", chain });
+      if (round.ok) void emit({ kind: "seen", chain });
       if (!round.ok) await pause(backOffMs(++failures, round.fault), signal);
       else if (round.value === "caught-up") await this.#headOrTimeout(rpc);
       if (round.ok) failures = 0;
@@ -135,10 +134,10 @@ class ChainSource implements Source {
   }
 
   /** A change of state is an event; a try that fails like the one before it is not. */
-  #report(fault: Fault | null, emit: (event: SourceEvent) => void): void {
+  #report(fault: Fault | null, emit: Tell): void {
     if ((fault?.code ?? null) === this.#trouble) return;
     this.#trouble = fault?.code ?? null;
-    emit({ kind: "trouble", chain: toldAs(this.#options), fault });
+    void emit({ kind: "trouble", chain: toldAs(this.#options), fault });
   }
 
   async #headOrTimeout(rpc: Rpc): Promise<void> {

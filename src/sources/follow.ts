@@ -6,7 +6,7 @@
  * behind retracts nothing: behind a load balancer that happens all day. What is gone is seen by its hash.
  */
 import type { Hash } from "../protocol/ids.ts";
-import type { Fault, Result, SourceBlock, SourceEvent } from "../ports.ts";
+import type { Fault, Result, SourceBlock, Tell } from "../ports.ts";
 import { type BlockName, Branch, newestCanonical } from "./branch.ts";
 
 export interface BlockHeader extends BlockName {
@@ -51,19 +51,14 @@ const DONE: Result<void> = { ok: true, value: undefined };
 export class Follower {
   readonly #options: FollowOptions;
   readonly #view: ChainView;
-  readonly #emit: (event: SourceEvent) => void;
+  readonly #emit: Tell;
   readonly #pace: () => Promise<void>;
   readonly #branch: Branch = new Branch();
   #next: number | null;
   #compared: Hash | null = null;
   #contradictions = 0;
 
-  constructor(
-    options: FollowOptions,
-    view: ChainView,
-    emit: (event: SourceEvent) => void,
-    pace: () => Promise<void> = async () => {},
-  ) {
+  constructor(options: FollowOptions, view: ChainView, emit: Tell, pace: () => Promise<void> = async () => {}) {
     this.#options = options;
     this.#view = view;
     this.#emit = emit;
@@ -104,7 +99,7 @@ export class Follower {
       this.#branch.push(result.value);
       this.#next = result.value.height + 1;
       this.#contradictions = 0;
-      this.#emit({ kind: "block", block: result.value });
+      await this.#emit({ kind: "block", block: result.value });
     }
     return { ok: true, value: from + count <= target ? "more" : "caught-up" };
   }
@@ -182,7 +177,7 @@ export class Follower {
   }
 
   #retract(hash: Hash | undefined): void {
-    if (hash !== undefined) this.#emit({ kind: "retract", chain: this.#options.chain, hash });
+    if (hash !== undefined) void this.#emit({ kind: "retract", chain: this.#options.chain, hash });
   }
 
   /** The next block names another parent than the block that the same node has below it. */

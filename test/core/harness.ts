@@ -7,7 +7,7 @@
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event, VerifiedResult } from "../../src/core/event.ts";
 import { type Block, type CoreOptions, createState, type State } from "../../src/core/state.ts";
-import { replay, resume, step } from "../../src/core/step.ts";
+import { replayLog, resume, step } from "../../src/core/step.ts";
 import { type Batch, sealBatch } from "../../src/protocol/batch.ts";
 import { blockId, domainDigest, type Hash, type Key, u64, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
@@ -151,8 +151,7 @@ export class Core {
   restart(heard: readonly Batch[]): { readonly core: Core; readonly said: string[] } {
     const core = new Core(this.#setup, new Feed(this.name, this.feed.batches));
     core.heard.push(...heard);
-    for (const batch of [...this.feed.batches, ...heard])
-      replay(core.state, { kind: "batch", batch, from: null }, equation);
+    replayLog(core.state, [...this.feed.batches, ...heard], equation);
     const before = core.feed.batches.length;
     core.nowMs = this.nowMs;
     core.#run(resume(core.state, core.nowMs, equation));
