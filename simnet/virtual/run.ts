@@ -114,7 +114,8 @@ function caught(run: () => void): string | null {
 function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, figures: Figures): Cluster {
   const { seed, nodes, shards, families = false, workflow, sabotage, hooks } = options;
   const { retentionBlocks, window, ...limits } = { ...RUN_LIMITS, ...options.limits };
-  const { wrong, failing, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage } = dialsOf(options);
+  const { wrong, failing, wrongFirst, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage } =
+    dialsOf(options);
   const cluster: Cluster = new Cluster(
     {
       seed,
@@ -123,13 +124,14 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       joiners,
       shards,
       families,
+      attestersOnlyAttest: options.attestersOnlyAttest ?? false,
       ...(workflow === undefined ? {} : { workflow }),
       ...(options.selects === undefined ? {} : { selects: options.selects }),
       window,
       retentionBlocks,
       limits,
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
-      times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing, tooLarge },
+      times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing, wrongFirst, tooLarge },
       diskMs: 2,
       tearable: damage !== "intact",
       twins: twinned(options),

@@ -25,7 +25,7 @@ const cluster: Cluster = new Cluster(
     window: 4,
     retentionBlocks: 16,
     links: { loss: 0.05, duplicate: 0, replay: 0, delayMsMin: 1, delayMsMax: 20, wan: false },
-    times: { proveMsMin: 50, proveMsMax: 200, verifyMs: 5, wrong: 0, failing: 0.02, tooLarge: 0 },
+    times: { proveMsMin: 50, proveMsMax: 200, verifyMs: 5, wrong: 0, failing: 0.02, wrongFirst: 0, tooLarge: 0 },
     diskMs: 2,
     hooks: { modules: (modules) => ({ ...modules, journal: forgetfulJournal() }) },
   },

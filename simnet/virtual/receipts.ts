@@ -1,0 +1,51 @@
+/** Provers that sign one receipt too many: a second one about the same proof, or others in front of it. */
+import { artefactHash } from "../../src/protocol/ids.ts";
+import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
+import type { Behaviour, Face, Hostile } from "./byzantine.ts";
+import { wrongProof } from "./provers.ts";
+
+type Receipt = EntryOf<"receipt">;
+
+/** By then attesters have verified the proof and a quorum has attested it, unless links are slow. */
+const LATER_MS = 250;
+/** How far ahead the last kind names an attempt that nobody has opened. */
+const ATTEMPTS_AHEAD = 7;
+
+export const RECEIPTS = {
+  "receipt-other-values": {
+    who: "prover",
+    says: "a second receipt for the same proof, of the next attempt and under other public values",
+    rewrite: (entry, face, node) =>
+      twice(entry, face, node, ({ attempt }) => ({ attempt: attempt + 1, values: new Uint8Array(32) })),
+  },
+  "receipt-other-bytes": {
+    who: "prover",
+    says: "a second receipt for the same proof and attempt, with another length",
+    rewrite: (entry, face, node) =>
+      twice(entry, face, node, ({ bytes }) => ({ bytes: bytes - 1, inline: new Uint8Array() })),
+  },
+  "receipt-other-attempt": {
+    who: "prover",
+    says: "a second receipt for the same proof, in an attempt that is not open, and true in everything else",
+    rewrite: (entry, face, node) => twice(entry, face, node, ({ attempt }) => ({ attempt: attempt + ATTEMPTS_AHEAD })),
+  },
+  "receipt-junk-first": {
+    who: "prover",
+    says: "a receipt that is sent first and has two receipts of wrong proofs before it in the feed, which are sent later",
+    rewrite: (entry, face, node) => {
+      if (entry.kind !== "receipt") return [entry];
+      const junk = [0, 1].map((at): Receipt => {
+        const inline = wrongProof(node.options.world, entry.values, at);
+        return { ...entry, artefact: artefactHash(inline), bytes: inline.length, inline };
+      });
+      node.sayLast([junk, [entry]], face, LATER_MS);
+      return [];
+    },
+  },
+} satisfies Record<string, Behaviour>;
+
+function twice(entry: Entry, face: Face, node: Hostile, change: (entry: Receipt) => Partial<Receipt>): Entry[] {
+  if (entry.kind === "receipt")
+    node.options.world.after(LATER_MS, () => node.say([{ ...entry, ...change(entry) }], face));
+  return [entry];
+}
