@@ -362,7 +362,7 @@ function receiptOf(node: Hostile, at: AttemptRef): { readonly prover: Key; reado
   const task = taskAt(node, at);
   for (const proof of task?.proofs.values() ?? [])
     for (const [prover, receipt] of proof.receipts)
-      if (receipt.attempt === at.attempt) return { prover, artefact: proof.artefact };
+      if (receipt.some(({ attempt }) => attempt === at.attempt)) return { prover, artefact: proof.artefact };
   return null;
 }
 

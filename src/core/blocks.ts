@@ -183,6 +183,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
         variant: variantOf(stage, index),
         attempts: new Map(),
         proofs: new Map(),
+        receipts: new Map(),
         barred: -1,
         quarantines: new Map(),
         requeues: new Map(),

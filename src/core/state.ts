@@ -84,15 +84,25 @@ export interface Attempt {
   readonly own: { granted: Key | null; timedOut: boolean; attested: Hash | null };
 }
 
+/** What a prover signed of a proof. */
 export interface Receipt extends EntryOf<"receipt"> {
-  /** Where its author named the proof first. */
-  readonly place: Place;
+  /** Where its author said so first. */
+  readonly signed: Signed;
+}
+
+/** All receipts of one author for one task (`receipts.ts`). */
+export interface Receipts {
+  /** By artefact: one for each attempt in which the author named it. */
+  readonly byArtefact: Map<Hash, Receipt[]>;
+  /** By attempt: the first ones of different artefacts, in feed order. */
+  readonly first: Map<number, readonly Receipt[]>;
 }
 
 /** A proof that somebody made for a task. */
 export interface Proof {
   readonly artefact: Hash;
-  readonly receipts: Map<Key, Receipt>;
+  /** All receipts that name it, by author; `receiptsOf` says which of them count. */
+  readonly receipts: Map<Key, readonly Receipt[]>;
   /** Provers whose receipt this node has rejected. */
   readonly rejected: Set<Key>;
   /** Attesters that say it does not verify, by the prover whose receipt they mean. */
@@ -134,6 +144,8 @@ export interface Task {
   /** By number: an attempt is made when something is heard of it. */
   readonly attempts: Map<number, Attempt>;
   readonly proofs: Map<Hash, Proof>;
+  /** By prover: what it handed in. */
+  readonly receipts: Map<Key, Receipts>;
   /** Attesters' votes by round: that it has failed too often, and that it shall be tried again. */
   readonly quarantines: Map<number, Map<Key, FailureVote>>;
   readonly requeues: Map<number, Map<Key, RequeueVote>>;

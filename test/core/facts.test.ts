@@ -52,25 +52,6 @@ describe("what is said of a block that nobody has announced here", () => {
   });
 });
 
-describe("the proofs that one prover names for a task", () => {
-  it("are its first two by the order of its feed, whatever the order of arrival, and take no more room", () => {
-    fc.assert(
-      fc.property(fc.shuffledSubarray([...Array(6).keys()], { minLength: 6 }), (order) => {
-        const test = new Subject();
-        const batches = Array.from({ length: 6 }, (_, at) => test.batch("p", test.receipt(0, `proof ${at}`)));
-        for (const at of order) {
-          const batch = batches[at];
-          if (batch !== undefined) test.core.hear(batch);
-        }
-        const [task] = test.core.block(blockAt(1)).tasks;
-        const named = [...(task?.proofs.keys() ?? [])].sort();
-        expect(named).toEqual([hashOf("proof 0"), hashOf("proof 1")].sort());
-      }),
-      { numRuns: 30 },
-    );
-  });
-});
-
 describe("the votes that a claim carries", () => {
   it("cost a signature check only where they say something new", () => {
     const test = new Subject();
