@@ -13,11 +13,14 @@ import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
+import { RECEIPT_MUTANTS } from "./receipt-mutants.ts";
 import { SPLIT, SPLIT_MUTANTS } from "./split-mutants.ts";
 import { VOTE_MUTANTS } from "./vote-mutants.ts";
 
 const base = { nodes: 6, attesters: 4, blocks: 5, shards: 3 } as const;
 const rough = { loss: 0.3, delayMs: 400 } as const;
+/** Attesters that do not prove, and of three provers two that sign receipts too many. */
+const two = { ...base, nodes: 7, attestersOnlyAttest: true, byzantineProvers: 2 } as const;
 const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 
 /** Runs in which honest nodes break no rule; the mutants are sent through the same. */
@@ -44,6 +47,10 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   copied: { ...base, seed: 18, nodes: 3, attesters: 3, blocks: 12, failing: 0.5, workflow: COPIED },
   agreed: { ...base, seed: 19, wrong: 0.3, workflow: AGREED },
   pieces: { ...base, seed: 20, blocks: 8, tooLarge: 0.6, failing: 0.2, workflow: SPLIT },
+  contradicting: { ...two, seed: 1, behaviours: ["receipt-other-bytes"] },
+  "junk-first": { ...two, seed: 1, behaviours: ["receipt-junk-first"] },
+  renamed: { ...two, seed: 1, failing: 0.4, behaviours: ["receipt-other-attempt"] },
+  mended: { nodes: 2, attesters: 1, blocks: 1, shards: 1, seed: 1, wrongFirst: 2 },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -51,6 +58,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...VOTE_MUTANTS,
   ...COPY_MUTANTS,
   ...SPLIT_MUTANTS,
+  ...RECEIPT_MUTANTS,
   "send-before-journal": {
     rule: "durable before sent",
     edits: [

@@ -26,8 +26,12 @@ export const RECEIPTS = {
   },
   "receipt-other-attempt": {
     who: "prover",
-    says: "a second receipt for the same proof, in an attempt that is not open, and true in everything else",
-    rewrite: (entry, face, node) => twice(entry, face, node, ({ attempt }) => ({ attempt: attempt + ATTEMPTS_AHEAD })),
+    says: "more receipts for the same proof, in attempts that are not open, and true in everything else",
+    rewrite: (entry, face, node) =>
+      [0, ATTEMPTS_AHEAD].flatMap((more, at) => {
+        const said = twice(entry, face, node, ({ attempt }) => ({ attempt: more === 0 ? 0 : attempt + more }));
+        return at === 0 ? said : [];
+      }),
   },
   "receipt-junk-first": {
     who: "prover",

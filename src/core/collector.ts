@@ -218,9 +218,9 @@ export function settleCompletion(state: State, task: Task): void {
   noteLosses(state, task);
   if (task.stage.distinct !== "provers") {
     // A task is complete as long as a proof stands for it.
-    if (task.completeMs !== null && !isProven(state, task)) reopen(state, task);
-    else complete(state, task);
-    return;
+    // mutant: receipts-dropped/complete
+    if (task.completeMs !== null && !isProven(state, task)) return reopen(state, task);
+    return complete(state, task);
   }
   // One more maker of one copy may free that of another, or take it.
   for (const copy of copiesOf(task)) {

@@ -124,7 +124,9 @@ export function optionsOf(state: State, task: Task, isWanted: (proof: Proof) => 
       const credited = credit !== null && made.prover === credit.prover;
       const { assigned } = made;
       // Only attesters say which attempt is paid: a receipt may name any.
-      return { proof, made: credited ? { ...made, attempt: credit.attempt } : made, credited, assigned };
+      // mutant: attempt-by-receipt
+      const attempt = credited ? credit.attempt : made.attempt;
+      return { proof, made: { ...made, attempt }, credited, assigned };
     }),
   );
   options.sort((a, b) => {
@@ -154,6 +156,7 @@ function makersOf(state: State, task: Task, proof: Proof): readonly Made[] {
   const named = soundReceipts(state, task, proof).filter(([prover]) => !state.out.has(prover));
   // An attester looks at the proof first, which says how long it is.
   const mustLook = proof.bytes === null && state.options.roles.attester;
+  // mutant: receipts-dropped/attests
   const attested = mustLook ? [] : attestedMakers(state, task, proof);
   const provers = new Set([...named.map(([prover]) => prover), ...attested.map(({ prover }) => prover)]);
   if (provers.size > 0) {

@@ -33,6 +33,7 @@ export function keepReceipt(state: State, task: Task, signed: Signed, entry: Ent
   const named = own.byArtefact.get(entry.artefact) ?? [];
   own.byArtefact.set(entry.artefact, named);
   const receipt: Receipt = { ...entry, signed };
+  // mutant: contradictions-unseen
   noteContradiction(state, named, receipt);
   const at = named.findIndex(({ attempt }) => attempt === entry.attempt);
   const known = named[at];
@@ -61,10 +62,11 @@ function noteContradiction(state: State, named: readonly Receipt[], receipt: Rec
 
 /** Puts the receipt among the first ones of its attempt, in feed order. Returns the artefact that is not among them. */
 function rankFirst({ first }: Receipts, receipt: Receipt, known: Receipt | undefined): Hash | undefined {
-  const ranked = [...(first.get(receipt.attempt) ?? []).filter((other) => other !== known), receipt].sort((a, b) =>
-    isEarlier(a.signed, b.signed) ? -1 : 1,
-  );
-  first.set(receipt.attempt, ranked.slice(0, PROOFS_PER_ATTEMPT_MAX));
+  // mutant: receipts-for-ever
+  const { attempt } = receipt;
+  const others = (first.get(attempt) ?? []).filter((other) => other !== known);
+  const ranked = [...others, receipt].sort((a, b) => (isEarlier(a.signed, b.signed) ? -1 : 1));
+  first.set(attempt, ranked.slice(0, PROOFS_PER_ATTEMPT_MAX));
   return ranked[PROOFS_PER_ATTEMPT_MAX]?.artefact;
 }
 
@@ -77,6 +79,7 @@ function dropBare(state: State, task: Task, artefact: Hash): void {
 
 /** The receipts of a proof that count. An author that names it in several attempts has one for each. */
 export function receiptsOf(state: State, task: Task, proof: Proof): (readonly [Key, Receipt])[] {
+  // mutant: receipts-dropped
   const isVouched = weightOf(state, proof.vouchers.keys()) >= state.manifest.oneHonest;
   return [...proof.receipts].flatMap(([author, named]) => {
     const first = task.receipts.get(author)?.first;

@@ -194,9 +194,9 @@ describe("receipts and what attesters say of them", () => {
         expect(story(late)).toEqual(story(inOrder));
         if (story(inOrder).complete) completed++;
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
-    expect(completed).toBeGreaterThan(20);
+    expect(completed).toBeGreaterThan(5);
   });
 });
 
