@@ -27,6 +27,7 @@ import { createVerifier } from "../provers/verifier.ts";
 import { createZkboostProver, createZkboostVerifier } from "../provers/zkboost/prover.ts";
 import { CLOCK } from "./clock.ts";
 import { NodeFault } from "./fault.ts";
+import { guardedVerifier } from "./guard.ts";
 import { ProverBench, type Station } from "./bench.ts";
 import { Devices, type DeviceStatus } from "./devices.ts";
 import { Qualification, type QualificationModules } from "./qualification.ts";
@@ -178,7 +179,7 @@ export function openVerifier(manifest: Manifest, threads: number, outside: NodeC
     keys.set(manifest.keyHashes.get(name) ?? "", { system, bytes: decodeBase64(verifyingKey) });
   }
   try {
-    return withOutside(createVerifier({ keys, size: threads }), outside.map(openOutside));
+    return withOutside(guardedVerifier(createVerifier({ keys, size: threads })), outside.map(openOutside));
   } catch (error) {
     throw new NodeFault("keys.unsound", `manifest: ${error instanceof Error ? error.message : String(error)}`);
   }
