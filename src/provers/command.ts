@@ -5,7 +5,8 @@
  * Its arguments may name files (`{proof}`, `{values}`, `{parts}`: a directory with the public values of what the proof
  * aggregates, as 0, 1, ...) and the verifying key's hash (`{key}`). The program has to check the proof against the values: nobody else does.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { VerifyJob } from "../ports.ts";
@@ -29,11 +30,14 @@ const [HOLDS, FAILS] = [0, 1];
 export function createCommandVerifier(options: CommandOptions): OutsideVerifier {
   return {
     system: options.system,
-    verify: (job, signal) => {
+    verify: async (job, signal) => {
       const directory = mkdtempSync(join(tmpdir(), "proofmesh-verifier-"));
-      return run(options, job, directory, signal).finally(() =>
-        rmSync(directory, { recursive: true, force: true, maxRetries: 3 }),
-      );
+      try {
+        return await run(options, job, directory, signal);
+      } finally {
+        // A verdict does not depend on whether the directory can be removed.
+        await rm(directory, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
+      }
     },
   };
 }
@@ -57,7 +61,7 @@ async function run(options: CommandOptions, job: VerifyJob, directory: string, s
   stop.addEventListener("abort", kill, { once: true });
   const status = await new Promise<number | null>((resolve) => {
     group.child.once("error", () => resolve(null));
-    group.child.once("close", resolve);
+    group.ended(resolve);
     if (stop.aborted) kill();
   });
   stop.removeEventListener("abort", kill);

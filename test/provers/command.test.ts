@@ -42,6 +42,10 @@ describe("a verifier that is a program", () => {
     await expect(missing.verify(JOB, new AbortController().signal)).rejects.toThrow("ended with status 127");
   });
 
+  it("gives its verdict when it has ended, though a helper holds its pipes", async () => {
+    expect(await verify("setsid sleep 60 & sleep 0.2; exit 0")).toEqual({ valid: true });
+  }, 10_000);
+
   it("is stopped with whoever asked, and leaves nothing behind", async () => {
     const before = mine();
     const asking = new AbortController();
