@@ -193,6 +193,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
         completeMs: null,
         output: null,
         work: null,
+        ownFailure: null,
         wakeMs: null,
       });
     }

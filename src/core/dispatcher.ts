@@ -18,7 +18,7 @@ import { hasRivals, isNeeded, isVoid } from "./graph.ts";
 import { jobOf } from "./job.ts";
 import { hasHandedIn } from "./receipts.ts";
 import { orderOf, ownerOfAttempt } from "./standing.ts";
-import { attemptOf, report, show, type State, say, type Task } from "./state.ts";
+import { attemptOf, type OwnFailure, report, show, type State, say, type Task } from "./state.ts";
 import { quotaOf } from "./quota.ts";
 import { claimableMs, claimWindowMs } from "./reclaim.ts";
 
@@ -304,9 +304,11 @@ export function applyProved(state: State, task: Task, attempt: number, made: Mad
   });
 }
 
-export function applyProveFailed(state: State, task: Task, attempt: number, code: string, logical: boolean): void {
+export function applyProveFailed(state: State, task: Task, failed: OwnFailure): void {
+  const { attempt, code, logical, message } = failed;
   if (task.work?.attempt !== attempt) return;
-  report(state, "task.failed", { ...where(task), attempt, code, logical });
+  report(state, "task.failed", { ...where(task), attempt, code, logical, message });
+  task.ownFailure = { attempt, code, logical, message };
   forgetWork(state, task);
   if (!maySign(state)) return;
   // Our own word comes back only once it is durable; until then nothing may claim the attempt again.

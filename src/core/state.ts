@@ -136,6 +136,14 @@ export interface RequeueVote extends Signed {
   readonly attempt: number;
 }
 
+/** How this node's own prover failed. The message stays here: peers get the code alone. */
+export interface OwnFailure {
+  readonly attempt: number;
+  readonly code: string;
+  readonly logical: boolean;
+  readonly message: string;
+}
+
 export interface Task {
   readonly block: Block;
   readonly stage: Stage;
@@ -162,6 +170,8 @@ export interface Task {
   output: Hash | null;
   /** What this node itself does about it, as a prover. */
   work: Work | null;
+  /** The last failure of its own prover, for the operator. Only one, because its message may be long. */
+  ownFailure: OwnFailure | null;
   /** When it has to be looked at again. */
   wakeMs: number | null;
 }

@@ -172,7 +172,7 @@ function apply(state: State, event: Event, equation: Equation): void {
       return withTask(state, event.task, (task) => dispatcher.applyProved(state, task, event.attempt, event.proof));
     case "prove-failed":
       return withTask(state, event.task, (task) =>
-        dispatcher.applyProveFailed(state, task, event.attempt, asCode(event.code), event.logical),
+        dispatcher.applyProveFailed(state, task, { ...event, code: asCode(event.code) }),
       );
     case "ability":
       return dispatcher.applyAbility(state, event.executor, event.isAble);

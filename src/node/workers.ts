@@ -216,9 +216,10 @@ function openOutside(verifier: NodeConfig["verifiers"][number]): OutsideVerifier
     case "zkboost":
       return createZkboostVerifier(verifier);
     case "process": {
-      const { directory, ...options } = verifier;
+      const { directory, verdictStatuses = [], ...options } = verifier;
       checkVerifierArguments(verifier.args);
-      return createCommandVerifier({ ...options, ...(directory === undefined ? {} : { directory }) });
+      const rest = directory === undefined ? {} : { directory };
+      return createCommandVerifier({ ...options, ...rest, verdictStatuses });
     }
   }
 }
@@ -253,6 +254,7 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
         timeoutMs,
         args = [],
         form = "json",
+        verdictStatuses = [],
         memoryBytesMax,
         directory,
         environment = {},
@@ -267,6 +269,7 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
           args,
           form,
           timeoutMs,
+          verdictStatuses,
           environment,
           ...(memoryBytesMax === undefined ? {} : { memoryBytesMax }),
           ...(directory === undefined ? {} : { directory }),

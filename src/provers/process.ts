@@ -35,6 +35,8 @@ export interface ProcessOptions {
   readonly args?: readonly string[];
   readonly form?: "json" | "raw";
   readonly timeoutMs: number;
+  /** Exit statuses that are a verdict on the input; any other but 0 is this machine's failure. */
+  readonly verdictStatuses?: readonly number[];
   /** Of all its processes together; looked at as often as for a sign of life. */
   readonly memoryBytesMax?: number;
   readonly outputBytesMax?: number;
@@ -126,7 +128,7 @@ export function createProcessProver(options: ProcessOptions): Prover {
       child.on("error", (error) => end(notStarted(error)));
       run.group.ended((status, signal) => {
         if (run.ended) return;
-        if (status !== 0) return end(died(status, signal, run.group.complaint()));
+        if (status !== 0) return end(died(options, status, signal, run.group.complaint()));
         void readOutput(run.output, options, job)
           .catch((error: unknown) => malformed(messageOf(error)))
           .then((output) => {
@@ -168,8 +170,13 @@ function remove(directory: string): void {
   }
 }
 
-/** A status of its own is the program's verdict on the input; a signal, or no such program, is this machine's doing. */
-function died(status: number | null, signal: string | null, complaint: string): Failed {
+/** Which statuses are the program's verdict on the input its operator knows. All else is this machine's failure. */
+function died(
+  { verdictStatuses = [] }: ProcessOptions,
+  status: number | null,
+  signal: string | null,
+  complaint: string,
+): Failed {
   const suffix = complaint === "" ? "" : `: ${complaint}`;
   if (status === 126 || status === 127)
     return { ...failure("process.start", `the program cannot be started${suffix}`, false), disabled: true };
@@ -177,7 +184,9 @@ function died(status: number | null, signal: string | null, complaint: string): 
     const number = status === null ? signal : status - 128;
     return failure("process.killed", `the program was killed by signal ${number}${suffix}`, false);
   }
-  return failure("process.failed", `the program ended with status ${status}${suffix}`, true);
+  const isVerdict = verdictStatuses.includes(status);
+  const code = isVerdict ? "process.refused" : "process.failed";
+  return failure(code, `the program ended with status ${status}${suffix}`, isVerdict);
 }
 
 function hex(bytes: Uint8Array): string {

@@ -20,7 +20,7 @@ function verify(
   signal = new AbortController().signal,
 ) {
   const args = ["-c", script, "sh", "{proof}", "{values}", "{parts}", "{key}"];
-  return createCommandVerifier({ system: "mine", command: "sh", args, timeoutMs }).verify(
+  return createCommandVerifier({ system: "mine", command: "sh", args, timeoutMs, verdictStatuses: [1] }).verify(
     { ...JOB, ...change },
     signal,
   );
@@ -32,6 +32,12 @@ describe("a verifier that is a program", () => {
     expect(await verify(script)).toEqual({ valid: true });
     expect(await verify(script, { proof: Uint8Array.of(1, 2, 4) })).toEqual({ valid: false, code: "proof.command" });
     expect(await verify(script, { values: Uint8Array.of(9) })).toEqual({ valid: false, code: "proof.command" });
+  });
+
+  it("refuses no proof by a status that its operator has not named", async () => {
+    const options = { system: "mine", command: "sh", args: ["-c", "echo lost >&2; exit 1"], timeoutMs: 20_000 };
+    const verdict = createCommandVerifier(options).verify(JOB, new AbortController().signal);
+    await expect(verdict).rejects.toThrow("sh ended with status 1: lost");
   });
 
   it("gives no verdict where it is in trouble, hangs, is killed or is not there", async () => {

@@ -186,10 +186,33 @@ describe("a prover that is a program", () => {
     await prover.close();
   });
 
-  it("process.failed: its status is a verdict on the input, told with its last words", async () => {
-    const event = await failure(make(`echo "no such opcode" >&2; exit 3`));
-    expect(event).toMatchObject({ logical: true, fault: { code: "process.failed" } });
-    expect(event.fault.message).toContain("no such opcode");
+  it("process.failed: a status is the machine's failure, told with its last words, unless its operator says otherwise", async () => {
+    for (const status of [1, 2, 65, 101, 125]) {
+      const event = await failure(make(`echo "out of memory" >&2; exit ${status}`));
+      expect(event, `status ${status}`).toMatchObject({ logical: false, fault: { code: "process.failed" } });
+      expect(event.fault.message).toBe(`the program ended with status ${status}: out of memory`);
+    }
+  });
+
+  it("process.refused: a status that its operator has named is a verdict on the input, and no other is", async () => {
+    const verdictStatuses = [3];
+    const refused = await failure(make(`echo "no such opcode" >&2; exit 3`, { verdictStatuses }));
+    expect(refused).toMatchObject({ logical: true, fault: { code: "process.refused" } });
+    expect(refused.fault.message).toContain("no such opcode");
+    expect(await failure(make("exit 101", { verdictStatuses }))).toMatchObject({ logical: false });
+  });
+
+  it("shows no secret in its last words: neither of its configuration nor of the node's environment", async () => {
+    vi.stubEnv("PROVER_API_KEY", "of-the-node");
+    try {
+      const environment = { LICENCE: "of-the-program" };
+      const event = await failure(
+        make(`echo "$LICENCE $PROVER_API_KEY http://u:p4ss@h/" >&2; exit 1`, { environment }),
+      );
+      expect(event.fault.message).toBe("the program ended with status 1: *** *** http://***@h/");
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   it("process.start: a program that is not there is the machine's failure", async () => {
