@@ -2,6 +2,8 @@
 import { request as plain } from "node:http";
 import { request as secure } from "node:https";
 
+const KEEP_ALIVE_MS = 15_000;
+
 export interface Question {
   readonly method: "GET" | "POST";
   readonly url: string;
@@ -41,6 +43,8 @@ export function ask(question: Question): Promise<Answer> {
     };
     // A connection of its own: one that is kept alive may be closed by the server while the next question is under way.
     const sent = send(url, { method, headers, agent: false });
+    // A machine that is gone without a word is noticed long before a proof's time is over.
+    sent.setSocketKeepAlive(true, KEEP_ALIVE_MS);
     const fail = (reason: NoAnswer["reason"], message: string): void => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
