@@ -67,7 +67,7 @@ function attempt<T>(run: () => T, failed: (error: unknown) => void): T | null {
  * anything, so the node uses it again only after a trial.
  */
 export function guardedProver(prover: Prover): Prover {
-  const { vacate } = prover;
+  const vacate = prover.vacate?.bind(prover);
   return {
     system: prover.system,
     slots: prover.slots,
@@ -95,7 +95,7 @@ export function guardedProver(prover: Prover): Prover {
       : {
           vacate(moved: () => void, done: () => void): void {
             const free = once(ours(done));
-            attempt(() => vacate.call(prover, ours(moved), free), free);
+            attempt(() => vacate(ours(moved), free), free);
           },
         }),
     close: async () => prover.close(),
@@ -124,7 +124,7 @@ export function guardedVerifier(verifier: Verifier): Verifier {
 
 /** Of a sink that throws the block is tried again after a pause, as after any other fault. */
 export function guardedSink(sink: Sink): Sink {
-  const { notice } = sink;
+  const notice = sink.notice?.bind(sink);
   return {
     look(block, done) {
       const answer = completion("sink", done);
@@ -140,7 +140,7 @@ export function guardedSink(sink: Sink): Sink {
       : {
           notice: (of) =>
             void attempt(
-              () => notice.call(sink, of),
+              () => notice(of),
               () => {},
             ),
         }),

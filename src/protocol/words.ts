@@ -45,7 +45,7 @@ export function lastWords(text: string, secrets: readonly string[] = [], isCut: 
 function endOf(text: string): string {
   const kept: string[] = [];
   let bytes = 0;
-  for (const character of [...text].reverse()) {
+  for (const character of Array.from(text).reverse()) {
     bytes += utf8ToBytes(character).length;
     if (bytes > WORDS_BYTES_MAX) break;
     kept.push(character);

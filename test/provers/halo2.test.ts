@@ -133,9 +133,9 @@ describe("a Halo2 verifier", () => {
       };
       const builder = { witness: () => 0, make_public: nothing, free: nothing };
       const [Halo2Wasm, Halo2LibWasm] = [{ ...circuit, verify }, builder].map(
-        (made) =>
+        (instance) =>
           function () {
-            return made;
+            return instance;
           },
       );
       return { initPanicHook: nothing, Halo2Wasm, Halo2LibWasm } as unknown as ReturnType<LoadHalo2>;
