@@ -286,7 +286,8 @@ export function applyProved(state: State, task: Task, attempt: number, made: Mad
   const implied = impliedValues(task);
   if (implied === null || !equalBytes(implied, made.values)) {
     // Attesters would reject such a receipt, and a later one for the same proof would contradict it.
-    return applyProveFailed(state, task, attempt, "receipt.wrong-values", false);
+    const message = "The prover's public values are not those that the block implies for the task.";
+    return applyProveFailed(state, task, { attempt, code: "receipt.wrong-values", logical: false, message });
   }
   task.work.state = "done";
   report(state, "task.proved", { ...where(task), attempt, provingMs: made.provingMs, bytes: made.bytes });
