@@ -58,10 +58,13 @@ function inherit(command: Command, from: Command): void {
   for (const each of command.commands) inherit(each, command);
 }
 
-// A reader that closes the pipe early (head, less) is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) =>
-  process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.internal),
-);
+// A reader that closes the pipe early (head, less) is no error. A node goes on without its log (`start.ts`).
+if (called !== "start")
+  process.stdout.on("error", (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.internal),
+  );
+// The exit status still says how a command ended.
+process.stderr.on("error", () => {});
 
 try {
   await program.parseAsync();

@@ -84,7 +84,7 @@ async function run(flags: Flags): Promise<void> {
   const stop = () => (controller.signal.aborted ? process.exit(EXIT.internal) : controller.abort());
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
-  const opening = openNode(config, (line) => void process.stdout.write(`${line}\n`));
+  const opening = openNode(config, openLog());
   const node = await Promise.race([opening, aborted(controller.signal)]);
   if (node === null) return giveUp(opening);
   const fault = await serve(config, node, controller.signal).catch(faultOf);
@@ -98,6 +98,24 @@ async function run(flags: Flags): Promise<void> {
   // failed on the way out.
   const worst = fault ?? failure;
   process.exit(worst === null ? EXIT.ok : explain(new CommandError(worst.code, worst.message)));
+}
+
+/**
+ * Writes the log to standard output. The log is for people, so a node goes on without it: its reader may go away, and
+ * the disk below a redirected log may be full. A full disk may have room again; a reader does not come back.
+ */
+function openLog(): (line: string) => void {
+  let code: string | null = null;
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (code === error.code) return;
+    code = error.code ?? "unknown";
+    process.stderr.write(
+      `proofmesh: cannot write the log: ${error.message}; the node goes on without it  [log.lost]\n`,
+    );
+  });
+  return (line) => {
+    if (code !== "EPIPE") process.stdout.write(`${line}\n`);
+  };
 }
 
 /**

@@ -98,6 +98,8 @@ export interface StartedNode {
   /** The first line of the log that fits, now or within the deadline. */
   line(what: string, fits: (line: LogLine) => boolean, deadlineMs?: number): Promise<LogLine>;
   signal(name: NodeJS.Signals): void;
+  /** Closes our end of its standard output, as a log reader that ends does. */
+  hangUp(): void;
   readonly ended: Promise<Ended>;
   isRunning(): boolean;
 }
@@ -157,6 +159,7 @@ export async function startCli(args: readonly string[], deadlineMs: number = 30_
     log,
     line,
     signal: (name) => void child.kill(name),
+    hangUp: () => void child.stdout?.destroy(),
     ended,
     isRunning,
   };
