@@ -20,10 +20,24 @@ export function addressOf(where: Where): string {
       "node.unreachable",
       `no node runs in ${join(file, "..")} (no node.json there); start one, or give --http host:port`,
     );
-  const { http } = JSON.parse(readFileSync(file, "utf8")) as { readonly http?: unknown };
+  const http = httpIn(file);
+  if (http === undefined)
+    throw new CommandError(
+      "node.unreachable",
+      `${file} cannot be read; give the address of the node's endpoint with --http host:port`,
+    );
   if (typeof http !== "string")
     throw new CommandError("node.unreachable", `the node of ${file} has no HTTP endpoint (--http off)`);
   return http;
+}
+
+/** The `http` of the node's note: `null` of a node without an endpoint, `undefined` of a damaged note. */
+function httpIn(file: string): unknown {
+  try {
+    return (JSON.parse(readFileSync(file, "utf8")) as { readonly http?: unknown }).http;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Throws the node's own fault where it refuses, and `node.unreachable` where nobody answers. */

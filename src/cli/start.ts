@@ -1,5 +1,5 @@
 /** `proofmesh start`: runs a node until it is told to stop. */
-import { rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import {
@@ -10,7 +10,7 @@ import {
   readConfig,
   type SourceConfig,
 } from "../config.ts";
-import { discoverChain, followsDevChain, openNode, type ProofmeshNode } from "../node.ts";
+import { discoverChain, followsDevChain, openNode, type ProofmeshNode, writeFileDurably } from "../node.ts";
 import type { Fault } from "../ports.ts";
 import { CommandError, EXIT, explain, faultOf } from "./exit.ts";
 import { collect, positive, whole } from "./flags.ts";
@@ -92,7 +92,7 @@ async function run(flags: Flags): Promise<void> {
   const late = setTimeout(() => process.exit(EXIT.internal), CLOSE_MS_MAX);
   const failure = await node.close().then(() => null, faultOf);
   clearTimeout(late);
-  rmSync(noteOf(config), { force: true });
+  removeNote(config);
   node.telemetry.emit("node.closed");
   // Nothing of ours is left; a library's handle must not keep the process. What ended the node says more than what
   // failed on the way out.
@@ -138,10 +138,28 @@ function aborted(signal: AbortSignal): Promise<null> {
 
 /** Runs until the operator or a fault ends the node. */
 async function serve(config: NodeConfig, node: ProofmeshNode, signal: AbortSignal): Promise<Fault | null> {
-  const note = { pid: process.pid, http: node.http, network: node.manifest.network, addresses: node.addresses };
-  writeFileSync(noteOf(config), `${JSON.stringify(note)}\n`);
+  writeNote(config, node);
   greet(config, node);
   return Promise.race([aborted(signal), node.failed]);
+}
+
+/** Other commands only find the node by this file; the node itself does not need it. */
+function writeNote(config: NodeConfig, node: ProofmeshNode): void {
+  const note = { pid: process.pid, http: node.http, network: node.manifest.network, addresses: node.addresses };
+  try {
+    writeFileDurably(noteOf(config), Buffer.from(`${JSON.stringify(note)}\n`), 0o644);
+  } catch (error) {
+    const message = `cannot write ${noteOf(config)}: ${faultOf(error).message}; commands need --http to find the node`;
+    node.telemetry.emit("node.note-failed", { code: "node.note-failed", message });
+  }
+}
+
+function removeNote(config: NodeConfig): void {
+  try {
+    rmSync(noteOf(config), { force: true });
+  } catch {
+    // Something else has the name, or the disk is gone: commands then find that no node answers.
+  }
 }
 
 /** Where other commands find the node that runs in this data directory. */

@@ -90,8 +90,8 @@ export interface Network extends Transport {
 }
 
 /**
- * Starts listening and dialling. Rejects with a `Fault`: `config.address` (an address that is none), `listen.in-use`,
- * `listen.failed`, `config.ban-file`. The handler is called only after the promise has been resolved.
+ * Starts listening and dialling. Rejects with a `Fault`: `config.address` (an address that is none), `listen.in-use` or
+ * `listen.failed`. The handler is called only after the promise has been resolved.
  */
 export async function createNetwork(options: NetworkOptions, modules: NetworkModules): Promise<Network> {
   const { clock, telemetry } = modules;
@@ -99,7 +99,8 @@ export async function createNetwork(options: NetworkOptions, modules: NetworkMod
   const listen = options.listen.map((text) => configuredAddress(text, "listen"));
   for (const text of options.announce ?? []) configuredAddress(text, "announce");
   const bans = new Bans(options.banFile, clock);
-  await bans.load();
+  const damaged = await bans.load();
+  if (damaged !== null) telemetry.emit("network.bans-damaged", { ...damaged });
   const strikes = new Strikes(clock);
   strikes.setMembers(options.members);
   const channels = channelsOf(options, modules);
