@@ -8,6 +8,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
+import { publicUrl } from "../address.ts";
 import { manifestFile, type NodeConfig, readConfig } from "../config.ts";
 import {
   createKey,
@@ -268,9 +269,9 @@ async function checkSource(source: NodeConfig["sources"][number], say: Say): Pro
   if (found !== source.chain)
     throw new CommandError(
       "source.wrong-chain",
-      `${source.url} is of chain ${found}; the configuration says ${source.chain}`,
+      `${publicUrl(source.url)} is of chain ${found}; the configuration says ${source.chain}`,
     );
-  say({ check: "chain", state: "ok", message: `${source.url} is of chain ${found}` });
+  say({ check: "chain", state: "ok", message: `${publicUrl(source.url)} is of chain ${found}` });
 }
 
 /** The GPUs that a node would use, and which of them the node that runs here has given to a task. */

@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { publicUrl } from "../address.ts";
 import {
   type ConfigLayer,
   manifestFile,
@@ -219,7 +220,7 @@ function greet(config: NodeConfig, node: ProofmeshNode): void {
     http: node.http,
     addresses: node.addresses,
     data: config.data,
-    ...(node.chainUrl === null ? {} : { chain: node.chainUrl }),
+    ...(node.chainUrl === null ? {} : { chain: publicUrl(node.chainUrl) }),
   });
   const pretty = config.log === "pretty" || (config.log === "auto" && process.stdout.isTTY);
   if (!pretty) return node.telemetry.emit("node.hint", { join: target });

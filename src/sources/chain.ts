@@ -5,12 +5,13 @@
  * hash (`protocol/ethereum.ts`). Which branch is the chain, though, only the node can say; a second opinion is
  * another node of the network with a source of its own.
  */
+import { publicUrl } from "../address.ts";
 import { payloadOf } from "../protocol/ethereum.ts";
 import type { Fault, Result, Source, SourceBlock, Tell } from "../ports.ts";
 import type { BlockName } from "./branch.ts";
 import { type BlockHeader, type ChainView, Follower } from "./follow.ts";
 import { Pace, pause, unlessAborted } from "./pace.ts";
-import { openRpc, publicUrl, type Rpc, type RpcFault } from "./rpc.ts";
+import { openRpc, type Rpc, type RpcFault } from "./rpc.ts";
 
 export interface ChainSourceOptions {
   /** The chain id that the node must have, and that blocks are told of unless they are `toldAs` another's. */

@@ -1,10 +1,13 @@
-/** What an ordinary machine does to a node: log readers that end, files that a power cut has emptied. */
+/** What an ordinary machine does to a node: log readers that end, files that a power cut has emptied, keys in addresses. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
+import { readConfig } from "../../src/config.ts";
 import { certifiedBy } from "../long/nodes.ts";
-import { nextBlock, submit } from "./blocks.ts";
+import { CHAIN, nextBlock, submit } from "./blocks.ts";
 import { flagsOf, type Member, makeMembers } from "./members.ts";
 import { endAll, eventually, runCli, startCli } from "./processes.ts";
 
@@ -48,4 +51,102 @@ test("a file that is only a convenience never stops a node", async () => {
   expect(again.log.map(({ event }) => event)).toContain("node.note-failed");
   again.signal("SIGTERM");
   expect(await again.ended).toMatchObject({ status: EXIT.ok });
+});
+
+/** Asks for credentials, and repeats in its answers what it was asked, as servers do. */
+async function gossip(): Promise<{ readonly port: number; readonly authorizations: ReadonlySet<string> }> {
+  const authorizations = new Set<string>();
+  const server = createServer((request, response) => {
+    authorizations.add(Buffer.from(request.headers.authorization?.slice(6) ?? "", "base64").toString());
+    response.writeHead(404, { "content-type": "text/plain" });
+    response.end(`Cannot ${request.method} ${request.url} of ${request.headers.host}`);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, authorizations };
+}
+
+const SECRETS = ["pigeon", "loftkey-0123456789", "feather-token"];
+
+test("no credential and no key of an address is in a log, a status, a finding or an error", async () => {
+  const members = makeMembers(1);
+  const [member] = members.list as [Member];
+  const { port, authorizations } = await gossip();
+  const address = (who: string, scheme = "http"): string =>
+    `${scheme}://${who}:pigeon@127.0.0.1:${port}/loftkey-0123456789/${who}?t=feather-token`;
+  const config = path.join(members.dir, "config.json");
+  const sinks = [
+    { kind: "webhook", url: address("hook"), takeoverMs: 100 },
+    { kind: "webhook", name: "asks", url: address("hook"), lookup: `${address("lookup")}&h={height}` },
+    {
+      kind: "contract",
+      rpc: address("contract"),
+      evmChain: 1,
+      address: `0x${"11".repeat(20)}`,
+      account: { env: "PAYER" },
+    },
+    {
+      kind: "ethproofs",
+      chain: CHAIN,
+      url: address("e").replace("e:pigeon@", ""),
+      apiKey: { env: "APIKEY" },
+      cluster: 1,
+    },
+  ];
+  const environment = { PAYER: `0x${"12".repeat(32)}`, APIKEY: "loftkey-0123456789" };
+  const provers = [
+    { kind: "mock", provingMs: 5 },
+    { kind: "ere", system: "ere-mock", url: address("ere").replace("?t=feather-token", ""), timeoutMs: 5_000 },
+  ];
+  const sources = [{ kind: "rpc", chain: CHAIN, url: address("chain") }];
+  writeFileSync(config, JSON.stringify({ sinks, provers, sources }));
+  const flags = flagsOf(members, member, 5).filter((flag, at, all) => flag !== "--mock" && all[at - 1] !== "--mock");
+  const node = await startCli([...flags, "--config", config], 30_000, environment);
+  await submit(node.http, nextBlock(null));
+  for (const sink of ["webhook", "asks", "contract", "ethproofs"])
+    await node.line(`${sink} fails`, (line) => line.event === "sink.failed" && line["sink"] === sink);
+  await node.line("the chain fails", ({ event }) => event === "source.trouble");
+  const outputs = [
+    await (await fetch(`${node.http}/status`)).text(),
+    (await runCli(["status", "--data", member.data])).stdout,
+  ];
+  node.signal("SIGTERM");
+  const { stdout, stderr } = await node.ended;
+  const doctor = await runCli(["doctor", "--config", config, "--data", member.data, "--manifest", members.manifest], {
+    environment,
+  });
+  outputs.push(stdout, stderr, doctor.stdout, doctor.stderr);
+
+  // Mistakes are where values are repeated.
+  for (const wrong of [
+    { sinks: [{ ...sinks[0], url: address("hook", "htp") }] },
+    { sinks: [{ ...sinks[0], url: "box.example/loftkey-0123456789" }] },
+    { sinks: [{ ...sinks[0], token: "feather-token" }] },
+    { sinks: [{ ...sinks[0], kind: "webhoook" }] },
+    { sinks: [{ ...sinks[3], url: address("e") }] },
+    { sources: [{ ...sources[0], url: address("chain", "ftp") }] },
+    { sources: [address("chain")] },
+    { provers: [{ ...provers[1], url: address("ere", "ftp") }] },
+  ]) {
+    writeFileSync(config, JSON.stringify(wrong));
+    const refused = (() => {
+      try {
+        return readConfig(config, {}, { data: member.data }) && "accepted";
+      } catch (error) {
+        return error instanceof Error ? error.message : "";
+      }
+    })();
+    expect(refused).toMatch(/(sinks|sources|provers)\[0\].* allowed: /);
+    outputs.push(refused);
+  }
+  const rpc = await runCli(["start", "--data", member.data, "--rpc", address("chain")]);
+  expect(rpc.status).toBe(EXIT.unreachable);
+  outputs.push(rpc.stdout, rpc.stderr);
+  for (const secret of SECRETS) for (const output of outputs) expect(output).not.toContain(secret);
+  expect(outputs.join("\n")).toContain(`http://127.0.0.1:${port}/...`);
+  // The credentials went where they belong.
+  for (const who of ["hook", "lookup", "contract", "chain"]) expect(authorizations).toContain(`${who}:pigeon`);
 });

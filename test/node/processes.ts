@@ -105,8 +105,12 @@ export interface StartedNode {
 }
 
 /** Starts a node and resolves once it is up; rejects with what it said if it ends before. */
-export async function startCli(args: readonly string[], deadlineMs: number = 30_000): Promise<StartedNode> {
-  const child = spawnCli(["start", "--log", "json", ...args], {});
+export async function startCli(
+  args: readonly string[],
+  deadlineMs: number = 30_000,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<StartedNode> {
+  const child = spawnCli(["start", "--log", "json", ...args], environment);
   const log: LogLine[] = [];
   const waiting = new Set<() => void>();
   const read = collected(child, (text) => {

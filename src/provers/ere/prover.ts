@@ -5,6 +5,7 @@
  * cancelled job is let go of here, and the machine is busy until the server answers (`vacate`); whoever does not wait for that
  * fails at once (`ere.busy`).
  */
+import { publicUrl } from "../../address.ts";
 import type { Cancel, ProveEvent, ProveJob, Prover } from "../../ports.ts";
 import { NoAnswer } from "../http.ts";
 import { jobJson } from "../process.ts";
@@ -53,18 +54,21 @@ export function createEreProver(options: EreProverOptions): Prover {
       looks--;
       if (over) return;
       stuck = health === "stuck" ? stuck + 1 : 0;
-      if (stuck >= STUCK_MAX) return end(failed("ere.stuck", `${options.url} reports that its prover hangs`, false));
+      if (stuck >= STUCK_MAX) return end(failed("ere.stuck", `${publicUrl(options.url)} reports that its prover hangs`, false));
       if (health === "well") emit({ kind: "progress", units: ++units });
     };
     const limit = setTimeout(
-      () => end(failed("ere.timeout", `no proof within ${timeoutMs} ms; ${options.url} cannot be stopped`, false)),
+      () =>
+        end(
+          failed("ere.timeout", `no proof within ${timeoutMs} ms; ${publicUrl(options.url)} cannot be stopped`, false),
+        ),
       timeoutMs,
     );
     const probe = setInterval(() => void look(), probeMs);
     const input = inputOf(options, job);
     if (busy || input === null) {
       const [code, message] = busy
-        ? ["ere.busy", `${options.url} still proves what was cancelled`]
+        ? ["ere.busy", `${publicUrl(options.url)} still proves what was cancelled`]
         : ["ere.inputs", `a guest takes one proof, and the task has ${job.inputs.length}`];
       setImmediate(() => end(failed(code, message, false)));
       return () => end(null);
