@@ -61,7 +61,7 @@ async function open(config: NodeConfig, write: (line: string) => void, closers: 
   const directory = await openDirectory(config.data);
   closers.push(() => directory.lock.release());
   const nodeKey = openKey(config);
-  const manifest = await openManifest(config, nodeKey.key);
+  const manifest = await openManifest(config, nodeKey.key, telemetry);
   const selects = openSelects(manifest, config, telemetry);
   bindDirectory(directory, manifest.network);
   const memberships = membershipsOf(config, manifest, nodeKey.key);
@@ -143,7 +143,8 @@ async function connect(
   ]);
   members.delete(nodeKey.key);
   const joined = config.join?.slice(65);
-  const modules = { artefacts, clock: CLOCK, telemetry };
+  const admitted = (key: Key): boolean => partitions.some(({ runtime }) => runtime.state.roster.has(key));
+  const modules = { artefacts, clock: CLOCK, telemetry, admitted };
   const options = {
     network: manifest.network,
     seed: nodeKey.seed,

@@ -12,7 +12,7 @@ import { createLibp2p } from "libp2p";
 import { keyOfPeer } from "./identity.ts";
 import type { Key } from "../protocol/ids.ts";
 import type { Telemetry } from "../ports.ts";
-import { CONNECTIONS_SPARE, LIBP2P, PROFILES } from "./limits.ts";
+import { CONNECTIONS_MAX, LIBP2P, PROFILES } from "./limits.ts";
 
 export type Profile = keyof typeof PROFILES;
 
@@ -36,7 +36,7 @@ export type Services = { identify: Identify; ping: Ping; gossip?: GossipSub };
 /** Not started: handlers are to be registered first. */
 export function createNode(options: Libp2pOptions, { gossip, gater }: Libp2pModules): Promise<Libp2p<Services>> {
   const { inboundPerSecond, pendingMax } = PROFILES[options.profile];
-  const connectionsMax = options.members + CONNECTIONS_SPARE;
+  const connectionsMax = options.members + CONNECTIONS_MAX;
   return createLibp2p<Services>({
     start: false,
     privateKey: options.privateKey,

@@ -20,7 +20,7 @@ import type {
   Transport,
   TransportHandler,
 } from "../ports.ts";
-import { configuredAddress, reachOf } from "./addresses.ts";
+import { configuredAddress, keyOfAddress, reachOf } from "./addresses.ts";
 import { Bans } from "./bans.ts";
 import { type Channel, topicOf } from "./channel.ts";
 import { NetworkFault } from "./fault.ts";
@@ -75,6 +75,8 @@ export interface NetworkModules {
   readonly artefacts: Artefacts;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
+  /** Whether a key is on the network's roster by now: its connection is no stranger's. */
+  readonly admitted?: (key: Key) => boolean;
 }
 
 /** The transport of what all nodes of the network share. */
@@ -158,16 +160,18 @@ class Libp2pNetwork implements Network {
   readonly #service: GossipSub;
   readonly #shared: Transport;
   readonly #partitions: ReadonlyMap<Hash, Transport>;
+  #members: ReadonlySet<Key>;
   #gossip: Gossip | null = null;
   #live = false;
   #closing: Promise<void> | null = null;
 
   constructor(options: NetworkOptions, modules: NetworkModules, parts: Parts) {
     const { node, bans, strikes, bootstrap, channels } = parts;
-    const { clock, telemetry, artefacts } = modules;
+    const { clock, telemetry, artefacts, admitted = () => false } = modules;
     this.#options = options;
     this.#modules = modules;
     this.#parts = parts;
+    this.#members = new Set(options.members);
     const { publicKey } = node.peerId;
     const service = node.services.gossip;
     if (publicKey === undefined || service === undefined) throw new Error("a node without a key or without gossip");
@@ -175,7 +179,10 @@ class Libp2pNetwork implements Network {
     this.#service = service;
     const live = (): boolean => this.#live;
     const gossip = insideOf(service);
-    this.#presence = new Presence({ node, gossip, channels, bans, strikes, clock, telemetry, live });
+    const configured = new Set(bootstrap.map(keyOfAddress));
+    const standing = (key: Key): "member" | "admitted" | "stranger" =>
+      this.#members.has(key) || configured.has(key) ? "member" : admitted(key) ? "admitted" : "stranger";
+    this.#presence = new Presence({ node, gossip, channels, bans, strikes, clock, telemetry, live, standing });
     this.#requests = new Requests({ clock, connection: (peer) => this.#presence.connection(peer) });
     const [shared, ...partitions] = channels;
     const transportOf = (channel: Channel): Transport =>
@@ -276,6 +283,7 @@ class Libp2pNetwork implements Network {
 
   setMembers(keys: readonly Key[]): void {
     const { node, strikes } = this.#parts;
+    this.#members = new Set(keys);
     strikes.setMembers(keys);
     this.#keeper.setMembers(keys);
     for (const key of keys) {

@@ -1,6 +1,7 @@
 /** What an ordinary machine does to a node: log readers that end, files that a power cut has emptied, keys in addresses. */
+import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import net, { type AddressInfo } from "node:net";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
@@ -149,4 +150,29 @@ test("no credential and no key of an address is in a log, a status, a finding or
   expect(outputs.join("\n")).toContain(`http://127.0.0.1:${port}/...`);
   // The credentials went where they belong.
   for (const who of ["hook", "lookup", "contract", "chain"]) expect(authorizations).toContain(`${who}:pigeon`);
+});
+
+test("a node that joins waits for a peer that is not up yet, and says why", async () => {
+  const members = makeMembers(1, { admission: "open" });
+  const [member] = members.list as [Member];
+  // Whoever connects first finds a port without a node behind it.
+  const before = net.createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
+  await once(before, "listening");
+  const { port } = before.address() as AddressInfo;
+  const asked = once(before, "connection");
+  const listen = flagsOf(members, member, 10).map((flag) =>
+    flag === "/ip4/127.0.0.1/tcp/0" ? `/ip4/127.0.0.1/tcp/${port}` : flag,
+  );
+  const target = `${members.network}@/ip4/127.0.0.1/tcp/${port}`;
+  const data = path.join(members.dir, "joiner");
+  const own = ["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--profile", "local", "--mock", "10"];
+  const joining = startCli(["--data", data, "--join", target, ...own], 50_000);
+  await asked;
+  await new Promise((resolve) => before.close(resolve));
+  await startCli(listen);
+  const joined = await joining;
+  const waiting = joined.log.filter(({ event }) => event === "join.waiting");
+  expect(waiting.length).toBeGreaterThan(0);
+  expect(waiting[0]).toMatchObject({ code: "join.unreachable", retryInMs: 1_000 });
+  expect(waiting[0]?.["message"]).toContain(`/ip4/127.0.0.1/tcp/${port}`);
 });
