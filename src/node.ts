@@ -198,6 +198,7 @@ export {
   type Workbench,
 } from "./node/workbench.ts";
 export { openDevices, openVerifier, openWorkbench } from "./node/workers.ts";
+export { whyNotPublic } from "./node/reach.ts";
 export { writeFileDurably } from "./storage/files.ts";
 export { createKey, loadKey, nativeEquation } from "./storage/keystore.ts";
 export { rangeOf } from "./protocol/range.ts";

@@ -24,6 +24,7 @@ import {
   readManifestFile,
   refusesChanged,
   startId,
+  whyNotPublic,
 } from "../node.ts";
 import { type Manifest, readManifest } from "../protocol/manifest.ts";
 import { rowsOf, stagesOf } from "../protocol/workflow.ts";
@@ -96,6 +97,7 @@ async function run(flags: Flags): Promise<void> {
     const key = (await tried(say, "key", () => checkKey(config, say))) ?? null;
     const manifest = await tried(say, "manifest", () => checkManifest(config, key, say));
     await checkPorts(config, say);
+    await checkAddresses(config, manifest, key, say);
     await tried(say, "devices", () => checkDevices(config, say));
     for (const source of config.sources) await tried(say, "chain", () => checkSource(source, say));
     if (manifest !== null) await tried(say, "provers", () => checkProvers(config, manifest, say));
@@ -249,6 +251,17 @@ async function checkPorts(config: NodeConfig, say: Say): Promise<void> {
           },
     );
   }
+}
+
+async function checkAddresses(
+  config: NodeConfig,
+  manifest: Manifest | null,
+  key: string | null,
+  say: Say,
+): Promise<void> {
+  if (manifest === null || key === null) return;
+  const message = await whyNotPublic(config, manifest, key);
+  if (message !== null) say({ check: "announce", state: "note", message, code: "network.not-public" });
 }
 
 function bound(host: string, port: number): Promise<string | null> {

@@ -11,7 +11,14 @@ import {
   readConfig,
   type SourceConfig,
 } from "../config.ts";
-import { discoverChain, followsDevChain, openNode, type ProofmeshNode, writeFileDurably } from "../node.ts";
+import {
+  discoverChain,
+  followsDevChain,
+  openNode,
+  type ProofmeshNode,
+  whyNotPublic,
+  writeFileDurably,
+} from "../node.ts";
 import type { Fault } from "../ports.ts";
 import { CommandError, EXIT, explain, faultOf } from "./exit.ts";
 import { collect, positive, whole } from "./flags.ts";
@@ -23,6 +30,7 @@ interface Flags {
   readonly join?: string;
   readonly key?: string;
   readonly listen?: string[];
+  readonly announce?: string[];
   readonly bootstrap?: string[];
   readonly http?: string;
   readonly rpc?: string;
@@ -57,6 +65,11 @@ export function startCommand(): Command {
     .option("--join <id@address>", "join the network that a running node prints")
     .option("--key <file>", "the node's key (default: key.json in the data directory, made if missing)")
     .option("--listen <multiaddr>", "where peers connect; repeatable (default: /ip4/0.0.0.0/tcp/4600)", collect)
+    .option(
+      "--announce <multiaddr>",
+      "an address that peers are told instead of those of this machine, behind NAT; repeatable",
+      collect,
+    )
     .option("--bootstrap <multiaddr>", "a peer to dial; repeatable", collect)
     .option("--http <host:port>", "status endpoint, or off (default: 127.0.0.1:4680)")
     .option("--rpc <url>", "follow this Ethereum node instead of a dev chain")
@@ -141,6 +154,8 @@ function aborted(signal: AbortSignal): Promise<null> {
 async function serve(config: NodeConfig, node: ProofmeshNode, signal: AbortSignal): Promise<Fault | null> {
   writeNote(config, node);
   greet(config, node);
+  const message = await whyNotPublic(config, node.manifest, node.key, node.addresses);
+  if (message !== null) node.telemetry.emit("network.not-public", { code: "network.not-public", message });
   return Promise.race([aborted(signal), node.failed]);
 }
 
@@ -175,6 +190,7 @@ async function configOf(flags: Flags): Promise<NodeConfig> {
     join: flags.join,
     key: flags.key,
     listen: flags.listen ?? (flags.join === undefined ? undefined : ["/ip4/0.0.0.0/tcp/0"]),
+    announce: flags.announce,
     bootstrap: flags.bootstrap,
     http: flags.http ?? (flags.join === undefined ? undefined : "127.0.0.1:0"),
     roles: flags.roles?.split(",") as ConfigLayer["roles"],

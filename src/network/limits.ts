@@ -50,6 +50,8 @@ export const LIBP2P = {
   keepAliveMs: 10_000,
   identifyMsMax: 5_000,
   observedAddressesMax: 4,
+  /** An interface's own address stays one as long as the node runs: ten years. */
+  ownAddressMs: 315_360_000_000,
 } as const;
 
 /**

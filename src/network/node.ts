@@ -29,7 +29,7 @@ import type { Gossip } from "./gossip.ts";
 import { peerOfKey, privateKeyOfSeed } from "./identity.ts";
 import { Keeper } from "./keeper.ts";
 import { createGater, createNode } from "./libp2p.ts";
-import type { Profile } from "./libp2p.ts";
+import type { OwnAddresses, Profile } from "./libp2p.ts";
 import { CLOSE_MS_MAX, KEEPER } from "./limits.ts";
 import { Presence, Strikes } from "./presence.ts";
 import { Requests } from "./requests.ts";
@@ -142,7 +142,7 @@ function channelsOf(
 }
 
 interface Parts {
-  readonly node: Libp2p<{ gossip?: GossipSub }>;
+  readonly node: Libp2p<{ own: OwnAddresses; gossip?: GossipSub }>;
   readonly bans: Bans;
   readonly strikes: Strikes;
   readonly bootstrap: readonly Multiaddr[];
@@ -238,6 +238,7 @@ class Libp2pNetwork implements Network {
       await within(Promise.resolve(node.stop()), CLOSE_MS_MAX);
       throw listenFault(error, this.#options.listen);
     }
+    node.services.own.tell();
     this.#gossip.subscribe();
     this.setMembers(this.#options.members);
     // The caller gets its network before its handler is called: it may want to use the one in the other.

@@ -10,9 +10,9 @@ import { readConfig } from "../../src/config.ts";
 import { certifiedBy } from "../long/nodes.ts";
 import { CHAIN, nextBlock, submit } from "./blocks.ts";
 import { flagsOf, type Member, makeMembers } from "./members.ts";
-import { endAll, eventually, runCli, startCli } from "./processes.ts";
+import { endAll, eventually, type LogLine, runCli, startCli } from "./processes.ts";
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000 });
 afterEach(endAll);
 
 test("a node whose log reader ends goes on without its log, and drains when it is told to stop", async () => {
@@ -175,4 +175,35 @@ test("a node that joins waits for a peer that is not up yet, and says why", asyn
   expect(waiting.length).toBeGreaterThan(0);
   expect(waiting[0]).toMatchObject({ code: "join.unreachable", retryInMs: 1_000 });
   expect(waiting[0]?.["message"]).toContain(`/ip4/127.0.0.1/tcp/${port}`);
+});
+
+test("a node of several machines says at its start and in doctor where nobody elsewhere can dial it", async () => {
+  const members = makeMembers(2);
+  const [member] = members.list as [Member];
+  const flags = flagsOf(members, member, 10).map((flag) => (flag === "local" ? "public" : flag));
+  const isWarning = ({ event }: LogLine): boolean => event === "network.not-public";
+  const near = await startCli(flags);
+  const warning = await near.line("it warns", isWarning);
+  expect(warning["message"]).toMatch(
+    /^peers are told no public address \(\/ip4\/127\.0\.0\.1\/tcp\/.*--announce names one$/,
+  );
+  near.signal("SIGTERM");
+  await near.ended;
+
+  const announced = "/ip4/203.0.113.7/tcp/4600";
+  const far = await startCli([...flags, "--announce", announced]);
+  const started = far.log.find(({ event }) => event === "node.started");
+  expect(started?.["addresses"]).toEqual([expect.stringContaining(`${announced}/p2p/`)]);
+  far.signal("SIGTERM");
+  const { stdout } = await far.ended;
+  expect(stdout).not.toContain("network.not-public");
+
+  const config = path.join(members.dir, "config.json");
+  const findings = async (more: object): Promise<string> => {
+    writeFileSync(config, JSON.stringify({ data: member.data, manifest: members.manifest, http: "off", ...more }));
+    return (await runCli(["doctor", "--config", config, "--json"])).stdout;
+  };
+  const listen = ["/ip4/127.0.0.1/tcp/0"];
+  expect(await findings({ listen })).toContain("network.not-public");
+  expect(await findings({ listen, announce: [announced] })).not.toContain("network.not-public");
 });
