@@ -45,7 +45,7 @@ function httpIn(file: string): unknown {
 export async function ask(
   where: Where,
   path: string,
-  init: RequestInit = {},
+  init: Omit<RequestInit, "headers"> & { readonly headers?: Readonly<Record<string, string>> } = {},
   timeoutMs: number = REQUEST_MS_MAX,
 ): Promise<Response> {
   const address = addressOf(where);

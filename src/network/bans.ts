@@ -102,7 +102,11 @@ async function replaceFile(file: string, text: string): Promise<void> {
   }
   await rename(`${file}.new`, file);
   const directory = await open(path.dirname(file), "r");
-  await directory.sync().finally(() => directory.close());
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
 }
 
 /** Throws where the text is not what `#save` writes. */

@@ -1,8 +1,9 @@
 /** What an ordinary machine does to a node: log readers that end, files that a power cut has emptied, keys in addresses. */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import net, { type AddressInfo } from "node:net";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
@@ -207,3 +208,33 @@ test("a node of several machines says at its start and in doctor where nobody el
   expect(await findings({ listen })).toContain("network.not-public");
   expect(await findings({ listen, announce: [announced] })).not.toContain("network.not-public");
 });
+
+test("SIGTERM to npm alone ends the node that npm start has started", async () => {
+  const members = makeMembers(1);
+  const [member] = members.list as [Member];
+  const clean = Object.entries(process.env).filter(([name]) => !/^(PROOFMESH_|npm_|NODE_OPTIONS)/.test(name));
+  const npm = spawn("npm", ["start", "--", ...flagsOf(members, member, 10)], {
+    cwd: path.join(import.meta.dirname, "../.."),
+    env: Object.fromEntries(clean),
+    stdio: "ignore",
+  });
+  const ended = once(npm, "exit");
+  const note = path.join(member.data, "node.json");
+  await eventually("the node runs", () => (existsSync(note) ? true : null), 60_000);
+  const { pid } = JSON.parse(readFileSync(note, "utf8")) as { readonly pid: number };
+  onTestFinished(() => {
+    if (isRunning(pid)) process.kill(pid, "SIGKILL");
+  });
+  npm.kill("SIGTERM");
+  await ended;
+  await eventually("the node ends", () => (isRunning(pid) ? null : true));
+  expect(existsSync(note)).toBe(false);
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
