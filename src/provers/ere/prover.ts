@@ -54,7 +54,8 @@ export function createEreProver(options: EreProverOptions): Prover {
       looks--;
       if (over) return;
       stuck = health === "stuck" ? stuck + 1 : 0;
-      if (stuck >= STUCK_MAX) return end(failed("ere.stuck", `${publicUrl(options.url)} reports that its prover hangs`, false));
+      if (stuck >= STUCK_MAX)
+        return end(failed("ere.stuck", `${publicUrl(options.url)} reports that its prover hangs`, false));
       if (health === "well") emit({ kind: "progress", units: ++units });
     };
     const limit = setTimeout(
