@@ -11,7 +11,7 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { touch } from "./blocks.ts";
 import { noteConflicts } from "./conflict.ts";
 import { completionChanged, followersOf, isBlockDone } from "./graph.ts";
-import { chosenProof, claimantOf, stands, where } from "./makers.ts";
+import { chosenProof, claimantOf, openAttempt, stands, where } from "./makers.ts";
 import { copiesOf } from "./matching.ts";
 import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
 import { keepReceipt, proofOf } from "./receipts.ts";
@@ -43,9 +43,28 @@ function locate(
   entry: { readonly block: Hash; readonly stage: string; readonly index: number; readonly attempt: number },
 ): { readonly task: Task; readonly attempt: Attempt } | Refusal {
   const task = findTask(state, entry);
-  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  if (task === undefined) return noTask(state, entry.block);
   if (entry.attempt >= ATTEMPTS_MAX) return "attempt.too-many";
+  if (isAhead(state, task, entry.attempt)) return "attempt.ahead";
   return { task, attempt: attemptOf(task, entry.attempt) };
+}
+
+/** Why there is no such task: its block is not announced, its tasks are not made yet, or its workflow has no such task. */
+export function noTask(state: State, id: Hash): Refusal {
+  const block = state.blocks.get(id);
+  if (block === undefined) return "block.unknown";
+  return block.tasks.length === 0 ? "block.unprepared" : "task.unknown";
+}
+
+/**
+ * Attempts above the open one that are kept. An attempt that opens next may be claimed before the last timeout arrives,
+ * and a hedge begins one attempt early.
+ */
+export const ATTEMPTS_AHEAD_MAX = 2;
+
+export function isAhead(state: State, task: Task, attempt: number): boolean {
+  // The first attempts need no look at the votes.
+  return attempt > ATTEMPTS_AHEAD_MAX && attempt > openAttempt(state, task).number + ATTEMPTS_AHEAD_MAX;
 }
 
 function keepLater(votes: Map<Key, Signed>, signed: Signed): void {
@@ -109,9 +128,9 @@ export function hasTimeout(state: State, signed: Place & { readonly author: Key 
 
 export function applyBeat(state: State, signed: Signed, entry: EntryOf<"beat">): Refusal | null {
   for (const beat of entry.tasks) {
-    const found = locate(state, beat);
-    if (typeof found === "string") continue;
-    const { attempt, task } = found;
+    const task = findTask(state, beat);
+    const attempt = task?.attempts.get(beat.attempt);
+    if (task === undefined || attempt === undefined) continue;
     const { author } = signed;
     if (!attempt.claims.has(author)) continue;
     const knownUnits = attempt.progress.get(author)?.units ?? -1;
@@ -180,14 +199,14 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
 
 export function applyComplete(state: State, signed: Signed, entry: EntryOf<"complete">): Refusal | null {
   const task = findTask(state, entry);
-  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  if (task === undefined) return noTask(state, entry.block);
   vouch(state, task, entry.artefact, signed);
   return null;
 }
 
 export function applyReject(state: State, signed: Signed, entry: EntryOf<"reject">): Refusal | null {
   const task = findTask(state, entry);
-  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  if (task === undefined) return noTask(state, entry.block);
   const proof = proofOf(task, entry.artefact);
   const votes = proof.rejects.get(entry.prover) ?? new Map<Key, Signed>();
   proof.rejects.set(entry.prover, votes);

@@ -23,7 +23,7 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { maySign } from "./attester.ts";
 import { settleRounds, touch } from "./blocks.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
-import { findTask, reopen } from "./collector.ts";
+import { findTask, noTask, reopen } from "./collector.ts";
 import { askToVerify } from "./job.ts";
 import { proofOf } from "./receipts.ts";
 import { recountTurns, rosterChanged } from "./standing.ts";
@@ -132,7 +132,7 @@ function doubt(state: State, signed: Signed, accusation: Out): Refusal | null {
   const { about, artefact } = accusation;
   if (about === null || artefact === null) return "evidence.false";
   const task = findTask(state, about);
-  if (task === undefined) return state.blocks.has(about.block) ? "task.unknown" : "block.unknown";
+  if (task === undefined) return noTask(state, about.block);
   // Who made another result of it may have run another program: no signature shows that.
   if (task.stage.verify !== "key") return lied(state, signed);
   const proof = proofOf(task, artefact);

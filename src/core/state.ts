@@ -12,6 +12,7 @@ import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { ownersOf } from "../protocol/owner.ts";
 import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
+import type { Account, Bucket } from "./account.ts";
 import type { Effect } from "./effect.ts";
 import type { Prepared } from "./event.ts";
 import { CORE_LIMITS, type CoreLimits } from "./limits.ts";
@@ -172,6 +173,8 @@ export interface Task {
   work: Work | null;
   /** The last failure of its own prover, for the operator. Only one, because its message may be long. */
   ownFailure: OwnFailure | null;
+  /** Entries about attempts further above the open one than `ATTEMPTS_AHEAD_MAX`; applied once the open one gets there. */
+  ahead: Located[];
   /** When it has to be looked at again. */
   wakeMs: number | null;
 }
@@ -227,8 +230,12 @@ export interface Block {
   readonly announcers: Map<Key, Place>;
   readonly announcedMs: number;
   readonly stages: readonly Stage[];
-  readonly tasks: readonly Task[];
-  readonly tasksByStage: ReadonlyMap<string, readonly Task[]>;
+  /**
+   * Empty until this node has read the payload or learned the certificate, so that an announcement alone costs no more
+   * than itself (`makeTasks`).
+   */
+  tasks: readonly Task[];
+  tasksByStage: ReadonlyMap<string, readonly Task[]>;
   /** By stage, as worked out since one of its tasks was last completed. */
   readonly progress: Map<string, StageProgress>;
   /** Into how many pieces it is cut, by the facts heard so far: an index into its stages' `levels` (`split.ts`). */
@@ -376,12 +383,14 @@ export interface State {
   readonly conflicts: (readonly [Signed, Signed])[];
   /** Batches to apply once more: what they say was hidden by something that is no fact any more. */
   readonly again: Batch[];
-  /** Facts about blocks that nobody has announced yet; bounded, and forgotten after a minute. */
-  readonly held: Map<
-    Hash,
-    { readonly sinceMs: number; readonly facts: { readonly signed: Signed; readonly entry: Entry }[] }
-  >;
-  heldCount: number;
+  /** Entries of the log that cannot be judged yet, by the block or the prover that they are about (`pending.ts`). */
+  readonly pending: Map<Hash, Pending>;
+  /** By author that is an attester, a source or a member of the roster (`account.ts`). */
+  readonly accounts: Map<Key, Account>;
+  readonly membersChecks: Bucket;
+  readonly strangersChecks: Bucket;
+  /** How many certified blocks this node has learned of since it started. */
+  certifiedCount: number;
   /** Statements decided in this step, to be signed and sent in one batch. */
   outbox: Entry[];
   effects: Effect[];
@@ -422,6 +431,20 @@ export interface State {
   readonly elders: Set<Key>;
   readonly juniors: Set<Key>;
   replaying: boolean;
+}
+
+/** An entry of the log and its place in its author's feed. */
+export interface Located {
+  readonly signed: Signed;
+  readonly entry: Entry;
+}
+
+/** Entries that wait for one block or one prover, in the order of their arrival. */
+export interface Pending {
+  readonly sinceMs: number;
+  /** `certifiedCount` when the first of them came. */
+  readonly sinceCertified: number;
+  readonly entries: Located[];
 }
 
 export interface CoreOptions {
@@ -484,8 +507,11 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     suspects: new Set(),
     conflicts: [],
     again: [],
-    held: new Map(),
-    heldCount: 0,
+    pending: new Map(),
+    accounts: new Map(),
+    membersChecks: { tokens: limits.accounts.members.burst, atMs: 0 },
+    strangersChecks: { tokens: limits.accounts.strangers.burst, atMs: 0 },
+    certifiedCount: 0,
     outbox: [],
     effects: [],
     dirtyTasks: new Set(),

@@ -222,11 +222,10 @@ export class Core {
     if (!this.isAnnouncedTruly(effect.block))
       return { kind: "prepared", block: effect.block, result: { kind: "invalid", code: "payload.items-mismatch" } };
     const block = this.state.blocks.get(effect.block);
-    const tasks = block?.tasks ?? [];
     const values = Object.fromEntries(
-      effect.stages.map(({ name }) => [
+      (block?.stages ?? []).map(({ name, count }) => [
         name,
-        tasks.filter(({ stage }) => stage.name === name).map(({ index }) => valuesOf(effect.block, name, index)),
+        Array.from({ length: count }, (_, index) => valuesOf(effect.block, name, index)),
       ]),
     );
     const before = effect.before ?? new Uint8Array(32);

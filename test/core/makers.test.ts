@@ -98,7 +98,7 @@ describe("a proof whose prover is out", () => {
     const tests = [false, true].map((heard) => {
       const test = new Subject();
       // The other of its two feeds says that it was made in another attempt.
-      if (heard) test.hear(prover, test.receipt(0, "proof", 3));
+      if (heard) test.hear(prover, test.receipt(0, "proof", 2));
       for (const who of ["b", "c", "d"]) test.hear(who, test.attest(0, prover, "proof"));
       test.verdict(0, "proof", VERIFIED);
       // Which attempt is paid is the attesters' word, so the receipt's changes nothing.

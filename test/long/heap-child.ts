@@ -98,9 +98,9 @@ for (const count of process.argv.slice(2).map(Number)) {
     if (runtime === null) throw new Error("a node is down");
     const { state } = runtime;
     const kept = [...state.log.feeds()].map((feed) => feed.kept().length);
-    const { blocks, closed, held, admissions, benches } = state;
+    const { blocks, closed, pending, admissions, benches } = state;
     const certified = state.chains.get(1)?.certified ?? -1;
-    const kinds = { blocks: blocks.size, closed: closed.size, held: held.size };
+    const kinds = { blocks: blocks.size, closed: closed.size, pending: pending.size };
     return { certified, ...kinds, admissions: admissions.size, benches: benches.size, kept };
   });
   const { heapUsed, external, arrayBuffers } = process.memoryUsage();

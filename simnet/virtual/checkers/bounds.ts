@@ -17,7 +17,6 @@ export function checkBounds(node: string, state: State): string[] {
   const within = (what: string, size: number, most: number) => {
     if (size > most) found.push(`R1: ${node} keeps ${size} ${what}; allowed: ${most}`);
   };
-  within("held facts", state.heldCount, state.limits.heldMax);
   within("feeds", [...state.log.feeds()].length, state.limits.feedsMax);
   within("admissions", state.admissions.size, STANDING_MAX);
   within("benches", state.benches.size, STANDING_MAX);
