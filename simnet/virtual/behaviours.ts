@@ -8,6 +8,7 @@ import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
 import type { Behaviour, Hostile } from "./byzantine.ts";
 import { type AttemptRef, attemptOf, chatter, forge, malleated, noise, provers, taskOf } from "./chatter.ts";
 import { CHAIN } from "./manifest.ts";
+import { FLOODS } from "./floods.ts";
 import { LIES } from "./lies.ts";
 import { wrongProof } from "./provers.ts";
 import { RECEIPTS } from "./receipts.ts";
@@ -344,6 +345,7 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
   ...ANYONE,
   ...LIES,
   ...RECEIPTS,
+  ...FLOODS,
 };
 
 const VALID = { ok: true, value: { valid: true } } as const;

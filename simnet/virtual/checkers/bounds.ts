@@ -2,11 +2,13 @@
  * R1: what a node keeps is bounded under any input. Each line is a limit that follows from the manifest and the
  * protocol's own constants, whatever the peers say.
  */
+import { accountOf } from "../../../src/core/account.ts";
+import { ATTEMPTS_AHEAD_MAX } from "../../../src/core/collector.ts";
+import { openAttempt } from "../../../src/core/makers.ts";
 import type { Attempt, Block, State, Task } from "../../../src/core/state.ts";
 
 const STANDING_MAX = 4096;
 const BLOCKS_MAX = 4096;
-const ATTEMPTS_MAX = 1000;
 /** Contents that one attester may sign of one block while logs converge. */
 const CONTENTS_MAX = 8;
 /** Proofs that one prover may hand in, and one attester may vouch for, of one task. */
@@ -22,6 +24,13 @@ export function checkBounds(node: string, state: State): string[] {
   within("benches", state.benches.size, STANDING_MAX);
   within("blocks", state.blocks.size, BLOCKS_MAX);
   within("effects", state.effects.length + state.outbox.length, 0);
+  for (const { author, cost } of state.log.feeds()) {
+    if (author === state.options.self) continue;
+    const { bytesMax } = accountOf(state, author);
+    // Blocks that are let go of by now have made the account larger, so twice of what it is may be there for a while.
+    within(`bytes of ${author.slice(0, 8)}`, cost, 2 * bytesMax);
+  }
+  within("accounts", state.accounts.size, state.limits.feedsMax);
   for (const block of state.blocks.values()) checkBlock(state, block, within);
   return found;
 }
@@ -36,7 +45,7 @@ function checkBlock(state: State, block: Block, within: Within): void {
 
 function checkTask(state: State, task: Task, within: Within): void {
   const voices = state.manifest.weights.size + state.roster.size;
-  within("attempts of a task", task.attempts.size, ATTEMPTS_MAX);
+  within("attempts of a task", task.attempts.size, openAttempt(state, task).number + 1 + ATTEMPTS_AHEAD_MAX);
   within("proofs of a task", task.proofs.size, voices * PROOFS_MAX);
   for (const attempt of task.attempts.values()) checkAttempt(state, attempt, within);
 }
