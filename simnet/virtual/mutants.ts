@@ -9,6 +9,7 @@
  * A rule that is only a part of a condition gets a statement or a line of its own in the source, so that a marker can
  * stand before it.
  */
+import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
@@ -51,6 +52,15 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   "junk-first": { ...two, seed: 1, behaviours: ["receipt-junk-first"] },
   renamed: { ...two, seed: 1, failing: 0.4, behaviours: ["receipt-other-attempt"] },
   mended: { nodes: 2, attesters: 1, blocks: 1, shards: 1, seed: 1, wrongFirst: 2 },
+  floods: {
+    ...base,
+    ...one,
+    seed: 30,
+    nodes: 7,
+    byzantineProvers: 2,
+    behaviours: ["flood-attempts", "flood-nothing", "flood-proofs", "flood-blocks"],
+    limits: { authorBytes: 1 << 20, membersBytes: 2 << 20, taskBytes: 16 << 10 },
+  },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -59,6 +69,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...COPY_MUTANTS,
   ...SPLIT_MUTANTS,
   ...RECEIPT_MUTANTS,
+  ...ACCOUNT_MUTANTS,
   "send-before-journal": {
     rule: "durable before sent",
     edits: [

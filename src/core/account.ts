@@ -14,12 +14,12 @@ import type { Batch } from "../protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import type { CheckLimits } from "./limits.ts";
 import { report, type State } from "./state.ts";
 
-/** Tokens for signature checks; refilled by the clock. */
+/** Signature checks that were made for somebody and are not paid back by time yet. */
 export interface Bucket {
-  tokens: number;
+  spent: number;
+  /** When that was counted. */
   atMs: number;
 }
 
@@ -39,6 +39,7 @@ export function refusalOf(state: State, batch: Batch): Refusal | null {
   const { author } = batch.head;
   if (state.replaying || author === state.options.self) return null;
   if (isOverBlocks(state, batch)) return "block.too-many";
+  // mutant: account-unbounded
   if (!hasRoom(state, author, costOf(batch))) return "account.full";
   return hasChecks(state, author, checksOf(batch)) ? null : "account.busy";
 }
@@ -69,12 +70,12 @@ interface Room {
 }
 
 function roomOf(state: State, kind: Class): Room {
-  const { accounts } = state.limits;
-  if (kind === "stranger") return { one: accounts.strangerBytes, all: accounts.strangersBytes };
-  const work = tasksMade(state) * accounts.taskBytes;
-  const one = accounts.authorBytes + work;
+  const { limits } = state;
+  if (kind === "stranger") return { one: limits.strangerBytes, all: limits.strangersBytes };
+  const work = tasksMade(state) * limits.taskBytes;
+  const one = limits.authorBytes + work;
   // Each task may have been tried by several provers.
-  return { one, all: kind === "attester" ? Number.POSITIVE_INFINITY : accounts.membersBytes + 2 * work };
+  return { one, all: kind === "attester" ? Number.POSITIVE_INFINITY : limits.membersBytes + 2 * work };
 }
 
 function tasksMade(state: State): number {
@@ -99,46 +100,40 @@ function hasRoom(state: State, author: Key, cost: number): boolean {
 }
 
 function hasChecks(state: State, author: Key, checks: number): boolean {
-  const limits = state.limits.accounts;
-  switch (classOf(state, author)) {
-    case "attester":
-      return tokensOf(state, bucketOf(state, author), limits.author) >= checks;
-    case "stranger":
-      return tokensOf(state, state.strangersChecks, limits.strangers) >= checks;
-    case "member": {
-      const own = tokensOf(state, bucketOf(state, author), limits.author);
-      if (own < checks) return false;
-      // A crowd of members cannot take the last share of another.
-      const spent = limits.author.burst - own;
-      return tokensOf(state, state.membersChecks, limits.members) >= checks || spent + checks <= limits.share;
-    }
-  }
+  const { authorChecksPerSecond, membersChecksPerSecond, strangersChecksPerSecond, memberChecksMin } = state.limits;
+  const kind = classOf(state, author);
+  if (kind === "stranger") return tokensOf(state, state.strangersChecks, strangersChecksPerSecond) >= checks;
+  const own = tokensOf(state, state.accounts.get(author)?.checks, authorChecksPerSecond);
+  if (own < checks || kind === "attester") return own >= checks;
+  if (tokensOf(state, state.membersChecks, membersChecksPerSecond) >= checks) return true;
+  // A crowd of members cannot use up what each has for itself.
+  const spent = burstOf(state, authorChecksPerSecond) - own;
+  return spent + checks <= memberChecksMin;
 }
 
 function spend(state: State, author: Key, checks: number): void {
-  const limits = state.limits.accounts;
+  const { authorChecksPerSecond, membersChecksPerSecond, strangersChecksPerSecond } = state.limits;
   const kind = classOf(state, author);
-  if (kind === "stranger") return take(state, state.strangersChecks, limits.strangers, checks);
-  if (kind === "member") take(state, state.membersChecks, limits.members, checks);
-  const account = state.accounts.get(author) ?? { checks: newBucket(limits.author), isFull: false };
+  if (kind === "stranger") return take(state, state.strangersChecks, strangersChecksPerSecond, checks);
+  if (kind === "member") take(state, state.membersChecks, membersChecksPerSecond, checks);
+  const account = state.accounts.get(author) ?? { checks: { spent: 0, atMs: 0 }, isFull: false };
   state.accounts.set(author, account);
-  take(state, account.checks, limits.author, checks);
+  take(state, account.checks, authorChecksPerSecond, checks);
 }
 
-function bucketOf(state: State, author: Key): Bucket {
-  return state.accounts.get(author)?.checks ?? newBucket(state.limits.accounts.author);
+function burstOf({ limits }: State, perSecond: number): number {
+  return perSecond * limits.checksSeconds;
 }
 
-export function newBucket({ burst }: CheckLimits): Bucket {
-  return { tokens: burst, atMs: 0 };
+/** How many checks are left: all that are saved up, where there is no bucket yet. */
+function tokensOf(state: State, bucket: Bucket | undefined, perSecond: number): number {
+  const { spent, atMs } = bucket ?? { spent: 0, atMs: 0 };
+  const refilled = ((state.nowMs - atMs) * perSecond) / 1000;
+  return burstOf(state, perSecond) - Math.max(spent - refilled, 0);
 }
 
-function tokensOf(state: State, { tokens, atMs }: Bucket, { perSecond, burst }: CheckLimits): number {
-  return Math.min(burst, tokens + ((state.nowMs - atMs) * perSecond) / 1000);
-}
-
-function take(state: State, bucket: Bucket, limits: CheckLimits, checks: number): void {
-  bucket.tokens = Math.max(tokensOf(state, bucket, limits) - checks, 0);
+function take(state: State, bucket: Bucket, perSecond: number, checks: number): void {
+  bucket.spent = burstOf(state, perSecond) - tokensOf(state, bucket, perSecond) + checks;
   bucket.atMs = state.nowMs;
 }
 
@@ -158,6 +153,7 @@ function isOverBlocks(state: State, { head, entries }: Batch): boolean {
   for (const height of fresh.values()) count(height);
   let total = 0;
   for (const siblings of counts.values()) total += siblings;
+  // mutant: siblings-unbounded
   return total > state.limits.announcedMax || Math.max(...counts.values()) > SIBLINGS_MAX;
 }
 
@@ -174,8 +170,7 @@ function noteFull(state: State, author: Key, isFull: boolean): void {
 function fullestBlock(state: State, author: Key): Hash | null {
   const counts = new Map<Hash, number>();
   for (const { entries } of state.log.feed(author)?.kept() ?? []) {
-    for (const entry of entries)
-      if ("block" in entry) counts.set(entry.block, (counts.get(entry.block) ?? 0) + 1);
+    for (const entry of entries) if ("block" in entry) counts.set(entry.block, (counts.get(entry.block) ?? 0) + 1);
   }
   let fullest: [Hash, number] | null = null;
   for (const each of counts) if (fullest === null || each[1] > fullest[1]) fullest = each;

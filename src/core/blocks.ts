@@ -71,6 +71,7 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
   }
   const block = createBlock(state, id, signed, entry);
   if (block === null) return "block.too-large";
+  // mutant: tasks-before-payload
   remember(state, block);
   chain.announced = Math.max(chain.announced, block.height);
   state.dirtyBlocks.add(block);

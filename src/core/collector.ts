@@ -64,6 +64,7 @@ export const ATTEMPTS_AHEAD_MAX = 2;
 
 export function isAhead(state: State, task: Task, attempt: number): boolean {
   // The first attempts need no look at the votes.
+  // mutant: attempts-unbounded
   return attempt > ATTEMPTS_AHEAD_MAX && attempt > openAttempt(state, task).number + ATTEMPTS_AHEAD_MAX;
 }
 
@@ -190,16 +191,18 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   const votes = attempt.attests.get(entry.prover) ?? new Map<Key, Signed>();
   const isNew = keepVote(votes, signed);
   attempt.attests.set(entry.prover, votes);
+  if (signed.author === state.options.self) attempt.own.attested ??= entry.artefact;
+  if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
   // That the proof verifies is objective, whatever else its author has attested.
   vouch(state, task, entry.artefact, signed);
   if (!isNew) return "vote.duplicate";
-  if (signed.author === state.options.self) attempt.own.attested = entry.artefact;
   return null;
 }
 
 export function applyComplete(state: State, signed: Signed, entry: EntryOf<"complete">): Refusal | null {
   const task = findTask(state, entry);
   if (task === undefined) return noTask(state, entry.block);
+  if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
   vouch(state, task, entry.artefact, signed);
   return null;
 }
@@ -207,6 +210,7 @@ export function applyComplete(state: State, signed: Signed, entry: EntryOf<"comp
 export function applyReject(state: State, signed: Signed, entry: EntryOf<"reject">): Refusal | null {
   const task = findTask(state, entry);
   if (task === undefined) return noTask(state, entry.block);
+  if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
   const proof = proofOf(task, entry.artefact);
   const votes = proof.rejects.get(entry.prover) ?? new Map<Key, Signed>();
   proof.rejects.set(entry.prover, votes);
@@ -214,6 +218,23 @@ export function applyReject(state: State, signed: Signed, entry: EntryOf<"reject
   task.block.merits = null;
   report(state, "proof.rejected", { ...where(task), prover: entry.prover, code: entry.code });
   return null;
+}
+
+/** Proofs of a task that one attester may name before anybody has handed them in. */
+const UNRECEIPTED_MAX = 4;
+
+/**
+ * Whether a vote about this proof is counted now. An attester may hear a receipt before this node does, but a flood of
+ * votes about proofs that nobody has must not make a record for each. Such a vote waits for the receipt.
+ */
+function mayName(state: State, task: Task, artefact: Hash, author: Key): boolean {
+  if (task.proofs.has(artefact) || author === state.options.self) return true;
+  const alone = [...task.proofs.values()].filter(
+    ({ receipts, vouchers, rejects }) =>
+      receipts.size === 0 && (vouchers.has(author) || [...rejects.values()].some((votes) => votes.has(author))),
+  );
+  // mutant: name-any-proof
+  return alone.length < UNRECEIPTED_MAX;
 }
 
 function vouch(state: State, task: Task, artefact: Hash, signed: Signed): void {

@@ -97,6 +97,9 @@ export function applyEvidence(
   entry: EntryOf<"evidence">,
   equation: Equation,
 ): Refusal | null {
+  // Nobody checks signatures for an author that has accused somebody falsely before.
+  const liedAt = state.discredited.get(signed.author);
+  if (liedAt !== undefined && isEarlier(liedAt, signed)) return "evidence.false";
   const { offender } = readEvidence(entry.shown) ?? {};
   const known = offender === undefined ? undefined : state.out.get(offender);
   const checked =

@@ -4,33 +4,26 @@
  */
 import { LOG_LIMITS, type LogLimits } from "../log/limits.ts";
 
-/** Signature checks that a node makes for somebody: a bucket of tokens. */
-export interface CheckLimits {
-  readonly perSecond: number;
-  readonly burst: number;
-}
-
-/** Bytes of heap by the estimate of `log/cost.ts`, and signature checks. */
-export interface AccountLimits {
-  /** An attester, a source or a member of the roster. */
+export interface CoreLimits extends LogLimits {
+  /** How far above the certified height announcements are taken in. */
+  readonly blockAheadMax: number;
+  /** Bytes of heap, by the estimate of `log/cost.ts`, of one attester, source or member of the roster. */
   readonly authorBytes: number;
-  /** Sources and members of the roster in sum, attesters left out. */
+  /** The same of all sources and members of the roster together, attesters left out. */
   readonly membersBytes: number;
   readonly strangerBytes: number;
   readonly strangersBytes: number;
   /** What each author may keep beside that for each task that is prepared here. */
   readonly taskBytes: number;
-  readonly author: CheckLimits;
-  readonly members: CheckLimits;
-  readonly strangers: CheckLimits;
-  /** Checks that a member has for itself, however many the others use. */
-  readonly share: number;
-}
-
-export interface CoreLimits extends LogLimits {
-  /** How far above the certified height announcements are taken in. */
-  readonly blockAheadMax: number;
-  readonly accounts: AccountLimits;
+  /** Signature checks for one attester, source or member of the roster. */
+  readonly authorChecksPerSecond: number;
+  /** Signature checks for all sources and members of the roster together, attesters left out. */
+  readonly membersChecksPerSecond: number;
+  readonly strangersChecksPerSecond: number;
+  /** For how many seconds unused checks are saved up. */
+  readonly checksSeconds: number;
+  /** Saved-up checks that each member has for itself, however many the others use. */
+  readonly memberChecksMin: number;
   /** Uncertified blocks of one source. */
   readonly announcedMax: number;
   /** Certified blocks remembered for their children and against re-announcement. */
@@ -47,20 +40,19 @@ export const CORE_LIMITS: CoreLimits = Object.freeze({
   ...LOG_LIMITS,
   // An announcement costs the tasks of its block. The rest stays with the peers until this node is there.
   blockAheadMax: 1024,
-  accounts: Object.freeze({
-    authorBytes: 32 << 20,
-    membersBytes: 128 << 20,
-    // A newcomer says that it wants to join, again and again until it is admitted: 80 times.
-    strangerBytes: 256 << 10,
-    strangersBytes: 48 << 20,
-    // Four votes, a claim and two receipts with inline proofs and public values of 4 KiB.
-    taskBytes: 48 << 10,
-    // A check takes 86 us: 13 % of a core, and a second of it when logs are compared.
-    author: Object.freeze({ perSecond: 1_500, burst: 12_000 }),
-    members: Object.freeze({ perSecond: 3_000, burst: 24_000 }),
-    strangers: Object.freeze({ perSecond: 500, burst: 4_000 }),
-    share: 500,
-  }),
+  authorBytes: 32 << 20,
+  membersBytes: 128 << 20,
+  // A newcomer signs that it wants to join, again and again until it is admitted: 80 times.
+  strangerBytes: 256 << 10,
+  strangersBytes: 48 << 20,
+  // Four votes, a claim and two receipts with inline proofs and public values of 4 KiB.
+  taskBytes: 48 << 10,
+  // A check takes 86 us: 13 % of a core for one author, and a second of it when logs are compared.
+  authorChecksPerSecond: 1_500,
+  membersChecksPerSecond: 3_000,
+  strangersChecksPerSecond: 500,
+  checksSeconds: 8,
+  memberChecksMin: 500,
   // As many as `blockAheadMax` allows on a chain with heights, and a batch of them.
   announcedMax: 1_280,
   // Hours of blocks, at some 200 bytes each: under 1 MiB.

@@ -17,6 +17,7 @@ export function addPending(state: State, subject: Hash, located: Located): void 
     sinceCertified: state.certifiedCount,
     entries: [],
   };
+  // mutant: lose-early-votes
   pending.entries.push(located);
   state.pending.set(subject, pending);
 }

@@ -273,6 +273,7 @@ function applyEntry(state: State, signed: Signed, entry: Entry, equation: Equati
   const code = refusalOf(state, signed, entry, equation);
   evidence.settleConflicts(state);
   if (code === null) return;
+  if (code === "proof.unknown" && "artefact" in entry) return addPending(state, entry.artefact, { signed, entry });
   if (code === "attempt.ahead") return waitForAttempt(state, signed, entry);
   const isEarly = code === "block.unknown" || code === "block.unprepared";
   const waitsFor = isEarly || entry.kind === "evidence" ? subjectOf(entry, code) : null;
@@ -344,7 +345,7 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
     case "fail":
       return collector.applyEnd(state, signed, entry);
     case "receipt":
-      return collector.applyReceipt(state, signed, entry);
+      return applyReceipt(state, signed, entry, equation);
     case "attest":
       return collector.applyAttest(state, signed, entry);
     case "complete":
@@ -387,6 +388,18 @@ function applyAnnounce(
   const code = blocks.applyAnnounce(state, signed, entry);
   const id = blockId(state.manifest.network, entry);
   if (state.blocks.has(id)) applyPending(state, id, equation);
+  return code;
+}
+
+/** Votes about a proof that nobody had handed in are counted with its receipt. */
+function applyReceipt(
+  state: State,
+  signed: Signed,
+  entry: Extract<Entry, { kind: "receipt" }>,
+  equation: Equation,
+): Refusal | null {
+  const code = collector.applyReceipt(state, signed, entry);
+  if (state.pending.has(entry.artefact)) applyPending(state, entry.artefact, equation);
   return code;
 }
 

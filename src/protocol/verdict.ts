@@ -54,6 +54,7 @@ export type Refusal =
   | "attempt.not-open"
   | "attempt.too-many"
   | "attempt.ahead"
+  | "proof.unknown"
   | "round.too-many"
   | "claim.not-owner"
   | "claim.capacity"

@@ -89,6 +89,7 @@ export interface CoreSetup {
   readonly resources?: Resources;
   /** Functions that stages are collected by. */
   readonly selects?: CoreOptions["selects"];
+  readonly limits?: CoreOptions["limits"];
   readonly names: readonly string[];
 }
 
@@ -120,6 +121,7 @@ export class Core {
       systems,
       ...(setup.resources === undefined ? {} : { resources: setup.resources }),
       ...(setup.selects === undefined ? {} : { selects: setup.selects }),
+      ...(setup.limits === undefined ? {} : { limits: setup.limits }),
       seed: 0,
     };
     this.state = createState(manifest, options);

@@ -9,6 +9,8 @@ import type { Attempt, Block, State, Task } from "../../../src/core/state.ts";
 
 const STANDING_MAX = 4096;
 const BLOCKS_MAX = 4096;
+/** A reorganisation may announce as many again, and a cancelled block may be back. */
+const SIBLINGS_MAX = 16;
 /** Contents that one attester may sign of one block while logs converge. */
 const CONTENTS_MAX = 8;
 /** Proofs that one prover may hand in, and one attester may vouch for, of one task. */
@@ -31,15 +33,31 @@ export function checkBounds(node: string, state: State): string[] {
     within(`bytes of ${author.slice(0, 8)}`, cost, 2 * bytesMax);
   }
   within("accounts", state.accounts.size, state.limits.feedsMax);
+  checkAnnounced(state, within);
   for (const block of state.blocks.values()) checkBlock(state, block, within);
   return found;
 }
 
 type Within = (what: string, size: number, most: number) => void;
 
+/** Uncertified blocks of each source: few of one height. */
+function checkAnnounced(state: State, within: Within): void {
+  const counts = new Map<string, number>();
+  for (const { chain, height, certificate, state: is, announcers } of state.blocks.values()) {
+    if (certificate !== null || is === "cancelled") continue;
+    for (const author of announcers.keys()) {
+      const name = `uncertified blocks of ${author.slice(0, 8)} at ${chain}/${height}`;
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+  }
+  for (const [name, count] of counts) within(name, count, SIBLINGS_MAX);
+}
+
 function checkBlock(state: State, block: Block, within: Within): void {
   const attesters = state.manifest.weights.size;
   within("barrier contents of a block", block.votes.size, attesters * CONTENTS_MAX);
+  if (block.prepared === null && block.certificate === null)
+    within("tasks of a block whose payload it has not read", block.tasks.length, 0);
   for (const task of block.tasks) checkTask(state, task, within);
 }
 

@@ -158,6 +158,7 @@ export class WireChecker {
     if (entry.kind === "announce" && this.#manifest.sources.has(author)) this.#announce(author, entry);
     else if (entry.kind === "claim") this.#claim(author, entry);
     else if (entry.kind === "receipt") this.#receipt(author, entry);
+    else if (entry.kind === "evidence" && this.#options.isHostile(author)) this.#owners.benched.add(author);
     else if (!isVoter) return;
     else if (entry.kind === "grant") this.#grant(author, entry, at);
     else if (entry.kind === "timeout") this.#timeout(author, entry, at);
