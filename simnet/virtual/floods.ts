@@ -17,14 +17,14 @@ export const FLOODS = {
   "flood-attempts": {
     who: "prover",
     says: "claims, failures and releases of attempts that are far from open",
-    every: { ms: 250, times: 40, run: (node) => say(node, () => aboutAttempts(node)) },
+    every: { ms: 250, times: 16, run: (node) => say(node, () => aboutAttempts(node)) },
   },
   "flood-nothing": {
     who: "prover",
     says: "claims of tasks of blocks that nobody has announced",
     every: {
       ms: 250,
-      times: 40,
+      times: 16,
       run: (node) =>
         say(node, () => ({ kind: "claim", block: noise(node), stage: "shard", index: 0, attempt: 0, timeouts: [] })),
     },
@@ -34,7 +34,7 @@ export const FLOODS = {
     says: "that proofs verify, or do not, that nobody has",
     every: {
       ms: 250,
-      times: 40,
+      times: 16,
       run: (node) =>
         say(node, () => {
           const at = anyTask(node);
@@ -46,14 +46,14 @@ export const FLOODS = {
   "flood-blocks": {
     who: "attester",
     says: "announcements of blocks with as many tasks as there may be, at heights of the chain and above",
-    every: { ms: 250, times: 40, run: (node) => say(node, () => block(node)) },
+    every: { ms: 250, times: 16, run: (node) => say(node, () => block(node)) },
   },
   "flood-joins": {
     who: "prover",
     says: "that it wants to join, at every height",
     every: {
       ms: 250,
-      times: 40,
+      times: 16,
       run: (node) =>
         say(node, () => ({ kind: "join", chain: CHAIN, height: node.chance.between(0, 10_000), slots: 1 })),
     },
@@ -61,7 +61,7 @@ export const FLOODS = {
   "flood-evidence": {
     who: "anyone",
     says: "evidence against others whose signatures do not hold",
-    every: { ms: 250, times: 40, run: (node) => say(node, () => falseEvidence(node)) },
+    every: { ms: 250, times: 16, run: (node) => say(node, () => falseEvidence(node)) },
   },
 } satisfies Record<string, Behaviour>;
 
@@ -101,7 +101,7 @@ function block(node: Hostile): Entry | null {
     parent: noise(node),
     start: false,
     workflow,
-    items: node.chance.between(1, 60_000),
+    items: node.chance.between(1, 12_000),
     payload: noise(node),
     round: 0,
   };
