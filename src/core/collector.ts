@@ -221,7 +221,7 @@ export function applyReject(state: State, signed: Signed, entry: EntryOf<"reject
 }
 
 /** Proofs of a task that one attester may name before anybody has handed them in. */
-const UNRECEIPTED_MAX = 4;
+export const UNRECEIPTED_MAX = 4;
 
 /**
  * Whether a vote about this proof is counted now. An attester may hear a receipt before this node does, but a flood of

@@ -3,7 +3,7 @@
  * protocol's own constants, whatever the peers say.
  */
 import { accountOf } from "../../../src/core/account.ts";
-import { ATTEMPTS_AHEAD_MAX } from "../../../src/core/collector.ts";
+import { ATTEMPTS_AHEAD_MAX, UNRECEIPTED_MAX } from "../../../src/core/collector.ts";
 import { openAttempt } from "../../../src/core/makers.ts";
 import type { Attempt, Block, State, Task } from "../../../src/core/state.ts";
 
@@ -65,6 +65,10 @@ function checkTask(state: State, task: Task, within: Within): void {
   const voices = state.manifest.weights.size + state.roster.size;
   within("attempts of a task", task.attempts.size, openAttempt(state, task).number + 1 + ATTEMPTS_AHEAD_MAX);
   within("proofs of a task", task.proofs.size, voices * PROOFS_MAX);
+  const handedIn = [...task.proofs.values()].filter(({ receipts }) => receipts.size > 0).length;
+  // What an attester named may have lost its receipt since.
+  const named = state.manifest.weights.size * 2 * UNRECEIPTED_MAX;
+  within("proofs of a task that nobody has handed in", task.proofs.size - handedIn, named);
   for (const attempt of task.attempts.values()) checkAttempt(state, attempt, within);
 }
 
