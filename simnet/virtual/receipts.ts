@@ -9,7 +9,7 @@ type Receipt = EntryOf<"receipt">;
 /** By then attesters have verified the proof and a quorum has attested it, unless links are slow. */
 const LATER_MS = 250;
 /** How far ahead the last kind names an attempt that nobody has opened. */
-const ATTEMPTS_AHEAD = 7;
+const ATTEMPTS_AHEAD = 2;
 
 export const RECEIPTS = {
   "receipt-other-values": {
