@@ -333,8 +333,11 @@ export type ProveEvent =
   /** `units` only ever grows, and only when the work really moves; it renews the lease. */
   | { readonly kind: "progress"; readonly units: number }
   | { readonly kind: "proved"; readonly proof: Uint8Array; readonly values: Uint8Array; readonly provingMs: number }
-  /** `logical`: the same input will fail again anywhere. Otherwise the machine failed (killed, out of memory, timed out). */
-  | { readonly kind: "failed"; readonly logical: boolean; readonly fault: Fault };
+  /**
+   * `logical`: the same input will fail again anywhere. Otherwise the machine failed (killed, out of memory, timed out).
+   * `disabled`: the prover cannot begin any task on this machine now, so the node uses it again only after a trial.
+   */
+  | { readonly kind: "failed"; readonly logical: boolean; readonly disabled?: boolean; readonly fault: Fault };
 
 export interface Prover {
   /** What manifests call it: the proof system, or a stage's executor. */

@@ -50,6 +50,7 @@ export const DIALS: Readonly<Record<keyof Dials, Dial>> = {
   slowEveryMs: { flag: "--slow-every", unit: MS, help: "a prover gets slow, or hangs" },
   wrong: { flag: "--wrong", unit: PERCENT, help: "proofs that do not verify" },
   failing: { flag: "--failing", unit: PERCENT, help: "jobs whose machine fails" },
+  wrongFirst: { flag: "--wrong-first", unit: WHOLE, help: "each prover's first proofs of a task that do not verify" },
   tooLarge: {
     flag: "--too-large",
     unit: PERCENT,
@@ -93,7 +94,7 @@ export function dialsGiven(flags: Readonly<Record<string, unknown>>): Partial<Di
 /** The command that repeats a run. */
 export function commandOf(options: VirtualOptions): string {
   const { seed, nodes, attesters, blocks, shards, limits: limitsGiven, only, workflowFile } = options;
-  const { twins, byzantineAttesters, byzantineProvers, behaviours } = options;
+  const { twins, attestersOnlyAttest, byzantineAttesters, byzantineProvers, behaviours, proverBehaviours } = options;
   const parts = [`--seed ${seed} --nodes ${nodes}`, ...(attesters === undefined ? [] : [`--attesters ${attesters}`])];
   parts.push(`--blocks ${blocks} --shards ${shards}`);
   for (const [name, { flag, unit }] of entries()) {
@@ -106,6 +107,8 @@ export function commandOf(options: VirtualOptions): string {
   if (byzantineAttesters !== undefined) parts.push(`--byzantine-attesters ${byzantineAttesters}`);
   if (byzantineProvers !== undefined) parts.push(`--byzantine-provers ${byzantineProvers}`);
   if (behaviours !== undefined) parts.push(`--behaviours ${behaviours.join(",")}`);
+  if (proverBehaviours !== undefined) parts.push(`--prover-behaviours ${proverBehaviours.join(",")}`);
+  if (attestersOnlyAttest === true) parts.push("--attesters-only-attest");
   if (only !== undefined) parts.push(`--only ${only.length === 0 ? "none" : only.join(",")}`);
   return `npm run simnet -- virtual ${parts.join(" ")}`;
 }

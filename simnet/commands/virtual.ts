@@ -45,6 +45,8 @@ interface VirtualFlags {
   readonly byzantineAttesters?: number;
   readonly byzantineProvers?: number;
   readonly behaviours?: readonly string[];
+  readonly proverBehaviours?: readonly string[];
+  readonly attestersOnlyAttest?: boolean;
   readonly json?: boolean;
 }
 
@@ -98,6 +100,8 @@ export function virtualCommand(): Command {
     .option("--byzantine-attesters <n>", "attesters that are hostile, each in ways drawn from the seed", whole)
     .option("--byzantine-provers <n>", "the same for nodes that only prove", whole)
     .option("--behaviours <a,b>", "what the hostile nodes do (see below)", behaviours)
+    .option("--prover-behaviours <a,b>", "what hostile nodes do that only prove; default: as --behaviours", behaviours)
+    .option("--attesters-only-attest", "attesters do not prove, so all provers but one can be hostile")
     .option("--json", "one JSON object for each run");
   addDials(command);
   const lists = [
@@ -200,8 +204,10 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
     byzantineAttesters,
     byzantineProvers,
     behaviours: kinds,
+    proverBehaviours,
+    attestersOnlyAttest,
   } = flags;
-  const hostile = { twins, byzantineAttesters, byzantineProvers, behaviours: kinds };
+  const hostile = { twins, byzantineAttesters, byzantineProvers, behaviours: kinds, proverBehaviours };
   const workflowFile = flags.workflow;
   const workflow = workflowFile === undefined ? undefined : readFragmentFile(workflowFile);
   const given = Object.fromEntries(
@@ -214,6 +220,7 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
       only,
       workflow,
       workflowFile,
+      attestersOnlyAttest,
       ...hostile,
     }).filter(([, value]) => value !== undefined),
   );

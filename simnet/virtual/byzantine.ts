@@ -120,6 +120,22 @@ export class Hostile {
     }
   }
 
+  /** Signs several batches in this order, sends the last one at once, and the ones before it only later. */
+  sayLast(batches: readonly (readonly Entry[])[], face: Face, afterMs: number): void {
+    const sealed = batches.map((entries) => {
+      const batch = this.seal(face, entries);
+      face.next++;
+      face.previous = batch.hash;
+      return batch;
+    });
+    const publish = (batch: Batch) => {
+      face.batches.push(batch);
+      this.send(batch.bytes, (peer) => this.faceOf(peer) === face);
+    };
+    for (const batch of sealed.slice(-1)) publish(batch);
+    this.options.world.after(afterMs, () => sealed.slice(0, -1).forEach(publish));
+  }
+
   /** A batch of this node's, with a signature that holds; on the face's feed unless said otherwise. */
   seal(feed: { readonly next: number; readonly previous: Hash }, entries: readonly Entry[]): Batch {
     const { manifest } = this.options;

@@ -197,7 +197,7 @@ export class Cluster {
 
   start(node: SimNode): void {
     if (node.runtime !== null) return;
-    const { hooks, limits = {}, selects = new Map() } = this.#options;
+    const { hooks, limits = {}, attestersOnlyAttest = false, selects = new Map() } = this.#options;
     node.starts++;
     const process = new SimProcess(this.world, node.disk, node.clock);
     const chance = new Chance(this.#options.seed, `${node.name}/${node.starts}`);
@@ -207,7 +207,7 @@ export class Cluster {
         manifest: this.manifest,
         core: {
           self: node.key,
-          roles: { source: node.attests, attester: node.attests, prover: true },
+          roles: { source: node.attests, attester: node.attests, prover: !(node.attests && attestersOnlyAttest) },
           slots: 2,
           follows: node.attests ? [CHAIN] : [],
           ownersOf: this.#owners,

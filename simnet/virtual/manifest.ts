@@ -12,6 +12,8 @@ export const SYSTEMS = ["sim", "sim-two", "sim-three"] as const;
 export interface NetworkShape {
   readonly nodes: number;
   readonly attesters: number;
+  /** Whether attesters leave the proving to the other nodes. */
+  readonly attestersOnlyAttest?: boolean;
   /** Provers that are on nobody's list and come later. */
   readonly joiners: number;
   readonly shards: number;
@@ -32,7 +34,7 @@ function keysOf(workflow: Fragment | undefined): ManifestJson["keys"] {
   return Object.fromEntries(proven.map(({ key, system }) => [key, { system, verifyingKey: "c2lt", files: {} }]));
 }
 
-/** What all simulated nodes agree on. The first `attesters` nodes attest and follow the chain; all prove. */
+/** What all simulated nodes agree on. The first `attesters` nodes attest and follow the chain; all prove, unless attesters only attest. */
 export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifest {
   const verifyingKey = "c2lt";
   const attesters = keys.slice(0, options.attesters);
@@ -47,7 +49,9 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
     sources: attesters,
     provers: {
       admission: options.joiners > 0 ? "open" : "list",
-      list: keys.slice(0, options.nodes).map((key) => ({ key, slots: 2, weight: 1 })),
+      list: keys
+        .slice(options.attestersOnlyAttest ? options.attesters : 0, options.nodes)
+        .map((key) => ({ key, slots: 2, weight: 1 })),
     },
     chains: [{ id: CHAIN, start: options.anyStart === true ? "any" : 1, confirmations: 0, workflow: "block" }],
     workflows: options.workflow?.workflows ?? {

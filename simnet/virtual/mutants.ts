@@ -9,16 +9,20 @@
  * A rule that is only a part of a condition gets a statement or a line of its own in the source, so that a marker can
  * stand before it.
  */
+import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
+import { RECEIPT_MUTANTS } from "./receipt-mutants.ts";
 import { SOURCE_MUTANTS } from "./source-mutants.ts";
 import { SPLIT, SPLIT_MUTANTS } from "./split-mutants.ts";
 import { VOTE_MUTANTS } from "./vote-mutants.ts";
 
 const base = { nodes: 6, attesters: 4, blocks: 5, shards: 3 } as const;
 const rough = { loss: 0.3, delayMs: 400 } as const;
+/** Attesters that do not prove, and of three provers two that sign receipts too many. */
+const two = { ...base, nodes: 7, attestersOnlyAttest: true, byzantineProvers: 2 } as const;
 const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 
 /** Runs in which honest nodes break no rule; the mutants are sent through the same. */
@@ -48,6 +52,19 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   fakes: { ...base, seed: 1, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"] },
   "fakes-away": { ...base, seed: 2, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"], sourcesAway: 2 },
   "second-ids": { ...base, seed: 1, byzantineAttesters: 1, delayMs: 400, behaviours: ["two-ids"] },
+  contradicting: { ...two, seed: 1, behaviours: ["receipt-other-bytes"] },
+  "junk-first": { ...two, seed: 1, behaviours: ["receipt-junk-first"] },
+  renamed: { ...two, seed: 1, failing: 0.4, behaviours: ["receipt-other-attempt"] },
+  mended: { nodes: 2, attesters: 1, blocks: 1, shards: 1, seed: 1, wrongFirst: 2 },
+  floods: {
+    ...base,
+    ...one,
+    seed: 30,
+    nodes: 7,
+    byzantineProvers: 2,
+    behaviours: ["flood-attempts", "flood-nothing", "flood-proofs", "flood-blocks"],
+    limits: { authorBytes: 1 << 20, membersBytes: 2 << 20, taskBytes: 16 << 10 },
+  },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -55,6 +72,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...VOTE_MUTANTS,
   ...COPY_MUTANTS,
   ...SPLIT_MUTANTS,
+  ...RECEIPT_MUTANTS,
+  ...ACCOUNT_MUTANTS,
   "send-before-journal": {
     rule: "durable before sent",
     edits: [

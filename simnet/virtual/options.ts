@@ -43,6 +43,8 @@ export interface Dials {
   /** Shares of proofs that do not verify, and of jobs whose machine fails. */
   readonly wrong: number;
   readonly failing: number;
+  /** Each prover's first so many proofs of a task do not verify: a bad release, which is then mended. */
+  readonly wrongFirst: number;
   /** Share of blocks that are too large for one proof, where the workflow splits them; half of those twice. */
   readonly tooLarge: number;
   readonly reorgEveryMs: number;
@@ -82,6 +84,7 @@ export const NO_FAULTS: Dials = {
   slowEveryMs: 0,
   wrong: 0,
   failing: 0,
+  wrongFirst: 0,
   tooLarge: 0,
   reorgEveryMs: 0,
   reorgDepth: 4,
@@ -111,6 +114,8 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly nodes: number;
   /** How many of the nodes attest and have a source; all prove. By default at most seven. */
   readonly attesters?: number;
+  /** Whether attesters leave the proving to the other nodes, so that all provers but one may be hostile. */
+  readonly attestersOnlyAttest?: boolean;
   readonly blocks: number;
   readonly shards: number;
   /** Three proof systems on each shard, of which two are enough. */

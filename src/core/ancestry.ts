@@ -4,6 +4,7 @@
  */
 import type { Hash } from "../protocol/ids.ts";
 import type { Closed } from "./event.ts";
+import { takePending } from "./pending.ts";
 import type { Block, State } from "./state.ts";
 
 function nameOf(chain: number, hash: Hash): string {
@@ -31,6 +32,7 @@ export function forget(state: State, block: Block): void {
   const others = announcedAs(state, block.chain, block.hash).filter((other) => other !== block);
   state.blocks.delete(block.id);
   state.live.delete(block);
+  takePending(state, block.id);
   if (others.length > 0) state.named.set(name, others);
   else state.named.delete(name);
 }
@@ -76,6 +78,7 @@ export function isParentCertified(state: State, block: Block): boolean {
 }
 
 export function rememberClosed(state: State, closed: Closed): void {
+  if (!state.closed.has(closed.id)) state.certifiedCount++;
   state.closed.set(closed.id, closed);
   state.closedNames.set(nameOf(closed.chain, closed.hash), closed);
   const chain = state.chains.get(closed.chain);

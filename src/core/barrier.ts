@@ -167,8 +167,10 @@ function named(
   if (chosen === null) return [];
   const { system, key } = variantOf(stage, index);
   const { made, credited, proof } = chosen;
-  const { prover, attempt, bytes } = made;
+  const { prover, bytes } = made;
   if (bytes === null) return null;
+  // The credit names the attempt. Where nobody is paid none is named, because only receipts would say which it was.
+  const attempt = credited ? made.attempt : 0;
   const items = block.counts.get(stage.name);
   const task = { stage: stage.name, index, system, key, attempt, prover, credited, artefact: proof.artefact, bytes };
   return [items === undefined ? task : { ...task, items }];

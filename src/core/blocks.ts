@@ -74,6 +74,7 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
   }
   const block = createBlock(state, id, signed, entry);
   if (block === null) return "block.too-large";
+  // mutant: tasks-before-payload
   remember(state, block);
   noteTold(state, chain, block, signed.author);
   // Of the ids that a block was announced under one counts.
@@ -141,9 +142,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
   const known = stagesOf(state.manifest, entry.workflow, entry.items);
   if (known === null) return null;
   const stages = known.map((stage) => withSelect(state, stage));
-  const tasks: Task[] = [];
-  const tasksByStage = new Map<string, Task[]>();
-  const block: Block = {
+  return {
     id,
     chain: entry.chain,
     height: entry.height,
@@ -156,8 +155,8 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     announcers: new Map([[signed.author, placeOf(signed)]]),
     announcedMs: state.nowMs,
     stages,
-    tasks,
-    tasksByStage,
+    tasks: [],
+    tasksByStage: new Map(),
     progress: new Map(),
     level: 0,
     counts: new Map(),
@@ -190,7 +189,14 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     ownersVersion: -1,
     wakeMs: null,
   };
-  for (const stage of stages) {
+}
+
+/** Makes the block's tasks, once it is certain how many it has: its payload says so, or a quorum has signed it. */
+function makeTasks(block: Block): void {
+  if (block.tasks.length > 0) return;
+  const tasks: Task[] = [];
+  const tasksByStage = new Map<string, Task[]>();
+  for (const stage of block.stages) {
     const own: Task[] = [];
     tasksByStage.set(stage.name, own);
     for (let index = 0; index < stage.count; index++) {
@@ -201,6 +207,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
         variant: variantOf(stage, index),
         attempts: new Map(),
         proofs: new Map(),
+        receipts: new Map(),
         barred: -1,
         quarantines: new Map(),
         requeues: new Map(),
@@ -210,12 +217,15 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
         completeMs: null,
         output: null,
         work: null,
+        ownFailure: null,
+        ahead: [],
         wakeMs: null,
       });
     }
     tasks.push(...own);
   }
-  return block;
+  block.tasks = tasks;
+  block.tasksByStage = tasksByStage;
 }
 
 function withSelect({ options }: State, stage: Stage): Stage {
@@ -300,6 +310,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
   block.preparing = false;
   switch (result.kind) {
     case "ready":
+      makeTasks(block);
       block.prepared = result.prepared;
       block.content = null;
       block.retryMs = null;
@@ -325,6 +336,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
 
 /** The barrier of a block is certified: its children may count on it, and its work is over. */
 export function settleCertified(state: State, block: Block, contentHash: Hash, after: string): void {
+  makeTasks(block);
   block.certificate = contentHash;
   state.live.delete(block);
   if (block.state !== "closed") {

@@ -10,7 +10,7 @@ import type { Vote } from "../protocol/messages.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
 import { inputsOf } from "./graph.ts";
 import { type Failure, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
-import { type Block, show, type State, type Task } from "./state.ts";
+import { type Block, type OwnFailure, show, type State, type Task } from "./state.ts";
 
 /** How operators name a task. Of two blocks at one height it is the one that has not left the chain and that its payload has proven. */
 export interface TaskName {
@@ -51,6 +51,8 @@ export interface ReplayBundle extends TaskName {
   readonly counts: Readonly<Record<string, number>>;
   readonly round: number;
   readonly failures: readonly Failure[];
+  /** The last failure of the prover of the node that wrote this, with its last words; `null` where it had none. */
+  readonly ownFailure: OwnFailure | null;
   /** Why it is in quarantine, and the votes that put it there, in hex. */
   readonly quarantine: (Reason & { readonly votes: readonly Readonly<Record<keyof Vote, unknown>>[] }) | null;
 }
@@ -95,6 +97,7 @@ export function bundleOf(state: State, task: Task): ReplayBundle {
     counts: Object.fromEntries(block.counts),
     round: roundOf(state, task),
     failures: failuresOf(state, task),
+    ownFailure: task.ownFailure,
     quarantine: quarantine(state, task),
   };
 }

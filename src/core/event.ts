@@ -76,6 +76,8 @@ export type Event =
       readonly attempt: number;
       readonly code: string;
       readonly logical: boolean;
+      /** For this node's operator alone: bounded, printable and without secrets (`protocol/words.ts`). */
+      readonly message: string;
     }
   /** Whether this node's own prover can do its work, as far as a task has shown by now. */
   | { readonly kind: "ability"; readonly executor: string; readonly isAble: boolean }

@@ -12,7 +12,7 @@ import { ATTEMPTS_MAX, ROUNDS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { assignedTo, openAttempt, where } from "./makers.ts";
-import { findTask } from "./collector.ts";
+import { findTask, noTask } from "./collector.ts";
 import { JOINED } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import {
@@ -189,7 +189,7 @@ export function isPaused(state: State, task: Task): boolean {
 
 export function applyQuarantine(state: State, signed: Signed, entry: EntryOf<"quarantine">): Refusal | null {
   const task = findTask(state, entry);
-  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  if (task === undefined) return noTask(state, entry.block);
   if (entry.round >= ROUNDS_MAX) return "round.too-many";
   const votes = task.quarantines.get(entry.round) ?? new Map<Key, FailureVote>();
   const before = quarantineOf(state, task);
@@ -209,7 +209,7 @@ export function applyQuarantine(state: State, signed: Signed, entry: EntryOf<"qu
 
 export function applyRequeue(state: State, signed: Signed, entry: EntryOf<"requeue">): Refusal | null {
   const task = findTask(state, entry);
-  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  if (task === undefined) return noTask(state, entry.block);
   if (entry.round >= ROUNDS_MAX) return "round.too-many";
   const votes = task.requeues.get(entry.round) ?? new Map<Key, RequeueVote>();
   const before = roundOf(state, task);

@@ -255,7 +255,7 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   const member = state.roster.get(signed.author);
   if (member === undefined && state.manifest.json.provers.admission !== "open") return "author.unknown";
   if (!state.chains.has(entry.chain)) return "block.chain-unknown";
-  if (member === undefined && state.roster.size >= state.limits.rosterMax) return "hold.full";
+  if (member === undefined && state.roster.size >= state.limits.rosterMax) return "roster.full";
   if (!state.options.roles.attester || state.mute !== null || state.replaying) return null;
   // Heights mean nothing where runs of blocks come in any order.
   const anyHeight = state.manifest.json.chains.find(({ id }) => id === entry.chain)?.start === "any";

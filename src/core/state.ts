@@ -84,15 +84,25 @@ export interface Attempt {
   readonly own: { granted: Key | null; timedOut: boolean; attested: Hash | null };
 }
 
+/** What a prover signed of a proof. */
 export interface Receipt extends EntryOf<"receipt"> {
-  /** Where its author named the proof first. */
-  readonly place: Place;
+  /** Where its author said so first. */
+  readonly signed: Signed;
+}
+
+/** All receipts of one author for one task (`receipts.ts`). */
+export interface Receipts {
+  /** By artefact: one for each attempt in which the author named it. */
+  readonly byArtefact: Map<Hash, Receipt[]>;
+  /** By attempt: the first ones of different artefacts, in feed order. */
+  readonly first: Map<number, readonly Receipt[]>;
 }
 
 /** A proof that somebody made for a task. */
 export interface Proof {
   readonly artefact: Hash;
-  readonly receipts: Map<Key, Receipt>;
+  /** All receipts that name it, by author; `receiptsOf` says which of them count. */
+  readonly receipts: Map<Key, readonly Receipt[]>;
   /** Provers whose receipt this node has rejected. */
   readonly rejected: Set<Key>;
   /** Attesters that say it does not verify, by the prover whose receipt they mean. */
@@ -126,6 +136,14 @@ export interface RequeueVote extends Signed {
   readonly attempt: number;
 }
 
+/** How this node's own prover failed. The message stays here: peers get the code alone. */
+export interface OwnFailure {
+  readonly attempt: number;
+  readonly code: string;
+  readonly logical: boolean;
+  readonly message: string;
+}
+
 export interface Task {
   readonly block: Block;
   readonly stage: Stage;
@@ -134,6 +152,8 @@ export interface Task {
   /** By number: an attempt is made when something is heard of it. */
   readonly attempts: Map<number, Attempt>;
   readonly proofs: Map<Hash, Proof>;
+  /** By prover: what it handed in. */
+  readonly receipts: Map<Key, Receipts>;
   /** Attesters' votes by round: that it has failed too often, and that it shall be tried again. */
   readonly quarantines: Map<number, Map<Key, FailureVote>>;
   readonly requeues: Map<number, Map<Key, RequeueVote>>;
@@ -150,6 +170,10 @@ export interface Task {
   output: Hash | null;
   /** What this node itself does about it, as a prover. */
   work: Work | null;
+  /** The last failure of its own prover, for the operator. Only one, because its message may be long. */
+  ownFailure: OwnFailure | null;
+  /** Entries about attempts further above the open one than `ATTEMPTS_AHEAD_MAX`; applied once the open one gets there. */
+  ahead: Located[];
   /** When it has to be looked at again. */
   wakeMs: number | null;
 }
@@ -205,8 +229,12 @@ export interface Block {
   readonly announcers: Map<Key, Place>;
   readonly announcedMs: number;
   readonly stages: readonly Stage[];
-  readonly tasks: readonly Task[];
-  readonly tasksByStage: ReadonlyMap<string, readonly Task[]>;
+  /**
+   * Empty until this node has read the payload or learned the certificate, so that an announcement alone costs no more
+   * than itself (`makeTasks`).
+   */
+  tasks: readonly Task[];
+  tasksByStage: ReadonlyMap<string, readonly Task[]>;
   /** By stage, as worked out since one of its tasks was last completed. */
   readonly progress: Map<string, StageProgress>;
   /** Into how many pieces it is cut, by the facts heard so far: an index into its stages' `levels` (`split.ts`). */
@@ -359,12 +387,14 @@ export interface State {
   readonly conflicts: (readonly [Signed, Signed])[];
   /** Batches to apply once more: what they say was hidden by something that is no fact any more. */
   readonly again: Batch[];
-  /** Facts about blocks that nobody has announced yet; bounded, and forgotten after a minute. */
-  readonly held: Map<
-    Hash,
-    { readonly sinceMs: number; readonly facts: { readonly signed: Signed; readonly entry: Entry }[] }
-  >;
-  heldCount: number;
+  /** Entries of the log that cannot be judged yet, by the block or the prover that they are about (`pending.ts`). */
+  readonly pending: Map<Hash, Pending>;
+  /** By author that is an attester, a source or a member of the roster (`account.ts`). */
+  readonly accounts: Map<Key, Account>;
+  readonly membersChecks: Bucket;
+  readonly strangersChecks: Bucket;
+  /** How many certified blocks this node has learned of since it started. */
+  certifiedCount: number;
   /** Statements decided in this step, to be signed and sent in one batch. */
   outbox: Entry[];
   effects: Effect[];
@@ -405,6 +435,33 @@ export interface State {
   readonly elders: Set<Key>;
   readonly juniors: Set<Key>;
   replaying: boolean;
+}
+
+/** Signature checks that were made for somebody and are not paid back by time yet. */
+export interface Bucket {
+  spent: number;
+  /** When that was counted. */
+  atMs: number;
+}
+
+export interface Account {
+  readonly checks: Bucket;
+  /** Whether its last batch was refused because the account was full; the report is made once. */
+  isFull: boolean;
+}
+
+/** An entry of the log and its place in its author's feed. */
+export interface Located {
+  readonly signed: Signed;
+  readonly entry: Entry;
+}
+
+/** Entries that wait for one block or one prover, in the order of their arrival. */
+export interface Pending {
+  readonly sinceMs: number;
+  /** `certifiedCount` when the first of them came. */
+  readonly sinceCertified: number;
+  readonly entries: Located[];
 }
 
 export interface CoreOptions {
@@ -464,8 +521,11 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     suspects: new Set(),
     conflicts: [],
     again: [],
-    held: new Map(),
-    heldCount: 0,
+    pending: new Map(),
+    accounts: new Map(),
+    membersChecks: { spent: 0, atMs: 0 },
+    strangersChecks: { spent: 0, atMs: 0 },
+    certifiedCount: 0,
     outbox: [],
     effects: [],
     dirtyTasks: new Set(),

@@ -13,6 +13,7 @@ import { readEvidence } from "../protocol/evidence.ts";
 import { asCode, type Entry, MESSAGES } from "../protocol/messages.ts";
 import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
+import * as accounts from "./account.ts";
 import { applyVerdict, maySign, requeue, settleBarrierVote, settleVotes } from "./attester.ts";
 import * as blocks from "./blocks.ts";
 import * as branch from "./branch.ts";
@@ -30,6 +31,7 @@ import * as lists from "./lists.ts";
 import * as ownFeed from "./own-feed.ts";
 import * as ownSource from "./own-source.ts";
 import * as replicator from "./replicator.ts";
+import { addPending, takePending } from "./pending.ts";
 import { settleLevel } from "./split.ts";
 import * as standing from "./standing.ts";
 import { report, type Signed, type State, type Task } from "./state.ts";
@@ -37,7 +39,7 @@ import { report, type Signed, type State, type Task } from "./state.ts";
 /** Runs one event at `nowMs` (a clock that never goes back) and returns what has to be done, in order. */
 export function step(state: State, event: Event, nowMs: number, equation: Equation): Effect[] {
   state.nowMs = Math.max(state.nowMs, nowMs);
-  const certifiedBefore = state.closed.size;
+  const certifiedBefore = state.certifiedCount;
   apply(state, event, equation);
   applyAgain(state, equation);
   if (!state.replaying) settle(state, equation, certifiedBefore);
@@ -142,7 +144,7 @@ function apply(state: State, event: Event, equation: Equation): void {
       recall(state, event.closed);
       return applyBatch(state, event.batch, event.from, equation);
     case "certificate":
-      return applyCertificate(state, event);
+      return applyCertificate(state, event, equation);
     case "peer":
       if (event.state === "down") {
         state.peers.delete(event.peer);
@@ -171,7 +173,8 @@ function apply(state: State, event: Event, equation: Equation): void {
       return;
     }
     case "prepared":
-      return blocks.applyPrepared(state, event.block, event.result);
+      blocks.applyPrepared(state, event.block, event.result);
+      return applyPending(state, event.block, equation);
     case "verified":
       return withTask(state, event.task, (task) => applyVerdict(state, task, event.artefact, event.verdict));
     case "counted":
@@ -182,7 +185,7 @@ function apply(state: State, event: Event, equation: Equation): void {
       return withTask(state, event.task, (task) => dispatcher.applyProved(state, task, event.attempt, event.proof));
     case "prove-failed":
       return withTask(state, event.task, (task) =>
-        dispatcher.applyProveFailed(state, task, event.attempt, asCode(event.code), event.logical),
+        dispatcher.applyProveFailed(state, task, { ...event, code: asCode(event.code) }),
       );
     case "ability":
       return dispatcher.applyAbility(state, event.executor, event.isAble);
@@ -195,11 +198,11 @@ function apply(state: State, event: Event, equation: Equation): void {
   }
 }
 
-/** What is held for a block that was certified long ago waits for nothing. */
+/** Entries that wait for a block that was certified long ago wait for nothing. */
 function recall(state: State, closed: readonly Closed[] = []): void {
   for (const each of closed) {
     blocks.recallClosed(state, each);
-    replicator.takeHeld(state, each.id);
+    takePending(state, each.id);
   }
 }
 
@@ -227,6 +230,8 @@ function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equa
   // Left with the peers: the log would take it for known and the block would be lost. An own batch is durable already,
   // and a gap in the own feed would let this node sign its number again.
   if (!isOwn && blocks.isTooFar(state, batch)) return refused(state, author, "batch", "block.too-far");
+  const over = accounts.charge(state, batch);
+  if (over !== null) return refused(state, author, "batch", over);
   const { next = 0 } = state.log.feed(author) ?? {};
   if (addToLog(state, batch) !== "new") return;
   if (!isOwn) standing.alive(state, author);
@@ -286,11 +291,13 @@ function applyEntry(state: State, signed: Signed, entry: Entry, equation: Equati
   const code = refusalOf(state, signed, entry, equation);
   evidence.settleConflicts(state);
   if (code === null) return;
-  const waitsFor = code === "block.unknown" || entry.kind === "evidence" ? subjectOf(entry, code) : null;
+  if (code === "proof.unknown" && "artefact" in entry) return addPending(state, entry.artefact, { signed, entry });
+  if (code === "attempt.ahead") return waitForAttempt(state, signed, entry);
+  const isEarly = code === "block.unknown" || code === "block.unprepared";
+  const waitsFor = isEarly || entry.kind === "evidence" ? subjectOf(entry, code) : null;
   if (waitsFor !== null) {
-    if (state.closed.has(waitsFor)) return;
-    if (replicator.hold(state, waitsFor, signed, entry)) return;
-    return refused(state, signed.author, entry.kind, "hold.full");
+    if (code === "block.unprepared" || !state.closed.has(waitsFor)) addPending(state, waitsFor, { signed, entry });
+    return;
   }
   // Saying again what was said is how gossip works; it is no news.
   if (code !== "vote.duplicate" && code !== "claim.duplicate" && code !== "task.complete")
@@ -302,7 +309,25 @@ function subjectOf(entry: Entry, code: Refusal): Hash | null {
   if (entry.kind !== "evidence") return "block" in entry ? entry.block : null;
   const read = readEvidence(entry.shown);
   if (code === "author.unknown") return read?.offender ?? null;
-  return code === "block.unknown" ? (read?.about?.block ?? null) : null;
+  return code === "block.unknown" || code === "block.unprepared" ? (read?.about?.block ?? null) : null;
+}
+
+/** Applies what was signed about a block or a prover before this node could judge it. */
+function applyPending(state: State, subject: Hash, equation: Equation): void {
+  for (const { signed, entry } of takePending(state, subject)) applyEntry(state, signed, entry, equation);
+}
+
+function waitForAttempt(state: State, signed: Signed, entry: Entry): void {
+  if ("stage" in entry) collector.findTask(state, entry)?.ahead.push({ signed, entry });
+}
+
+/** Applies what was signed about attempts that the open one has come near to since. */
+function settleAhead(state: State, task: Task, equation: Equation): void {
+  while (task.ahead.some(({ entry }) => "attempt" in entry && !collector.isAhead(state, task, entry.attempt))) {
+    const ahead = task.ahead;
+    task.ahead = [];
+    for (const { signed, entry } of ahead) applyEntry(state, signed, entry, equation);
+  }
 }
 
 function refused(state: State, author: string, entry: string, code: Refusal): void {
@@ -338,7 +363,7 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
     case "fail":
       return collector.applyEnd(state, signed, entry);
     case "receipt":
-      return collector.applyReceipt(state, signed, entry);
+      return applyReceipt(state, signed, entry, equation);
     case "attest":
       return collector.applyAttest(state, signed, entry);
     case "complete":
@@ -380,9 +405,19 @@ function applyAnnounce(
 ): Refusal | null {
   const code = blocks.applyAnnounce(state, signed, entry);
   const id = blockId(state.manifest.network, entry);
-  if (state.blocks.has(id)) {
-    for (const held of replicator.takeHeld(state, id)) applyEntry(state, held.signed, held.entry, equation);
-  }
+  if (state.blocks.has(id)) applyPending(state, id, equation);
+  return code;
+}
+
+/** Votes about a proof that nobody had handed in are counted with its receipt. */
+function applyReceipt(
+  state: State,
+  signed: Signed,
+  entry: Extract<Entry, { kind: "receipt" }>,
+  equation: Equation,
+): Refusal | null {
+  const code = collector.applyReceipt(state, signed, entry);
+  if (state.pending.has(entry.artefact)) applyPending(state, entry.artefact, equation);
   return code;
 }
 
@@ -395,7 +430,7 @@ function applyAdmit(
 ): Refusal | null {
   const code = standing.applyAdmit(state, signed, entry);
   if (!state.roster.has(entry.prover)) return code;
-  for (const held of replicator.takeHeld(state, entry.prover)) applyEntry(state, held.signed, held.entry, equation);
+  applyPending(state, entry.prover, equation);
   return code;
 }
 
@@ -404,6 +439,8 @@ function applyShown(state: State, votes: readonly Parameters<typeof openVote>[1]
   for (const vote of votes) {
     const read = readVote(vote);
     if (read === null || read.entry.kind !== "timeout" || !state.manifest.weights.has(read.author)) continue;
+    // While its block has no tasks the claim waits, and shows its votes again then.
+    if (collector.findTask(state, read.entry) === undefined) continue;
     if (collector.hasTimeout(state, read, read.entry)) continue;
     const opened = openVote(state.manifest.network, vote, equation);
     if (opened === null) continue;
@@ -412,15 +449,17 @@ function applyShown(state: State, votes: readonly Parameters<typeof openVote>[1]
   }
 }
 
-function applyCertificate(state: State, event: Extract<Event, { kind: "certificate" }>): void {
+function applyCertificate(state: State, event: Extract<Event, { kind: "certificate" }>, equation: Equation): void {
   const { content, contentHash, block: id } = event.certificate;
   if (state.closed.has(id)) return;
   const block = state.blocks.get(id);
-  if (block !== undefined) blocks.settleCertified(state, block, contentHash, content.after);
-  else {
+  if (block !== undefined) {
+    blocks.settleCertified(state, block, contentHash, content.after);
+    applyPending(state, id, equation);
+  } else {
     blocks.settleClosed(state, blocks.closedOf({ ...content, id }, content.after));
     // Nobody will announce it here any more; what waits for that would keep its batches in the log for ever.
-    replicator.takeHeld(state, id);
+    takePending(state, id);
   }
   if (state.replaying) return;
   const { chain, height, after } = content;
@@ -458,6 +497,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
     }
     for (const task of state.dirtyTasks) {
       state.dirtyTasks.delete(task);
+      settleAhead(state, task, equation);
       settleTask(state, task);
     }
   }
@@ -465,7 +505,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
   dispatcher.settleWork(state);
   dispatcher.settleBeat(state);
   replicator.settleSync(state);
-  if (state.closed.size !== certifiedBefore && mayForget(state)) replicator.compact(state);
+  if (state.certifiedCount !== certifiedBefore && mayForget(state)) replicator.compact(state);
 }
 
 function settleTask(state: State, task: Task): void {

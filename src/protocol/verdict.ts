@@ -40,6 +40,8 @@ export type Refusal =
   | "batch.too-far"
   // state
   | "block.unknown"
+  | "block.unprepared"
+  | "block.too-many"
   | "block.chain-unknown"
   | "block.workflow-unknown"
   | "block.before-start"
@@ -52,6 +54,8 @@ export type Refusal =
   | "task.complete"
   | "attempt.not-open"
   | "attempt.too-many"
+  | "attempt.ahead"
+  | "proof.unknown"
   | "round.too-many"
   | "claim.not-owner"
   | "claim.capacity"
@@ -70,5 +74,7 @@ export type Refusal =
   | "certificate.known"
   | "certificate.invalid"
   | "evidence.false"
-  | "hold.full"
+  | "roster.full"
+  | "account.full"
+  | "account.busy"
   | "peer.flood";

@@ -8,6 +8,7 @@ import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
 import { createHalo2Verifier } from "./halo2/verify.ts";
 import { picklesRuns, picklesValuesOf } from "./pickles/statement.ts";
 import { createPicklesVerifier } from "./pickles/verify.ts";
+import { NoVerdict } from "./no-verdict.ts";
 import { isMock, mockValues, mockVerify } from "./mock.ts";
 import { verifySp1 } from "./sp1/verify.ts";
 import { starkRuns, starkValuesOf } from "./stark/statement.ts";
@@ -166,7 +167,10 @@ function serve(data: WorkerData): void {
       case "prepare":
         return prepare(request.job);
       case "verify":
-        return check(request.job, keys);
+        return check(request.job, keys).catch((error: unknown) => {
+          if (error instanceof NoVerdict) return refuse("verifier.no-verdict", error.message);
+          throw error;
+        });
     }
   };
   // What is rejected ends the thread: a fault of the pool's, and never an answer.

@@ -4,7 +4,7 @@
  * bytes -> verdict -> event -> step -> effects. Events wait in one bounded queue and are taken one at a time; the effects
  * of a step are performed in the order that `core/effect.ts` states.
  */
-import { inlineProof } from "../core/collector.ts";
+import { inlineProof } from "../core/receipts.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Closed, Event, TaskRef } from "../core/event.ts";
 import { type CoreOptions, createState, type State } from "../core/state.ts";

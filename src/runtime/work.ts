@@ -5,6 +5,7 @@ import type { Artefacts, Cancel, Clock, Done, ProveEvent, ProveJob, Prover, Resu
 import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { itemsIn } from "../protocol/items.ts";
 import { INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, RANGE_BYTES_MAX } from "../protocol/limits.ts";
+import { lastWords } from "../protocol/words.ts";
 import { whenFree } from "./busy.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { Recomputer } from "./recompute.ts";
@@ -164,7 +165,9 @@ export class Workshop {
     if (event.kind === "progress") return post({ kind: "progress", task, attempt, units: event.units });
     this.#running.delete(nameOf(task));
     if (event.kind === "failed") {
-      return post({ kind: "prove-failed", task, attempt, code: event.fault.code, logical: event.logical });
+      const { code, message } = event.fault;
+      const { logical } = event;
+      return post({ kind: "prove-failed", task, attempt, code, logical, message: lastWords(message) });
     }
     const { proof, values, provingMs } = event;
     const made = {
@@ -183,7 +186,7 @@ export class Workshop {
     // A proof takes longer to make again than any disk takes to be free.
     whenFree(clock, write, PROOF_WAIT_MS, (written) => {
       if (written.ok) post({ kind: "proved", task, attempt, proof: made });
-      else post({ kind: "prove-failed", task, attempt, code: written.fault.code, logical: false });
+      else post({ kind: "prove-failed", task, attempt, logical: false, ...written.fault });
     });
   }
 

@@ -69,7 +69,11 @@ class FileSource implements Source {
 
   start(after: BlockName | null, emit: Tell): void {
     const { signal } = this.#closing;
-    this.#running = this.#run(after, (event) => (signal.aborted ? undefined : unlessAborted(emit(event), signal)));
+    const heard: Tell = (event) => (signal.aborted ? undefined : unlessAborted(emit(event), signal));
+    this.#running = this.#run(after, heard).catch((error: unknown) => {
+      const { message } = error instanceof Error ? error : new Error(String(error));
+      void heard({ kind: "trouble", chain: this.#options.chain, fault: { code: "source.threw", message } });
+    });
   }
 
   async close(): Promise<void> {

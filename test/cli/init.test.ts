@@ -33,7 +33,7 @@ test("a node keeps no manifest of its own that is not valid", async () => {
   const { key } = createKey(path.join(dir, "key.json"));
   const file = { kind: "file", chain: 7, path: "-" } as const;
   const config = { data: dir, sources: [file, file], provers: [], slots: 1 } as unknown as NodeConfig;
-  await expect(openManifest(config, key)).rejects.toMatchObject({ code: "manifest.invalid" });
+  await expect(openManifest(config, key, { emit: () => {} })).rejects.toMatchObject({ code: "manifest.invalid" });
   expect(existsSync(path.join(dir, "manifest.json"))).toBe(false);
 });
 

@@ -326,7 +326,7 @@ describe("the state of a node", () => {
         for (const batch of order) core.hear(batch);
         expect(JSON.stringify(summary(core))).toBe(JSON.stringify(expected));
         expect(core.refusals()).toEqual([]);
-        expect(core.state.held.size).toBe(0);
+        expect(core.state.pending.size).toBe(0);
       }),
       { numRuns: 60 },
     );
@@ -374,7 +374,7 @@ describe("the state of a node", () => {
     const said = net.cores.flatMap((each) => each.feed.batches.slice(0, 5));
     const kept = batchesKept(core);
     for (const batch of said) core.step({ kind: "batch", batch, from: keyOf("b") });
-    expect([core.state.mute, core.state.heldCount, batchesKept(core)]).toEqual([null, 0, kept]);
+    expect([core.state.mute, core.state.pending.size, batchesKept(core)]).toEqual([null, 0, kept]);
   });
 
   it("keeps what a quorum of attesters has not said that it has: a gap that nobody can fill would stay for ever", () => {

@@ -89,6 +89,7 @@ export interface CoreSetup {
   readonly resources?: Resources;
   /** Functions that stages are collected by. */
   readonly selects?: CoreOptions["selects"];
+  readonly limits?: CoreOptions["limits"];
   readonly names: readonly string[];
 }
 
@@ -120,6 +121,7 @@ export class Core {
       systems,
       ...(setup.resources === undefined ? {} : { resources: setup.resources }),
       ...(setup.selects === undefined ? {} : { selects: setup.selects }),
+      ...(setup.limits === undefined ? {} : { limits: setup.limits }),
       seed: 0,
     };
     this.state = createState(manifest, options);
@@ -222,11 +224,10 @@ export class Core {
     if (!this.isAnnouncedTruly(effect.block))
       return { kind: "prepared", block: effect.block, result: { kind: "invalid", code: "payload.items-mismatch" } };
     const block = this.state.blocks.get(effect.block);
-    const tasks = block?.tasks ?? [];
     const values = Object.fromEntries(
-      effect.stages.map(({ name }) => [
+      (block?.stages ?? []).map(({ name, count }) => [
         name,
-        tasks.filter(({ stage }) => stage.name === name).map(({ index }) => valuesOf(effect.block, name, index)),
+        Array.from({ length: count }, (_, index) => valuesOf(effect.block, name, index)),
       ]),
     );
     const before = effect.before ?? new Uint8Array(32);

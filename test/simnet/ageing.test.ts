@@ -23,7 +23,7 @@ class Run {
         retentionBlocks: 64,
         limits: { batchAheadMax: BATCH_AHEAD_MAX },
         links: { loss: 0, duplicate: 0, replay: 0, delayMsMin: 5, delayMsMax: 20, wan: false },
-        times: { proveMsMin: 10, proveMsMax: 40, verifyMs: 2, wrong: 0, failing: 0, tooLarge: 0 },
+        times: { proveMsMin: 10, proveMsMax: 40, verifyMs: 2, wrong: 0, failing: 0, wrongFirst: 0, tooLarge: 0 },
         diskMs: 2,
         hooks: {},
       },

@@ -31,7 +31,7 @@ class Behind {
         window: 2,
         retentionBlocks: 16,
         links: { loss: 0, duplicate: 0, replay: 0, delayMsMin: 5, delayMsMax: 20, wan: false },
-        times: { proveMsMin: 10, proveMsMax: 40, verifyMs: 2, wrong: 0, failing: 0, tooLarge: 0 },
+        times: { proveMsMin: 10, proveMsMax: 40, verifyMs: 2, wrong: 0, failing: 0, wrongFirst: 0, tooLarge: 0 },
         diskMs: 2,
         artefactMsMax: 30,
         hooks: { modules: (modules) => this.#counted(modules, deathAt) },

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { BEHAVIOURS } from "../../simnet/virtual/behaviours.ts";
+import { RECEIPTS } from "../../simnet/virtual/receipts.ts";
 import { runVirtual } from "../../simnet/virtual/run.ts";
 import { MAIN, simnet } from "./command.ts";
 
@@ -16,6 +17,34 @@ describe("one hostile attester of four and one prover break nothing by", () => {
       expect(Object.values(hostile).flat()).toContain(name);
     });
   }
+});
+
+describe("provers that sign one receipt more", () => {
+  for (const name of Object.keys(RECEIPTS)) {
+    it(`stop nothing where all provers but one do it: ${name}`, () => {
+      const provers = { attestersOnlyAttest: true, byzantineProvers: 2, behaviours: [name] };
+      const { violations, certificates } = runVirtual({
+        nodes: 7,
+        attesters: 4,
+        blocks: 3,
+        shards: 3,
+        seed: 1,
+        ...provers,
+      });
+      expect(violations).toEqual([]);
+      expect(certificates).toBe(5 * 3);
+    });
+  }
+});
+
+describe("a bad release of every prover, whose first two proofs of each task are wrong", () => {
+  it("stops nothing once it is mended: the third receipt counts", () => {
+    const two = { nodes: 2, attesters: 1, blocks: 1, shards: 1, seed: 1 };
+    const { violations, certificates, reclaims } = runVirtual({ ...two, wrongFirst: 2 });
+    expect(violations).toEqual([]);
+    expect(certificates).toBe(2);
+    expect(reclaims).toBeGreaterThanOrEqual(2 * 2);
+  });
 });
 
 describe("sources that announce true blocks falsely", () => {
