@@ -110,7 +110,7 @@ export class Log {
     for (const feed of this.#feeds.values()) {
       const next = isFork(feed, feeds, tips) ? 0 : (feeds.get(feed.author) ?? 0);
       if (next >= feed.next && next > feed.highest) continue;
-      const bytes = feed.kept().reduce((sum, { head, bytes }) => sum + (head.number < next ? 0 : bytes.length), 0);
+      const bytes = feed.kept().reduce((sum, each) => sum + (each.head.number < next ? 0 : each.bytes.length), 0);
       lacking.push({ feed, next, bytes });
     }
     lacking.sort((a, b) => a.bytes - b.bytes);
