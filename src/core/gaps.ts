@@ -78,6 +78,7 @@ function goneTo(state: State, feed: Feed, claims: ReadonlyMap<Key, readonly Span
   });
   said.sort((a, b) => b.to - a.to);
   let heard = 0;
+  // mutant: skip-alone
   const lowest = said.find(({ weight }) => (heard += weight) >= weightNeeded(state));
   return Math.min(lowest?.to ?? 0, feed.seen + 1);
 }

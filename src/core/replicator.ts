@@ -113,6 +113,7 @@ export function applySynced(state: State, peer: Key, theirs: Frontier | null, tw
     ([chain, height]) => height > (state.chains.get(chain)?.certified ?? -1),
   );
   const lacks = certificatesMissing || state.log.lacks(theirs.feeds) || holesOf(state).length > 0;
+  // mutant: ask-in-a-loop
   if (hasGained && lacks) askPeer(state, peer);
   if (state.log.gaps > 0) state.syncMs = Math.min(state.syncMs, state.nowMs + GAP_MS);
 }

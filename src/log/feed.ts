@@ -104,6 +104,7 @@ export class Feed {
     const known = this.#batches.get(number);
     if (known !== undefined) return known.hash === batch.hash ? "known" : "equivocation";
     if (this.isTooFar(number)) {
+      // mutant: number-unseen
       this.#seen = Math.max(this.#seen, number);
       return "too-far";
     }
