@@ -125,7 +125,7 @@ function entriesOf(given: Partial<RunLimits>): string {
 }
 
 /** Reads `name=n,name=n`. */
-export function limits(text: string): Partial<RunLimits> {
+export function limitsOf(text: string): Partial<RunLimits> {
   return Object.fromEntries(
     text.split(",").map((pair) => {
       const [name = "", value = "", more] = pair.split("=");
