@@ -35,7 +35,7 @@ function batchesOf(network: string, { seed }: Member, from: number, to: number):
   const batches: Batch[] = [];
   for (let number = from; number < to; number++) {
     const head = { author: signer.key, number, previous: batches.at(-1)?.hash ?? hashOf(`before ${from}`) };
-    batches.push(sealBatch(network, head, [{ kind: "beat", tasks: [] }], signer.sign));
+    batches.push(sealBatch(network, head, [{ kind: "beat", tasks: [] }], (message) => signer.sign(message)));
   }
   return batches;
 }
@@ -64,9 +64,9 @@ async function fill(member: Member, feeds: readonly (readonly Batch[])[]): Promi
 
 /** Submits blocks one after the other until told to stop. */
 function miner(node: StartedNode): { readonly stop: () => Promise<void> } {
-  let over = false;
+  const stopped = new AbortController();
   const run = async () => {
-    for (let block: RpcBlock = nextBlock(null); !over; await pause(BLOCK_MS)) {
+    for (let block: RpcBlock = nextBlock(null); !stopped.signal.aborted; await pause(BLOCK_MS)) {
       // A busy machine may take longer than the request waits. The block is then submitted again.
       const isTaken = await submit(node.http, block).then(
         () => true,
@@ -78,7 +78,7 @@ function miner(node: StartedNode): { readonly stop: () => Promise<void> } {
   const done = run();
   return {
     stop: () => {
-      over = true;
+      stopped.abort();
       return done;
     },
   };
