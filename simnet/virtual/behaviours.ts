@@ -13,6 +13,7 @@ import { FLOODS } from "./floods.ts";
 import { LIES } from "./lies.ts";
 import { wrongProof } from "./provers.ts";
 import { RECEIPTS } from "./receipts.ts";
+import { THIEVES } from "./thieves.ts";
 
 const LOCKED: ReadonlySet<string> = new Set(["grant", "timeout", "attest", "complete", "barrier", "reject"]);
 
@@ -360,6 +361,7 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
   ...RECEIPTS,
   ...FLOODS,
   ...FAKES,
+  ...THIEVES,
 };
 
 const VALID = { ok: true, value: { valid: true } } as const;

@@ -14,7 +14,7 @@ import type {
   Transport,
   TransportHandler,
 } from "../../src/ports.ts";
-import { domainHash, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
+import { artefactHash, domainHash, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type Batch, openBatch, verifyBatch } from "../../src/protocol/batch.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
@@ -120,6 +120,8 @@ export class Cluster {
   readonly #opened = new WeakMap<Uint8Array, ReturnType<typeof openBatch>>();
   readonly #owners = sharedOwners();
   readonly #prepared: Preparations = new Map();
+  /** By artefact: the keys whose prover has made it. */
+  readonly makers: Map<Hash, Set<Key>> = new Map();
   readonly #valid = new WeakSet<Batch>();
   readonly #checked = new WeakMap<Uint8Array, { readonly message: Uint8Array; readonly key: Uint8Array }>();
   /** A message is one array however many nodes get it, and what is in it never changes. */
@@ -274,7 +276,12 @@ export class Cluster {
       artefacts: node.disk.artefacts,
       verifier: simVerifier(this.world, times, this.#prepared),
       provers: this.systemsOf(node).map((system) =>
-        simProver(this.world, chance, times, node.machine, { manifest: this.manifest, system, slots: 2 }),
+        simProver(this.world, chance, times, node.machine, {
+          manifest: this.manifest,
+          system,
+          slots: 2,
+          made: (proof) => this.#noteMaker(artefactHash(proof), node.key),
+        }),
       ),
       sinks: [],
       telemetry,
@@ -285,6 +292,11 @@ export class Cluster {
         this.crash(node, "intact", chance, DISK_FULL_DOWN_MS);
       },
     };
+  }
+
+  #noteMaker(artefact: Hash, prover: Key): void {
+    const makers = this.makers.get(artefact) ?? new Set<Key>();
+    this.makers.set(artefact, makers.add(prover));
   }
 
   /** kill -9, or the machine with it; the node is back after some time. */

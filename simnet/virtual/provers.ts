@@ -35,12 +35,20 @@ export interface ProvingMachine {
   factor: number;
 }
 
+export interface SimProverOptions {
+  readonly manifest: Manifest;
+  readonly system: string;
+  readonly slots: number;
+  /** Called with each proof, for the checkers. */
+  readonly made: (proof: Uint8Array) => void;
+}
+
 export function simProver(
   world: World,
   chance: Chance,
   times: () => ProvingTimes,
   machine: ProvingMachine,
-  { manifest, system, slots }: { readonly manifest: Manifest; readonly system: string; readonly slots: number },
+  { manifest, system, slots, made: noteMade }: SimProverOptions,
 ): Prover {
   const made = new Map<string, number>();
   const isEarly = ({ id: { hash, stage, index } }: ProveJob, most: number): boolean => {
@@ -75,6 +83,7 @@ export function simProver(
               : wrong
                 ? u64(chance.between(0, 2 ** 32))
                 : right;
+          noteMade(proof);
           emit({ kind: "proved", proof, values, provingMs: durationMs });
         }),
       );

@@ -64,7 +64,8 @@ export class Checkers {
       heard: (...heard) => this.delays?.heard(...heard, this.#lives),
     });
     const heard = this.#lives.said.bind(this.#lives);
-    this.wire = new WireChecker({ manifest, equation, open, now, isHostile, complain, heard });
+    const hasMade = (prover: Key, artefact: Hash) => cluster.makers.get(artefact)?.has(prover) === true;
+    this.wire = new WireChecker({ manifest, equation, open, now, isHostile, complain, hasMade, heard });
     this.starvation = new Starvation(manifest, complain);
     this.forks = new Forks(doubledKeys(cluster));
     this.#catchUp = new CatchUp(cluster, subjects.honest);

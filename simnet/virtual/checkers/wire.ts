@@ -52,6 +52,8 @@ export interface WireOptions {
   readonly now: () => number;
   readonly isHostile: (key: Key) => boolean;
   readonly complain: (violation: string) => void;
+  /** Whether the prover of this key has made the artefact. */
+  readonly hasMade: (prover: Key, artefact: Hash) => boolean;
   /** Told of each statement, once. */
   readonly heard: (author: Key, entry: Entry) => void;
 }
@@ -295,6 +297,9 @@ export class WireChecker {
     const other = this.#credits.get(task);
     if (other !== undefined && other !== credit) this.#broken(`S1: ${task} is credited twice`);
     this.#credits.set(task, credit);
+    // Of what provers have to agree on, the bytes are the same whoever makes them.
+    if (this.#stageOf(entry)?.verify === "key" && !this.#options.hasMade(entry.prover, entry.artefact))
+      this.#broken(`S1: ${task} is credited to ${name(entry.prover)} for a proof that another made`);
     this.#paidOnce(entry);
   }
 
