@@ -12,6 +12,7 @@ import { circuitItems, circuitValues, createCircuit } from "../src/provers/pickl
 import { loadO1js } from "../src/provers/pickles/o1js.ts";
 import { decodePicklesValues, picklesRuns, picklesValuesOf } from "../src/provers/pickles/statement.ts";
 import { encodeProof, poseidonOf, writePicklesKey } from "../src/provers/pickles/verify.ts";
+import { NOBODY } from "../src/protocol/payee.ts";
 import { fold, witnessOf } from "../src/provers/statement.ts";
 import { ROOT, say } from "./setup.ts";
 
@@ -22,7 +23,7 @@ const circuit = createCircuit(o1js);
 const { verificationKey } = await circuit.compile({ cache: o1js.Cache.FileSystemDefault });
 const [run] = picklesRuns([fold(0n, [])], poseidonOf(o1js));
 if (run === undefined) throw new Error("one of one");
-const values = picklesValuesOf(run, ZERO_HASH, "sample", 0);
+const values = picklesValuesOf(run, ZERO_HASH, "sample", 0, NOBODY);
 const context = decodePicklesValues(values)?.context;
 if (context === undefined) throw new Error("values out of range");
 const witness = witnessOf(run, context);

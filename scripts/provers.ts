@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { payloadOf, SHARD_ITEMS_MAX } from "../src/protocol/ethereum.ts";
 import { artefactHash, blockId, ZERO_HASH } from "../src/protocol/ids.ts";
+import { NOBODY } from "../src/protocol/payee.ts";
 import { cutInto } from "../src/protocol/workflow.ts";
 import type { Done, Preparation, ProveEvent, ProveJob, Prover } from "../src/ports.ts";
 import { createGroth16Prover } from "../src/provers/groth16/prover.ts";
@@ -119,7 +120,8 @@ async function measure(system: string, { key: file, open }: (typeof SYSTEMS)[str
   const values = prepared.values["shard"]?.[0] ?? new Uint8Array();
   const id = { chain: 1, height, block, hash, stage: "shard", index: 0 };
   const { before } = prepared;
-  const job: ProveJob = { id, attempt: 0, system, key, payload, before, values, group: 0, shards, inputs: [] };
+  const paid = { prover: NOBODY, values, makers: [] };
+  const job: ProveJob = { id, attempt: 0, system, key, payload, before, ...paid, group: 0, shards, inputs: [] };
   const prover = open();
   const prove = async (): Promise<{ readonly proof: Uint8Array; readonly s: number; readonly cpuS: number }> => {
     const [started, cpu] = [performance.now(), used().cpuS];

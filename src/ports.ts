@@ -317,7 +317,9 @@ export interface ProveJob {
   readonly payload: Uint8Array;
   /** The chain's running commitment before the block. */
   readonly before: Uint8Array;
-  /** Public values of the task, derived from the block: what the proof has to be for. */
+  /** Who is paid for the proof: the key that its public values name, where the proof system has room for one. */
+  readonly prover: Key;
+  /** Public values of the task for this prover, derived from the block: what the proof has to be for. */
   readonly values: Uint8Array;
   /** Which of its stage's outputs the task is for; several tasks are, where several proof systems prove it side by side. */
   readonly group: number;
@@ -325,6 +327,8 @@ export interface ProveJob {
   readonly shards: number;
   /** Accepted proofs of the stages that this one takes, in their order. */
   readonly inputs: readonly Uint8Array[];
+  /** Of each input who made it. */
+  readonly makers: readonly Key[];
   /** GPUs that are the task's alone until it ends. Left out, nobody counts them. */
   readonly devices?: readonly Device[];
 }
@@ -358,7 +362,7 @@ export interface Prover {
 export interface Preparation {
   /** The chain's running commitment after the block. */
   readonly after: Uint8Array;
-  /** Public values by stage name and task index. */
+  /** Public values by stage name and task index, for nobody (`protocol/payee.ts`). */
   readonly values: Readonly<Record<string, readonly Uint8Array[]>>;
 }
 
@@ -380,9 +384,9 @@ export interface PrepareJob {
 export interface VerifyJob {
   readonly system: string;
   readonly key: Hash;
-  /** Public values that the task implies, derived here, never taken from a message. */
+  /** Public values that the task implies for the proof's maker, derived here, never taken from a message. */
   readonly values: Uint8Array;
-  /** Public values of the tasks that this one aggregates, in order; empty for others. */
+  /** Public values of the tasks that this one aggregates, in order and for nobody; empty for others. */
   readonly parts: readonly Uint8Array[];
   readonly proof: Uint8Array;
 }

@@ -66,7 +66,7 @@ export function chatter(node: Hostile, votesOnly = false): Entry {
   const votes: readonly Entry[] = [
     { ...at, kind: "grant", prover },
     { ...at, kind: "attest", prover, artefact },
-    { ...task, kind: "complete", artefact },
+    { ...task, kind: "complete", prover, artefact },
     { ...task, kind: "reject", prover, artefact, code: "chatter" },
     { ...at, attempt: node.chance.between(2, 900), kind: "timeout", code: "chatter" },
     { kind: "barrier", block: task.block, content: artefact },

@@ -38,7 +38,7 @@ export const FLOODS = {
       run: (node) =>
         say(node, () => {
           const at = anyTask(node);
-          if (node.chance.next() < 0.5) return { ...at, kind: "complete", artefact: noise(node) };
+          if (node.chance.next() < 0.5) return { ...at, kind: "complete", prover: node.key, artefact: noise(node) };
           return { ...at, kind: "reject", prover: node.key, artefact: noise(node), code: "flood" };
         }),
     },

@@ -24,6 +24,15 @@ const base = { nodes: 6, attesters: 4, blocks: 5, shards: 3 } as const;
 const rough = { loss: 0.3, delayMs: 400 } as const;
 /** Attesters that do not prove, and of three provers two that sign receipts too many. */
 const two = { ...base, nodes: 7, attestersOnlyAttest: true, byzantineProvers: 2 } as const;
+/** Slow provers, whose proofs come late, and others that only hand in what these make. */
+const thief = {
+  ...base,
+  nodes: 7,
+  attestersOnlyAttest: true,
+  blocks: 12,
+  slowEveryMs: 1000,
+  behaviours: ["copy"],
+} as const;
 const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 
 /** Runs in which honest nodes break no rule; the mutants are sent through the same. */
@@ -55,6 +64,8 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   "second-ids": { ...base, seed: 1, byzantineAttesters: 1, delayMs: 400, behaviours: ["two-ids"] },
   contradicting: { ...two, seed: 1, behaviours: ["receipt-other-bytes"] },
   "junk-first": { ...two, seed: 1, behaviours: ["receipt-junk-first"] },
+  thief: { ...thief, seed: 2, byzantineProvers: 1, delayMs: 300 },
+  thieves: { ...thief, seed: 3, nodes: 8, byzantineProvers: 2, failing: 0.2 },
   renamed: { ...two, seed: 1, failing: 0.4, behaviours: ["receipt-other-attempt"] },
   mended: { nodes: 2, attesters: 1, blocks: 1, shards: 1, seed: 1, wrongFirst: 2 },
   floods: {

@@ -25,6 +25,19 @@ export const RECEIPT_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["junk-first"],
     expected: /^L1: /,
   },
+  "payee-ignored": {
+    rule: "a proof that verifies for its maker verifies for nobody else",
+    edits: [
+      {
+        at: "payee-ignored",
+        replace:
+          "const twins = [...task.proofs.values()].filter(({ artefact }) => artefact === proof.artefact);" +
+          'const values = provenValues(task, twins.find(({ verdict }) => verdict === "valid") ?? proof);',
+      },
+    ],
+    runs: ["thief", "thieves"],
+    expected: /^S1: .* attested .* which has not made the proof/,
+  },
   "attempt-by-receipt": {
     rule: "the credit names the attempt that is paid",
     edits: [{ at: "attempt-by-receipt", replace: "const { attempt } = made;" }],

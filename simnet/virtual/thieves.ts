@@ -1,7 +1,8 @@
 /** Provers that want to be paid for what others prove. */
+import { impliedValues } from "../../src/core/makers.ts";
 import { attemptOf as attemptIn } from "../../src/core/state.ts";
 import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
-import type { Prover } from "../../src/ports.ts";
+import type { Clock, Prover } from "../../src/ports.ts";
 import type { Behaviour, Hostile } from "./byzantine.ts";
 import { taskOf } from "./chatter.ts";
 
@@ -12,32 +13,32 @@ export const THIEVES = {
   copy: {
     who: "prover",
     says: "claims and progress, and somebody else's proof as its own once there is one",
-    modules: (modules) => ({ ...modules, provers: modules.provers.map((prover) => idle(prover, modules.clock.after)) }),
+    modules: (modules) => ({ ...modules, provers: modules.provers.map((prover) => idle(prover, modules.clock)) }),
     hears: (entry, _author, node) => {
       if (entry.kind === "receipt") node.say(copies(node, entry));
     },
     rewrite: (entry, _face, node) => {
       if (entry.kind !== "claim") return [entry];
       const known = node.heard.flatMap(({ entries }) => entries).find((other) => isProofFor(other, entry));
-      return known?.kind === "receipt" ? [entry, { ...known, attempt: entry.attempt }] : [entry];
+      return known?.kind === "receipt" ? [entry, ...copies(node, known, [entry.attempt])] : [entry];
     },
   },
 } satisfies Record<string, Behaviour>;
 
 /** Says that it gets on, and never ends. */
-function idle({ system, slots, close }: Prover, after: (delayMs: number, run: () => void) => unknown): Prover {
+function idle(prover: Prover, clock: Clock): Prover {
   return {
-    system,
-    slots,
-    close,
+    system: prover.system,
+    slots: prover.slots,
+    close: () => prover.close(),
     prove: (_job, emit) => {
       let [units, over] = [0, false];
       const beat = () => {
         if (over) return;
         emit({ kind: "progress", units: ++units });
-        after(BEAT_MS, beat);
+        clock.after(BEAT_MS, beat);
       };
-      after(BEAT_MS, beat);
+      clock.after(BEAT_MS, beat);
       return () => {
         over = true;
       };
@@ -46,12 +47,15 @@ function idle({ system, slots, close }: Prover, after: (delayMs: number, run: ()
 }
 
 /** The same proof, handed in for each attempt that this node has claimed. */
-function copies(node: Hostile, receipt: EntryOf<"receipt">): EntryOf<"receipt">[] {
+function copies(node: Hostile, receipt: EntryOf<"receipt">, also: readonly number[] = []): EntryOf<"receipt">[] {
   const block = node.blocks().find(({ id }) => id === receipt.block);
   const task = block?.tasks.find(({ stage, index }) => stage.name === receipt.stage && index === receipt.index);
   if (task === undefined) return [];
-  const claimed = [...task.attempts.keys()].filter((number) => attemptIn(task, number).claims.has(node.key));
-  return claimed.map((attempt) => ({ ...receipt, ...taskOf(receipt), attempt }));
+  const claims = [...task.attempts.keys()].filter((number) => attemptIn(task, number).claims.has(node.key));
+  const claimed = new Set([...claims, ...also]);
+  // Its own public values: those of another would show at once.
+  const values = impliedValues(task, node.key) ?? receipt.values;
+  return [...claimed].map((attempt) => ({ ...receipt, ...taskOf(receipt), attempt, values }));
 }
 
 function isProofFor(entry: Entry, { block, stage, index }: EntryOf<"claim">): boolean {

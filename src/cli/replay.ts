@@ -3,6 +3,7 @@ import { hexToBytes } from "@noble/hashes/utils.js";
 import { readConfig } from "../config.ts";
 import { type Made, openWorkbench, outputOf, readManifestFile, type ReplayBundle, type Workbench } from "../node.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import { NOBODY } from "../protocol/payee.ts";
 import { partitionOfChain } from "../protocol/partition.ts";
 import { groupOf, rowsOf, stagesOf, takenGroups } from "../protocol/workflow.ts";
 import { CommandError } from "./exit.ts";
@@ -63,5 +64,6 @@ async function run(
   if (isChosen ? inputs.length < needed : inputs.length !== needed)
     throw new CommandError("replay.inputs", `the bundle has ${inputs.length} inputs; the task takes ${needed}`);
   const attempt = (bundle.failures.at(-1)?.attempt ?? -1) + 1;
-  return workbench.make(of, stages, { stage, index, attempt }, { ...prepared, counts }, inputs);
+  const makers = bundle.inputs.map(({ maker }) => maker ?? NOBODY);
+  return workbench.make(of, stages, { stage, index, attempt, makers }, { ...prepared, counts }, inputs);
 }

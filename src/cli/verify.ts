@@ -19,8 +19,9 @@ import {
 } from "../protocol/certificate.ts";
 import type { Evidence } from "../protocol/evidence.ts";
 import { itemsIn } from "../protocol/items.ts";
-import { artefactHash, blockId, type Hash } from "../protocol/ids.ts";
+import { artefactHash, blockId, type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import { NOBODY, valuesFor } from "../protocol/payee.ts";
 import { checkEvidence, checkVotes, isVoteKind } from "../protocol/votes.ts";
 import { partsOf, rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import { CommandError, settled } from "./exit.ts";
@@ -120,7 +121,7 @@ async function sayEvidence(
 async function refusalOf(
   manifest: Manifest,
   file: string,
-  { offender, from, about, artefact: proof }: Evidence,
+  { offender, from, about, artefact: proof, maker }: Evidence,
   files: readonly string[],
   { proofs: directory }: Flags,
   verifier: Verifier | null,
@@ -137,10 +138,11 @@ async function refusalOf(
   const { content } = certificate;
   const { prepared, stages } = await prepare(manifest, content, directory, verifier);
   const stage = stages.find(({ name }) => name === about.stage);
-  const values = prepared.values[about.stage]?.[about.index];
-  if (stage === undefined || values === undefined || stage.verify !== "key")
+  const implied = prepared.values[about.stage]?.[about.index];
+  if (stage === undefined || implied === undefined || stage.verify !== "key")
     throw new CommandError("evidence.unproven", `${file}: no key verifies what ${about.stage} ${about.index} makes`);
   const { system, key } = variantOf(stage, about.index);
+  const values = valuesFor(system, implied, maker ?? NOBODY);
   const parts = partsOf(stages, stage, about.index, prepared.values, countsOf(content));
   const verdict = await verified(verifier, { system, key, values, parts, proof: artefact(directory, proof) });
   if (verdict.valid)
@@ -188,13 +190,18 @@ function say({ content, contentHash, signers }: Certificate, proofs: number | nu
     );
 }
 
+/** Proofs with their makers where a certificate names them, and for nobody where nobody has signed for them. */
+type ProvenContent = Omit<ProofsContent, "tasks"> & {
+  readonly tasks: readonly (ProofsContent["tasks"][number] & { readonly prover?: Key | null })[];
+};
+
 /**
  * Verifies the block and every proof again. What the proofs must say is derived from the block's own bytes; of the
  * certificate only the commitment before the block is taken, and the one after it is compared.
  */
 async function checkProofs(
   manifest: Manifest,
-  content: ProofsContent,
+  content: ProvenContent,
   directory: string,
   verifier: Verifier,
 ): Promise<number> {
@@ -203,7 +210,8 @@ async function checkProofs(
   const counts = countsOf(content);
   for (const task of content.tasks) {
     const stage = stages.find(({ name }) => name === task.stage);
-    const values = prepared.values[task.stage]?.[task.index] ?? new Uint8Array();
+    const implied = prepared.values[task.stage]?.[task.index] ?? new Uint8Array();
+    const values = valuesFor(task.system, implied, task.prover ?? NOBODY);
     const parts = stage === undefined ? [] : partsOf(stages, stage, task.index, prepared.values, counts);
     const proof = artefact(directory, task.artefact);
     const listed = task.items === undefined ? null : itemsIn(Buffer.from(proof).toString("utf8"), task.items);
@@ -227,14 +235,14 @@ function verified(verifier: Verifier, job: VerifyJob): Promise<Verdict> {
 }
 
 /** How many tasks the stages have whose number another's output says. */
-function countsOf({ tasks }: ProofsContent): ReadonlyMap<string, number> {
+function countsOf({ tasks }: Pick<ProvenContent, "tasks">): ReadonlyMap<string, number> {
   return new Map(tasks.flatMap(({ stage, items }) => (items === undefined ? [] : [[stage, items]])));
 }
 
 /** What the block's own bytes imply, which lead from one commitment to the other as the certificate says. */
 async function prepare(
   manifest: Manifest,
-  content: ProofsContent,
+  content: ProvenContent,
   directory: string,
   verifier: Verifier,
 ): Promise<{ readonly prepared: Preparation; readonly stages: readonly Stage[] }> {

@@ -17,6 +17,7 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import { ROUNDS_MAX } from "../protocol/limits.ts";
 import { asCode, type EntryOf, type Kind } from "../protocol/messages.ts";
+import { NOBODY } from "../protocol/payee.ts";
 import { groupOf, restsOn } from "../protocol/workflow.ts";
 import { announcedAs, childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
 import { exactCode } from "./belonging.ts";
@@ -24,9 +25,9 @@ import {
   assignedTo,
   claimantOf,
   creditOf,
-  impliedValues,
   isVouchedFor,
   openAttempt,
+  provenValues,
   soundReceipts,
   unsound,
   where,
@@ -34,14 +35,14 @@ import {
 import { contentOf } from "./barrier.ts";
 import { touchAgreeing } from "./collector.ts";
 import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
-import type { TaskRef, VerifiedResult } from "./event.ts";
+import type { Event, TaskRef } from "./event.ts";
 import { hasRivals, isVoid, tasksOf } from "./graph.ts";
 import { isConfirmed } from "./own-source.ts";
 import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
 import { askToVerify, jobOf } from "./job.ts";
 import { quotaOf } from "./quota.ts";
 import { claimWindowMs, isJoined, overdue } from "./reclaim.ts";
-import { receiptsOf } from "./receipts.ts";
+import { findProof, receiptsOf } from "./receipts.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import {
   type Attempt,
@@ -236,7 +237,7 @@ function rejectUnsound(state: State, task: Task, proof: Proof): void {
     // mutant: reject-sound
     const fault = unsound(task, proof, receipt) ?? proof.fault;
     if (fault === null) continue;
-    const code = exactCode(state, task, proof, receipt, fault);
+    const code = exactCode(state, task, proof, prover, receipt, fault);
     endAttempt(task, prover, receipt, code);
     if (proof.rejected.has(prover)) continue;
     proof.rejected.add(prover);
@@ -258,7 +259,8 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
     return;
   }
   const { stage } = task;
-  const values = impliedValues(task);
+  // mutant: payee-ignored
+  const values = provenValues(task, proof);
   const receipts = soundReceipts(state, task, proof);
   const [, receipt] = receipts.find(([, { inline }]) => inline.length > 0) ?? receipts[0] ?? [];
   if (values === null || (receipt === undefined && !isVouched(state, task, proof)) || state.replaying) return;
@@ -267,8 +269,10 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
   askToVerify(state, task, proof, { values, receipt, recompute, holders: [] });
 }
 
-export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: VerifiedResult): void {
-  const proof = task.proofs.get(artefact);
+type Verified = Pick<Extract<Event, { kind: "verified" }>, "artefact" | "maker" | "verdict">;
+
+export function applyVerdict(state: State, task: Task, { artefact, maker, verdict }: Verified): void {
+  const proof = findProof(task, artefact, maker ?? NOBODY);
   if (proof === undefined) return;
   state.dirtyTasks.add(task);
   touchAgreeing(state, task);
@@ -337,7 +341,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
     return;
   }
   proof.vouched = true;
-  say(state, { ...ref(task), kind: "complete", artefact: proof.artefact });
+  say(state, { ...ref(task), kind: "complete", prover: proof.maker ?? NOBODY, artefact: proof.artefact });
 }
 
 /** Signs the barrier once the block is closed here, and again when logs converge on another content. */

@@ -5,8 +5,9 @@
  * to believe nobody.
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
-import type { Hash } from "../protocol/ids.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
 import type { Vote } from "../protocol/messages.ts";
+import { NOBODY } from "../protocol/payee.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
 import { inputsOf } from "./graph.ts";
 import { type Failure, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
@@ -35,7 +36,7 @@ export interface ReplayBundle extends TaskName {
   readonly executor: string;
   readonly key: Hash;
   readonly payload: { readonly artefact: Hash };
-  /** In hex; `null` until this node has derived them from the payload. */
+  /** In hex, the values for nobody; `null` until this node has derived them from the payload. */
   readonly before: string | null;
   readonly values: string | null;
   /** Accepted proofs that it takes, in their order; none while some are not accepted. */
@@ -45,6 +46,8 @@ export interface ReplayBundle extends TaskName {
     /** Which item of it, where the task is about one. */
     readonly item: number | null;
     readonly artefact: Hash;
+    /** Who made it; nobody where no maker is known. */
+    readonly maker: Key | null;
     readonly bytes: number | null;
   }[];
   /** How many tasks the stages have whose number another's output says. */
@@ -72,7 +75,7 @@ function isAt(block: Block, { chain, height }: TaskName): boolean {
 
 export function bundleOf(state: State, task: Task): ReplayBundle {
   const { block, stage, index, variant } = task;
-  const values = impliedValues(task);
+  const values = impliedValues(task, NOBODY);
   return {
     kind: "replay",
     version: 1,
@@ -109,7 +112,8 @@ function takenBy(state: State, task: Task): ReplayBundle["inputs"] {
     const chosen = chosenProof(state, input.task);
     if (chosen === null) return [];
     const { artefact } = chosen.proof;
-    return [{ stage: stage.name, index, item: input.item, artefact, bytes: chosen.made.bytes }];
+    const { bytes, prover: maker } = chosen.made;
+    return [{ stage: stage.name, index, item: input.item, artefact, maker, bytes }];
   });
 }
 

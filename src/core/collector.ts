@@ -14,7 +14,7 @@ import { completionChanged, followersOf, isBlockDone } from "./graph.ts";
 import { chosenProof, claimantOf, openAttempt, stands, where } from "./makers.ts";
 import { copiesOf } from "./matching.ts";
 import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
-import { keepReceipt, proofOf } from "./receipts.ts";
+import { findProof, keepReceipt, proofOf } from "./receipts.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
   type Attempt,
@@ -192,9 +192,9 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   const isNew = keepVote(votes, signed);
   attempt.attests.set(entry.prover, votes);
   if (signed.author === state.options.self) attempt.own.attested ??= entry.artefact;
-  if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
+  if (!mayName(state, task, entry, signed.author)) return "proof.unknown";
   // That the proof verifies is objective, whatever else its author has attested.
-  vouch(state, task, entry.artefact, signed);
+  vouch(state, task, entry, signed);
   if (!isNew) return "vote.duplicate";
   return null;
 }
@@ -202,16 +202,16 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
 export function applyComplete(state: State, signed: Signed, entry: EntryOf<"complete">): Refusal | null {
   const task = findTask(state, entry);
   if (task === undefined) return noTask(state, entry.block);
-  if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
-  vouch(state, task, entry.artefact, signed);
+  if (!mayName(state, task, entry, signed.author)) return "proof.unknown";
+  vouch(state, task, entry, signed);
   return null;
 }
 
 export function applyReject(state: State, signed: Signed, entry: EntryOf<"reject">): Refusal | null {
   const task = findTask(state, entry);
   if (task === undefined) return noTask(state, entry.block);
-  if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
-  const proof = proofOf(task, entry.artefact);
+  if (!mayName(state, task, entry, signed.author)) return "proof.unknown";
+  const proof = proofOf(task, entry.artefact, entry.prover);
   const votes = proof.rejects.get(entry.prover) ?? new Map<Key, Signed>();
   proof.rejects.set(entry.prover, votes);
   if (!keepVote(votes, signed)) return "vote.duplicate";
@@ -220,6 +220,9 @@ export function applyReject(state: State, signed: Signed, entry: EntryOf<"reject
   return null;
 }
 
+/** A proof as a vote names it: with its maker. */
+type Named = Pick<EntryOf<"attest">, "artefact" | "prover">;
+
 /** Proofs of a task that one attester may name before anybody has handed them in. */
 export const UNRECEIPTED_MAX = 4;
 
@@ -227,8 +230,8 @@ export const UNRECEIPTED_MAX = 4;
  * Whether a vote about this proof is counted now. An attester may hear a receipt before this node does, but a flood of
  * votes about proofs that nobody has must not make a record for each. Such a vote waits for the receipt.
  */
-function mayName(state: State, task: Task, artefact: Hash, author: Key): boolean {
-  if (task.proofs.has(artefact) || author === state.options.self) return true;
+function mayName(state: State, task: Task, { artefact, prover }: Named, author: Key): boolean {
+  if (findProof(task, artefact, prover) !== undefined || author === state.options.self) return true;
   const alone = [...task.proofs.values()].filter(
     ({ receipts, vouchers, rejects }) =>
       receipts.size === 0 && (vouchers.has(author) || [...rejects.values()].some((votes) => votes.has(author))),
@@ -237,8 +240,8 @@ function mayName(state: State, task: Task, artefact: Hash, author: Key): boolean
   return alone.length < UNRECEIPTED_MAX;
 }
 
-function vouch(state: State, task: Task, artefact: Hash, signed: Signed): void {
-  const proof = proofOf(task, artefact);
+function vouch(state: State, task: Task, { artefact, prover }: Named, signed: Signed): void {
+  const proof = proofOf(task, artefact, prover);
   keepVote(proof.vouchers, signed);
   if (proof.verdict === "invalid") state.suspects.add(task);
   if (signed.author === state.options.self && !proof.vouched) {
@@ -271,8 +274,8 @@ export function settleCompletion(state: State, task: Task): void {
 
 /** Whether a proof stands for it; asked of each complete task with every vote, so first of the proof that stood last. */
 function isProven(state: State, task: Task): boolean {
-  const stood = task.output === null ? undefined : task.proofs.get(task.output);
-  return (stood !== undefined && stands(state, task, stood)) || chosenProof(state, task) !== null;
+  const stood = [...task.proofs.values()].filter(({ artefact }) => artefact === task.output);
+  return stood.some((proof) => stands(state, task, proof)) || chosenProof(state, task) !== null;
 }
 
 /** Not complete after all. Somebody else may own it now, and has all the time to claim it. A certificate stands. */

@@ -291,7 +291,7 @@ export function applyProved(state: State, task: Task, attempt: number, made: Mad
   // Made again once this node may speak: nobody else knows of it.
   if (!maySign(state)) return forgetWork(state, task);
   state.slotFreeMs = state.nowMs;
-  const implied = impliedValues(task);
+  const implied = impliedValues(task, state.options.self);
   if (implied === null || !equalBytes(implied, made.values)) {
     // Attesters would reject such a receipt, and a later one for the same proof would contradict it.
     const message = "The prover's public values are not those that the block implies for the task.";

@@ -28,13 +28,16 @@ export interface Job {
   readonly key: Hash;
   readonly payload: Hash;
   readonly before: Uint8Array;
-  /** Public values that the block implies for the task. */
+  /** Who is paid for it: this node. */
+  readonly prover: Key;
+  /** Public values that the block implies for the task and this prover. */
   readonly values: Uint8Array;
   readonly group: number;
   readonly shards: number;
   /** Artefacts that this task takes, or which item of one, and who has them. */
   readonly inputs: readonly {
     readonly artefact: Hash;
+    readonly maker: Key;
     readonly holders: readonly Key[];
     readonly item: number | null;
   }[];
@@ -63,6 +66,8 @@ export type Effect =
       readonly kind: "verify";
       readonly task: TaskRef;
       readonly artefact: Hash;
+      /** Whose proof it has to be; `null` where the proof system has no room for a payee. */
+      readonly maker: Key | null;
       readonly bytes: number;
       readonly inline: Uint8Array;
       readonly system: string;

@@ -76,7 +76,13 @@ export type Event =
   | { readonly kind: "source-retract"; readonly chain: number; readonly hash: Hash }
   | { readonly kind: "source-trouble"; readonly chain: number; readonly fault: string | null }
   | { readonly kind: "prepared"; readonly block: Hash; readonly result: PreparedResult }
-  | { readonly kind: "verified"; readonly task: TaskRef; readonly artefact: Hash; readonly verdict: VerifiedResult }
+  | {
+      readonly kind: "verified";
+      readonly task: TaskRef;
+      readonly artefact: Hash;
+      readonly maker: Key | null;
+      readonly verdict: VerifiedResult;
+    }
   /** How many items an accepted output has that others count by; `null` where it cannot be had or is no list. */
   | { readonly kind: "counted"; readonly task: TaskRef; readonly artefact: Hash; readonly items: number | null }
   | { readonly kind: "progress"; readonly task: TaskRef; readonly attempt: number; readonly units: number }

@@ -22,7 +22,7 @@ import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { maySign } from "./attester.ts";
 import { settleRounds, touch } from "./blocks.ts";
-import { chosenProof, impliedValues } from "./makers.ts";
+import { chosenProof, provenValues } from "./makers.ts";
 import { findTask, noTask, reopen } from "./collector.ts";
 import { askToVerify } from "./job.ts";
 import { proofOf } from "./receipts.ts";
@@ -132,13 +132,13 @@ function lied(state: State, signed: Signed): Refusal {
 
 /** A proof that is said not to verify: nobody is believed before it is verified here. */
 function doubt(state: State, signed: Signed, accusation: Out): Refusal | null {
-  const { about, artefact } = accusation;
-  if (about === null || artefact === null) return "evidence.false";
+  const { about, artefact, maker } = accusation;
+  if (about === null || artefact === null || maker === null) return "evidence.false";
   const task = findTask(state, about);
   if (task === undefined) return noTask(state, about.block);
   // Who made another result of it may have run another program: no signature shows that.
   if (task.stage.verify !== "key") return lied(state, signed);
-  const proof = proofOf(task, artefact);
+  const proof = proofOf(task, artefact, maker);
   const accusers = proof.accused.get(accusation.offender) ?? new Map<Key, { signed: Signed; accusation: Out }>();
   const known = accusers.get(signed.author);
   if (known !== undefined && !isEarlier(signed, known.signed)) return "vote.duplicate";
@@ -306,7 +306,7 @@ function refuseAccusers(state: State, accusers: ReadonlyMap<Key, { readonly sign
 
 /** Asks for the verdict, from whoever may hold the proof; within limits, because it may be had nowhere. */
 function askAgain(state: State, task: Task, proof: Proof, holders: readonly Key[]): void {
-  const values = impliedValues(task);
+  const values = provenValues(task, proof);
   if (proof.verdict !== "unknown" || proof.asked || values === null || proof.tries >= FETCHES_MAX) return;
   if (proof.retryMs !== null && state.nowMs < proof.retryMs) return;
   const receipts = [...proof.receipts.values()].flat();

@@ -1,5 +1,6 @@
 /** What it takes to make a task's result, for its prover and for whoever makes it again to compare; and to have it verified. */
 import type { Key } from "../protocol/ids.ts";
+import { NOBODY } from "../protocol/payee.ts";
 import { groupOf, shardOf } from "../protocol/workflow.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
 import type { Job } from "./effect.ts";
@@ -9,7 +10,8 @@ import type { Proof, Receipt, State, Task } from "./state.ts";
 /** `null` while the block is not read or something that the task takes is missing. */
 export function jobOf(state: State, task: Task, attempt: number): Job | null {
   const { block, stage, index, variant } = task;
-  const values = impliedValues(task);
+  const { self } = state.options;
+  const values = impliedValues(task, self);
   const inputs = chosenInputs(state, task);
   const shard = shardOf(stage, groupOf(stage, index));
   if (block.prepared === null || values === null || inputs === null) return null;
@@ -24,6 +26,7 @@ export function jobOf(state: State, task: Task, attempt: number): Job | null {
     key: variant.key,
     payload: block.payload,
     before: block.prepared.before,
+    prover: self,
     values,
     group: shard?.at ?? groupOf(stage, index),
     shards: shard?.of ?? 0,
@@ -50,6 +53,7 @@ export function askToVerify(state: State, task: Task, proof: Proof, asked: Asked
     ...given,
     task: { block: block.id, stage: stage.name, index },
     artefact: proof.artefact,
+    maker: proof.maker,
     bytes: receipt?.bytes ?? state.manifest.json.limits.proofBytesMax,
     inline: receipt?.inline ?? new Uint8Array(),
     system: variant.system,
@@ -69,6 +73,7 @@ function chosenInputs(state: State, task: Task): Job["inputs"] | null {
     const chosen = chosenProof(state, input.task);
     if (chosen === null) return [];
     const { artefact, receipts, vouchers } = chosen.proof;
-    return [{ artefact, holders: [...receipts.keys(), ...vouchers.keys()], item: input.item }];
+    const maker = chosen.made.prover ?? NOBODY;
+    return [{ artefact, maker, holders: [...receipts.keys(), ...vouchers.keys()], item: input.item }];
   });
 }

@@ -4,6 +4,7 @@
  */
 import type { Key } from "../protocol/ids.ts";
 import { ATTEMPTS_MAX } from "../protocol/limits.ts";
+import { NOBODY, valuesFor } from "../protocol/payee.ts";
 import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { taskValues } from "../protocol/workflow.ts";
@@ -32,16 +33,27 @@ export function soundReceipts(state: State, task: Task, proof: Proof): (readonly
 
 /** What a receipt says that is not so. */
 export function unsound(task: Task, proof: Proof, receipt: EntryOf<"receipt">): Refusal | null {
-  const values = impliedValues(task);
+  const values = provenValues(task, proof);
   if (values !== null && !equalBytes(values, receipt.values)) return "receipt.wrong-values";
   return proof.bytes !== null && proof.bytes !== receipt.bytes ? "receipt.wrong-bytes" : null;
 }
 
-/** The public values that the block's own bytes imply for the task; `null` until they are derived. */
-export function impliedValues(task: Task): Uint8Array | null {
-  const { block, stage, index } = task;
+/**
+ * The public values that the block's own bytes imply for the task and this prover; `null` until they are derived.
+ * Results without a proof, and proofs of systems that have no room for a payee, are the same for all provers.
+ */
+export function impliedValues(task: Task, prover: Key): Uint8Array | null {
+  const { block, stage, index, variant } = task;
   if (stage.verify !== "key") return taskValues(block.id, stage, index);
-  return block.prepared?.values[stage.name]?.[index] ?? null;
+  const values = block.prepared?.values[stage.name]?.[index];
+  return values === undefined ? null : valuesFor(variant.system, values, prover);
+}
+
+/** The public values that the task implies for the maker of the proof. Asked often, so they are kept with the proof. */
+export function provenValues(task: Task, proof: Proof): Uint8Array | null {
+  if (proof.maker === null) return impliedValues(task, NOBODY);
+  proof.values ??= impliedValues(task, proof.maker);
+  return proof.values;
 }
 
 /** The attempt that is open: the first without a timeout certificate. */
@@ -111,7 +123,7 @@ export function chosenProof(state: State, task: Task): MadeBy | null {
 }
 
 /** Whether a quorum says that it verifies. */
-export function isVouchedFor(state: State, proof: Proof): boolean {
+export function isVouchedFor(state: State, proof: Pick<Proof, "vouchers">): boolean {
   // mutant: complete-too-soon
   return isQuorum(state, proof.vouchers.keys());
 }
@@ -148,7 +160,7 @@ export function stands(state: State, task: Task, proof: Proof): boolean {
 }
 
 /**
- * Who made a proof: who handed it in and is not out, and whom attesters name of whom one is honest, because an attest
+ * Who made a proof. Where the proof names its maker, nobody else. Otherwise who handed it in and is not out, and whom attesters name of whom one is honest, because an attest
  * names prover and attempt by itself; where there is neither, nobody. Of what a key that is out has said, even before,
  * some nodes may have heard what others never will, so nothing rests on it (S6).
  */
@@ -170,7 +182,7 @@ function makersOf(state: State, task: Task, proof: Proof): readonly Made[] {
   }
   // As long as nobody is out, the receipt is on its way.
   if (state.out.size === 0 || mustLook) return [];
-  return [madeBy(state, task, proof, null, [], [0])];
+  return [madeBy(state, task, proof, proof.maker, [], [0])];
 }
 
 function madeBy(
@@ -199,10 +211,11 @@ function madeBy(
 function attestedMakers(
   state: State,
   task: Task,
-  { artefact }: Proof,
+  { artefact, maker }: Proof,
 ): { readonly prover: Key; readonly attempt: number }[] {
   return [...task.attempts.values()].flatMap(({ number, attests }) =>
     [...attests].flatMap(([prover, votes]) => {
+      if (maker !== null && prover !== maker) return [];
       const fitting = [...votes].filter(([, signed]) => {
         const entry = entryOf(signed);
         return entry?.kind === "attest" && entry.artefact === artefact;

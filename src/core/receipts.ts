@@ -13,6 +13,7 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import { PROOFS_PER_ATTEMPT_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
+import { namesPayee } from "../protocol/payee.ts";
 import { conflictOf } from "../protocol/evidence.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import {
@@ -40,10 +41,10 @@ export function keepReceipt(state: State, task: Task, signed: Signed, entry: Ent
   if (known !== undefined && !isEarlier(signed, known.signed)) return "receipt.replayed";
   if (known === undefined) named.push(receipt);
   else named[at] = receipt;
-  task.proofs.get(entry.artefact)?.receipts.set(signed.author, named);
+  findProof(task, entry.artefact, signed.author)?.receipts.set(signed.author, named);
   const dropped = rankFirst(own, receipt, known);
-  if (own.first.get(entry.attempt)?.includes(receipt)) proofOf(task, entry.artefact);
-  if (dropped !== undefined) dropBare(state, task, dropped);
+  if (own.first.get(entry.attempt)?.includes(receipt)) proofOf(task, entry.artefact, signed.author);
+  if (dropped !== undefined) dropBare(state, task, dropped, signed.author);
   task.block.content = null;
   if (known !== undefined) return "receipt.replayed";
   return dropped === entry.artefact ? "receipt.too-many" : null;
@@ -71,10 +72,11 @@ function rankFirst({ first }: Receipts, receipt: Receipt, known: Receipt | undef
 }
 
 /** A proof that nobody names any more among the first, and that no attester has said anything of, takes no room. */
-function dropBare(state: State, task: Task, artefact: Hash): void {
-  const proof = task.proofs.get(artefact);
+function dropBare(state: State, task: Task, artefact: Hash, author: Key): void {
+  const proof = findProof(task, artefact, author);
   if (proof === undefined || proof.vouched || receiptsOf(state, task, proof).length > 0) return;
-  if ([proof.vouchers, proof.rejects, proof.accused].every(({ size }) => size === 0)) task.proofs.delete(artefact);
+  if ([proof.vouchers, proof.rejects, proof.accused].every(({ size }) => size === 0))
+    task.proofs.delete(nameOf(artefact, proof.maker));
 }
 
 /** The receipts of a proof that count. An author that names it in several attempts has one for each. */
@@ -93,17 +95,35 @@ export function hasHandedIn(task: Task, prover: Key, attempt: number): boolean {
   return task.receipts.get(prover)?.first.has(attempt) === true;
 }
 
-/** The proof with this name, made when first heard of, with all receipts that name it. */
-export function proofOf(task: Task, artefact: Hash): Proof {
-  const known = task.proofs.get(artefact);
+/** Who the proof has to be by, where proofs of the task name their maker. */
+function makerOf({ stage, variant }: Task, prover: Key): Key | null {
+  return namesPayee(stage.verify, variant.system) ? prover : null;
+}
+
+/** An artefact is one proof for each prover that it is said to be by, since it may verify for one and not for another. */
+function nameOf(artefact: Hash, maker: Key | null): string {
+  return maker === null ? artefact : `${artefact} ${maker}`;
+}
+
+/** The artefact as a proof by this prover. */
+export function findProof(task: Task, artefact: Hash, prover: Key): Proof | undefined {
+  return task.proofs.get(nameOf(artefact, makerOf(task, prover)));
+}
+
+/** The artefact as a proof by this prover, made when first heard of, with all receipts that name it so. */
+export function proofOf(task: Task, artefact: Hash, prover: Key): Proof {
+  const known = findProof(task, artefact, prover);
   if (known !== undefined) return known;
+  const maker = makerOf(task, prover);
   const receipts = new Map<Key, readonly Receipt[]>();
   for (const [author, { byArtefact }] of task.receipts) {
     const named = byArtefact.get(artefact);
-    if (named !== undefined) receipts.set(author, named);
+    if (named !== undefined && (maker === null || author === maker)) receipts.set(author, named);
   }
   const proof: Proof = {
     artefact,
+    maker,
+    values: null,
     receipts,
     rejected: new Set(),
     rejects: new Map(),
@@ -118,7 +138,7 @@ export function proofOf(task: Task, artefact: Hash): Proof {
     retryMs: null,
     vouched: false,
   };
-  task.proofs.set(artefact, proof);
+  task.proofs.set(nameOf(artefact, maker), proof);
   return proof;
 }
 
@@ -126,8 +146,9 @@ export function proofOf(task: Task, artefact: Hash): Proof {
 export function inlineProof(state: State, artefact: Hash): Uint8Array | null {
   for (const block of state.blocks.values()) {
     for (const { proofs } of block.tasks) {
-      const named = [...(proofs.get(artefact)?.receipts.values() ?? [])].flat();
-      for (const { inline } of named) if (inline.length > 0) return inline;
+      const named = [...proofs.values()].filter((proof) => proof.artefact === artefact);
+      const receipts = named.flatMap((proof) => [...proof.receipts.values()].flat());
+      for (const { inline } of receipts) if (inline.length > 0) return inline;
     }
   }
   return null;

@@ -102,6 +102,10 @@ export interface Receipts {
 /** A proof that somebody made for a task. */
 export interface Proof {
   readonly artefact: Hash;
+  /** Whose proof it is said to be, and for whom it is verified; `null` where the proof system has no room for a payee. */
+  readonly maker: Key | null;
+  /** Public values that the task implies for the maker, once they were asked for. */
+  values: Uint8Array | null;
   /** All receipts that name it, by author; `receiptsOf` says which of them count. */
   readonly receipts: Map<Key, readonly Receipt[]>;
   /** Provers whose receipt this node has rejected. */
@@ -152,7 +156,7 @@ export interface Task {
   readonly variant: Variant;
   /** By number: an attempt is made when something is heard of it. */
   readonly attempts: Map<number, Attempt>;
-  readonly proofs: Map<Hash, Proof>;
+  readonly proofs: Map<string, Proof>;
   /** By prover: what it handed in. */
   readonly receipts: Map<Key, Receipts>;
   /** Attesters' votes by round: that it has failed too often, and that it shall be tried again. */

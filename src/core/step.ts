@@ -179,7 +179,7 @@ function apply(state: State, event: Event, equation: Equation): void {
       blocks.applyPrepared(state, event.block, event.result);
       return applyPending(state, event.block, equation);
     case "verified":
-      return withTask(state, event.task, (task) => applyVerdict(state, task, event.artefact, event.verdict));
+      return withTask(state, event.task, (task) => applyVerdict(state, task, event));
     case "counted":
       return withTask(state, event.task, (task) => lists.applyCounted(state, task, event.artefact, event.items));
     case "progress":

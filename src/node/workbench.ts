@@ -3,7 +3,9 @@
  * node tries its provers on. They are the adapters that a node with the same configuration uses.
  */
 import type { Preparation, PrepareJob, ProveEvent, ProveJob, Prover, Verifier, VerifyJob } from "../ports.ts";
+import type { Key } from "../protocol/ids.ts";
 import { itemsIn } from "../protocol/items.ts";
+import { NOBODY } from "../protocol/payee.ts";
 import {
   type Counts,
   groupsAt,
@@ -34,6 +36,15 @@ export interface Made {
 export type ProvenBlock = Pick<PrepareJob, "chain" | "height" | "block" | "hash" | "payload">;
 
 export type Prepared = Preparation & { readonly before: Uint8Array };
+
+/** What is to be made. */
+interface MakeTask {
+  readonly stage: Stage;
+  readonly index: number;
+  readonly attempt: number;
+  /** Of each input who made it; nobody, where left out. */
+  readonly makers?: readonly Key[];
+}
 
 export class Workbench {
   readonly #provers: readonly Prover[];
@@ -74,7 +85,7 @@ export class Workbench {
   async make(
     block: ProvenBlock,
     stages: readonly Stage[],
-    task: { readonly stage: Stage; readonly index: number; readonly attempt: number },
+    task: MakeTask,
     prepared: Prepared & { readonly counts: Counts },
     inputs: readonly Uint8Array[],
     signal?: AbortSignal,
@@ -90,7 +101,10 @@ export class Workbench {
     const id = { chain, height, block: block.block, hash, stage: stage.name, index };
     const shard = shardOf(stage, groupOf(stage, index));
     const place = { group: shard?.at ?? groupOf(stage, index), shards: shard?.of ?? 0 };
-    const job = { id, attempt, system, key, payload, before: prepared.before, values, ...place, inputs };
+    const makers = inputs.map((_, at) => task.makers?.[at] ?? NOBODY);
+    // Nobody is paid for what no network has asked for.
+    const paid = { prover: NOBODY, values, makers };
+    const job = { id, attempt, system, key, payload, before: prepared.before, ...paid, ...place, inputs };
     const { proof, provingMs } = await proven(this.prover(executor), job, signal);
     const parts = partsOf(stages, stage, index, prepared.values, prepared.counts);
     const checked = { system, key, values, parts, proof };

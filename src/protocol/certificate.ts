@@ -13,6 +13,7 @@ import { CERTIFICATE_BYTES_MAX } from "./limits.ts";
 import type { Manifest } from "./manifest.ts";
 import { encodeEntry, type Vote } from "./messages.ts";
 import { partitionOfChain, partitionsOf } from "./partition.ts";
+import { namesPayee } from "./payee.ts";
 import { canonicalJson, checkShape, describeShapeError } from "./shape.ts";
 import type { Equation } from "./signing.ts";
 import { groupCount, groupOf, groupsAt, levelOf, restsOn, type Stage, stagesOf, variantOf } from "./workflow.ts";
@@ -293,8 +294,15 @@ function checkTasks(manifest: Manifest, content: BarrierContent): string | null 
       at += stage.need;
     }
   }
-  if (at === content.tasks.length) return null;
-  return `it names ${content.tasks.length} tasks; the workflow asks for ${at}`;
+  if (at !== content.tasks.length) return `it names ${content.tasks.length} tasks; the workflow asks for ${at}`;
+  const nameless = content.tasks.findIndex((task) => task.prover === null && namesMaker(stages, task));
+  const { system } = content.tasks[nameless] ?? {};
+  return nameless === -1 ? null : `tasks[${nameless}] has no prover, though a proof of ${system} names its maker`;
+}
+
+/** Whether a task's proof says who made it. */
+function namesMaker(stages: readonly Stage[], { stage: name, system }: BarrierTask): boolean {
+  return namesPayee(stages.find((stage) => stage.name === name)?.verify ?? "key", system);
 }
 
 /** In how many pieces the block was proven: all that it names has to be of the level of the first that has one. */

@@ -41,6 +41,8 @@ export interface Evidence {
   } | null;
   /** The proof that has to be verified before anybody believes it; `null` where the signatures say it all. */
   readonly artefact: Hash | null;
+  /** Whose proof the vote says that it is; `null` where there is none to verify. */
+  readonly maker: Key | null;
 }
 
 type HeadShown = BatchHead & { readonly hash: Hash };
@@ -67,7 +69,7 @@ export function readEvidence(shown: readonly Vote[]): Evidence | null {
   if (a === null || b === null || a.author !== b.author || !isBefore(a, b)) return null;
   const offence = conflictOf(a.entry, b.entry);
   if (offence === null) return null;
-  return { offender: a.author, offence, from: b.number, about: aboutOf(b.entry), artefact: null };
+  return { offender: a.author, offence, from: b.number, about: aboutOf(b.entry), artefact: null, maker: null };
 }
 
 /** Whether only an attester can commit the offence. */
@@ -121,13 +123,14 @@ function twoBatches(a: HeadShown | null, b: HeadShown | null): Evidence | null {
   const forks = a.number === b.number && a.hash < b.hash;
   const breaks = b.number === a.number + 1 && b.previous !== a.hash;
   if (!forks && !breaks) return null;
-  return { offender: a.author, offence: "two-batches", from: a.number, about: null, artefact: null };
+  return { offender: a.author, offence: "two-batches", from: a.number, about: null, artefact: null, maker: null };
 }
 
 function falseProof(vote: ShownVote | null): Evidence | null {
   if (vote === null || (vote.entry.kind !== "attest" && vote.entry.kind !== "complete")) return null;
   const { author, entry, number } = vote;
-  return { offender: author, offence: "false-proof", from: number, about: aboutOf(entry), artefact: entry.artefact };
+  const { artefact, prover: maker } = entry;
+  return { offender: author, offence: "false-proof", from: number, about: aboutOf(entry), artefact, maker };
 }
 
 function isBefore(a: ShownVote, b: ShownVote): boolean {

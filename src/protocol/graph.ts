@@ -2,6 +2,7 @@
 import { BLOCK_TASKS_MAX } from "./limits.ts";
 import type { ShapeError } from "./shape.ts";
 import { eachOf, itemsOf, splitOf, type StageJson, takesOf, variantsOf, type WorkflowJson } from "./stages.ts";
+import { namesPayee } from "./payee.ts";
 import { familyOf } from "./systems.ts";
 import { levelsOf, taskCount } from "./workflow.ts";
 
@@ -174,6 +175,14 @@ function checkCollect(stage: StageJson, wrong: Wrong): void {
     const count = copies ?? variants.length;
     if (count === 0) wrong("copies", undefined, `at least ${Math.max(collect.any, 2)}, or variants in their place`);
     else if (collect.any > count) wrong("collect.any", collect.any, `at most ${count}: so many tasks make one output`);
+    if (stage.verify === "agree") return;
+    const nameless = variantsOf(stage).find(({ system }) => !namesPayee(stage.verify ?? "key", system));
+    if (nameless !== undefined)
+      wrong(
+        "collect.of",
+        collect.of,
+        `"families", or systems whose proofs name their maker: any prover may hand in a copy of a proof of ${nameless.system}`,
+      );
     return;
   }
   const families = new Set(variants.map(({ system }) => familyOf(system)));

@@ -109,7 +109,7 @@ export const MESSAGES = {
     },
   },
   attest: { by: "attester", fields: { ...attempt, prover: id, artefact: id } },
-  complete: { by: "attester", fields: { ...task, artefact: id } },
+  complete: { by: "attester", fields: { ...task, prover: id, artefact: id } },
   reject: { by: "attester", fields: { ...task, prover: id, artefact: id, code } },
   timeout: { by: "attester", fields: { ...attempt, code } },
   quarantine: { by: "attester", fields: { ...task, round: u32, code, logical: flag } },

@@ -17,6 +17,35 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   "pickles-merge": "ipa",
 };
 
+/**
+ * Where the proofs of a system name their maker. `context`: the last public value of the shard circuits is a hash that
+ * the circuit does not compute, so any prover's key fits in. `digest`: the values are one hash. `none`: the values say
+ * nothing of the maker, so a copy of a proof is as good as the proof.
+ */
+export type Payee = "context" | "digest" | "none";
+
+const PAYEES: Readonly<Record<string, Payee>> = {
+  "groth16-shard": "context",
+  "ultrahonk-shard": "context",
+  "halo2-shard": "context",
+  "stark-shard": "context",
+  "pickles-shard": "context",
+  // The merged proof has a context of its own; the circuit ignores those of the proofs in it.
+  "pickles-merge": "context",
+  // A list of proofs, each with its maker; anybody can put them together.
+  "groth16-batch": "none",
+  // The program's public values are fixed by whoever wrote it.
+  "sp1-groth16": "none",
+};
+
+/** Systems that prove nothing, for development and for the simulator: any number of each, told apart by what follows. */
+const SIMULATED = /^(mock|sim)(-|$)/;
+
+export function payeeOf(system: string): Payee {
+  if (SIMULATED.test(system)) return "digest";
+  return Object.hasOwn(PAYEES, system) ? (PAYEES[system] ?? "none") : "none";
+}
+
 /** The family of a proof system; one that is not listed is a family of its own, under its own name. */
 export function familyOf(system: string): string {
   return Object.hasOwn(FAMILIES, system) ? (FAMILIES[system] ?? system) : system;

@@ -780,6 +780,8 @@ export declare type Attest = Message<"proofmesh.v1.Attest"> & {
 export declare const AttestSchema: GenMessage<Attest>;
 
 /**
+ * The proof verifies for this prover: its maker, or 32 zeros where the proof system has no room for a payee.
+ *
  * @generated from message proofmesh.v1.Complete
  */
 export declare type Complete = Message<"proofmesh.v1.Complete"> & {
@@ -799,7 +801,12 @@ export declare type Complete = Message<"proofmesh.v1.Complete"> & {
   index: number;
 
   /**
-   * @generated from field: bytes artefact = 4;
+   * @generated from field: bytes prover = 4;
+   */
+  prover: Uint8Array;
+
+  /**
+   * @generated from field: bytes artefact = 5;
    */
   artefact: Uint8Array;
 };

@@ -4,9 +4,7 @@
  */
 import { grainGenConstants } from "@noble/curves/abstract/poseidon.js";
 import { bn254 } from "@noble/curves/bn254.js";
-
-/** Order of BN254's scalar field: every public value is below it. */
-export const FIELD_ORDER: bigint = bn254.fields.Fr.ORDER;
+import { FIELD_ORDER } from "../protocol/payee.ts";
 
 const WIDTH = 5;
 const ROUNDS_FULL = 8;

@@ -7,14 +7,15 @@
  *
  * where a contract's creation has the recipient 2^160, which no address is. Public values are five field elements of
  * 32 bytes, big-endian: before, after, fees (sum of the fee limits), count (of items) and context, which ties a proof
- * to one task of one block.
+ * to one task of one block and to the prover that is paid for it.
  */
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Item, type PayloadBlock, SHARD_ITEMS_MAX, shardRange } from "../protocol/ethereum.ts";
-import { domainDigest, type Hash, u64 } from "../protocol/ids.ts";
+import { domainDigest, type Hash, type Key, u64 } from "../protocol/ids.ts";
 import { readEither } from "../protocol/range.ts";
 import type { Preparation, Result } from "../ports.ts";
-import { FIELD_ORDER, poseidon } from "./poseidon.ts";
+import { contextFor, FIELD_ORDER, reduced } from "../protocol/payee.ts";
+import { poseidon } from "./poseidon.ts";
 
 export const ELEMENT_BYTES = 32;
 export const VALUES_COUNT = 5;
@@ -98,16 +99,17 @@ export function fold(before: bigint, items: readonly Item[]): Run {
 
 /** The commitment before the first block of a run of blocks: a hash of chain and parent, taken modulo the field. */
 export function beginning(chain: number, parent: Hash): bigint {
-  return reduced(domainDigest("commitment", u64(chain), hexToBytes(parent)));
+  return bigEndian(reduced(domainDigest("commitment", u64(chain), hexToBytes(parent))));
 }
 
-/** The hash of a task's place, taken modulo the field. The block's id names network and chain. */
-export function contextOf(block: Hash, stage: string, index: number): bigint {
-  return reduced(domainDigest("context", hexToBytes(block), u64(index), utf8ToBytes(stage)));
+/** The hash of a task's place and of its prover, taken modulo the field. The block's id names network and chain. */
+export function contextOf(block: Hash, stage: string, index: number, prover: Key): bigint {
+  const place = domainDigest("context", hexToBytes(block), u64(index), utf8ToBytes(stage));
+  return bigEndian(contextFor(reduced(place), prover));
 }
 
-export function valuesOf(run: Run, block: Hash, stage: string, index: number): Uint8Array {
-  const context = contextOf(block, stage, index);
+export function valuesOf(run: Run, block: Hash, stage: string, index: number, prover: Key): Uint8Array {
+  const context = contextOf(block, stage, index, prover);
   return encodeValues({ ...run, count: BigInt(run.items.length), context });
 }
 
@@ -172,8 +174,4 @@ export function bigEndian(bytes: Uint8Array): bigint {
   let value = 0n;
   for (const byte of bytes) value = (value << 8n) | BigInt(byte);
   return value;
-}
-
-function reduced(digest: Uint8Array): bigint {
-  return bigEndian(digest) % FIELD_ORDER;
 }

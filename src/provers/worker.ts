@@ -1,6 +1,7 @@
 /** What runs in a worker thread of the pool: reading blocks, folding them, checking proofs. */
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import type { Hash } from "../protocol/ids.ts";
+import { NOBODY } from "../protocol/payee.ts";
 import { rangeEndingAt, readRange } from "../protocol/range.ts";
 import type { PrepareJob, Result, VerifyJob } from "../ports.ts";
 import { verifyBatch, verifyOne } from "./groth16/verify.ts";
@@ -83,10 +84,11 @@ function prepare(job: PrepareJob): Result<Prepared> {
         if (isMock(system)) return mockValues(job.block, stage.name, index, before);
         const group = stage.shards === null ? 0 : Math.floor(index / length);
         const stark = starks[group];
-        if (system === "stark-shard" && stark !== undefined) return starkValuesOf(stark, job.block, stage.name, index);
+        if (system === "stark-shard" && stark !== undefined)
+          return starkValuesOf(stark, job.block, stage.name, index, NOBODY);
         const own = recursive[group];
-        if (isPickles(system) && own !== undefined) return picklesValuesOf(own, job.block, stage.name, index);
-        return valuesOf(runs[group] ?? whole, job.block, stage.name, index);
+        if (isPickles(system) && own !== undefined) return picklesValuesOf(own, job.block, stage.name, index, NOBODY);
+        return valuesOf(runs[group] ?? whole, job.block, stage.name, index, NOBODY);
       };
       const count = stage.groups * stage.systems.length;
       return [stage.name, Array.from({ length: count }, (_, index) => of(index))] as const;

@@ -59,7 +59,7 @@ export class Workshop {
   verify(effect: Of<"verify">): void {
     const { fetcher, post } = this.#modules;
     const verdict = (result: VerifiedResult) =>
-      post({ kind: "verified", task: effect.task, artefact: effect.artefact, verdict: result });
+      post({ kind: "verified", task: effect.task, artefact: effect.artefact, maker: effect.maker, verdict: result });
     if (effect.recompute !== null) return this.#compare(effect, effect.recompute, verdict);
     if (effect.inline.length > 0) {
       if (artefactHash(effect.inline) !== effect.artefact)
@@ -219,7 +219,8 @@ function nameOf(task: TaskRef): string {
 function jobWith(job: Job, [payload, ...inputs]: readonly Uint8Array[]): ProveJob {
   const { chain, height, hash, task } = job;
   const id = { chain, height, block: task.block, hash, stage: task.stage, index: task.index };
-  return { ...job, id, payload: payload ?? new Uint8Array(), inputs };
+  const makers = job.inputs.map(({ maker }) => maker);
+  return { ...job, id, payload: payload ?? new Uint8Array(), inputs, makers };
 }
 
 function itemOf(list: Uint8Array, item: number): Uint8Array | null {

@@ -147,7 +147,7 @@ describe("a straggler", () => {
     const { test, index } = idle(75, 8);
     test.pass(1000);
     test.hear("p", test.receipt(index, "late"));
-    VOTERS.forEach((who) => test.hear(who, test.complete(index, "late")));
+    VOTERS.forEach((who) => test.hear(who, test.complete(index, "late", "shard", "p")));
     expect(test.core.take("cancel")).toMatchObject([{ task: { stage: "shard", index } }]);
     expect(test.core.reports("task.wasted")).toMatchObject([{ index, hedge: true }]);
 
@@ -164,7 +164,9 @@ describe("a straggler", () => {
     };
     const said = first.test.core.step({ kind: "proved", task: effect.task, attempt: 1, proof });
     expect(said).toEqual([`receipt shard/${first.index}#1`]);
-    VOTERS.forEach((who) => first.test.hear(who, first.test.complete(first.index, "hedge")));
+    VOTERS.forEach((who) =>
+      first.test.hear(who, first.test.complete(first.index, "hedge", "shard", first.test.core.name)),
+    );
     expect(first.test.core.block(BLOCKS[0]).tasks[first.index]?.completeMs).toBe(first.test.core.nowMs);
   });
 

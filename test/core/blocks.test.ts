@@ -4,7 +4,7 @@ import { sourceResumes } from "../../src/core/branch.ts";
 import type { Event } from "../../src/core/event.ts";
 import { blockId } from "../../src/protocol/ids.ts";
 import { hashOf, manifestJson } from "../protocol/fixtures.ts";
-import { announceOf, blockAt, type Core, Feed, keyOf } from "./harness.ts";
+import { announceOf, blockAt, type Core, Feed, keyOf, withoutPayee } from "./harness.ts";
 import { certifiedHeights, Net, summary } from "./net.ts";
 import { Subject } from "./subject.ts";
 
@@ -24,7 +24,7 @@ function complete(test: Subject, height: number): string[] {
     const [stage = "", index = ""] = place.split(" ");
     const block = test.id(blockAt(height));
     const proof = `proof ${height} ${place}`;
-    const voucher = { ...test.complete(Number(index), proof, stage), block };
+    const voucher = { ...test.complete(Number(index), proof, stage, "p"), block };
     const said = test.hear("p", test.receipt(Number(index), proof, 0, { stage, block }));
     return [...said, ...["b", "c", "d"].flatMap((who) => test.hear(who, voucher))];
   });
@@ -78,7 +78,7 @@ describe("a chain", () => {
   });
 
   it("is signed once more where a receipt that comes later says that somebody else was first to make a proof (S6)", () => {
-    const test = new Subject();
+    const test = new Subject({ change: withoutPayee() });
     const barriers = (said: readonly string[]) => said.filter((line) => line === "barrier").length;
     expect(barriers(complete(test, 1))).toBe(1);
     const first = ["q", "r"].find((name) => keyOf(name) < keyOf("p")) ?? "";

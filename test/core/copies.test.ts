@@ -6,6 +6,7 @@ import { matchMakers } from "../../src/core/matching.ts";
 import { checkCertificate, encodeCertificate } from "../../src/protocol/certificate.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
 import type { StageJson } from "../../src/protocol/stages.ts";
+import { valuesFor } from "../../src/protocol/payee.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 import { blockAt, type Core, equation, keyOf, valuesOf } from "./harness.ts";
 import { certifiedHeights, Net } from "./net.ts";
@@ -49,7 +50,7 @@ function handIn(net: Net, name: string, indices: readonly number[]): void {
   core.feed.seal(
     net.manifest,
     indices.map((index) => {
-      const values = valuesOf(id, "prove", index);
+      const values = valuesFor("mock", valuesOf(id, "prove", index), keyOf(name));
       const artefact = hashOf(`proof ${name} ${id}/prove/${index}`);
       const place = { block: id, stage: "prove", index, attempt: 0, system: "mock" };
       const key = net.manifest.keyHashes.get("mock") ?? "";

@@ -6,7 +6,7 @@
  */
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event, VerifiedResult } from "../../src/core/event.ts";
-import { type Block, type CoreOptions, createState, type State } from "../../src/core/state.ts";
+import { type Block, type CoreOptions, createState, type Proof, type State } from "../../src/core/state.ts";
 import { replayLog, resume, step } from "../../src/core/step.ts";
 import { type Batch, sealBatch } from "../../src/protocol/batch.ts";
 import { blockId, domainDigest, type Hash, type Key, u64, ZERO_HASH } from "../../src/protocol/ids.ts";
@@ -37,6 +37,13 @@ export function network(parties: Parties, change: Partial<ManifestJson> = {}): M
     provers: { ...provers, list: parties.provers.map((name) => ({ key: keyOf(name), slots: 1, weight: 1 })) },
     ...change,
   });
+}
+
+/** A network whose proof system has no room for a payee: a proof is as good in one prover's receipt as in another's. */
+export function withoutPayee(): Partial<ManifestJson> {
+  const text = JSON.stringify(manifestJson([])).replaceAll('"system":"mock"', '"system":"opaque"');
+  const { keys, workflows } = JSON.parse(text) as ManifestJson;
+  return { keys, workflows };
 }
 
 /** How many items every list has that stages are counted by. */
@@ -146,7 +153,11 @@ export class Core {
 
   /** A verdict on the proof with this name. */
   verdict(block: Hash, stage: string, index: number, proof: string, verdict: VerifiedResult): string[] {
-    return this.step({ kind: "verified", task: { block, stage, index }, artefact: hashOf(proof), verdict });
+    const artefact = hashOf(proof);
+    const task = this.state.blocks.get(block)?.tasks.find((each) => each.stage.name === stage && each.index === index);
+    const named = [...(task?.proofs.values() ?? [])].filter((each) => each.artefact === artefact);
+    const maker = (named.find(({ asked }) => asked) ?? named[0])?.maker ?? null;
+    return this.step({ kind: "verified", task: { block, stage, index }, artefact, maker, verdict });
   }
 
   /** The process died and is back: its own feed survived, and of what it heard as much as is given. */
@@ -182,6 +193,12 @@ export class Core {
     );
   }
 
+  /** The proof with this name that is in one of the block's tasks; of several makers' the first that was heard of. */
+  proof(block: TestBlock, name: string): Proof | undefined {
+    const proofs = this.block(block).tasks.flatMap((task) => [...task.proofs.values()]);
+    return proofs.find(({ artefact }) => artefact === hashOf(name));
+  }
+
   block(block: TestBlock): Block {
     const found = this.state.blocks.get(blockId(this.manifest.network, announceOf(block)));
     if (found === undefined) throw new Error(`${this.name} knows no block ${block.height}`);
@@ -196,7 +213,7 @@ export class Core {
   line(entry: Entry): string {
     const words: string[] = [entry.kind];
     if ("stage" in entry) words.push(`${entry.stage}/${entry.index}${"attempt" in entry ? `#${entry.attempt}` : ""}`);
-    if ("prover" in entry) words.push(this.#names.get(entry.prover) ?? "stranger");
+    if ("prover" in entry && entry.kind !== "complete") words.push(this.#names.get(entry.prover) ?? "stranger");
     if ("code" in entry) words.push(entry.code);
     if (entry.kind === "announce" || entry.kind === "admit" || entry.kind === "join")
       words.push(`height ${entry.height}`);

@@ -3,7 +3,7 @@ import { chosenProof } from "../../src/core/makers.ts";
 import { showHead } from "../../src/protocol/evidence.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
 import { hashOf } from "../protocol/fixtures.ts";
-import { blockAt, Feed, keyOf } from "./harness.ts";
+import { blockAt, Feed, keyOf, withoutPayee } from "./harness.ts";
 import { Subject } from "./subject.ts";
 
 const VERIFIED = { kind: "valid", bytes: 100 } as const;
@@ -61,7 +61,7 @@ describe("a proof whose prover is out", () => {
     test.restart();
     expect(test.core.take("verify")).toMatchObject([{ artefact: hashOf("proof") }]);
     // Until then it is as valid as it was.
-    expect(test.core.block(blockAt(1)).tasks[0]?.proofs.get(hashOf("proof"))?.verdict).toBe("valid");
+    expect(test.core.proof(blockAt(1), "proof")?.verdict).toBe("valid");
     test.hear("q", forked(test, prover));
     expect(chosen(test)).toBe(null);
     test.verdict(0, "proof", VERIFIED);
@@ -77,7 +77,7 @@ describe("a proof whose prover is out", () => {
     expect(test.core.take("verify").map(({ artefact }) => artefact)).toEqual([hashOf("four")]);
   });
 
-  it("has no maker where attesters only call the task complete, for who heard its receipt as well (S6)", () => {
+  it("has the maker that it names where attesters only call the task complete, for who heard no receipt as well (S6)", () => {
     const prover = new Subject().owner("shard", 0);
     const tests = [false, true].map((heard) => {
       const test = new Subject();
@@ -88,7 +88,7 @@ describe("a proof whose prover is out", () => {
       test.verdict(0, "proof", VERIFIED);
       return test;
     });
-    const named = { artefact: hashOf("proof"), prover: null, credited: false, attempt: 0, bytes: 100 };
+    const named = { artefact: hashOf("proof"), prover: keyOf(prover), credited: false, attempt: 0, bytes: 100 };
     expect(tests.map(chosen)).toEqual([named, named]);
     for (const test of tests) expect(test.core.block(blockAt(1)).tasks[0]?.completeMs).not.toBe(null);
   });
@@ -110,8 +110,8 @@ describe("a proof whose prover is out", () => {
     expect(tests.map(chosen)).toEqual([named, named]);
   });
 
-  it("is named after another who handed it in and is not out", () => {
-    const test = new Subject();
+  it("is named after another who handed it in and is not out, where the proof itself names nobody", () => {
+    const test = new Subject({ change: withoutPayee() });
     const [prover, other] = [test.owner("shard", 0), test.other("shard", 0)];
     test.hear(prover, test.receipt(0, "proof"));
     test.hear(other, test.receipt(0, "proof", 1));

@@ -124,13 +124,13 @@ export class Net {
       }
       this.#prove(core, effect);
     }
-    for (const { task, artefact } of verifies) {
+    for (const { task, artefact, maker } of verifies) {
       const prover = this.names.find((name) => this.#resultOf(task, name) === artefact);
       const verdict =
-        prover !== undefined && this.isValid(prover)
+        prover !== undefined && this.isValid(prover) && (maker ?? keyOf(prover)) === keyOf(prover)
           ? ({ kind: "valid", bytes: PROOF_BYTES } as const)
           : ({ kind: "invalid", code: "proof.equation" } as const);
-      core.step({ kind: "verified", task, artefact, verdict });
+      core.step({ kind: "verified", task, artefact, maker, verdict });
     }
     return proves.length + verifies.length > 0;
   }

@@ -187,7 +187,7 @@ describe("quarantine", () => {
     quarantined(test);
     test.hear(test.owner("shard", 0, 1), test.receipt(0, "late", 1));
     expect(test.verdict(0, "late")).toEqual(["complete shard/0"]);
-    ["b", "c"].forEach((who) => test.hear(who, test.complete(0, "late")));
+    ["b", "c"].forEach((who) => test.hear(who, test.complete(0, "late", "shard", test.owner("shard", 0, 1))));
     expect(stateOf(test).state).toBe("complete");
   });
 

@@ -67,8 +67,7 @@ const CASES: readonly Case[] = [
     code: "receipt.other-task",
     what: "public values of another task of the block",
     isRejected: true,
-    handIn: (test, owner) =>
-      void test.hear(owner, test.receipt(0, "mixed up", 0, { values: valuesOf(test.id(), "shard", 1) })),
+    handIn: (test, owner) => void test.hear(owner, test.receipt(0, "mixed up", 0, { values: test.values(1, owner) })),
   },
   {
     code: "proof.other-task",
@@ -86,7 +85,7 @@ const CASES: readonly Case[] = [
     what: "public values of another block",
     isRejected: true,
     handIn: (test, owner) =>
-      void test.hear(owner, test.receipt(0, "stale", 0, { values: valuesOf(test.id(NEXT), "shard", 0) })),
+      void test.hear(owner, test.receipt(0, "stale", 0, { values: test.values(0, owner, "shard", test.id(NEXT)) })),
   },
   {
     code: "proof.other-block",

@@ -1,9 +1,10 @@
 /** One attester under test; everybody else is a voice that says what the test wants. */
 import type { VerifiedResult } from "../../src/core/event.ts";
 import { type Batch, voteOf } from "../../src/protocol/batch.ts";
-import { blockId, type Hash } from "../../src/protocol/ids.ts";
+import { blockId, type Hash, type Key } from "../../src/protocol/ids.ts";
 import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
-import type { Entry, EntryOf, Vote } from "../../src/protocol/messages.ts";
+import { type Entry, type EntryOf, equalBytes, type Vote } from "../../src/protocol/messages.ts";
+import { valuesFor } from "../../src/protocol/payee.ts";
 import { ownerOf, ownersOf } from "../../src/protocol/owner.ts";
 import type { Twin } from "../../src/protocol/sync.ts";
 import { hashOf } from "../protocol/fixtures.ts";
@@ -66,7 +67,10 @@ export class Subject {
   batch(who: string, ...entries: Entry[]): Batch {
     const feed = this.#feeds.get(who) ?? new Feed(who);
     this.#feeds.set(who, feed);
-    return feed.seal(this.manifest, entries);
+    return feed.seal(
+      this.manifest,
+      entries.map((entry) => (entry.kind === "receipt" ? ownReceipt(entry, keyOf(who)) : entry)),
+    );
   }
 
   tick(afterMs: number): string[] {
@@ -123,8 +127,13 @@ export class Subject {
     return { kind: "attest", ...this.task(index, stage), attempt, prover: keyOf(prover), artefact: hashOf(proof) };
   }
 
-  complete(index: number, proof: string, stage = "shard"): EntryOf<"complete"> {
-    return { kind: "complete", ...this.task(index, stage), artefact: hashOf(proof) };
+  complete(index: number, proof: string, stage = "shard", prover = this.owner(stage, index)): EntryOf<"complete"> {
+    return { kind: "complete", ...this.task(index, stage), prover: keyOf(prover), artefact: hashOf(proof) };
+  }
+
+  /** The values that a task implies for a prover. */
+  values(index: number, prover: string, stage = "shard", block = this.id()): Uint8Array {
+    return valuesFor("mock", valuesOf(block, stage, index), keyOf(prover));
   }
 
   receipt(index: number, proof: string, attempt = 0, change: Partial<EntryOf<"receipt">> = {}): EntryOf<"receipt"> {
@@ -133,7 +142,7 @@ export class Subject {
       kind: "receipt",
       ...this.task(index, stage),
       attempt,
-      system: "mock",
+      system: this.manifest.json.keys["mock"]?.system ?? "",
       key: hashOf("mock"),
       artefact: hashOf(proof),
       bytes: 100,
@@ -181,4 +190,10 @@ export class Subject {
     const others = this.parties.attesters.filter((name) => name !== this.core.name);
     return others.flatMap((peer) => this.synced(peer, this.core.feed.batches.length));
   }
+}
+
+/** With the values for its author, where it has those that the task implies for nobody. */
+function ownReceipt(entry: EntryOf<"receipt">, author: Key): EntryOf<"receipt"> {
+  const values = valuesOf(entry.block, entry.stage, entry.index);
+  return equalBytes(values, entry.values) ? { ...entry, values: valuesFor(entry.system, values, author) } : entry;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { hashOf, manifestJson } from "../protocol/fixtures.ts";
-import { blockAt, keyOf } from "./harness.ts";
+import { blockAt, keyOf, withoutPayee } from "./harness.ts";
 import { PARTIES, Subject } from "./subject.ts";
 
 describe("grant", () => {
@@ -264,7 +264,7 @@ describe("a proof", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
     test.claimed(0);
-    const { values } = test.receipt(1, "bad");
+    const values = test.values(1, owner);
     expect(test.hear(owner, test.receipt(0, "bad", 0, { values }))).toEqual([
       `reject shard/0 ${owner} receipt.other-task`,
       "timeout shard/0#0 receipt.other-task",
@@ -283,7 +283,7 @@ describe("a proof", () => {
   });
 
   it("is not spoiled by somebody who names it with other public values or other bytes", () => {
-    const test = new Subject();
+    const test = new Subject({ change: withoutPayee() });
     const [owner, other] = [test.owner("shard", 0), test.other("shard", 0)];
     test.claimed(0);
     test.assigned(0);
@@ -313,7 +313,7 @@ describe("a proof", () => {
   });
 
   it("is not spoiled by somebody who names it with another length", () => {
-    const test = new Subject();
+    const test = new Subject({ change: withoutPayee() });
     const [owner, other] = [test.owner("shard", 0), test.other("shard", 0)];
     test.claimed(0);
     test.assigned(0);
@@ -335,7 +335,7 @@ describe("a proof", () => {
     for (let at = 0; at < 400 && said.length === 0; at++) {
       asked += test.core.take("verify").length;
       test.hear(owner, { kind: "beat", tasks: [{ ...test.task(0), attempt: 0, units: at }] });
-      if (test.core.block(blockAt(1)).tasks[0]?.proofs.get(hashOf("gone"))?.asked) {
+      if (test.core.proof(blockAt(1), "gone")?.asked === true) {
         said.push(...test.verdict(0, "gone", { kind: "unavailable", code: "artefact.unavailable" }));
       } else said.push(...test.tick(50).filter((line) => line.includes("shard/0")));
     }

@@ -9,7 +9,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SHARD_ITEMS_MAX } from "../../src/protocol/ethereum.ts";
-import { FIELD_ORDER, poseidon } from "../../src/provers/poseidon.ts";
+import { FIELD_ORDER } from "../../src/protocol/payee.ts";
+import { poseidon } from "../../src/provers/poseidon.ts";
 import { type Circuit, readCircuit, readNames, violations } from "../provers/r1cs.ts";
 
 const CIRCUIT = join(import.meta.dirname, "../../src/provers/groth16/circuit");

@@ -7,7 +7,7 @@ import { CIRCUIT_CONFIG, layOut } from "../../src/provers/halo2/circuit.ts";
 import { createHalo2Prover } from "../../src/provers/halo2/prover.ts";
 import { PROOF_BYTES } from "../../src/provers/halo2/verify.ts";
 import { loadHalo2 } from "../../src/provers/halo2/wasm.ts";
-import { FIELD_ORDER } from "../../src/provers/poseidon.ts";
+import { FIELD_ORDER } from "../../src/protocol/payee.ts";
 import { bigEndian, encodeElement, fold, type Witness, witnessOf } from "../../src/provers/statement.ts";
 import { changed, systemSuite } from "../compliance/system.ts";
 import { KEYS_DIR, otherSetup } from "../provers/fixtures.ts";

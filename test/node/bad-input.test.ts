@@ -341,7 +341,15 @@ function falseProof(members: Members, member: Members["list"][number], certifica
   const { network } = members;
   const { content } = JSON.parse(readFileSync(certificate, "utf8")) as { content: BarrierContent };
   const artefact = artefactHash(proof);
-  const entry = { kind: "complete", block: blockId(network, content), stage: "shard", index: 0, artefact } as const;
+  const prover = content.tasks.find(({ stage, index }) => stage === "shard" && index === 0)?.prover ?? ZERO_HASH;
+  const entry = {
+    kind: "complete",
+    block: blockId(network, content),
+    stage: "shard",
+    index: 0,
+    prover,
+    artefact,
+  } as const;
   const signer = createKeyFrom(member.seed);
   const batch = sealBatch(network, { author: signer.key, number: 9, previous: ZERO_HASH }, [entry], signer.sign);
   const shown = [voteOf(batch, 0)];

@@ -5,6 +5,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { type NodeStatus, openNode, openVerifier, type ProofmeshNode } from "../../src/node.ts";
+import { valuesFor } from "../../src/protocol/payee.ts";
 import { mockProof } from "../../src/provers/mock.ts";
 import { payloadOf } from "../../src/protocol/ethereum.ts";
 import { artefactHash, blockId } from "../../src/protocol/ids.ts";
@@ -211,7 +212,7 @@ async function valuesOf(block: RpcBlock, id: string, shard: number): Promise<Uin
   const prepared = await value<{ readonly values: Readonly<Record<string, readonly Uint8Array[]>> }>((done) =>
     verifier.current?.prepare(job, done),
   );
-  return prepared.values["shard"]?.[shard] ?? new Uint8Array();
+  return valuesFor("mock", prepared.values["shard"]?.[shard] ?? new Uint8Array(), prover.key);
 }
 
 async function afterOf(height: number): Promise<Uint8Array> {

@@ -168,9 +168,10 @@ describe("a certificate is refused with the code", () => {
     ];
     for (const each of wrong) expect(codeOf(fileOf({ ...content, tasks: each }))).toBe("certificate.tasks");
     expect(codeOf(fileOf({ ...content, workflow: "other" }))).toBe("certificate.tasks");
-    // Of an uncredited proof nobody need be known to have made it.
+    // The proof names its maker, and is verified under the values for it, whether it is credited or not.
     const unknown = { ...third, prover: null, credited: false };
-    expect(codeOf(fileOf({ ...content, tasks: [first, second, unknown] }))).toBe("ok");
+    expect(codeOf(fileOf({ ...content, tasks: [first, second, unknown] }))).toBe("certificate.tasks");
+    expect(codeOf(fileOf({ ...content, tasks: [first, second, { ...third, credited: false }] }))).toBe("ok");
     // Nine items need a second shard of eight, which two shards have; seventeen need a third.
     expect(codeOf(fileOf({ ...content, items: 9 }))).toBe("ok");
     expect(codeOf(fileOf({ ...content, items: 17 }))).toBe("certificate.tasks");

@@ -88,8 +88,10 @@ describe("a workflow that cannot be", () => {
       `${at(1)}.copies is missing; allowed: at least 2, or variants in their place`,
       `${at(2)}.collect.any is 3; allowed: at most 2: so many tasks make one output`,
       `${at(3)}.copies is 2; allowed: nothing beside variants, which have their own`,
+      `${at(3)}.collect.of is "provers"; allowed: "families", or systems whose proofs name their maker: any prover may hand in a copy of a proof of stark`,
       `${at(4)}.copies is 2; allowed: nothing without "collect": {"any": k, "of": "provers"}`,
       `${at(4)}.copies is 2; allowed: nothing: what is recomputed is not proven`,
+      `${at(6)}.collect.of is "provers"; allowed: "families", or systems whose proofs name their maker: any prover may hand in a copy of a proof of stark`,
     ]);
   });
 

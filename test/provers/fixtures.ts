@@ -2,7 +2,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { bn254 } from "@noble/curves/bn254.js";
 import { type EncodedBlock, payloadOf } from "../../src/protocol/ethereum.ts";
-import { artefactHash, blockId, type Hash, ZERO_HASH } from "../../src/protocol/ids.ts";
+import { artefactHash, blockId, type Hash, type Key, ZERO_HASH } from "../../src/protocol/ids.ts";
+import { valuesFor } from "../../src/protocol/payee.ts";
 import { cutInto } from "../../src/protocol/workflow.ts";
 import type {
   Clock,
@@ -60,6 +61,9 @@ export function prepareJob(of: EncodedBlock, shards: number, changes: Partial<Pr
   return { chain: 1, height, block: id, hash, parent, items, payload, range: 1, before: null, stages, ...changes };
 }
 
+/** Who is paid for the proofs that tests make. */
+export const PROVER: Key = artefactHash(Buffer.from("a prover"));
+
 export function proveJob(of: EncodedBlock, before: Uint8Array, changes: Partial<ProveJob> = {}): ProveJob {
   const { height, hash, payload } = of;
   const id = { chain: 1, height, block: blockOf(of), hash, stage: "shard", index: 0 };
@@ -67,8 +71,8 @@ export function proveJob(of: EncodedBlock, before: Uint8Array, changes: Partial<
   const folded = foldBlock(payload, hash, elementOf(before), 1, shards);
   const shard = folded.ok ? folded.value.shards[0] : undefined;
   if (shard === undefined) throw new Error("no first shard");
-  const values = valuesOf(shard, id.block, id.stage, 0);
-  const rest = { payload, before, values, group: 0, shards, inputs: [] };
+  const values = valuesOf(shard, id.block, id.stage, 0, PROVER);
+  const rest = { payload, before, prover: PROVER, values, group: 0, shards, inputs: [], makers: [] };
   return { id, attempt: 0, system: "groth16-shard", key: VKEY_HASH, ...rest, ...changes };
 }
 
@@ -98,7 +102,7 @@ export async function bench(system: string, bytes: Uint8Array, ...others: readon
   const stages = [{ name: "shard", systems: [system], groups: SMALL_SHARDS, shards: cutInto(SMALL_SHARDS) }];
   const prepared = await value<Prepared>((done) => verifier.prepare(prepareJob(SMALL, SMALL_SHARDS, { stages }), done));
   const { before } = prepared;
-  const values = prepared.values["shard"] ?? [];
+  const values = (prepared.values["shard"] ?? []).map((each) => valuesFor(system, each, PROVER));
   const of = (index: number): Uint8Array => values[index] ?? new Uint8Array();
   return {
     verifier,

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { bn254 } from "@noble/curves/bn254.js";
+import { hexToBytes } from "@noble/hashes/utils.js";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ProveEvent, ProveJob, Verifier, VerifyJob } from "../../src/ports.ts";
 import { artefactHash } from "../../src/protocol/ids.ts";
@@ -10,7 +11,7 @@ import { createBatchProver } from "../../src/provers/groth16/batch.ts";
 import { createGroth16Prover } from "../../src/provers/groth16/prover.ts";
 import { PROOF_BYTES } from "../../src/provers/groth16/equation.ts";
 import { readVerifyingKey, verifyBatch, verifyOne } from "../../src/provers/groth16/verify.ts";
-import { FIELD_ORDER } from "../../src/provers/poseidon.ts";
+import { FIELD_ORDER, valuesFor } from "../../src/protocol/payee.ts";
 import { decodeValues, encodeElement, encodeValues, fold } from "../../src/provers/statement.ts";
 import { createVerifier } from "../../src/provers/verifier.ts";
 import type { Prepared } from "../../src/provers/statement.ts";
@@ -40,7 +41,8 @@ const shardJob = (index: number): ProveJob => {
   return { ...job, id: { ...job.id, index }, group: index, values: part(index) };
 };
 const batchJob = (): ProveJob => {
-  const job = fixtures.proveJob(SMALL, before, { system: "groth16-batch", values: whole, inputs: proofs });
+  const makers = proofs.map(() => fixtures.PROVER);
+  const job = fixtures.proveJob(SMALL, before, { system: "groth16-batch", values: whole, inputs: proofs, makers });
   return { ...job, id: { ...job.id, stage: "block" } };
 };
 
@@ -56,7 +58,7 @@ beforeAll(async () => {
   for (let index = 0; index < SMALL_SHARDS; index++) {
     const event = await fixtures.last(prover, shardJob(index));
     if (event.kind !== "proved") throw new Error(JSON.stringify(event));
-    expect(event.values).toEqual(parts[index]);
+    expect(event.values).toEqual(part(index));
     proofs.push(event.proof);
   }
   await prover.close();
@@ -65,7 +67,9 @@ beforeAll(async () => {
 
 afterAll(() => verifier.close());
 
-const part = (index: number): Uint8Array => parts[index] ?? new Uint8Array(0);
+/** The values of a shard for its prover. */
+const part = (index: number): Uint8Array =>
+  valuesFor("groth16-shard", parts[index] ?? new Uint8Array(0), fixtures.PROVER);
 const proof = (index: number): Uint8Array => proofs[index] ?? new Uint8Array(0);
 const joined = (...some: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(some));
 const flipped = (bytes: Uint8Array, at: number, mask = 1): Uint8Array =>
@@ -208,19 +212,28 @@ describe("a Groth16 proof", () => {
 });
 
 describe("an aggregation", () => {
+  /** Proofs, each followed by the key of its maker. */
+  const batch = (some: readonly Uint8Array[], maker = fixtures.PROVER): Uint8Array =>
+    joined(...some.flatMap((each) => [each, hexToBytes(maker)]));
+
   it("holds when every part does", () => {
-    expect(verifyBatch(key, whole, parts, joined(...proofs))).toEqual({ valid: true });
+    expect(verifyBatch(key, whole, parts, batch(proofs))).toEqual({ valid: true });
+  });
+
+  it("proof.equation: does not hold under another maker's key, for a proof is its maker's alone", () => {
+    const stolen = batch(proofs, artefactHash(new Uint8Array(1)));
+    expect(verifyBatch(key, whole, parts, stolen)).toEqual({ valid: false, code: "proof.equation" });
   });
 
   it("proof.equation: does not hold with one bad part, or with parts in another order", () => {
     const bad = { valid: false, code: "proof.equation" };
-    expect(verifyBatch(key, whole, parts, joined(proof(0), proof(0)))).toEqual(bad);
-    expect(verifyBatch(key, whole, parts, joined(proof(1), proof(0)))).toEqual(bad);
+    expect(verifyBatch(key, whole, parts, batch([proof(0), proof(0)]))).toEqual(bad);
+    expect(verifyBatch(key, whole, parts, batch([proof(1), proof(0)]))).toEqual(bad);
   });
 
   it("proof.chain: does not hold with a gap, other ends or other sums", () => {
     const bad = { valid: false, code: "proof.chain" };
-    const both = joined(...proofs);
+    const both = batch(proofs);
     expect(verifyBatch(key, whole, [part(1), part(0)], both)).toEqual(bad);
     expect(verifyBatch(key, whole, [part(0), part(0)], both)).toEqual(bad);
     for (let value = 0; value < 4; value++) {
@@ -232,7 +245,8 @@ describe("an aggregation", () => {
     const bad = { valid: false, code: "proof.length" };
     expect(verifyBatch(key, whole, parts, proof(0))).toEqual(bad);
     expect(verifyBatch(key, whole, [], new Uint8Array(0))).toEqual(bad);
-    expect(joined(...proofs).length).toBe(SMALL_SHARDS * PROOF_BYTES);
+    expect(verifyBatch(key, whole, parts, joined(...proofs))).toEqual(bad);
+    expect(batch(proofs).length).toBe(SMALL_SHARDS * (PROOF_BYTES + 32));
   });
 
   it("batch.inputs: is not made of anything but the shards' proofs", async () => {

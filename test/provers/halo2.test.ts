@@ -7,7 +7,8 @@ import { createSchedule } from "../../src/provers/halo2/hash.ts";
 import { decodeCoordinate, encodeCoordinate, provingParameters } from "../../src/provers/halo2/setup.ts";
 import { createHalo2Verifier, type LoadHalo2, PROOF_BYTES, readHalo2Key } from "../../src/provers/halo2/verify.ts";
 import { NoVerdict } from "../../src/provers/no-verdict.ts";
-import { FIELD_ORDER, poseidon } from "../../src/provers/poseidon.ts";
+import { FIELD_ORDER } from "../../src/protocol/payee.ts";
+import { poseidon } from "../../src/provers/poseidon.ts";
 import { encodeElement, encodeValues } from "../../src/provers/statement.ts";
 import { KEYS_DIR } from "./fixtures.ts";
 

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { NOBODY } from "../../src/protocol/payee.ts";
 import { missingPackages } from "../../src/provers/keys.ts";
 import { decodePicklesValues, PASTA_ORDER, picklesRuns, picklesValuesOf } from "../../src/provers/pickles/statement.ts";
 import { decodeProof, encodeProof, readPicklesKey, writePicklesKey } from "../../src/provers/pickles/verify.ts";
@@ -28,7 +29,7 @@ describe("the statement of a recursive proof", () => {
     expect(first?.before).not.toBe(first?.after);
     expect(first?.before).not.toBe(picklesRuns([fold(8n, [item])], poseidon)[0]?.before);
     if (second === undefined) throw new Error("two of two");
-    const values = decodePicklesValues(picklesValuesOf(second, "ab".repeat(32), "shard", 1));
+    const values = decodePicklesValues(picklesValuesOf(second, "ab".repeat(32), "shard", 1, NOBODY));
     expect(values).toMatchObject({ before: second.before, after: second.after, fees: 14n, count: 2n });
   });
 

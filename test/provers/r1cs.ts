@@ -1,5 +1,5 @@
 /** Reads and evaluates what the circuit's compiler writes: constraints (`.r1cs`) and the names of wires (`.sym`). */
-import { FIELD_ORDER } from "../../src/provers/poseidon.ts";
+import { FIELD_ORDER } from "../../src/protocol/payee.ts";
 
 type Sum = readonly (readonly [wire: number, factor: bigint])[];
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { FIELD_ORDER } from "../../src/provers/poseidon.ts";
+import { FIELD_ORDER } from "../../src/protocol/payee.ts";
 import { bigEndian, encodeElement } from "../../src/provers/statement.ts";
 import { createUltraHonkProver } from "../../src/provers/ultrahonk/prover.ts";
 import { PROOF_BYTES, readUltraHonkKey } from "../../src/provers/ultrahonk/verify.ts";

@@ -9,10 +9,12 @@ const job = (index: number): ProveJob => ({
   key: "02",
   payload: new Uint8Array(),
   before: new Uint8Array(),
+  prover: "03",
   values: new Uint8Array(),
   group: index,
   shards: 0,
   inputs: [],
+  makers: [],
 });
 
 /** An executor whose runs end when the test says so. */

@@ -45,7 +45,7 @@ export function checkEnd(
       for (const { stage, index, artefact, credited, prover, attempt } of content.tasks) {
         const task = { block, stage, index };
         const where = `the certificate of height ${content.height}`;
-        if (checker.truth.isTrue(artefact, task) !== true)
+        if (checker.truth.isTrue(artefact, task, prover) !== true)
           violations.push(`S2: ${where} names a wrong proof of ${stage}/${index}`);
         if (credited && checker.credited(task) !== `${attempt} ${prover}`)
           violations.push(`S1: ${where} pays ${prover?.slice(0, 8)} for ${stage}/${index}, which no quorum did`);

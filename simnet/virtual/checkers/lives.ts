@@ -28,7 +28,7 @@ export interface TaskLife {
   readonly block: BlockLife;
   readonly stage: Stage;
   readonly index: number;
-  readonly vouchers: Map<Hash, Set<Key>>;
+  readonly vouchers: Map<string, Set<Key>>;
   readonly attempts: Life[];
   /** By round: who has voted for its quarantine. */
   readonly quarantines: Map<number, Set<Key>>;
@@ -144,7 +144,7 @@ export class Lives {
     if (!("stage" in entry)) return;
     const task = this.#task(block, entry.stage, entry.index);
     if (task === undefined) return;
-    if (entry.kind === "attest" || entry.kind === "complete") return this.#vouch(author, task, entry.artefact);
+    if (entry.kind === "attest" || entry.kind === "complete") return this.#vouch(author, task, entry);
     if (entry.kind === "quarantine") return this.#quarantine(author, task, entry.round);
     const attempt = "attempt" in entry ? task.attempts[entry.attempt] : undefined;
     if (attempt === undefined) return;
@@ -168,9 +168,10 @@ export class Lives {
     this.#heard(task, attempt, author, "over");
   }
 
-  #vouch(author: Key, task: TaskLife, artefact: Hash): void {
-    const voters = (task.vouchers.get(artefact) ?? new Set<Key>()).add(author);
-    task.vouchers.set(artefact, voters);
+  #vouch(author: Key, task: TaskLife, { artefact, prover }: Pick<EntryOf<"attest">, "artefact" | "prover">): void {
+    const proof = task.stage.verify === "key" ? `${artefact} ${prover}` : artefact;
+    const voters = (task.vouchers.get(proof) ?? new Set<Key>()).add(author);
+    task.vouchers.set(proof, voters);
     if (task.completeMs !== null || !this.isQuorum(voters)) return;
     task.completeMs = this.#now();
     // Where enough of a group are complete the others are wanted no more.

@@ -5,6 +5,12 @@ import type { Stage } from "../../../src/protocol/workflow.ts";
 import { levelOfIndex } from "./levels.ts";
 import { placeOf, type TaskRef } from "./place.ts";
 
+/** A proof as votes name it; `maker` is `null` where the proof names none. */
+export interface Vouched {
+  readonly artefact: Hash;
+  readonly maker: Key | null;
+}
+
 export class Outputs {
   /** By task and artefact: who has handed it in. */
   readonly #makers = new Map<string, Set<Key>>();
@@ -15,7 +21,7 @@ export class Outputs {
   }
 
   /** What of a block is not complete: of one that may be split, at the level where least is missing. */
-  holes(block: Hash, stages: readonly Stage[], proofsOf: (task: TaskRef) => readonly Hash[]): readonly string[] {
+  holes(block: Hash, stages: readonly Stage[], proofsOf: (task: TaskRef) => readonly Vouched[]): readonly string[] {
     const levels = Math.max(1, ...stages.map((stage) => stage.levels.length));
     const holes = Array.from({ length: levels }, (_, level) =>
       stages.flatMap((stage) =>
@@ -35,7 +41,7 @@ export class Outputs {
     block: Hash,
     { name: stage, variants, distinct }: Stage,
     group: number,
-    proofsOf: (task: TaskRef) => readonly Hash[],
+    proofsOf: (task: TaskRef) => readonly Vouched[],
   ): number {
     const tasks = variants.map((_, at) => ({ block, stage, index: group * variants.length + at }));
     const proofs = tasks.map(proofsOf);
@@ -44,7 +50,9 @@ export class Outputs {
     if (distinct === null) return complete.length;
     return mostMakers(
       tasks.map((task, at) =>
-        (proofs[at] ?? []).flatMap((hash) => [...(this.#makers.get(`${placeOf(task)} ${hash}`) ?? [])]),
+        (proofs[at] ?? []).flatMap(({ artefact, maker }) =>
+          maker === null ? [...(this.#makers.get(`${placeOf(task)} ${artefact}`) ?? [])] : [maker],
+        ),
       ),
     );
   }

@@ -1,9 +1,11 @@
 /** Which proofs are true, worked out from the announcements alone: the simulation's own answer to every verifier. */
-import { artefactHash, blockId, type Hash } from "../../../src/protocol/ids.ts";
+import { artefactHash, blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
 import { type StageJson, variantsOf } from "../../../src/protocol/stages.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { EntryOf } from "../../../src/protocol/messages.ts";
+import { NOBODY, valuesFor } from "../../../src/protocol/payee.ts";
 import { taskValues } from "../../../src/protocol/workflow.ts";
+import { SYSTEMS } from "../manifest.ts";
 import { commitmentAfter, commitmentAtStart, listOf, proofOf, valuesOf } from "../provers.ts";
 
 interface Place {
@@ -34,8 +36,8 @@ export class Truth {
     if (known !== undefined) this.#before.clear();
   }
 
-  /** `null` where nobody has announced the block or one that it stands on. */
-  isTrue(artefact: Hash, { block, stage, index }: Place): boolean | null {
+  /** Whether it is a proof by this prover; `null` where nobody has announced the block or one that it stands on. */
+  isTrue(artefact: Hash, { block, stage, index }: Place, prover: Key | null): boolean | null {
     const before = this.#commitment(block);
     if (before === null) return null;
     const list = listOf(this.#manifest, stage);
@@ -44,7 +46,7 @@ export class Truth {
     const { verify = "key" } = own ?? {};
     const values =
       own === undefined || verify === "key"
-        ? valuesOf(block, before, stage, index)
+        ? valuesFor(SYSTEMS[0], valuesOf(block, before, stage, index), prover ?? NOBODY)
         : taskValues(block, { name: stage, verify, variants: variantsOf(own) }, index);
     return artefact === artefactHash(proofOf(values));
   }

@@ -17,7 +17,7 @@ import { stagesAnnounced } from "../provers.ts";
 import { Guilt, type Position } from "./guilt.ts";
 import { Hands } from "./hands.ts";
 import { Levels } from "./levels.ts";
-import { Outputs } from "./outputs.ts";
+import { Outputs, type Vouched } from "./outputs.ts";
 import { Owners } from "./owners.ts";
 import { judgeTimeout } from "./patience.ts";
 import { placeOf, type TaskRef } from "./place.ts";
@@ -70,8 +70,8 @@ export class WireChecker {
   /** Every batch that somebody signed. */
   readonly #said = new Set<Hash>();
   readonly #attempts = new Map<string, Attempt>();
-  /** By task and artefact: attesters that say the proof verifies. */
-  readonly #vouchers = new Map<string, Map<Hash, Set<Key>>>();
+  /** By task, artefact and maker: attesters that say the proof verifies. */
+  readonly #vouchers = new Map<string, Map<string, Vouched & { readonly voters: Set<Key> }>>();
   /** Attester and task: it has said that a proof verifies. */
   readonly #knowing = new Set<string>();
   readonly #credits = new Map<string, string>();
@@ -161,7 +161,7 @@ export class WireChecker {
     const isVoter = this.#manifest.weights.has(author);
     if (entry.kind === "announce" && this.#manifest.sources.has(author)) this.#announce(author, entry);
     else if (entry.kind === "claim") this.#claim(author, entry);
-    else if (entry.kind === "receipt") this.#receipt(author, entry);
+    else if (entry.kind === "receipt") this.#receipt(author, entry, at);
     else if (entry.kind === "evidence" && this.#options.isHostile(author)) this.#owners.benched.add(author);
     else if (!isVoter) return;
     else if (entry.kind === "grant") this.#grant(author, entry, at);
@@ -189,9 +189,11 @@ export class WireChecker {
     this.#blocks.set(id, { announce: entry, parent, saidMs, cancels });
   }
 
-  #receipt(author: Key, entry: EntryOf<"receipt">): void {
+  #receipt(author: Key, entry: EntryOf<"receipt">, at: Position | null): void {
     this.#outputs.receipt(author, entry);
-    this.guilt.receipt(author, placeOf(entry), entry.artefact, `${entry.bytes} ${bytesToHex(entry.values)}`);
+    // Nobody ever hears what the real node of a hostile one signs and does not send.
+    if (at !== null)
+      this.guilt.receipt(author, placeOf(entry), entry.artefact, `${entry.bytes} ${bytesToHex(entry.values)}`);
   }
 
   /** Votes that a claim shows were said by their authors, though perhaps to nobody else. */
@@ -287,6 +289,11 @@ export class WireChecker {
       if (attempt.assigned !== entry.prover) {
         this.#violation(`S1: ${name(author)} attested ${where} for a prover that no assignment certificate names`);
       }
+      // Of what provers have to agree on, the bytes are the same whoever makes them.
+      if (this.#stageOf(entry)?.verify === "key" && !this.#options.hasMade(entry.prover, entry.artefact))
+        this.#violation(
+          `S1: ${name(author)} attested ${where} for ${name(entry.prover)}, which has not made the proof`,
+        );
     }
     attempt.attested.set(author, vote);
     const voters = attempt.attests.get(entry.prover) ?? new Set<Key>();
@@ -297,9 +304,6 @@ export class WireChecker {
     const other = this.#credits.get(task);
     if (other !== undefined && other !== credit) this.#broken(`S1: ${task} is credited twice`);
     this.#credits.set(task, credit);
-    // Of what provers have to agree on, the bytes are the same whoever makes them.
-    if (this.#stageOf(entry)?.verify === "key" && !this.#options.hasMade(entry.prover, entry.artefact))
-      this.#broken(`S1: ${task} is credited to ${name(entry.prover)} for a proof that another made`);
     this.#paidOnce(entry);
   }
 
@@ -314,12 +318,15 @@ export class WireChecker {
       this.#violation(`S1: ${stage}/${index} of height ${announce.height} is credited under two ids`);
   }
 
-  #vouch(author: Key, entry: TaskRef & { readonly artefact: Hash }): void {
-    const proofs = this.#vouchers.get(placeOf(entry)) ?? new Map<Hash, Set<Key>>();
+  #vouch(author: Key, entry: TaskRef & { readonly artefact: Hash; readonly prover: Key }): void {
+    const proofs = this.#vouchers.get(placeOf(entry)) ?? new Map<string, Vouched & { readonly voters: Set<Key> }>();
     this.#vouchers.set(placeOf(entry), proofs);
-    const voters = (proofs.get(entry.artefact) ?? new Set<Key>()).add(author);
-    proofs.set(entry.artefact, voters);
-    const isTrue = this.truth.isTrue(entry.artefact, entry);
+    const { artefact, prover } = entry;
+    const maker = this.#stageOf(entry)?.verify === "key" ? prover : null;
+    const vouched = proofs.get(`${artefact} ${maker}`) ?? { artefact, maker, voters: new Set<Key>() };
+    proofs.set(`${artefact} ${maker}`, vouched);
+    const voters = vouched.voters.add(author);
+    const isTrue = this.truth.isTrue(entry.artefact, entry, entry.prover);
     if (isTrue === true) this.#knowing.add(`${author} ${placeOf(entry)}`);
     if (isTrue !== false) return;
     this.guilt.falseAttest(author, placeOf(entry));
@@ -331,7 +338,7 @@ export class WireChecker {
   /** A proof may be named with other public values than its own; then the receipt is wrong and the proof is not. */
   #reject(author: Key, entry: EntryOf<"reject">): void {
     if (this.#options.isHostile(author) || !entry.code.startsWith("proof.")) return;
-    if (this.truth.isTrue(entry.artefact, entry) === true)
+    if (this.truth.isTrue(entry.artefact, entry, entry.prover) === true)
       this.#violation(`S2: ${name(author)} rejected a true proof of ${placeOf(entry)} (${entry.code})`);
   }
 
@@ -373,9 +380,9 @@ export class WireChecker {
   }
 
   /** Its proofs that a quorum says verify. */
-  #vouchedFor(task: TaskRef): Hash[] {
-    const proofs = this.#vouchers.get(placeOf(task)) ?? [];
-    return [...proofs].flatMap(([artefact, voters]) => (this.#isQuorum(voters) ? [artefact] : []));
+  #vouchedFor(task: TaskRef): Vouched[] {
+    const proofs = this.#vouchers.get(placeOf(task))?.values() ?? [];
+    return [...proofs].filter(({ voters }) => this.#isQuorum(voters));
   }
 
   #attempt(task: TaskRef, number: number): Attempt {

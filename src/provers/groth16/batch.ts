@@ -1,9 +1,11 @@
 /**
- * The aggregation of a block's shard proofs: one after the other, in order. Making it costs next to nothing; what it
- * buys is that a block has one proof, checked with one pairing product instead of one a shard (`verify.ts`).
+ * The aggregation of a block's shard proofs: one after the other, in order, each followed by the key of its maker. Making
+ * it costs next to nothing; what it buys is that a block has one proof, checked with one pairing product instead of one a
+ * shard (`verify.ts`).
  */
-import { concatBytes } from "@noble/hashes/utils.js";
+import { concatBytes, hexToBytes } from "@noble/hashes/utils.js";
 import type { Cancel, ProveEvent, ProveJob, Prover } from "../../ports.ts";
+import { NOBODY } from "../../protocol/payee.ts";
 import { BATCH_MAX, PROOF_BYTES } from "./equation.ts";
 
 export interface BatchOptions {
@@ -34,10 +36,10 @@ export function createBatchProver(options: BatchOptions): Prover {
   };
 }
 
-function aggregate({ inputs, values }: ProveJob): ProveEvent {
+function aggregate({ inputs, makers, values }: ProveJob): ProveEvent {
   const started = performance.now();
   if (inputs.length > 0 && inputs.length <= BATCH_MAX && inputs.every(({ length }) => length === PROOF_BYTES)) {
-    const proof = concatBytes(...inputs);
+    const proof = concatBytes(...inputs.flatMap((input, at) => [input, hexToBytes(makers[at] ?? NOBODY)]));
     return { kind: "proved", proof, values, provingMs: performance.now() - started };
   }
   const message = `${inputs.length} proofs; allowed: 1 to ${BATCH_MAX}, each of ${PROOF_BYTES} bytes`;

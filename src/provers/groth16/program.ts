@@ -13,8 +13,8 @@ import { encodeProof } from "./verify.ts";
 async function open(directory: string): Promise<Prove> {
   const snarkjs = await loadSnarkjs();
   const [wasm, zkey] = [readFileSync(join(directory, "shard.wasm")), readFileSync(join(directory, "shard.zkey"))];
-  return async ({ run, block, stage, index }, progress) => {
-    const values = valuesOf(run, block, stage, index);
+  return async ({ run, block, stage, index, prover }, progress) => {
+    const values = valuesOf(run, block, stage, index, prover);
     const input = witnessOf(run, elementOf(values.subarray(-32)) ?? 0n);
     const witness: SnarkjsFile = { type: "mem" };
     await snarkjs.wtns.calculate({ ...input }, { type: "mem", data: wasm }, witness);

@@ -1,6 +1,8 @@
 /** Proofs of the shard circuit: one of a shard, and the batch that stands for their aggregation. */
 import { bn254 } from "@noble/curves/bn254.js";
 import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { valuesFor } from "../../protocol/payee.ts";
 import { decodeValues, VALUES_BYTES, VALUES_COUNT, type Values } from "../statement.ts";
 import {
   BATCH_MAX,
@@ -14,6 +16,9 @@ import {
   type VerifyingKey,
   verifyingKey,
 } from "./equation.ts";
+
+/** A proof and the key of its maker. */
+const MEMBER_BYTES = PROOF_BYTES + 32;
 
 export interface Statement {
   readonly values: Uint8Array;
@@ -74,7 +79,7 @@ export function verifyOne(key: VerifyingKey, values: Uint8Array, proof: Uint8Arr
 }
 
 /**
- * An aggregation: the shards' proofs one after the other. It holds when the shards lead from the block's `before` to its
+ * An aggregation: the shards' proofs one after the other, each with the key of its maker. It holds when the shards lead from the block's `before` to its
  * `after` without a gap, their fees and counts add up, and all their proofs hold.
  */
 export function verifyBatch(
@@ -83,7 +88,7 @@ export function verifyBatch(
   parts: readonly Uint8Array[],
   proof: Uint8Array,
 ): Verdict {
-  if (parts.length === 0 || parts.length > BATCH_MAX || proof.length !== parts.length * PROOF_BYTES) {
+  if (parts.length === 0 || parts.length > BATCH_MAX || proof.length !== parts.length * MEMBER_BYTES) {
     return { valid: false, code: "proof.length" };
   }
   const whole = decodeValues(values);
@@ -100,7 +105,11 @@ export function verifyBatch(
   if (at !== whole.after || fees !== whole.fees || count !== whole.count) return { valid: false, code: "proof.chain" };
   return verifyAll(
     key,
-    parts.map((part, i) => ({ values: part, proof: proof.subarray(i * PROOF_BYTES, (i + 1) * PROOF_BYTES) })),
+    parts.map((part, i) => {
+      const one = proof.subarray(i * MEMBER_BYTES, (i + 1) * MEMBER_BYTES);
+      const maker = bytesToHex(one.subarray(PROOF_BYTES));
+      return { values: valuesFor("groth16-shard", part, maker), proof: one.subarray(0, PROOF_BYTES) };
+    }),
   );
 }
 

@@ -33,8 +33,8 @@ function open(directory: string): Promise<Prove> {
   };
   const verifier = createHalo2Verifier();
   let warm: Warm | null = start();
-  return Promise.resolve(async ({ run, block, stage, index }, progress) => {
-    const values = valuesOf(run, block, stage, index);
+  return Promise.resolve(async ({ run, block, stage, index, prover }, progress) => {
+    const values = valuesOf(run, block, stage, index, prover);
     const decoded = decodeValues(values);
     if (decoded === null) throw new Error("values out of range");
     const { module, circuit } = warm ?? start();

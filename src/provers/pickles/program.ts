@@ -26,12 +26,12 @@ async function open(directory: string): Promise<Prove> {
 async function prove(
   o1js: O1js,
   circuit: CircuitProgram,
-  { run, runs, block, stage, index, inputs }: ProgramTask,
+  { run, runs, block, stage, index, prover, inputs }: ProgramTask,
   progress: () => void,
 ): Promise<{ proof: Uint8Array; values: Uint8Array }> {
   const made = picklesRuns(runs, poseidonOf(o1js))[runs.indexOf(run)];
   if (made === undefined) throw new Error("the run is none of the block's");
-  const values = picklesValuesOf(made, block, stage, index);
+  const values = picklesValuesOf(made, block, stage, index, prover);
   const wanted = decodePicklesValues(values);
   if (wanted === null) throw new Error("values out of range");
   const shard = async (of: typeof made): Promise<RecursiveProof> => {

@@ -8,7 +8,7 @@
  * A proof of a run of items and one of the run after it make one of both, so the same values describe a shard and a whole
  * block. Public values are 160 bytes: before, after, fees, count and context, 32 bytes each, big-endian.
  */
-import { domainDigest, type Hash } from "../../protocol/ids.ts";
+import { domainDigest, type Hash, type Key } from "../../protocol/ids.ts";
 import {
   bigEndian,
   contextOf,
@@ -45,8 +45,8 @@ export function picklesRuns(runs: readonly Run[], poseidon: Poseidon): readonly 
   });
 }
 
-export function picklesValuesOf(run: Run, block: Hash, stage: string, index: number): Uint8Array {
-  return encodeValues({ ...run, count: BigInt(run.items.length), context: contextOf(block, stage, index) });
+export function picklesValuesOf(run: Run, block: Hash, stage: string, index: number, prover: Key): Uint8Array {
+  return encodeValues({ ...run, count: BigInt(run.items.length), context: contextOf(block, stage, index, prover) });
 }
 
 /** `null` for another length, or where a number is not in its range. */

@@ -147,8 +147,8 @@ function request(number: number, job: ProveJob): ProgramJob {
   const [payload, before] = [job.payload, job.before].map((bytes) => Buffer.from(bytes).toString("base64"));
   if (payload === undefined || before === undefined) throw new Error("two of two");
   const inputs = job.inputs.map((bytes) => Buffer.from(bytes).toString("base64"));
-  const { group, shards } = job;
-  return { job: number, payload, chain, hash, block, stage, index, before, group, shards, inputs };
+  const { prover, group, shards } = job;
+  return { job: number, payload, chain, hash, block, stage, index, prover, before, group, shards, inputs };
 }
 
 function startProgram(slot: Slot, options: ProgramOptions): Group {

@@ -1,7 +1,7 @@
 /**
  * A proving library as a program of its own: jobs in, proofs out, one JSON object a line.
  *
- *     in   { job, payload, hash, block, stage, index, before, group, shards, inputs }      bytes in base64
+ *     in   { job, payload, hash, block, stage, index, prover, before, group, shards, inputs }      bytes in base64
  *     out  { job, kind: "progress" } | { job, kind: "proved", proof, values, ms } | { job, kind: "failed", logical, code, message }
  *
  * It stays warm between jobs and ends with its standard input, so it never outlives the node that started it.
@@ -20,6 +20,8 @@ export interface ProgramJob {
   readonly block: string;
   readonly stage: string;
   readonly index: number;
+  /** Key of the prover that is paid for the proof. */
+  readonly prover: string;
   readonly before: string;
   readonly group: number;
   readonly shards: number;
@@ -52,6 +54,7 @@ export interface ProgramTask {
   readonly block: string;
   readonly stage: string;
   readonly index: number;
+  readonly prover: string;
   readonly inputs: readonly Uint8Array[];
 }
 
@@ -129,9 +132,9 @@ async function answer(
   // One that cannot be opened has been said, and ends the program.
   const prove = await library().catch(() => null);
   if (prove === null) return;
-  const { block, stage, index } = job;
+  const { block, stage, index, prover } = job;
   const inputs = job.inputs.map((text) => new Uint8Array(Buffer.from(text, "base64")));
-  const { proof, values } = await prove({ run, runs, block, stage, index, inputs }, progress);
+  const { proof, values } = await prove({ run, runs, block, stage, index, prover, inputs }, progress);
   const ms = performance.now() - started;
   const [proofText, valuesText] = [proof, values].map((bytes) => Buffer.from(bytes).toString("base64"));
   say({ job: job.job, kind: "proved", proof: proofText ?? "", values: valuesText ?? "", ms });

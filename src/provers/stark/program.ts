@@ -14,10 +14,10 @@ import { instantiate, readStarkKey } from "./verify.ts";
 async function open(directory: string): Promise<Prove> {
   const genstark = await loadGenstark();
   const key = readStarkKey(readFileSync(join(directory, "shard.stark.json")));
-  return async ({ run, runs, block, stage, index }, progress) => {
+  return async ({ run, runs, block, stage, index, prover }, progress) => {
     const made = starkRuns(runs)[runs.indexOf(run)];
     if (made === undefined) throw new Error("the run is none of the block's");
-    const values = starkValuesOf(made, block, stage, index);
+    const values = starkValuesOf(made, block, stage, index, prover);
     const decoded = decodeStarkValues(values);
     if (decoded === null) throw new Error("values out of range");
     progress();

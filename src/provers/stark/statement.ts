@@ -6,7 +6,7 @@
  * two elements of 16 bytes each, then fees, count and context, 32 bytes each, all big-endian.
  */
 import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
-import { domainDigest, type Hash } from "../../protocol/ids.ts";
+import { domainDigest, type Hash, type Key } from "../../protocol/ids.ts";
 import {
   bigEndian,
   contextOf,
@@ -119,9 +119,9 @@ export function starkRuns(runs: readonly Run[]): readonly StarkRun[] {
   });
 }
 
-export function starkValuesOf(run: StarkRun, block: Hash, stage: string, index: number): Uint8Array {
+export function starkValuesOf(run: StarkRun, block: Hash, stage: string, index: number, prover: Key): Uint8Array {
   const pair = ([first, second]: Pair): bigint => (first << 128n) + second;
-  const context = contextOf(block, stage, index);
+  const context = contextOf(block, stage, index, prover);
   const bytes = new Uint8Array(VALUES_BYTES);
   [pair(run.before), pair(run.after), run.fees, BigInt(run.count), context].forEach((value, i) =>
     bytes.set(encodeElement(value), i * ELEMENT_BYTES),

@@ -27,8 +27,8 @@ async function open(directory: string): Promise<Prove> {
   const key = readFileSync(join(directory, "shard.honk.vkey"));
   const instance = await openBarretenberg(readFileSync(join(directory, "shard.crs")), key.subarray(0, G2_BYTES));
   const noir = new Noir(circuit);
-  return async ({ run, block, stage, index }, progress) => {
-    const values = valuesOf(run, block, stage, index);
+  return async ({ run, block, stage, index, prover }, progress) => {
+    const values = valuesOf(run, block, stage, index, prover);
     const { witness } = await noir.execute(inputsOf(witnessOf(run, elementOf(values.subarray(-32)) ?? 0n)));
     progress();
     // The public values stand in front of the proof; whoever verifies it has them from the block.

@@ -10,7 +10,7 @@
 import { bn254 } from "@noble/curves/bn254.js";
 import { concatBytes } from "@noble/hashes/utils.js";
 import { noVerdict } from "../no-verdict.ts";
-import { FIELD_ORDER } from "../poseidon.ts";
+import { FIELD_ORDER } from "../../protocol/payee.ts";
 import { bigEndian, type Check, decodeValues, VALUES_BYTES, VALUES_COUNT } from "../statement.ts";
 import { type Barretenberg, G2_BYTES, openBarretenberg, rawBuffer } from "./bb.ts";
 
