@@ -205,6 +205,20 @@ const PROVERS = {
       ),
     }),
   },
+  "fail-logically": {
+    who: "prover",
+    says: "that the input of each task cannot be proven",
+    modules: (modules) => ({
+      ...modules,
+      provers: modules.provers.map((prover) =>
+        proving(prover, (_job, emit) =>
+          modules.clock.after(50, () =>
+            emit({ kind: "failed", logical: true, fault: { code: "input.unprovable", message: "simulated" } }),
+          ),
+        ),
+      ),
+    }),
+  },
   "wrong-proof": {
     who: "prover",
     says: "proofs that do not verify",

@@ -64,7 +64,7 @@ export interface SimNode {
   readonly address: Address;
   /** Whether it is that: a copy that somebody starts while the first one still has the key. */
   readonly isTwin: boolean;
-  /** Whether it attests and has a source; every node proves. */
+  /** Whether it attests and has a source. Every node proves, attesters only where they are not `separate`. */
   readonly attests: boolean;
   readonly disk: SimDisk;
   readonly clock: SimClock;
@@ -187,7 +187,7 @@ export class Cluster {
         manifest: this.manifest,
         core: {
           self: node.key,
-          roles: { source: node.attests, attester: node.attests, prover: true },
+          roles: { source: node.attests, attester: node.attests, prover: this.#proves(node) },
           slots: 2,
           ownersOf: this.#owners,
           systems: this.systemsOf(node),
@@ -217,6 +217,7 @@ export class Cluster {
 
   /** Where proofs of several families are wanted no node can make all of them. */
   systemsOf(node: SimNode): readonly string[] {
+    if (!this.#proves(node)) return [];
     const { workflow, families } = this.#options;
     if (workflow !== undefined) {
       const stages = Object.values(workflow.workflows).flatMap((each) => each.stages);
@@ -225,6 +226,10 @@ export class Cluster {
     if (families !== true) return [SYSTEMS[0]];
     const lacking = SYSTEMS[1 + (this.nodes.findIndex(({ key }) => key === node.key) % (SYSTEMS.length - 1))];
     return SYSTEMS.filter((system) => system !== lacking);
+  }
+
+  #proves({ attests }: SimNode): boolean {
+    return !(attests && this.#options.separate === true);
   }
 
   #modules(node: SimNode, chance: Chance): RuntimeModules {

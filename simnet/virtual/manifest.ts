@@ -12,6 +12,8 @@ export const SYSTEMS = ["sim", "sim-two", "sim-three"] as const;
 export interface NetworkShape {
   readonly nodes: number;
   readonly attesters: number;
+  /** Attesters are not on the list of provers. */
+  readonly separate?: boolean;
   /** Provers that are on nobody's list and come later. */
   readonly joiners: number;
   readonly shards: number;
@@ -45,7 +47,7 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
     sources: attesters,
     provers: {
       admission: options.joiners > 0 ? "open" : "list",
-      list: keys.slice(0, options.nodes).map((key) => ({ key, slots: 2, weight: 1 })),
+      list: keys.slice(options.separate ? options.attesters : 0, options.nodes).map((key) => ({ key, slots: 2, weight: 1 })),
     },
     chains: [{ id: CHAIN, start: 1, confirmations: 0, workflow: "block" }],
     workflows: options.workflow?.workflows ?? {

@@ -95,6 +95,8 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly nodes: number;
   /** How many of the nodes attest and have a source; all prove. By default at most seven. */
   readonly attesters?: number;
+  /** Attesters prove nothing: the other nodes are the provers, of which any number may be hostile. */
+  readonly separate?: boolean;
   readonly blocks: number;
   readonly shards: number;
   /** Three proof systems on each shard, of which two are enough. */

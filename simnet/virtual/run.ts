@@ -112,7 +112,7 @@ function caught(run: () => void): string | null {
 }
 
 function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, figures: Figures): Cluster {
-  const { seed, nodes, shards, families = false, workflow, sabotage, hooks } = options;
+  const { seed, nodes, shards, families = false, separate = false, workflow, sabotage, hooks } = options;
   const { retentionBlocks, window, ...limits } = { ...RUN_LIMITS, ...options.limits };
   const { wrong, failing, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage } = dialsOf(options);
   const cluster: Cluster = new Cluster(
@@ -123,6 +123,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       joiners,
       shards,
       families,
+      separate,
       ...(workflow === undefined ? {} : { workflow }),
       ...(options.selects === undefined ? {} : { selects: options.selects }),
       window,
