@@ -85,6 +85,7 @@ export function commandOf(options: VirtualOptions): string {
   const { seed, nodes, attesters, blocks, shards, limits: limitsGiven, only, workflowFile } = options;
   const { twins, byzantineAttesters, byzantineProvers, behaviours } = options;
   const parts = [`--seed ${seed} --nodes ${nodes}`, ...(attesters === undefined ? [] : [`--attesters ${attesters}`])];
+  if (options.separate === true) parts.push("--separate");
   parts.push(`--blocks ${blocks} --shards ${shards}`);
   for (const [name, { flag, unit }] of entries()) {
     const value = options[name];

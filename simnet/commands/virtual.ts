@@ -41,6 +41,7 @@ interface VirtualFlags {
   readonly shards?: number;
   readonly workflow?: string;
   readonly limits?: Partial<RunLimits>;
+  readonly separate?: boolean;
   readonly twins?: number;
   readonly byzantineAttesters?: number;
   readonly byzantineProvers?: number;
@@ -90,6 +91,7 @@ export function virtualCommand(): Command {
     .option("--only <numbers>", "of the faults that are drawn only these, by number; or none", numbers)
     .option("--nodes <n>", "nodes that prove (default: 7)", whole)
     .option("--attesters <n>", "how many of them attest and have a source (default: all, at most 7)", whole)
+    .option("--separate", "attesters prove nothing, so that all other nodes may be hostile")
     .option("--blocks <n>", "blocks, one a second (default: 20)", whole)
     .option("--shards <n>", "tasks of a block side by side (default: 4)", whole)
     .option("--workflow <file>", "blocks are proven by its workflow `block`, as in config/workflows")
@@ -192,6 +194,7 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
     seed,
     nodes,
     attesters,
+    separate,
     blocks,
     shards,
     limits: limitsGiven,
@@ -208,6 +211,7 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
     Object.entries({
       nodes,
       attesters,
+      separate,
       blocks,
       shards,
       limits: limitsGiven,

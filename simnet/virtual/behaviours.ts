@@ -1,7 +1,8 @@
 /** Every way to be hostile that the simulator knows, by name. A hostile node has one or several of them. */
 import { hexToBytes } from "@noble/hashes/utils.js";
+import { openAttempt } from "../../src/core/makers.ts";
 import { ownerOfAttempt } from "../../src/core/standing.ts";
-import type { Task } from "../../src/core/state.ts";
+import { show, type Task } from "../../src/core/state.ts";
 import type { ProveEvent, Prover } from "../../src/ports.ts";
 import { artefactHash, domainDigest, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
@@ -141,6 +142,27 @@ const VOTERS = {
       },
     },
   },
+  "requeue-all": {
+    who: "attester",
+    says: "a vote to requeue the open attempt of each task, and one far above it",
+    every: {
+      ms: 700,
+      times: 100,
+      run: (node) => {
+        const { runtime } = node.node;
+        const open = node.blocks().filter(({ state }) => state === "open");
+        const tasks = open.flatMap((block) => block.tasks).filter(({ completeMs }) => completeMs === null);
+        if (runtime === null) return;
+        node.say(
+          tasks.slice(0, 50).flatMap((task): Entry[] => {
+            const { number } = openAttempt(runtime.state, task);
+            const at = { block: task.block.id, stage: task.stage.name, index: task.index };
+            return [number, number + 1000].map((attempt) => ({ ...at, kind: "requeue", attempt }));
+          }),
+        );
+      },
+    },
+  },
   "poison-blocks": {
     who: "attester",
     says: "announcements of true blocks with another payload, parent, height or size",
@@ -218,6 +240,24 @@ const PROVERS = {
         ),
       ),
     }),
+  },
+  "fail-early": {
+    who: "prover",
+    says: "a claim and a failure for each attempt of its own as soon as that is open, whatever its pause",
+    hears: (entry, _author, node) => {
+      const { runtime } = node.node;
+      const task = entry.kind === "timeout" ? taskAt(node, entry) : undefined;
+      if (runtime === null || task === undefined || task.completeMs !== null) return;
+      const { number, ends } = openAttempt(runtime.state, task);
+      if (ends.has(node.key) || ownerOfAttempt(runtime.state, task, number) !== node.key) return;
+      ends.set(node.key, "early");
+      const at = { block: task.block.id, stage: task.stage.name, index: task.index, attempt: number };
+      const before = number === 0 ? [] : [...(task.attempts.get(number - 1)?.timeouts.values() ?? [])];
+      node.say([
+        { ...at, kind: "claim", timeouts: before.map(show) },
+        { ...at, kind: "fail", code: "input.unprovable", logical: true },
+      ]);
+    },
   },
   "wrong-proof": {
     who: "prover",

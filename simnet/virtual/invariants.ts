@@ -10,6 +10,9 @@ export const INVARIANTS = {
   L1: ["after the heal every canonical block gets its certificate on every honest node", "checkers/end"],
   L2: ["no ready task waits for ever while a prover is free: measured after the heal", "checkers/starvation"],
   L3: ["after the heal all logs meet, and whoever signs two feeds is out on every node", "run, checkers/forks"],
-  L4: ["nothing is over too soon; and what a failure costs, in runs without other faults", "checkers/patience, delays"],
+  L4: [
+    "nothing is over too soon; and what a failure costs, in runs without other faults",
+    "checkers/patience, delays, pace",
+  ],
   R1: ["what a node keeps, and what an owner may claim, is bounded", "checkers/bounds, wire"],
 } as const satisfies Readonly<Record<string, readonly [says: string, by: string]>>;

@@ -47,7 +47,9 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
     sources: attesters,
     provers: {
       admission: options.joiners > 0 ? "open" : "list",
-      list: keys.slice(options.separate ? options.attesters : 0, options.nodes).map((key) => ({ key, slots: 2, weight: 1 })),
+      list: keys
+        .slice(options.separate ? options.attesters : 0, options.nodes)
+        .map((key) => ({ key, slots: 2, weight: 1 })),
     },
     chains: [{ id: CHAIN, start: 1, confirmations: 0, workflow: "block" }],
     workflows: options.workflow?.workflows ?? {
@@ -64,6 +66,8 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
       ...keysOf(options.workflow),
     },
     timing: { claimWindowMs: 500, claimWindowMsMax: 4000, heartbeatMs: 500, leaseMs: 2000, syncMs: 1000 },
+    // A run lasts minutes, and hostile provers may have several turns before an honest one has its own.
+    retry: { pauseMs: 2_000, pauseMsMax: 8_000 },
     limits: { proofBytesMax: 1 << 20, claimsPerSlotMax: 8, retentionBlocks: options.retentionBlocks },
     bootstrap: [],
   };

@@ -13,11 +13,22 @@ import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
+import { PACE_MUTANTS } from "./pace-mutants.ts";
 import { SPLIT, SPLIT_MUTANTS } from "./split-mutants.ts";
 import { VOTE_MUTANTS } from "./vote-mutants.ts";
 
 const base = { nodes: 6, attesters: 4, blocks: 5, shards: 3 } as const;
 const rough = { loss: 0.3, delayMs: 400 } as const;
+/** Four provers, of which three never prove anything and the last hardly ever, until the faults are over. */
+const paused = {
+  nodes: 8,
+  attesters: 4,
+  separate: true,
+  byzantineProvers: 3,
+  blocks: 20,
+  shards: 2,
+  failing: 0.9,
+} as const;
 const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 
 /** Runs in which honest nodes break no rule; the mutants are sent through the same. */
@@ -44,6 +55,9 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   copied: { ...base, seed: 18, nodes: 3, attesters: 3, blocks: 12, failing: 0.5, workflow: COPIED },
   agreed: { ...base, seed: 19, wrong: 0.3, workflow: AGREED },
   pieces: { ...base, seed: 20, blocks: 8, tooLarge: 0.6, failing: 0.2, workflow: SPLIT },
+  paused: { ...paused, seed: 26, behaviours: ["fail-logically"] },
+  early: { ...paused, seed: 27, behaviours: ["fail-logically", "fail-early"] },
+  requeues: { ...paused, seed: 28, behaviours: ["fail-logically", "requeue-all"], byzantineAttesters: 1 },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -51,6 +65,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...VOTE_MUTANTS,
   ...COPY_MUTANTS,
   ...SPLIT_MUTANTS,
+  ...PACE_MUTANTS,
   "send-before-journal": {
     rule: "durable before sent",
     edits: [

@@ -11,11 +11,9 @@
  * complete, reject: objective, no lock.
  * After a lost journal none of the three in an attempt that was open before, but a timeout that f+1 others have said
  *          (`own-feed.ts`).
- * quarantine: once per (task, round), when its failures are past the limit and no valid proof is known; no lock.
- * requeue: once per (task, round), when a quorum has put it into quarantine and the operator, or f+1 others, want it.
+ * requeue: once per (task, attempt), when the task is in quarantine and the operator wants it; no lock.
  */
 import type { Hash, Key } from "../protocol/ids.ts";
-import { ROUNDS_MAX } from "../protocol/limits.ts";
 import { asCode, type EntryOf, type Kind } from "../protocol/messages.ts";
 import { groupOf, restsOn } from "../protocol/workflow.ts";
 import { childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
@@ -37,8 +35,8 @@ import { touchAgreeing } from "./collector.ts";
 import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { hasRivals, isVoid, tasksOf } from "./graph.ts";
-import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
 import { askToVerify, jobOf } from "./job.ts";
+import { quarantineOf } from "./quarantine.ts";
 import { quotaOf } from "./quota.ts";
 import { claimWindowMs, isJoined, overdue } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
@@ -70,9 +68,6 @@ export function settleVotes(state: State, task: Task): void {
   if (task.completeMs !== null || task.block.state !== "open") return;
   const open = openAttempt(state, task);
   open.openedMs ??= state.nowMs;
-  considerRequeue(state, task);
-  considerQuarantine(state, task);
-  if (isPaused(state, task)) return;
   // mutant: grant-closed
   considerGrant(state, task, open);
   considerTimeout(state, task, open);
@@ -160,29 +155,13 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
   say(state, { ...ref(task), kind: "timeout", attempt: attempt.number, code: over.code });
 }
 
-/** Said once a round, where the failures are past the limit by our own count or somebody honest has counted so. */
-function considerQuarantine(state: State, task: Task): void {
-  const round = roundOf(state, task);
-  if (!maySign(state) || task.own.quarantined >= round || round >= ROUNDS_MAX || knowsValid(state, task)) return;
-  const reason = reasonOf(state, task) ?? votedReason(state, task, state.manifest.oneHonest);
-  if (reason === null) return;
-  task.own.quarantined = round;
-  say(state, { ...ref(task), kind: "quarantine", round, ...reason });
-}
-
-/** Where one honest attester's operator wants another round, the others follow: all it can cost is proving time. */
-function considerRequeue(state: State, task: Task): void {
-  const wanted = task.requeues.get(roundOf(state, task))?.keys() ?? [];
-  if (weightOf(state, wanted) >= state.manifest.oneHonest) requeue(state, task);
-}
-
-/** Votes for another round of attempts, where the present one ended in quarantine. */
+/** Votes for the pauses of a task to begin anew, where it is in quarantine. */
 export function requeue(state: State, task: Task): void {
-  const round = roundOf(state, task);
-  if (!state.options.roles.attester || !maySign(state) || task.own.requeued >= round) return;
+  if (!state.options.roles.attester || !maySign(state)) return;
   if (task.completeMs !== null || quarantineOf(state, task) === null) return;
-  task.own.requeued = round;
-  say(state, { ...ref(task), kind: "requeue", round, attempt: openAttempt(state, task).number });
+  const { number } = openAttempt(state, task);
+  if ((task.requeues.get(state.options.self)?.attempt ?? -1) >= number) return;
+  say(state, { ...ref(task), kind: "requeue", attempt: number });
 }
 
 function knowsValid(state: State, task: Task): boolean {

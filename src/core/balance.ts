@@ -10,7 +10,6 @@ import type { Key } from "../protocol/ids.ts";
 import type { Stage, Variant } from "../protocol/workflow.ts";
 import { openAttempt } from "./makers.ts";
 import { wouldCount } from "./copies.ts";
-import { isPaused } from "./failures.ts";
 import { durationMs } from "./reclaim.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import type { State, Task } from "./state.ts";
@@ -65,7 +64,7 @@ function ownNext(state: State, task: Task): Straggler | null {
   if (later === 0 || hasProved(task, self)) return null;
   const attempt = openAttempt(state, task).number + later;
   const failed = task.attempts.get(attempt)?.ends.has(self) === true;
-  if (failed || ownerOfAttempt(state, task, attempt) !== self || isPaused(state, task)) return null;
+  if (failed || ownerOfAttempt(state, task, attempt) !== self) return null;
   return { task, attempt };
 }
 

@@ -5,12 +5,12 @@
  * sets is worked out afterwards, when the step settles.
  */
 import { type Hash, type Key, artefactHash } from "../protocol/ids.ts";
-import { ATTEMPTS_MAX, RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
+import { RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { noteConflicts } from "./conflict.ts";
 import { completionChanged, followersOf } from "./graph.ts";
-import { chosenProof, claimantOf, where } from "./makers.ts";
+import { chosenProof, claimantOf, openAttempt, where } from "./makers.ts";
 import { copiesOf } from "./matching.ts";
 import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
@@ -23,7 +23,6 @@ import {
   type Task,
   attemptOf,
   isEarlier,
-  isQuorum,
   keepVote,
   report,
 } from "./state.ts";
@@ -43,7 +42,6 @@ function locate(
 ): { readonly task: Task; readonly attempt: Attempt } | Refusal {
   const task = findTask(state, entry);
   if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
-  if (entry.attempt >= ATTEMPTS_MAX) return "attempt.too-many";
   return { task, attempt: attemptOf(task, entry.attempt) };
 }
 
@@ -56,6 +54,7 @@ export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   const { task, attempt } = found;
+  if (entry.attempt < task.overTo && !mayMatter(state, task, attempt, signed.author)) return "attempt.not-open";
   if (!keepVote(attempt.claims, signed)) return "claim.duplicate";
   state.dirtyTasks.add(task);
   const isOwner = ownerOfAttempt(state, task, entry.attempt) === signed.author;
@@ -275,7 +274,7 @@ export function inlineProof(state: State, artefact: Hash): Uint8Array | null {
 
 /** Marks a task complete when a quorum vouches for one proof, and wakes what waited for it. */
 export function settleCompletion(state: State, task: Task): void {
-  noteLosses(state, task);
+  settleOver(state, task);
   if (task.stage.distinct !== "provers") return complete(state, task);
   // One more maker of one copy may free that of another, or take it.
   for (const copy of copiesOf(task)) {
@@ -320,14 +319,36 @@ function outputChanged(state: State, task: Task): void {
   for (const other of followersOf(task)) state.dirtyTasks.add(other);
 }
 
-/** Each attempt that a timeout certificate ends is held against its owner once, unless it gave the task back. */
-function noteLosses(state: State, task: Task): void {
-  for (const attempt of task.attempts.values()) {
-    if (attempt.lossNoted || !isQuorum(state, attempt.timeouts.keys())) continue;
-    attempt.lossNoted = true;
-    const owner = claimantOf(state, task, attempt);
-    const code = (owner === null ? undefined : attempt.ends.get(owner)) ?? attempt.overCode;
-    report(state, "attempt.over", { ...where(task), attempt: attempt.number, owner, code });
-    if (owner !== null && code !== "released" && task.completeMs === null) lost(state, owner, task.block);
+/** Attempts have no last number, so those below the open one keep only what some fact may still rest on. */
+function settleOver(state: State, task: Task): void {
+  const open = openAttempt(state, task).number;
+  for (; task.overTo < open; task.overTo++) {
+    const attempt = task.attempts.get(task.overTo);
+    if (attempt === undefined) continue;
+    noteLoss(state, task, attempt);
+    trim(state, task, attempt);
   }
+}
+
+/** An attempt that a timeout certificate ended is held against its owner once, unless it gave the task back. */
+function noteLoss(state: State, task: Task, attempt: Attempt): void {
+  if (attempt.lossNoted) return;
+  attempt.lossNoted = true;
+  const owner = claimantOf(state, task, attempt);
+  const code = (owner === null ? undefined : attempt.ends.get(owner)) ?? attempt.overCode;
+  report(state, "attempt.over", { ...where(task), attempt: attempt.number, owner, code });
+  if (owner !== null && code !== "released" && task.completeMs === null) lost(state, owner, task.block);
+}
+
+/** The votes stay: the timeout certificate, whose attempt it was, and how it ended. What others said of it goes. */
+function trim(state: State, task: Task, attempt: Attempt): void {
+  attempt.progress.clear();
+  for (const said of [attempt.claims, attempt.ends])
+    for (const key of said.keys()) if (!mayMatter(state, task, attempt, key)) said.delete(key);
+}
+
+/** Whether anything rests on what the prover has said of an attempt that is over. */
+function mayMatter(state: State, task: Task, { number, claimant, grants }: Attempt, key: Key): boolean {
+  if (key === claimant || key === state.options.self || grants.has(key)) return true;
+  return ownerOfAttempt(state, task, number) === key;
 }

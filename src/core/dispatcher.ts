@@ -12,7 +12,6 @@ import { maySign, ref } from "./attester.ts";
 import { isAble, isAbleTo, straggler, yieldable } from "./balance.ts";
 import { openAttempt, where } from "./makers.ts";
 import { wouldCount } from "./copies.ts";
-import { isPaused } from "./failures.ts";
 import type { MadeProof } from "./event.ts";
 import { hasRivals, isNeeded, isVoid } from "./graph.ts";
 import { jobOf } from "./job.ts";
@@ -53,7 +52,7 @@ function hedge(state: State): void {
 function claimHedged(state: State, task: Task): void {
   const { work } = task;
   const { number } = openAttempt(state, task);
-  if (work === null || !work.hedge || number !== work.attempt || isPaused(state, task)) return;
+  if (work === null || !work.hedge || number !== work.attempt) return;
   if (ownerOfAttempt(state, task, number) !== state.options.self) return;
   work.hedge = false;
   sayClaim(state, task, number);
@@ -159,7 +158,7 @@ function mayClaim(state: State, task: Task): boolean {
   if (ownerOfAttempt(state, task, attempt.number) !== self) return false;
   // mutant: retries-unclaimed
   if (attempt.ends.has(self)) return false;
-  if ((attempt.waitUntilMs ?? 0) > state.nowMs || isPaused(state, task)) return false;
+  if ((attempt.waitUntilMs ?? 0) > state.nowMs) return false;
   return !attempt.own.timedOut && !tooLate(state, task) && !hasProved(task, self, attempt.number);
 }
 
@@ -251,7 +250,7 @@ function dropIfOver(state: State, task: Task): void {
   if (!over) {
     // The attempt is somebody else's by now. What runs goes on: a late proof is as good as any.
     const taken = work.state !== "running" && openAttempt(state, task).number > work.attempt;
-    if (taken || (work.state === "queued" && isPaused(state, task))) forgetWork(state, task);
+    if (taken) forgetWork(state, task);
     return;
   }
   if (work.state === "running") {

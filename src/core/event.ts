@@ -61,7 +61,7 @@ export type Event =
     }
   /** Whether this node's own prover can do its work, as far as a task has shown by now. */
   | { readonly kind: "ability"; readonly executor: string; readonly isAble: boolean }
-  /** The operator wants a task out of quarantine. */
+  /** The operator wants the pause of a task in quarantine to end. */
   | { readonly kind: "requeue"; readonly task: TaskRef }
   /** The operator wants the node to stop: release what is not finished, then be silent. */
   | { readonly kind: "drain" };

@@ -195,7 +195,9 @@ function takeBackTask(task: Task, author: Key, isOver: (votes: Map<Key, Pick<Pla
     for (const votes of [...attempt.grants.values(), ...attempt.attests.values()]) isOver(votes);
     if (attempt.claimant === author && !attempt.claims.has(author)) attempt.claimant = null;
   }
-  for (const votes of [...task.quarantines.values(), ...task.requeues.values()]) isOver(votes);
+  isOver(task.requeues);
+  task.openFrom = 0;
+  task.overTo = 0;
   // Receipts stay for the proofs in them, which attesters have vouched for, but name nobody any more.
   for (const proof of task.proofs.values()) {
     isOver(proof.vouchers);

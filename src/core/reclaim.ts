@@ -8,6 +8,10 @@ import { weightOf } from "./state.ts";
 
 /** Past this many attempts the claim window grows on, so that a task nobody can prove does not flood the log. */
 const PATIENT_ATTEMPTS = 16;
+
+export function isPatient(attempt: number): boolean {
+  return attempt >= PATIENT_ATTEMPTS;
+}
 const PATIENT_MS_MAX = 60_000;
 
 export type Overdue = { readonly code: string } | { readonly wakeMs: number };
@@ -76,12 +80,13 @@ export function claimWindowMs(state: State, attempt: number, owner: Key | null):
   const delay = (owner === null ? null : state.roster.get(owner)?.claimDelay) ?? null;
   const { claimWindowMsMax: max } = state.manifest.json.timing;
   const learnedMs = delay === null ? 0 : Math.min(delay.meanMs + DEVIATIONS * delay.deviationMs, max);
-  const windowMs = Math.max(baseWindowMs(state, attempt), learnedMs);
+  const windowMs = Math.max(patienceMs(state, attempt), learnedMs);
   // mutant: window-too-long
   return Math.ceil(windowMs);
 }
 
-function baseWindowMs(state: State, attempt: number): number {
+/** The claim window of an attempt by its number alone. */
+export function patienceMs(state: State, attempt: number): number {
   const { claimWindowMs: base, claimWindowMsMax: max } = state.manifest.json.timing;
   let window = base;
   for (let i = 0; i < Math.min(attempt, PATIENT_ATTEMPTS) && window < max; i++) window = Math.min(window * 1.5, max);
@@ -103,8 +108,12 @@ export function isJoined(state: State, attempt: Attempt): boolean {
 /** Whether the open attempt of a ready task is over, and why; else when to look again. */
 export function overdue(state: State, task: Task, attempt: Attempt, owner: Key | null): Overdue {
   const end = owner === null ? undefined : attempt.ends.get(owner);
+  const waitUntilMs = attempt.waitUntilMs ?? 0;
+  if (isJoined(state, attempt)) return { code: end ?? JOINED };
+  // Otherwise an owner that claims and fails during the pause would make the next pause begin, twice as long.
+  // mutant: over-in-pause
+  if (state.nowMs < waitUntilMs) return { wakeMs: waitUntilMs };
   if (end !== undefined) return { code: end };
-  if (isJoined(state, attempt)) return { code: JOINED };
   if (owner === null || !attempt.claims.has(owner) || attempt.claimedMs === null) {
     const untilMs = (claimableMs(attempt) ?? state.nowMs) + claimWindowMs(state, attempt.number, owner);
     // mutant: hasty-timeout

@@ -243,7 +243,6 @@ function isOver(state: State, batch: Batch, announced: ReadonlySet<string>): boo
       case "complete":
       case "reject":
       case "timeout":
-      case "quarantine":
       case "requeue":
       case "barrier":
         return isGone(state, entry.block);

@@ -115,12 +115,13 @@ export interface Proof {
   vouched: boolean;
 }
 
-/** Somebody's word that a task fails: a prover's of an attempt, or an attester's of a round. */
+/** A prover's statement that it cannot prove the task in an attempt. */
 export interface FailureVote extends Signed {
   readonly code: string;
   readonly logical: boolean;
 }
 
+/** An operator's wish that the pauses of a task begin anew, by its attester. */
 export interface RequeueVote extends Signed {
   /** The attempt that its author saw open. */
   readonly attempt: number;
@@ -133,16 +134,21 @@ export interface Task {
   readonly variant: Variant;
   /** By number: an attempt is made when something is heard of it. */
   readonly attempts: Map<number, Attempt>;
+  /** No attempt below this one is open; soft, and 0 after votes were taken back. */
+  openFrom: number;
+  /** Below this one what no signed fact rests on is gone from the attempts (`collector.ts`). */
+  overTo: number;
   readonly proofs: Map<Hash, Proof>;
-  /** Attesters' votes by round: that it has failed too often, and that it shall be tried again. */
-  readonly quarantines: Map<number, Map<Key, FailureVote>>;
-  readonly requeues: Map<number, Map<Key, RequeueVote>>;
-  /** The last rounds for which this node has voted so, -1 for none. */
-  readonly own: { quarantined: number; requeued: number };
+  /** By attester: the highest attempt that its operator has requeued. */
+  readonly requeues: Map<Key, RequeueVote>;
   /** Up to this attempt this node takes no lock: what it signed there may be lost. -1 for none. */
   barred: number;
-  /** The round whose clocks run. */
-  round: number;
+  /** The first attempt that counted when the clock of the open one was last set (`quarantine.ts`). */
+  base: number;
+  /** Since which attempt it was in quarantine when this node last reported that. */
+  reportedSince: number | null;
+  /** Whether it was, or is, in quarantine, as its block was last told (`split.ts`). */
+  isGivenUp: boolean;
   /** Inputs are accepted and the block is open, by this node's view. */
   readyMs: number | null;
   completeMs: number | null;

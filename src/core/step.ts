@@ -17,18 +17,17 @@ import * as blocks from "./blocks.ts";
 import * as branch from "./branch.ts";
 import * as collector from "./collector.ts";
 import { applyBarrier, settleBarrier } from "./barrier.ts";
-import { openAttempt } from "./makers.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
 import type { Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
-import * as failures from "./failures.ts";
 import { hasRivals, isVoid, missingInput } from "./graph.ts";
 import * as lists from "./lists.ts";
 import * as ownFeed from "./own-feed.ts";
+import { applyRequeue, settlePause } from "./quarantine.ts";
 import * as replicator from "./replicator.ts";
-import { settleLevel } from "./split.ts";
+import { settleLevel, settlePiece } from "./split.ts";
 import * as standing from "./standing.ts";
 import { report, type Signed, type State, type Task } from "./state.ts";
 
@@ -278,10 +277,8 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
       return collector.applyReject(state, signed, entry);
     case "timeout":
       return collector.applyTimeout(state, signed, entry);
-    case "quarantine":
-      return failures.applyQuarantine(state, signed, entry);
     case "requeue":
-      return failures.applyRequeue(state, signed, entry);
+      return applyRequeue(state, signed, entry);
     case "barrier":
       return applyBarrier(state, signed, entry);
     case "evidence":
@@ -409,7 +406,8 @@ function settleTask(state: State, task: Task): void {
     // The claim window of the open attempt runs from here.
     for (const attempt of task.attempts.values()) attempt.openedMs = null;
   }
-  settleRound(state, task);
+  settlePause(state, task);
+  settlePiece(state, task);
   settleVotes(state, task);
   // What came once the block was closed may change what this node says of it.
   if (block.state === "closed" && block.content === null) state.dirtyBlocks.add(block);
@@ -423,21 +421,6 @@ function settleLate(state: State, task: Task): void {
   if (block.prepared !== null) settleVotes(state, task);
   if (block.tasks.some(({ wakeMs }) => wakeMs !== null)) state.live.add(block);
   else state.live.delete(block);
-}
-
-/** Lets the open attempt wait for its turn; a new round begins with fresh clocks and without waiting. */
-function settleRound(state: State, task: Task): void {
-  if (task.readyMs === null || task.completeMs !== null) return;
-  const open = openAttempt(state, task);
-  const round = failures.roundOf(state, task);
-  if (round > task.round) {
-    task.round = round;
-    open.openedMs = null;
-    open.waitUntilMs = state.nowMs;
-    if (open.claimedMs !== null) open.claimedMs = state.nowMs;
-  }
-  open.waitUntilMs ??= state.nowMs + failures.backoffMs(state, task);
-  if (open.waitUntilMs > state.nowMs) task.wakeMs = open.waitUntilMs;
 }
 
 function isReady(task: Task): boolean {

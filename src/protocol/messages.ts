@@ -105,8 +105,7 @@ export const MESSAGES = {
   complete: { by: "attester", fields: { ...task, artefact: id } },
   reject: { by: "attester", fields: { ...task, prover: id, artefact: id, code } },
   timeout: { by: "attester", fields: { ...attempt, code } },
-  quarantine: { by: "attester", fields: { ...task, round: u32, code, logical: flag } },
-  requeue: { by: "attester", fields: { ...task, round: u32, attempt: u32 } },
+  requeue: { by: "attester", fields: attempt },
   barrier: { by: "attester", fields: { block: id, content: id } },
   evidence: {
     by: "anyone",

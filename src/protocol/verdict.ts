@@ -50,7 +50,6 @@ export type Refusal =
   | "task.unknown"
   | "task.complete"
   | "attempt.not-open"
-  | "attempt.too-many"
   | "round.too-many"
   | "claim.not-owner"
   | "claim.capacity"

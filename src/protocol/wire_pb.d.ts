@@ -249,12 +249,6 @@ export declare type Entry = Message<"proofmesh.v1.Entry"> & {
     case: "evidence";
   } | {
     /**
-     * @generated from field: proofmesh.v1.Quarantine quarantine = 20;
-     */
-    value: Quarantine;
-    case: "quarantine";
-  } | {
-    /**
      * @generated from field: proofmesh.v1.Requeue requeue = 21;
      */
     value: Requeue;
@@ -888,50 +882,7 @@ export declare type Timeout = Message<"proofmesh.v1.Timeout"> & {
 export declare const TimeoutSchema: GenMessage<Timeout>;
 
 /**
- * The task has failed too often in this round of attempts: nobody takes it until an operator looks. `code` is what it failed with.
- *
- * @generated from message proofmesh.v1.Quarantine
- */
-export declare type Quarantine = Message<"proofmesh.v1.Quarantine"> & {
-  /**
-   * @generated from field: bytes block = 1;
-   */
-  block: Uint8Array;
-
-  /**
-   * @generated from field: string stage = 2;
-   */
-  stage: string;
-
-  /**
-   * @generated from field: uint32 index = 3;
-   */
-  index: number;
-
-  /**
-   * @generated from field: uint32 round = 4;
-   */
-  round: number;
-
-  /**
-   * @generated from field: string code = 5;
-   */
-  code: string;
-
-  /**
-   * @generated from field: bool logical = 6;
-   */
-  logical: boolean;
-};
-
-/**
- * Describes the message proofmesh.v1.Quarantine.
- * Use `create(QuarantineSchema)` to create a new message.
- */
-export declare const QuarantineSchema: GenMessage<Quarantine>;
-
-/**
- * An operator wants the round that is quarantined to be followed by another; `attempt` is the one that is open.
+ * An operator wants the pauses of the task, which is in quarantine, to begin anew; `attempt` is the open one, which then opens at once.
  *
  * @generated from message proofmesh.v1.Requeue
  */
@@ -952,12 +903,7 @@ export declare type Requeue = Message<"proofmesh.v1.Requeue"> & {
   index: number;
 
   /**
-   * @generated from field: uint32 round = 4;
-   */
-  round: number;
-
-  /**
-   * @generated from field: uint32 attempt = 5;
+   * @generated from field: uint32 attempt = 4;
    */
   attempt: number;
 };

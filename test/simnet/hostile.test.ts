@@ -18,6 +18,19 @@ describe("one hostile attester of four and one prover break nothing by", () => {
   }
 });
 
+describe("provers that call every input unprovable", () => {
+  const shape = { nodes: 11, attesters: 4, separate: true, blocks: 12, shards: 3, seed: 2 } as const;
+
+  for (const count of [3, 6]) {
+    it(`stop no chain, ${count} of seven: the honest ones prove all blocks`, () => {
+      const hostile = { byzantineProvers: count, behaviours: ["fail-logically"] };
+      const { violations, certificates } = runVirtual({ ...shape, ...hostile });
+      expect(violations).toEqual([]);
+      expect(certificates).toBe((shape.nodes - count) * shape.blocks);
+    });
+  }
+});
+
 describe("sources that announce true blocks falsely", () => {
   it("stop nothing, though they are heard before the others", () => {
     const poison = { byzantineAttesters: 2, behaviours: ["poison-blocks"], delayMs: 100 };

@@ -6,6 +6,7 @@ import type { Durable } from "./durable.ts";
 import { checkBlocks, checkLog } from "./end.ts";
 import { Forks } from "./forks.ts";
 import { Lives } from "./lives.ts";
+import { Pace } from "./pace.ts";
 import { Starvation } from "./starvation.ts";
 import { WireChecker } from "./wire.ts";
 import type { Cluster, SimNode } from "../cluster.ts";
@@ -53,10 +54,12 @@ export class Checkers {
     const isWhole = options.hooks === undefined && options.families !== true && options.workflow === undefined;
     const isJudged = isLight(dials) && isWhole && !cluster.nodes.some(({ key }) => isHostile(key));
     this.delays = isJudged ? new DelayChecker({ manifest, now, hopMs, speaksSince, complain }) : null;
+    const pace = isLight(dials) && isWhole ? new Pace({ manifest, now, isHostile, complain }) : null;
     this.#lives = new Lives({
       manifest,
       now,
       isHostile,
+      judged: (...heard) => pace?.heard(...heard),
       heard: (...heard) => this.delays?.heard(...heard, this.#lives),
     });
     const heard = this.#lives.said.bind(this.#lives);

@@ -88,7 +88,7 @@ export class WireChecker {
     const isDone = (task: TaskRef, attempt: number) =>
       this.#isComplete(task) || this.#isOver(task, attempt) || this.isCancelled(task.block);
     this.#hands = new Hands(options.manifest, isDone);
-    this.#levels = new Levels((keys) => this.#isQuorum(keys));
+    this.#levels = new Levels(options.manifest, (keys) => this.#isQuorum(keys));
     this.#total = [...options.manifest.weights.values()].reduce((sum, weight) => sum + weight, 0);
   }
 
@@ -166,7 +166,6 @@ export class WireChecker {
     else if (entry.kind === "barrier") this.#barrier(author, entry);
     else if (entry.kind === "cancel") this.#blocks.get(entry.block)?.cancels.add(author);
     else if (entry.kind === "bench") this.#bench(author, entry);
-    else if (entry.kind === "quarantine") this.#levels.quarantine(author, entry, this.#stageOf(entry));
   }
 
   #announce(author: Key, entry: EntryOf<"announce">): void {
@@ -236,8 +235,9 @@ export class WireChecker {
     }
     if (!this.#mayOwn(entry.prover, entry))
       this.#violation(`S1: ${name(author)} granted ${where} to ${name(entry.prover)}, which does not own it`);
-    if (!this.#levels.isOpen(entry.block, this.#stageOf(entry), entry.index))
-      this.#violation(`S1: ${name(author)} granted ${where}, a piece of what no quorum has given up`);
+    const excluded = this.#owners.benched.size + [...this.guilt.proven.keys()].length;
+    if (!this.#levels.isOpen(entry.block, this.#stageOf(entry), entry.index, excluded))
+      this.#violation(`S1: ${name(author)} granted ${where}, a piece of what provers have not given up`);
     const tooMany = this.#hands.grant(author, entry);
     if (tooMany !== null) this.#violation(`R1: ${name(author)} let ${name(entry.prover)} ${tooMany}`);
   }
@@ -261,6 +261,7 @@ export class WireChecker {
       if (why !== null) this.#violation(`L4: ${name(author)} timed out ${where} (${entry.code}) ${why}`);
     }
     attempt.timeouts.add(author);
+    this.#levels.timeout(author, entry, this.#stageOf(entry));
     if (attempt.overMs === null && this.#isQuorum(attempt.timeouts)) attempt.overMs = now();
   }
 
