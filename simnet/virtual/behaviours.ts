@@ -309,6 +309,25 @@ const PROVERS = {
       if (entry.kind === "receipt") node.say([{ ...entry }, { ...entry, index: entry.index + 1 }]);
     },
   },
+  "claim-late": {
+    who: "prover",
+    says: "a claim at the last moment, as late as the others allow it by then, a release right behind it, and no proof",
+    modules: (modules) => ({ ...modules, provers: modules.provers.map((prover) => proving(prover, () => () => {})) }),
+    rewrite: (entry, face, node) => {
+      if (entry.kind !== "claim") return [entry];
+      const state = lateness.get(node) ?? { ms: LATE_MS };
+      lateness.set(node, state);
+      node.options.world.after(state.ms, () => {
+        const task = taskAt(node, entry);
+        const { runtime } = node.node;
+        if (task === undefined || runtime === null) return;
+        const isInTime = openAttempt(runtime.state, task).number === entry.attempt;
+        state.ms = Math.min(Math.max(state.ms * (isInTime ? 1.2 : 0.8), LATE_MS), LATE_MS_MAX);
+        node.say([entry, { ...attemptOf(entry), kind: "release" }], face);
+      });
+      return [];
+    },
+  },
   "claim-and-release": {
     who: "prover",
     says: "a release right behind each claim, and a failure behind each receipt",
@@ -391,6 +410,11 @@ const ANYONE = {
 } satisfies Record<string, Behaviour>;
 
 export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = { ...VOTERS, ...PROVERS, ...ANYONE, ...LIES };
+
+/** By node: how late it claims. It tries how much the others learn to wait. */
+const lateness = new WeakMap<Hostile, { ms: number }>();
+const LATE_MS = 420;
+const LATE_MS_MAX = 3900;
 
 const VALID = { ok: true, value: { valid: true } } as const;
 

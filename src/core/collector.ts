@@ -12,7 +12,7 @@ import { noteConflicts } from "./conflict.ts";
 import { completionChanged, followersOf } from "./graph.ts";
 import { chosenProof, claimantOf, openAttempt, where } from "./makers.ts";
 import { copiesOf } from "./matching.ts";
-import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
+import { failCode, learnDuration } from "./reclaim.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
   type Attempt,
@@ -58,11 +58,7 @@ export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">
   if (!keepVote(attempt.claims, signed)) return "claim.duplicate";
   state.dirtyTasks.add(task);
   const isOwner = ownerOfAttempt(state, task, entry.attempt) === signed.author;
-  const member = state.roster.get(signed.author);
-  if (isOwner && member !== undefined && !state.replaying) {
-    learnClaimDelay(state, member, attempt);
-    attempt.claimHeardMs ??= state.nowMs;
-  }
+  if (isOwner && !state.replaying) attempt.claimHeardMs ??= state.nowMs;
   if (task.completeMs !== null) return "task.complete";
   // Kept all the same: whose view of the roster is behind will be seen by the votes, not by us.
   return isOwner ? null : "claim.not-owner";
@@ -302,7 +298,7 @@ export function complete(state: State, task: Task): void {
   task.output = chosen.proof.artefact;
   if (!isNew) return outputChanged(state, task);
   task.completeMs = state.nowMs;
-  learnDuration(state, task, chosen.made.attempt);
+  learnDuration(state, task, chosen.made);
   report(state, task.block.certificate === null ? "task.complete" : "task.late", {
     ...where(task),
     prover: chosen.made.prover,
