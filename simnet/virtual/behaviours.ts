@@ -6,6 +6,7 @@ import { show, type Task } from "../../src/core/state.ts";
 import type { ProveEvent, Prover } from "../../src/ports.ts";
 import { artefactHash, domainDigest, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
+import type { RuntimeModules } from "../../src/runtime/runtime.ts";
 import type { Behaviour, Hostile } from "./byzantine.ts";
 import { type AttemptRef, attemptOf, chatter, forge, malleated, noise, provers, taskOf } from "./chatter.ts";
 import { CHAIN } from "./manifest.ts";
@@ -211,20 +212,7 @@ const PROVERS = {
     says: "progress without end, and never a proof",
     modules: (modules) => ({
       ...modules,
-      provers: modules.provers.map((prover) =>
-        proving(prover, (_job, emit) => {
-          let [units, over] = [0, false];
-          const beat = () => {
-            if (over) return;
-            emit({ kind: "progress", units: ++units });
-            modules.clock.after(200, beat);
-          };
-          modules.clock.after(200, beat);
-          return () => {
-            over = true;
-          };
-        }),
-      ),
+      provers: modules.provers.map((prover) => proving(prover, (_job, emit) => beating(modules, emit))),
     }),
   },
   "fail-logically": {
@@ -258,6 +246,17 @@ const PROVERS = {
         { ...at, kind: "fail", code: "input.unprovable", logical: true },
       ]);
     },
+  },
+  "lose-some": {
+    who: "prover",
+    says: "a proof of every other task, and for the rest progress without end",
+    modules: (modules) => ({
+      ...modules,
+      provers: modules.provers.map((prover) => {
+        let jobs = 0;
+        return proving(prover, (job, emit) => (++jobs % 2 === 0 ? prover.prove(job, emit) : beating(modules, emit)));
+      }),
+    }),
   },
   "wrong-proof": {
     who: "prover",
@@ -439,6 +438,20 @@ function receiptOf(node: Hostile, at: AttemptRef): { readonly prover: Key; reado
 function taskAt(node: Hostile, at: Omit<AttemptRef, "attempt">): Task | undefined {
   const block = node.blocks().find(({ id }) => id === at.block);
   return block?.tasks.find(({ stage, index }) => stage.name === at.stage && index === at.index);
+}
+
+/** Work that shows progress and has no end. */
+function beating({ clock }: Pick<RuntimeModules, "clock">, emit: (event: ProveEvent) => void): () => void {
+  let [units, over] = [0, false];
+  const beat = () => {
+    if (over) return;
+    emit({ kind: "progress", units: ++units });
+    clock.after(200, beat);
+  };
+  clock.after(200, beat);
+  return () => {
+    over = true;
+  };
 }
 
 function proving(prover: Prover, prove: Prover["prove"]): Prover {

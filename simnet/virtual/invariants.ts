@@ -12,7 +12,7 @@ export const INVARIANTS = {
   L3: ["after the heal all logs meet, and whoever signs two feeds is out on every node", "run, checkers/forks"],
   L4: [
     "nothing is over too soon; and what a failure costs, in runs without other faults",
-    "checkers/patience, delays, pace",
+    "checkers/patience, delays, pace, griefing",
   ],
   R1: ["what a node keeps, and what an owner may claim, is bounded", "checkers/bounds, wire"],
 } as const satisfies Readonly<Record<string, readonly [says: string, by: string]>>;

@@ -29,6 +29,8 @@ const paused = {
   shards: 2,
   failing: 0.9,
 } as const;
+/** A prover that proves every other of its tasks: only what it proves can show that it had the first attempt. */
+const griefed = { blocks: 40, blockMs: 2000, shards: 5, byzantineProvers: 1 } as const;
 const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 
 /** Runs in which honest nodes break no rule; the mutants are sent through the same. */
@@ -58,6 +60,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   paused: { ...paused, seed: 26, behaviours: ["fail-logically"] },
   early: { ...paused, seed: 27, behaviours: ["fail-logically", "fail-early"] },
   requeues: { ...paused, seed: 28, behaviours: ["fail-logically", "requeue-all"], byzantineAttesters: 1 },
+  griefed: { ...base, ...griefed, seed: 29, behaviours: ["lose-some"] },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 

@@ -1,4 +1,4 @@
-/** Mutants of the rules about the pace of attempts. */
+/** Mutants of the rules about the pace of attempts, and about owners that lose them. */
 import type { Mutant } from "./mutant.ts";
 
 export const PACE_MUTANTS: Readonly<Record<string, Mutant>> = {
@@ -19,6 +19,18 @@ export const PACE_MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [{ at: "over-in-pause", remove: true }],
     runs: ["early"],
     expected: /^L4: .* timed out .* into a pause of/,
+  },
+  "griefing-uncounted": {
+    rule: "a certificate names the attempts that their owners lost",
+    edits: [{ at: "griefing-uncounted", replace: "const attempt = undefined;" }],
+    runs: ["griefed"],
+    expected: /^L4: .* does not name .* which its owner lost/,
+  },
+  "griefers-first": {
+    rule: "a prover that loses too many attempts goes to the end of every order",
+    edits: [{ at: "griefers-first", replace: "const isBehind = (key) => last.has(key);" }],
+    runs: ["griefed"],
+    expected: /^L4: .* had the first attempt of .* and had lost too many/,
   },
   "requeue-alone": {
     rule: "operators of f+1 attesters end a pause",

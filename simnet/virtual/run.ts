@@ -5,7 +5,7 @@
  * everything heals: every node comes back, each canonical block must be certified everywhere, and all logs must meet.
  */
 import { createHash } from "node:crypto";
-import { type CheckedCertificate, checkCertificate } from "../../src/protocol/certificate.ts";
+import { type BarrierContent, type CheckedCertificate, checkCertificate } from "../../src/protocol/certificate.ts";
 import type { Key } from "../../src/protocol/ids.ts";
 import { Durable } from "./checkers/durable.ts";
 import { checkEnd, checkLog, contentSplits } from "./checkers/end.ts";
@@ -69,6 +69,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     ...found,
     ...honest().flatMap(({ name, runtime }) => (runtime === null ? [] : checkLog(name, runtime.state, wire))),
     ...checkEnd(cluster.chain.blocks, held, wire),
+    ...(isSound ? checkers.griefing(contentsOf([...held.values()][0] ?? [])) : []),
     ...late,
   ];
   const nameOf = (key: Key) => cluster.nodes.find((node) => node.key === key)?.name ?? key;
@@ -228,6 +229,11 @@ function verdictOf(violations: readonly string[], isUnrecoverable: boolean): Vir
   if (violations.some((violation) => violation.startsWith("crash"))) return "crash";
   if (violations.some((violation) => !violation.startsWith("L"))) return "safety";
   return isUnrecoverable ? "unrecoverable" : "liveness";
+}
+
+function contentsOf(certificates: readonly CheckedCertificate[]): BarrierContent[] {
+  const contents = certificates.flatMap((each) => (each.ok ? each.value.content : []));
+  return contents.sort((a, b) => a.height - b.height);
 }
 
 /** Many nodes hold the same file, and what it is worth is the same for all of them. */

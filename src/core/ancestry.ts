@@ -76,6 +76,7 @@ export function isParentCertified(state: State, block: Block): boolean {
 
 export function rememberClosed(state: State, closed: Closed): void {
   state.closed.set(closed.id, closed);
+  state.certificates++;
   state.closedNames.set(nameOf(closed.chain, closed.hash), closed);
   const chain = state.chains.get(closed.chain);
   if (chain !== undefined) chain.certified = Math.max(chain.certified, closed.height);

@@ -3,6 +3,7 @@
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Batch } from "../protocol/batch.ts";
+import type { BarrierContent } from "../protocol/certificate.ts";
 import { type Announced, blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { ROUNDS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
@@ -20,6 +21,7 @@ import {
   rememberClosed,
 } from "./ancestry.ts";
 import type { PreparedResult } from "./event.ts";
+import { tallyOf } from "./griefing.ts";
 import {
   type Block,
   type Closed,
@@ -170,6 +172,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     certificate: null,
     owners: new Map(),
     ownersVersion: -1,
+    griefers: { certified: -1, last: new Set(), tried: new Set() },
     wakeMs: null,
   };
   for (const stage of stages) {
@@ -314,7 +317,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
 }
 
 /** The barrier of a block is certified: its children may count on it, and its work is over. */
-export function settleCertified(state: State, block: Block, contentHash: Hash, after: string): void {
+export function settleCertified(state: State, block: Block, contentHash: Hash, content: BarrierContent): void {
   block.certificate = contentHash;
   state.live.delete(block);
   if (block.state !== "closed") {
@@ -322,7 +325,15 @@ export function settleCertified(state: State, block: Block, contentHash: Hash, a
     block.closedMs = state.nowMs;
   }
   const { id, chain, height, hash } = block;
-  settleClosed(state, { id, chain, height, hash, parent: block.start ? null : block.parent, after });
+  settleClosed(state, {
+    id,
+    chain,
+    height,
+    hash,
+    parent: block.start ? null : block.parent,
+    after: content.after,
+    tally: tallyOf(content),
+  });
   touch(state, block);
 }
 

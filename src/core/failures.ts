@@ -5,6 +5,7 @@
  * counted apart from logical ones, which say that the input itself cannot be proven. An attempt that nobody claimed says
  * nothing about the task, and one that was given back is no failure at all.
  */
+import type { LostAttempt } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
 import { assignedTo, openAttempt } from "./makers.ts";
 import { JOINED } from "./reclaim.ts";
@@ -71,4 +72,18 @@ export function countFailures(failures: readonly Failure[]): Readonly<Record<Fai
   const counts = { infrastructure: 0, logical: 0, "not-claimed": 0, released: 0 };
   for (const { kind } of failures) counts[kind]++;
   return counts;
+}
+
+/** How an attempt ends whose owner had it and did not prove. */
+const LOST: ReadonlySet<string> = new Set(["not-claimed", "no-progress", "limit"]);
+
+/** The attempts of a task below this one that their owners lost. */
+export function lostBefore(state: State, task: Task, credited: number): LostAttempt[] {
+  return Array.from({ length: credited }, (_, number) => number).flatMap((number) => {
+    // mutant: griefing-uncounted
+    const attempt = task.attempts.get(number);
+    if (attempt === undefined || !LOST.has(endCode(state, attempt) ?? "")) return [];
+    const owner = assignedTo(state, attempt) ?? ownerOfAttempt(state, task, number);
+    return owner === null ? [] : [{ stage: task.stage.name, index: task.index, attempt: number, owner }];
+  });
 }

@@ -26,6 +26,7 @@ import {
   type Task,
 } from "./state.ts";
 import { touch } from "./blocks.ts";
+import { griefersOf } from "./griefing.ts";
 
 const LOST_MAX = 3;
 /** A newcomer is admitted from this many heights above the highest block known: all have heard of it by then. */
@@ -42,7 +43,7 @@ export function ownerOfAttempt(state: State, task: Task, attempt: number): Key |
 /**
  * The provers of a task in the order of their attempts. Everybody on the roster is dealt to; whoever is benched then
  * or has accused somebody wrongly goes to the end of each order, so that its silence moves its own tasks and nobody
- * else's; whoever is out is in none.
+ * else's; so does a prover that has lost too many attempts (`griefing.ts`); whoever is out is in none.
  */
 export function orderOf(state: State, task: Task): readonly Key[] {
   const { block, stage } = task;
@@ -50,10 +51,12 @@ export function orderOf(state: State, task: Task): readonly Key[] {
     block.owners.clear();
     block.ownersVersion = state.rosterVersion;
   }
+  settleGriefers(state, block);
   let owners = block.owners.get(stage.name);
   if (owners === undefined) {
-    const able = [...state.roster.values()].filter((member) => firstHeight(member, block.chain) <= block.height);
+    const able = ableAt(state, block);
     const candidates: Candidate[] = able.map(({ key, weight }) => ({ key, weight }));
+    const { last: griefers, tried } = block.griefers;
     const isLast = (member: Member) =>
       state.discredited.has(member.key) || !isIn(state, member, block.chain, block.height);
     const last = new Set(able.filter(isLast).map(({ key }) => key));
@@ -66,13 +69,32 @@ export function orderOf(state: State, task: Task): readonly Key[] {
       stage.levels.length > 0
         ? stage.levels.flatMap((groups, level) => dealt(`${stage.name}/${level}`, groups))
         : dealt(stage.name, groupCount(stage, block.counts) ?? 0);
-    owners = orders.map((order) => [
-      ...order.filter((key) => !last.has(key) && !state.out.has(key)),
-      ...order.filter((key) => last.has(key) && !state.out.has(key)),
-    ]);
+    // Who is tried again keeps its place in the first order that it leads.
+    const first = new Map([...tried].map((key) => [key, orders.findIndex(([owner]) => owner === key)]));
+    owners = orders.map((order, index) => {
+      // mutant: griefers-first
+      const isBehind = (key: Key) => last.has(key) || (griefers.has(key) && first.get(key) !== index);
+      const listed = order.filter((key) => !state.out.has(key));
+      return [...listed.filter((key) => !isBehind(key)), ...listed.filter(isBehind)];
+    });
     block.owners.set(stage.name, owners);
   }
   return owners[task.index] ?? [];
+}
+
+function ableAt(state: State, block: Block): readonly Member[] {
+  return [...state.roster.values()].filter((member) => firstHeight(member, block.chain) <= block.height);
+}
+
+/** One more certificate may change who goes last. */
+function settleGriefers(state: State, block: Block): void {
+  const { certificates } = state;
+  if (block.griefers.certified === certificates) return;
+  const isSame = (a: ReadonlySet<Key>, b: ReadonlySet<Key>) => a.size === b.size && [...a].every((key) => b.has(key));
+  const able = ableAt(state, block).map(({ key }) => key);
+  const { last, tried } = griefersOf(state, block, able);
+  if (!isSame(last, block.griefers.last) || !isSame(tried, block.griefers.tried)) block.owners.clear();
+  block.griefers = { last, tried, certified: certificates };
 }
 
 function firstHeight(member: Member, chain: number): number {

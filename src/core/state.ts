@@ -254,6 +254,8 @@ export interface Block {
   /** Owners by stage, for the roster version below. */
   owners: Map<string, readonly (readonly Key[])[]>;
   ownersVersion: number;
+  /** Who goes last in its orders, by the certificates known when there were so many. */
+  griefers: Griefers & { readonly certified: number };
   wakeMs: number | null;
 }
 
@@ -266,7 +268,17 @@ export interface Closed {
   /** As the chain names the parent; `null` where none is needed. */
   readonly parent: Hash | null;
   readonly after: string;
+  readonly tally: Tally;
 }
+
+/** Provers that are last in every order of a block, and those of them that are first for one task of each stage. */
+export interface Griefers {
+  readonly last: ReadonlySet<Key>;
+  readonly tried: ReadonlySet<Key>;
+}
+
+/** By prover: attempts of a certified block that it proved and that it lost. */
+export type Tally = ReadonlyMap<Key, { readonly proven: number; readonly lost: number }>;
 
 /** A block as the own source tells of it. */
 export type Seen = Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">;
@@ -337,6 +349,8 @@ export interface State {
   /** Certified blocks by id, and by chain and hash, kept for their children and for peers that lag. */
   readonly closed: Map<Hash, Closed>;
   readonly closedNames: Map<string, Closed>;
+  /** How many certificates this node has learned of since it started. */
+  certificates: number;
   readonly chains: Map<number, Chain>;
   readonly roster: Map<Key, Member>;
   rosterVersion: number;
@@ -454,6 +468,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     named: new Map(),
     closed: new Map(),
     closedNames: new Map(),
+    certificates: 0,
     chains,
     roster,
     rosterVersion: 0,

@@ -22,6 +22,7 @@ import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
 import type { Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
+import { tallyOf } from "./griefing.ts";
 import { hasRivals, isVoid, missingInput } from "./graph.ts";
 import * as lists from "./lists.ts";
 import * as ownFeed from "./own-feed.ts";
@@ -344,10 +345,18 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
   const { content, contentHash, block: id } = event.certificate;
   if (state.closed.has(id)) return;
   const block = state.blocks.get(id);
-  if (block !== undefined) blocks.settleCertified(state, block, contentHash, content.after);
+  if (block !== undefined) blocks.settleCertified(state, block, contentHash, content);
   else {
     const { chain, height, hash, start, parent, after } = content;
-    blocks.settleClosed(state, { id, chain, height, hash, parent: start ? null : parent, after });
+    blocks.settleClosed(state, {
+      id,
+      chain,
+      height,
+      hash,
+      parent: start ? null : parent,
+      after,
+      tally: tallyOf(content),
+    });
     // Nobody will announce it here any more; what waits for that would keep its batches in the log for ever.
     replicator.takeHeld(state, id);
   }

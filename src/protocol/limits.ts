@@ -38,6 +38,8 @@ export const ROUNDS_MAX = 64;
 export const PATH_MAX = 8;
 /** A receipt repeated with other proofs of the same task by the same prover. */
 export const RECEIPTS_PER_PROVER_MAX = 2;
+/** Lost attempts that a certificate names: the first of the block. */
+export const LOST_MAX = 512;
 /** A certificate file; the content of a block with thousands of tasks stays below it. */
 export const CERTIFICATE_BYTES_MAX: number = 1024 * 1024;
 /** A certificate that is told to all at once; a larger one, of a block with over 500 tasks, waits to be asked for. */

@@ -194,6 +194,8 @@ const frontierTarget: Target = {
 };
 
 const content: BarrierContent = {
+  format: 1,
+  lost: [],
   network,
   chain: 1,
   height: 7,

@@ -1,10 +1,12 @@
 /** All checkers of a run, and what they look at while it lasts. */
+import type { BarrierContent } from "../../../src/protocol/certificate.ts";
 import type { Hash, Key } from "../../../src/protocol/ids.ts";
 import { checkBounds } from "./bounds.ts";
 import { DelayChecker } from "./delays.ts";
 import type { Durable } from "./durable.ts";
 import { checkBlocks, checkLog } from "./end.ts";
 import { Forks } from "./forks.ts";
+import { checkGriefing } from "./griefing.ts";
 import { Lives } from "./lives.ts";
 import { Pace } from "./pace.ts";
 import { Starvation } from "./starvation.ts";
@@ -109,6 +111,14 @@ export class Checkers {
     }
     if (this.healed) this.#lookForStarved();
     this.#tell();
+  }
+
+  /** What can be said of griefing once all is over, by one node's certificates. */
+  griefing(contents: readonly BarrierContent[]): string[] {
+    const { cluster, options } = this.#subjects;
+    const isWhole = options.families !== true && options.workflow === undefined;
+    if (!isLight(dialsOf(options)) || !isWhole) return [];
+    return checkGriefing(cluster.manifest, contents, this.#lives);
   }
 
   #tell(): void {

@@ -262,7 +262,17 @@ export class WireChecker {
     }
     attempt.timeouts.add(author);
     this.#levels.timeout(author, entry, this.#stageOf(entry));
-    if (attempt.overMs === null && this.#isQuorum(attempt.timeouts)) attempt.overMs = now();
+    if (attempt.overMs !== null || !this.#isQuorum(attempt.timeouts)) return;
+    attempt.overMs = now();
+    const stage = this.#stageOf(entry);
+    if (stage !== undefined)
+      this.#owners.lost(
+        entry.block,
+        stage,
+        entry.index,
+        entry.attempt,
+        attempt.assigned === null ? [] : [attempt.assigned],
+      );
   }
 
   #attest(author: Key, entry: EntryOf<"attest">, at: Position | null): void {
