@@ -67,8 +67,8 @@ function lastOf(contents: readonly BarrierContent[]): Set<Key> {
   for (const { height, tasks, lost } of contents) {
     const marks: (readonly [Key, boolean])[] = lost.map(({ owner }) => [owner, true]);
     for (const { prover, credited } of tasks) if (credited && prover !== null) marks.push([prover, false]);
-    for (const [key, isLost] of marks)
-      if (!since.has(key)) attempts.set(key, [...(attempts.get(key) ?? []), isLost].slice(-32));
+    for (const [key, wasLost] of marks)
+      if (!since.has(key)) attempts.set(key, [...(attempts.get(key) ?? []), wasLost].slice(-32));
     for (const [key, all] of attempts) {
       const bad = all.filter((each) => each).length;
       if (bad >= 3 && 4 * bad > all.length && !since.has(key)) since.set(key, height);
