@@ -31,7 +31,8 @@ const EVERYTHING_BUT_CLI =
     .split(" ")
     .map((name) => `src/${name}`);
 
-const OUTSIDE = ["src/protocol", "src/ports"];
+/** What every adapter may know. */
+const OUTSIDE = ["src/protocol", "src/ports", "src/address"];
 
 /** The arrows. The zone whose path is the longest that fits a file is the file's. */
 export const ZONES: readonly Zone[] = [
@@ -39,6 +40,7 @@ export const ZONES: readonly Zone[] = [
   { path: "src/log", may: ["src/protocol"], packages: PURE },
   { path: "src/core", may: ["src/protocol", "src/log"], packages: PURE },
   { path: "src/ports", may: ["src/protocol"], packages: [] },
+  { path: "src/address", may: [], packages: [] },
   { path: "src/runtime", may: ["src/protocol", "src/log", "src/core", "src/ports"] },
   { path: "src/network", may: OUTSIDE },
   { path: "src/storage", may: OUTSIDE },

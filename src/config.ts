@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { z } from "zod";
+import { hasCredentials, publicUrl } from "./address.ts";
 import { count, DEVICE, path, PROVER, RESOURCES, VERIFIER } from "./config/provers.ts";
 import { PARTITIONS_MAX } from "./protocol/limits.ts";
 import { checkShape, describeShapeError, type ShapeError } from "./protocol/shape.ts";
@@ -96,7 +97,9 @@ const SINK = z.discriminatedUnion(
       kind: z.literal("ethproofs"),
       ...LINE,
       chain,
-      url: webAddress.optional(),
+      url: webAddress
+        .refine((text) => !hasCredentials(text), "a URL without user and password, because apiKey is what is sent")
+        .optional(),
       apiKey: SECRET,
       cluster: count(0, Number.MAX_SAFE_INTEGER, "the team's number of the cluster"),
       stage: z.string("a stage's name").min(1, "a stage's name").max(32, "at most 32 characters").optional(),
@@ -238,11 +241,22 @@ export function readConfig(file: string | undefined, environment: NodeJS.Process
 
 function describe(error: ShapeError, origin: ReadonlyMap<string, string>): string {
   const [top = ""] = error.path.split(/[.[]/);
-  // What stands where a secret is named may be the secret.
-  const shown = /^sinks\[\d+\]\.(account|apiKey|secret|rpc)\b/.test(error.path)
-    ? { ...error, value: "(not shown)" }
-    : error;
-  return describeShapeError(shown, origin.get(top) ?? "configuration");
+  return describeShapeError({ ...error, value: shownValue(error) }, origin.get(top) ?? "configuration");
+}
+
+/** Where an address or a secret belongs, the value may be a secret or hold one. */
+const SECRETIVE = /^(sinks|sources|provers|verifiers)\[\d+\](\.|$)/;
+const HARMLESS = /\.(kind|name|chain|chains|from|path)\b/;
+
+function shownValue({ path: at, value }: ShapeError): unknown {
+  if (!SECRETIVE.test(at) || HARMLESS.test(at)) return value;
+  if (typeof value === "string" && /\.(url|rpc|lookup)$/.test(at)) {
+    const shown = publicUrl(value);
+    return shown === "(not a URL)" ? "(not shown)" : shown;
+  }
+  const isSecret = /^sinks\[\d+\]\.(account|apiKey|secret)\b/.test(at) || /secret|token|password|key$/i.test(at);
+  const hasAddress = typeof value !== "number" && /:\/\/|@/.test(JSON.stringify(value) ?? "");
+  return isSecret || hasAddress ? "(not shown)" : value;
 }
 
 function readFile(file: string): Record<string, unknown> {

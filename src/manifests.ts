@@ -1,15 +1,15 @@
 /** Which network a node is part of: the manifest it was given, the one it keeps, one it joins, or a new one of its own. */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { DEV_CHAIN, manifestFile, type NodeConfig } from "./config.ts";
 import { genesis, packageKeys, TIMING } from "./genesis.ts";
-import type { Fault } from "./ports.ts";
+import type { Fault, Telemetry } from "./ports.ts";
 import type { Key } from "./protocol/ids.ts";
 import { MANIFEST_BYTES_MAX } from "./protocol/limits.ts";
 import { type Fragment, readFragment } from "./protocol/fragment.ts";
 import { keyHashesOf, type Manifest, type ManifestJson, readManifest } from "./protocol/manifest.ts";
 import { describeShapeError, type Shaped } from "./protocol/shape.ts";
-import { writeFileDurably } from "./storage/files.ts";
+import { createFileDurably, makeDirectory, writeFileDurably } from "./storage/files.ts";
 
 class ManifestFault extends Error implements Fault {
   readonly code: string;
@@ -21,23 +21,41 @@ class ManifestFault extends Error implements Fault {
 }
 
 const JOIN_MS_MAX = 20_000;
+/** A peer that restarts is back by then; after that an operator or a supervisor should know. */
+const JOIN_TRIES_MS_MAX = 60_000;
+const JOIN_PAUSE_MS_FIRST = 1_000;
+const JOIN_PAUSE_MS_MAX = 15_000;
 /** Chains whose blocks anyone may hand to an embedded node with `submit`: Ethereum's own, and its test networks. */
 const SUBMIT_CHAINS: readonly number[] = [1, 5, 11_155_111, 560_048];
 /** A new network's blocks are proven with the first of these that the configuration names. */
 const SYSTEMS = ["groth16", "ultrahonk", "stark", "halo2", "pickles"] as const;
 
 /** Throws a `Fault`: `manifest.*`, `join.*`, or `source.*` where a new network cannot see its chain. */
-export async function openManifest(config: NodeConfig, key: Key): Promise<Manifest> {
+export async function openManifest(config: NodeConfig, key: Key, { emit }: Pick<Telemetry, "emit">): Promise<Manifest> {
   if (config.manifest !== undefined) return readManifestFile(config.manifest);
   const kept = manifestFile(config);
   if (config.join !== undefined) {
-    const manifest = await joinManifest(config.join, kept);
-    return manifest;
+    return joinManifest(config.join, kept, emit);
   }
   if (existsSync(kept)) return readManifestFile(kept);
-  const json = await embedded(config, key);
-  keep(kept, `${JSON.stringify(json, null, 2)}\n`);
-  return readManifestFile(kept);
+  return createManifestFile(kept, await embedded(config, key));
+}
+
+/**
+ * Writes the manifest of a new network, once it has been read as any node will read it. Throws `manifest.invalid` with
+ * every mistake, or `manifest.exists`; then the file is as it was.
+ */
+export function createManifestFile(file: string, json: ManifestJson): Manifest {
+  const bytes = Buffer.from(`${JSON.stringify(json, null, 2)}\n`);
+  const manifest = parse(bytes, "the new manifest");
+  makeDirectory(dirname(resolve(file)), 0o777);
+  try {
+    createFileDurably(file, bytes, 0o644);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    throw new ManifestFault("manifest.exists", `${file} exists; a manifest is never overwritten`);
+  }
+  return manifest;
 }
 
 /** Whether a node that is told of no chain follows a dev chain: its network has that chain, or is yet to be made. */
@@ -111,15 +129,14 @@ function parseJson(bytes: Uint8Array, where: string): unknown {
   }
 }
 
-async function joinManifest(target: string, kept: string): Promise<Manifest> {
+async function joinManifest(target: string, kept: string, emit: Telemetry["emit"]): Promise<Manifest> {
   const [network, address] = [target.slice(0, 64), target.slice(65)];
   if (existsSync(kept)) {
     const manifest = readManifestFile(kept);
     if (manifest.network === network) return manifest;
     throw new ManifestFault("data.other-network", `${kept} is of network ${manifest.network}; --join names ${network}`);
   }
-  const { fetchManifest } = await import("./network/joiner.ts");
-  const bytes = await fetchManifest(address, network, JOIN_MS_MAX);
+  const bytes = await fetchPatiently(address, network, emit);
   const manifest = parse(bytes, `the manifest from ${address}`);
   if (manifest.network !== network) {
     throw new ManifestFault(
@@ -129,6 +146,22 @@ async function joinManifest(target: string, kept: string): Promise<Manifest> {
   }
   keep(kept, `${JSON.stringify(manifest.json, null, 2)}\n`);
   return manifest;
+}
+
+/** A peer may be restarting, or have no room for a moment: asks again after growing pauses, and says why it waits. */
+async function fetchPatiently(address: string, network: string, emit: Telemetry["emit"]): Promise<Uint8Array> {
+  const { fetchManifest } = await import("./network/joiner.ts");
+  const endMs = performance.now() + JOIN_TRIES_MS_MAX;
+  for (let pauseMs = JOIN_PAUSE_MS_FIRST; ; pauseMs = Math.min(2 * pauseMs, JOIN_PAUSE_MS_MAX)) {
+    try {
+      return await fetchManifest(address, network, JOIN_MS_MAX);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : "";
+      if (code !== "join.unreachable" || performance.now() + pauseMs > endMs) throw error;
+      emit("join.waiting", { code, message: error instanceof Error ? error.message : "", retryInMs: pauseMs });
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
 }
 
 /** A network of this node alone: it follows the configured chain and takes any prover that announces itself. */
@@ -173,6 +206,6 @@ export async function discoverChain(url: string): Promise<number> {
 }
 
 function keep(file: string, text: string): void {
-  mkdirSync(join(file, ".."), { recursive: true });
+  makeDirectory(dirname(resolve(file)), 0o777);
   writeFileDurably(file, Buffer.from(text), 0o644);
 }

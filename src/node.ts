@@ -1,7 +1,8 @@
 /**
  * The composition root: the only place that knows every adapter (`node/` has its parts).
  *
- * A node is opened in the order in which it may fail cheaply: configuration, manifest, data directory, key, disk, sockets.
+ * A node is opened in the order in which it may fail cheaply: configuration, data directory, key, manifest, disk, sockets.
+ * The lock on the data directory comes first, because a second process must not touch what is in it.
  * It is closed in the reverse order, so that nothing is written after the lock is gone.
  */
 import { randomBytes } from "node:crypto";
@@ -24,7 +25,7 @@ import type { Hash, Key } from "./protocol/ids.ts";
 import { CERTIFICATE_GOSSIP_BYTES_MAX, MESSAGE_BYTES_MAX } from "./protocol/limits.ts";
 import type { Manifest } from "./protocol/manifest.ts";
 import { openArtefacts } from "./storage/artefacts.ts";
-import { openDirectory } from "./storage/directory.ts";
+import { bindDirectory, openDirectory } from "./storage/directory.ts";
 import { createKey, loadKey, type NodeKey } from "./storage/keystore.ts";
 import { createTelemetry, type NodeTelemetry } from "./telemetry.ts";
 
@@ -57,11 +58,12 @@ export async function openNode(config: NodeConfig, write: (line: string) => void
 async function open(config: NodeConfig, write: (line: string) => void, closers: Closers): Promise<ProofmeshNode> {
   const form = config.log === "auto" ? (process.stdout.isTTY ? "pretty" : "json") : config.log;
   const telemetry = createTelemetry({ form, write }, { clock: CLOCK });
-  const nodeKey = openKey(config);
-  const manifest = await openManifest(config, nodeKey.key);
-  const selects = openSelects(manifest, config, telemetry);
-  const directory = openDirectory({ dir: config.data, network: manifest.network });
+  const directory = await openDirectory(config.data);
   closers.push(() => directory.lock.release());
+  const nodeKey = openKey(config);
+  const manifest = await openManifest(config, nodeKey.key, telemetry);
+  const selects = openSelects(manifest, config, telemetry);
+  bindDirectory(directory, manifest.network);
   const memberships = membershipsOf(config, manifest, nodeKey.key);
   let needed = (): ReadonlySet<Hash> => new Set();
   const artefacts = openArtefacts(
@@ -141,7 +143,8 @@ async function connect(
   ]);
   members.delete(nodeKey.key);
   const joined = config.join?.slice(65);
-  const modules = { artefacts, clock: CLOCK, telemetry };
+  const admitted = (key: Key): boolean => partitions.some(({ runtime }) => runtime.state.roster.has(key));
+  const modules = { artefacts, clock: CLOCK, telemetry, admitted };
   const options = {
     network: manifest.network,
     seed: nodeKey.seed,
@@ -170,6 +173,7 @@ async function connect(
 
 export { genesis, type GenesisOptions, type SystemName } from "./genesis.ts";
 export {
+  createManifestFile,
   discoverChain,
   followsDevChain,
   readFragmentFile,
@@ -194,6 +198,8 @@ export {
   type Workbench,
 } from "./node/workbench.ts";
 export { openDevices, openVerifier, openWorkbench } from "./node/workers.ts";
+export { whyNotPublic } from "./node/reach.ts";
+export { writeFileDurably } from "./storage/files.ts";
 export { createKey, loadKey, nativeEquation } from "./storage/keystore.ts";
 export { rangeOf } from "./protocol/range.ts";
 export { readBlocks } from "./sources/file.ts";

@@ -30,6 +30,22 @@ export function lostBatches(
   return { lookedFor: heard.size, violations };
 }
 
+export interface Missing {
+  /** Batches that the node must still have, as `author number`. */
+  readonly lost: readonly string[];
+  /** Batches whose retention is over. Each node compacts its log at a moment of its own. */
+  readonly forgotten: number;
+}
+
+/** Batches that every node had before it stopped, and that this node's own log lacks afterwards. */
+export function missingBatches(common: Hashes, own: Hashes, retention: Retention, votes: VoteChecker): Missing {
+  const missing = [...common].flatMap(([author, batches]) =>
+    [...batches].flatMap(([number, hash]) => (own.get(author)?.get(number) === hash ? [] : [{ author, number }])),
+  );
+  const lost = missing.filter(({ author, number }) => !isOver(author, number, retention, votes));
+  return { lost: lost.map(({ author, number }) => `${author} ${number}`), forgotten: missing.length - lost.length };
+}
+
 function isOver(author: string, number: number, { certified, blocks }: Retention, votes: VoteChecker): boolean {
   return votes.statements(author, number).every(({ block }) => {
     const height = votes.heightOf(block);

@@ -50,6 +50,7 @@ export const DIALS: Readonly<Record<keyof Dials, Dial>> = {
   slowEveryMs: { flag: "--slow-every", unit: MS, help: "a prover gets slow, or hangs" },
   wrong: { flag: "--wrong", unit: PERCENT, help: "proofs that do not verify" },
   failing: { flag: "--failing", unit: PERCENT, help: "jobs whose machine fails" },
+  wrongFirst: { flag: "--wrong-first", unit: WHOLE, help: "each prover's first proofs of a task that do not verify" },
   tooLarge: {
     flag: "--too-large",
     unit: PERCENT,
@@ -58,6 +59,16 @@ export const DIALS: Readonly<Record<keyof Dials, Dial>> = {
   reorgEveryMs: { flag: "--reorg-every", unit: MS, help: "the chain gives up its newest blocks" },
   reorgDepth: { flag: "--reorg-depth", unit: WHOLE, help: "at most so many of them" },
   stallEveryMs: { flag: "--stall-every", unit: MS, help: "the chain does not grow for a while" },
+  sourceAwayEveryMs: {
+    flag: "--source-away-every",
+    unit: MS,
+    help: "an attester's source does not answer for a while",
+  },
+  sourceLagEveryMs: { flag: "--source-lag-every", unit: MS, help: "an attester's source is up to 20 blocks behind" },
+  sourcesAway: { flag: "--sources-away", unit: WHOLE, help: "attesters whose source does not answer from the start" },
+  sourcesAwayMs: { flag: "--sources-away-for", unit: MS, help: "for how long" },
+  sourceLag: { flag: "--source-lag", unit: WHOLE, help: "blocks by which the first attester's source is behind" },
+  anyStart: { flag: "--any-start", unit: SWITCH, help: "runs of the chain's blocks may start at any height" },
   joiners: { flag: "--joiners", unit: WHOLE, help: "provers on nobody's list that come, and go" },
 };
 
@@ -83,9 +94,8 @@ export function dialsGiven(flags: Readonly<Record<string, unknown>>): Partial<Di
 /** The command that repeats a run. */
 export function commandOf(options: VirtualOptions): string {
   const { seed, nodes, attesters, blocks, shards, limits: limitsGiven, only, workflowFile } = options;
-  const { twins, byzantineAttesters, byzantineProvers, behaviours } = options;
+  const { twins, attestersOnlyAttest, byzantineAttesters, byzantineProvers, behaviours, proverBehaviours } = options;
   const parts = [`--seed ${seed} --nodes ${nodes}`, ...(attesters === undefined ? [] : [`--attesters ${attesters}`])];
-  if (options.separate === true) parts.push("--separate");
   parts.push(`--blocks ${blocks} --shards ${shards}`);
   for (const [name, { flag, unit }] of entries()) {
     const value = options[name];
@@ -97,6 +107,8 @@ export function commandOf(options: VirtualOptions): string {
   if (byzantineAttesters !== undefined) parts.push(`--byzantine-attesters ${byzantineAttesters}`);
   if (byzantineProvers !== undefined) parts.push(`--byzantine-provers ${byzantineProvers}`);
   if (behaviours !== undefined) parts.push(`--behaviours ${behaviours.join(",")}`);
+  if (proverBehaviours !== undefined) parts.push(`--prover-behaviours ${proverBehaviours.join(",")}`);
+  if (attestersOnlyAttest === true) parts.push("--attesters-only-attest");
   if (only !== undefined) parts.push(`--only ${only.length === 0 ? "none" : only.join(",")}`);
   return `npm run simnet -- virtual ${parts.join(" ")}`;
 }

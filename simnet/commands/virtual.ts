@@ -41,11 +41,12 @@ interface VirtualFlags {
   readonly shards?: number;
   readonly workflow?: string;
   readonly limits?: Partial<RunLimits>;
-  readonly separate?: boolean;
   readonly twins?: number;
   readonly byzantineAttesters?: number;
   readonly byzantineProvers?: number;
   readonly behaviours?: readonly string[];
+  readonly proverBehaviours?: readonly string[];
+  readonly attestersOnlyAttest?: boolean;
   readonly json?: boolean;
 }
 
@@ -91,7 +92,6 @@ export function virtualCommand(): Command {
     .option("--only <numbers>", "of the faults that are drawn only these, by number; or none", numbers)
     .option("--nodes <n>", "nodes that prove (default: 7)", whole)
     .option("--attesters <n>", "how many of them attest and have a source (default: all, at most 7)", whole)
-    .option("--separate", "attesters prove nothing, so that all other nodes may be hostile")
     .option("--blocks <n>", "blocks, one a second (default: 20)", whole)
     .option("--shards <n>", "tasks of a block side by side (default: 4)", whole)
     .option("--workflow <file>", "blocks are proven by its workflow `block`, as in config/workflows")
@@ -100,6 +100,8 @@ export function virtualCommand(): Command {
     .option("--byzantine-attesters <n>", "attesters that are hostile, each in ways drawn from the seed", whole)
     .option("--byzantine-provers <n>", "the same for nodes that only prove", whole)
     .option("--behaviours <a,b>", "what the hostile nodes do (see below)", behaviours)
+    .option("--prover-behaviours <a,b>", "what hostile nodes do that only prove; default: as --behaviours", behaviours)
+    .option("--attesters-only-attest", "attesters do not prove, so all provers but one can be hostile")
     .option("--json", "one JSON object for each run");
   addDials(command);
   const lists = [
@@ -194,7 +196,6 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
     seed,
     nodes,
     attesters,
-    separate,
     blocks,
     shards,
     limits: limitsGiven,
@@ -203,21 +204,23 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
     byzantineAttesters,
     byzantineProvers,
     behaviours: kinds,
+    proverBehaviours,
+    attestersOnlyAttest,
   } = flags;
-  const hostile = { twins, byzantineAttesters, byzantineProvers, behaviours: kinds };
+  const hostile = { twins, byzantineAttesters, byzantineProvers, behaviours: kinds, proverBehaviours };
   const workflowFile = flags.workflow;
   const workflow = workflowFile === undefined ? undefined : readFragmentFile(workflowFile);
   const given = Object.fromEntries(
     Object.entries({
       nodes,
       attesters,
-      separate,
       blocks,
       shards,
       limits: limitsGiven,
       only,
       workflow,
       workflowFile,
+      attestersOnlyAttest,
       ...hostile,
     }).filter(([, value]) => value !== undefined),
   );

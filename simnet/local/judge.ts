@@ -1,6 +1,6 @@
 /** Gathers what nodes export and hands it to the checkers, during the run because compaction forgets, and at the end. */
 import { CertificateChecker, type Held } from "../checkers/certificates.ts";
-import { type Hashes, lostBatches } from "../checkers/durability.ts";
+import { type Hashes, lostBatches, type Missing, missingBatches, type Retention } from "../checkers/durability.ts";
 import { type Figures as VoteFigures, VoteChecker } from "../checkers/votes.ts";
 import type { LocalNode } from "./nodes.ts";
 import type { Watch } from "./watch.ts";
@@ -72,11 +72,20 @@ export class Judge {
     await this.certificatesOf(node);
     const text = await textOf(node, "/log");
     if (text === null) return;
-    const certified = Math.max(0, ...this.#watch.heldBy(node));
-    const retention = { certified, blocks: this.#options.retentionBlocks };
-    const { lookedFor, violations } = lostBatches(node.key, others, await this.read(text), retention, this.#votes);
+    const own = await this.read(text);
+    const { lookedFor, violations } = lostBatches(node.key, others, own, this.#retentionOf(node), this.#votes);
     this.lookedFor += lookedFor;
     for (const violation of violations) this.#watch.violation(violation);
+  }
+
+  /** What the exported log of a stopped node lacks of a log that every node had. */
+  async missingOf(node: LocalNode, common: Hashes, exported: string): Promise<Missing> {
+    return missingBatches(common, await this.read(exported), this.#retentionOf(node), this.#votes);
+  }
+
+  #retentionOf(node: LocalNode): Retention {
+    const certified = Math.max(0, ...this.#watch.heldBy(node));
+    return { certified, blocks: this.#options.retentionBlocks };
   }
 
   /** Reads all certificates of a node. What it has once said to have stored must be there. */
@@ -105,14 +114,6 @@ export class Judge {
     const violations = [...found, ...this.#votes.finish(this.#certificates.blocks(), whole)];
     return { violations, votes: this.#votes.figures };
   }
-}
-
-/** How many batches of one log another one lacks. */
-export function missingOf(of: Hashes, other: Hashes): number {
-  let missing = 0;
-  for (const [author, batches] of of)
-    for (const [number, hash] of batches) if (other.get(author)?.get(number) !== hash) missing++;
-  return missing;
 }
 
 /** What the node itself says of how far its log reaches. */

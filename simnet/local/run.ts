@@ -11,7 +11,7 @@ import { RunFault, type Verdict } from "../outcome.ts";
 import { type Exported, exportAll, exportLog, verifyAll, verifyTampered } from "./check.ts";
 import { type Disturbance, Disturber } from "./disturb.ts";
 import { Figures } from "./figures.ts";
-import { frontierHashOf, Judge, missingOf } from "./judge.ts";
+import { frontierHashOf, Judge } from "./judge.ts";
 import { type Duty, Fleet, type LocalNode } from "./nodes.ts";
 import { type LocalReport, reportOf } from "./report.ts";
 import { type Counts, type Planned, planChaos, planCounts } from "./schedule.ts";
@@ -282,8 +282,10 @@ class LocalRun {
       this.#watch.check();
       const log = await exportLog(node);
       writeFileSync(join(this.#directory, `${node.name}.ndjson`), log);
-      const lost = missingOf(common, await judge.read(log));
-      if (lost > 0) this.#watch.violation(`S5: ${node.name} has lost ${lost} batches by being stopped`);
+      const { lost, forgotten } = await judge.missingOf(node, common, log);
+      if (forgotten > 0) say(`${node.name} has compacted ${forgotten} batches that ${fleet.nodes[0]?.name} kept`);
+      if (lost.length > 0)
+        this.#watch.violation(`S5: ${node.name} has lost ${lost.length} batches by being stopped, first ${lost[0]}`);
     }
     await verifyAll(this.#exported, fleet.manifestFile, proofs);
     this.#tampered = await verifyTampered(this.#exported, fleet.manifestFile, proofs);

@@ -10,8 +10,11 @@ import type { RuntimeModules } from "../../src/runtime/runtime.ts";
 import type { Behaviour, Hostile } from "./byzantine.ts";
 import { type AttemptRef, attemptOf, chatter, forge, malleated, noise, provers, taskOf } from "./chatter.ts";
 import { CHAIN } from "./manifest.ts";
+import { FAKES } from "./fakes.ts";
+import { FLOODS } from "./floods.ts";
 import { LIES } from "./lies.ts";
-import { WRONG_PROOF } from "./provers.ts";
+import { wrongProof } from "./provers.ts";
+import { RECEIPTS } from "./receipts.ts";
 
 const LOCKED: ReadonlySet<string> = new Set(["grant", "timeout", "attest", "complete", "barrier", "reject"]);
 
@@ -261,18 +264,16 @@ const PROVERS = {
   "wrong-proof": {
     who: "prover",
     says: "proofs that do not verify",
-    modules: (modules) => ({
+    modules: (modules, node) => ({
       ...modules,
-      provers: altered(modules, (event) => ({ ...event, proof: WRONG_PROOF })),
+      provers: altered(modules, (event) => ({ ...event, proof: wrongProof(node.options.world, event.values) })),
     }),
   },
   "wrong-values": {
     who: "prover",
     says: "true proofs under public values of something else",
-    modules: (modules) => ({
-      ...modules,
-      provers: altered(modules, (event) => ({ ...event, values: new Uint8Array(32) })),
-    }),
+    // A node signs no values but those that it derives itself, so its prover cannot make it lie.
+    rewrite: (entry) => (entry.kind === "receipt" ? [{ ...entry, values: new Uint8Array(32) }] : [entry]),
   },
   "withhold-receipts": {
     who: "prover",
@@ -339,7 +340,10 @@ const PROVERS = {
   "inline-lies": {
     who: "prover",
     says: "receipts whose inline proof is another one than they name",
-    rewrite: (entry) => (entry.kind === "receipt" ? [{ ...entry, artefact: artefactHash(WRONG_PROOF) }] : [entry]),
+    rewrite: (entry, _face, node) => {
+      if (entry.kind !== "receipt") return [entry];
+      return [{ ...entry, artefact: artefactHash(wrongProof(node.options.world, entry.values)) }];
+    },
   },
 } satisfies Record<string, Behaviour>;
 
@@ -408,7 +412,15 @@ const ANYONE = {
   },
 } satisfies Record<string, Behaviour>;
 
-export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = { ...VOTERS, ...PROVERS, ...ANYONE, ...LIES };
+export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
+  ...VOTERS,
+  ...PROVERS,
+  ...ANYONE,
+  ...LIES,
+  ...RECEIPTS,
+  ...FLOODS,
+  ...FAKES,
+};
 
 /** By node: how late it claims. It tries how much the others learn to wait. */
 const lateness = new WeakMap<Hostile, { ms: number }>();
@@ -431,7 +443,7 @@ function receiptOf(node: Hostile, at: AttemptRef): { readonly prover: Key; reado
   const task = taskAt(node, at);
   for (const proof of task?.proofs.values() ?? [])
     for (const [prover, receipt] of proof.receipts)
-      if (receipt.attempt === at.attempt) return { prover, artefact: proof.artefact };
+      if (receipt.some(({ attempt }) => attempt === at.attempt)) return { prover, artefact: proof.artefact };
   return null;
 }
 

@@ -64,6 +64,7 @@ export class Hostile {
   readonly heard: Batch[] = [];
   readonly #known = new Set<Hash>();
   readonly #faceOf = new Map<Key, number>();
+  readonly #done = new Set<string>();
   #signer: Signer | null = null;
   #network: SimNetwork | null = null;
   #node: SimNode | null = null;
@@ -119,6 +120,22 @@ export class Hostile {
     }
   }
 
+  /** Signs several batches in this order, sends the last one at once, and the ones before it only later. */
+  sayLast(batches: readonly (readonly Entry[])[], face: Face, afterMs: number): void {
+    const sealed = batches.map((entries) => {
+      const batch = this.seal(face, entries);
+      face.next++;
+      face.previous = batch.hash;
+      return batch;
+    });
+    const publish = (batch: Batch) => {
+      face.batches.push(batch);
+      this.send(batch.bytes, (peer) => this.faceOf(peer) === face);
+    };
+    for (const batch of sealed.slice(-1)) publish(batch);
+    this.options.world.after(afterMs, () => sealed.slice(0, -1).forEach(publish));
+  }
+
   /** A batch of this node's, with a signature that holds; on the face's feed unless said otherwise. */
   seal(feed: { readonly next: number; readonly previous: Hash }, entries: readonly Entry[]): Batch {
     const { manifest } = this.options;
@@ -148,6 +165,13 @@ export class Hostile {
   /** Blocks as its own real node knows them. */
   blocks(): readonly Block[] {
     return [...(this.node.runtime?.state.blocks.values() ?? [])];
+  }
+
+  /** Whether this is the first call with this name: for what a behaviour does once. */
+  isFirst(name: string): boolean {
+    const isNew = !this.#done.has(name);
+    this.#done.add(name);
+    return isNew;
   }
 
   pick<T>(list: readonly T[]): T | undefined {

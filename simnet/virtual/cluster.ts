@@ -4,14 +4,23 @@ import { announcedAs, closedAs } from "../../src/core/ancestry.ts";
 import { sourceResumes } from "../../src/core/branch.ts";
 import { Runtime, type RuntimeModules } from "../../src/runtime/runtime.ts";
 import type { CoreOptions } from "../../src/core/state.ts";
-import type { Artefacts, Equation, Signer, Source, Telemetry, Transport, TransportHandler } from "../../src/ports.ts";
+import type {
+  Artefacts,
+  Equation,
+  Signer,
+  Source,
+  SourceBlock,
+  Telemetry,
+  Transport,
+  TransportHandler,
+} from "../../src/ports.ts";
 import { domainHash, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type Batch, openBatch, verifyBatch } from "../../src/protocol/batch.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
 import { variantsOf } from "../../src/protocol/stages.ts";
 import { sharedOwners } from "./owners.ts";
-import { SimChain } from "./chain.ts";
+import { SimChain, SourceLink } from "./chain.ts";
 import { type Damage, SimDisk } from "./disk.ts";
 import { SimClock, SimProcess } from "./process.ts";
 import { CHAIN, manifestOf, type NetworkShape, SYSTEMS } from "./manifest.ts";
@@ -33,6 +42,8 @@ export interface ClusterOptions extends NetworkShape {
   readonly times: ProvingTimes;
   /** What a synced append takes. */
   readonly diskMs: number;
+  /** The longest that a write of an artefact takes: each takes a time of its own, so they end in any order. Default: `diskMs` each. */
+  readonly artefactMsMax?: number;
   /** Whether disks may lose what was not synced; to remember that has its price. Default: yes. */
   readonly tearable?: boolean;
   readonly hooks: NodeHooks;
@@ -69,6 +80,7 @@ export interface SimNode {
   readonly disk: SimDisk;
   readonly clock: SimClock;
   readonly machine: ProvingMachine;
+  readonly link: SourceLink;
   /** `null` while the node is down. */
   runtime: Runtime | null;
   process: SimProcess | null;
@@ -161,9 +173,10 @@ export class Cluster {
       address: key,
       isTwin: false,
       attests,
-      disk: new SimDisk(this.world, this.#options.diskMs, this.#options.tearable ?? true),
+      disk: this.#createDisk(name),
       clock: new SimClock(this.world),
       machine: { factor: 1 },
+      link: new SourceLink(),
       runtime: null,
       process: null,
       source: null,
@@ -175,9 +188,16 @@ export class Cluster {
     };
   }
 
+  #createDisk(name: string): SimDisk {
+    const { seed, diskMs, artefactMsMax, tearable = true } = this.#options;
+    if (artefactMsMax === undefined) return new SimDisk(this.world, diskMs, tearable);
+    const chance = new Chance(seed, `${name}/artefacts`);
+    return new SimDisk(this.world, diskMs, tearable, () => chance.between(diskMs, artefactMsMax));
+  }
+
   start(node: SimNode): void {
     if (node.runtime !== null) return;
-    const { hooks, limits = {}, selects = new Map() } = this.#options;
+    const { hooks, limits = {}, attestersOnlyAttest = false, selects = new Map() } = this.#options;
     node.starts++;
     const process = new SimProcess(this.world, node.disk, node.clock);
     const chance = new Chance(this.#options.seed, `${node.name}/${node.starts}`);
@@ -187,8 +207,9 @@ export class Cluster {
         manifest: this.manifest,
         core: {
           self: node.key,
-          roles: { source: node.attests, attester: node.attests, prover: this.#proves(node) },
+          roles: { source: node.attests, attester: node.attests, prover: !(node.attests && attestersOnlyAttest) },
           slots: 2,
+          follows: node.attests ? [CHAIN] : [],
           ownersOf: this.#owners,
           systems: this.systemsOf(node),
           selects,
@@ -210,14 +231,14 @@ export class Cluster {
       runtime.connect(process.guardTransport(transport));
       if (process.alive && runtime.state.mute === null) node.speaksSinceMs = this.world.nowMs;
       if (!node.attests || !process.alive) return;
-      node.source = this.chain.follow();
+      node.source = this.chain.follow(this.world, node.link);
       runtime.follow(node.source, sourceResumes(runtime.state, CHAIN));
     });
   }
 
   /** Where proofs of several families are wanted no node can make all of them. */
   systemsOf(node: SimNode): readonly string[] {
-    if (!this.#proves(node)) return [];
+    if (node.attests && this.#options.attestersOnlyAttest === true) return [];
     const { workflow, families } = this.#options;
     if (workflow !== undefined) {
       const stages = Object.values(workflow.workflows).flatMap((each) => each.stages);
@@ -226,10 +247,6 @@ export class Cluster {
     if (families !== true) return [SYSTEMS[0]];
     const lacking = SYSTEMS[1 + (this.nodes.findIndex(({ key }) => key === node.key) % (SYSTEMS.length - 1))];
     return SYSTEMS.filter((system) => system !== lacking);
-  }
-
-  #proves({ attests }: SimNode): boolean {
-    return !(attests && this.#options.separate === true);
   }
 
   #modules(node: SimNode, chance: Chance): RuntimeModules {
@@ -343,7 +360,9 @@ export class Cluster {
   /** Whether the node holds the certificate of each canonical block. */
   hasAll(node: SimNode): boolean {
     const state = node.runtime?.state;
-    return state !== undefined && this.chain.blocks.every(({ hash }) => closedAs(state, CHAIN, hash) !== undefined);
+    const isCertified = ({ hash }: SourceBlock) =>
+      state !== undefined && (closedAs(state, CHAIN, hash) !== undefined || node.disk.store.isClosed(CHAIN, hash));
+    return state !== undefined && this.chain.blocks.every(isCertified);
   }
 
   /** By which ids nodes know a block of this hash. */

@@ -11,6 +11,7 @@ import type {
   StoreChange,
   StoredBatch,
   StoredCertificate,
+  StoredClosed,
   StoredFacts,
   StoredGone,
 } from "../../src/ports.ts";
@@ -22,11 +23,16 @@ import type { Chance, World } from "./world.ts";
 export type Damage = "intact" | "torn" | "old" | "empty";
 export const DAMAGES: readonly Damage[] = ["intact", "torn", "old", "empty"];
 
-export interface Files extends StoredFacts {
+export interface StoreFiles extends StoredFacts {
+  readonly closed: readonly StoredClosed[];
+}
+
+export interface Files extends StoreFiles {
   readonly journal: Kept;
 }
 
-export const NOTHING: Files = { journal: { floor: null, records: [] }, batches: [], certificates: [], gone: [] };
+const EMPTY: StoreFiles = { batches: [], certificates: [], gone: [], closed: [] };
+export const NOTHING: Files = { journal: { floor: null, records: [] }, ...EMPTY };
 
 export class SimDisk {
   readonly #world: World;
@@ -40,13 +46,17 @@ export class SimDisk {
   /** Whether the machine may die, and not the process alone. */
   readonly #isTearable: boolean;
 
-  constructor(world: World, diskMs: number, isTearable: boolean) {
+  /** What the next call about an artefact takes. */
+  readonly #artefactMs: () => number;
+
+  constructor(world: World, diskMs: number, isTearable: boolean, artefactMs: () => number = () => diskMs) {
     this.#world = world;
     this.#diskMs = diskMs;
     this.#isTearable = isTearable;
+    this.#artefactMs = artefactMs;
     this.journal = memoryJournal(this.#defers());
     this.store = new SimStore(world, diskMs, isTearable);
-    this.artefacts = memoryArtefacts(this.#defers());
+    this.artefacts = memoryArtefacts(this.#defers(artefactMs));
   }
 
   /** Makes the copy that a crash with an old disk comes back to. */
@@ -72,11 +82,11 @@ export class SimDisk {
     this.journal = memoryJournal(this.#defers(), journal);
     this.store = new SimStore(this.#world, this.#diskMs, this.#isTearable);
     this.store.fill(facts);
-    this.artefacts = memoryArtefacts(this.#defers());
+    this.artefacts = memoryArtefacts(this.#defers(this.#artefactMs));
   }
 
-  #defers() {
-    return { defer: (run: () => void) => void this.#world.after(this.#diskMs, run) };
+  #defers(delayMs: () => number = () => this.#diskMs) {
+    return { defer: (run: () => void) => void this.#world.after(delayMs(), run) };
   }
 }
 
@@ -87,6 +97,7 @@ export class SimStore implements Store {
   readonly #batches = new Map<Key, Map<number, StoredBatch>>();
   readonly #certificates = new Map<Hash, StoredCertificate>();
   readonly #gone = new Map<Key, StoredGone>();
+  readonly #closed = new Map<string, StoredClosed>();
   /** The certificates of a chain in order of height. */
   readonly #chains = new Map<number, StoredCertificate[]>();
   #undo: (() => void)[] = [];
@@ -106,20 +117,22 @@ export class SimStore implements Store {
     this.#later(() => done({ ok: true, value }));
   }
 
-  files(): StoredFacts {
+  files(): StoreFiles {
     const authors = [...this.#batches].sort(([a], [b]) => (a < b ? -1 : 1));
     const batches = authors.flatMap(([, feed]) => [...feed.values()].sort((a, b) => a.number - b.number));
-    return { batches, certificates: [...this.#chains.values()].flat(), gone: [...this.#gone.values()] };
+    const [certificates, gone, closed] = [[...this.#chains.values()].flat(), this.#gone, this.#closed];
+    return { batches, certificates, gone: [...gone.values()], closed: [...closed.values()] };
   }
 
-  fill({ batches, certificates, gone }: StoredFacts): void {
+  fill({ batches, certificates, gone, closed }: StoreFiles): void {
+    for (const each of closed) this.#closed.set(`${each.chain}/${each.hash}`, each);
     for (const each of gone) this.#gone.set(each.author, each);
     for (const batch of batches) this.#feed(batch.author).set(batch.number, batch);
     for (const certificate of certificates) this.#insert(certificate);
   }
 
   write(
-    { batches = [], certificates = [], forget = [], gone = [], sync = false }: StoreChange,
+    { batches = [], certificates = [], closed = [], forget = [], gone = [], sync = false }: StoreChange,
     done: Done<void>,
   ): void {
     for (const each of gone) {
@@ -133,6 +146,7 @@ export class SimStore implements Store {
       this.#insert(certificate);
       if (this.#isTearable) this.#undo.push(() => this.#remove(certificate));
     }
+    for (const each of closed) this.#set(this.#closed, `${each.chain}/${each.hash}`, each);
     for (const { author, number } of forget) {
       const feed = this.#feed(author);
       const before = feed.get(number);
@@ -164,6 +178,16 @@ export class SimStore implements Store {
   certificate(block: Hash, done: Done<StoredCertificate | null>): void {
     const value = this.#certificates.get(block) ?? null;
     this.#later(() => done({ ok: true, value }));
+  }
+
+  closed(chain: number, hash: Hash, done: Done<StoredClosed | null>): void {
+    const value = this.#closed.get(`${chain}/${hash}`) ?? null;
+    this.#later(() => done({ ok: true, value }));
+  }
+
+  /** Whether the index of certified blocks has it. */
+  isClosed(chain: number, hash: Hash): boolean {
+    return this.#closed.has(`${chain}/${hash}`);
   }
 
   /** The machine died: what was not synced is gone, from some write on. */

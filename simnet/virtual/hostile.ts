@@ -13,6 +13,8 @@ export interface HostileShape {
   readonly byzantineProvers?: number;
   /** Names from `BEHAVIOURS`; each hostile node gets those that suit it. */
   readonly behaviours?: readonly string[];
+  /** The same for hostile nodes that only prove. */
+  readonly proverBehaviours?: readonly string[];
 }
 
 /** A hostile node of a run that draws its malice has at most so many kinds of it. */
@@ -25,7 +27,7 @@ export class Hostiles {
 
   /** The cluster's nodes are known only once it is made, and its hooks before. */
   appoint(cluster: Cluster, shape: HostileShape): void {
-    const { byzantineAttesters = 0, byzantineProvers = 0, behaviours } = shape;
+    const { byzantineAttesters = 0, byzantineProvers = 0, behaviours, proverBehaviours = behaviours } = shape;
     const chance = new Chance(cluster.world.seed, "hostile");
     for (const { key, isTwin } of cluster.nodes) if (isTwin) this.malice.set(key, ["twins"]);
     const attesters = draw(
@@ -44,7 +46,8 @@ export class Hostiles {
     for (const { key, name, attests } of [...attesters, ...provers]) {
       const own = new Chance(cluster.world.seed, `hostile/${name}`);
       const fitting = Object.keys(BEHAVIOURS).filter((each) => suits(BEHAVIOURS[each], attests));
-      const names = behaviours?.filter((each) => fitting.includes(each)) ?? pickSome(own, fitting);
+      const named = attests ? behaviours : proverBehaviours;
+      const names = named?.filter((each) => fitting.includes(each)) ?? pickSome(own, fitting);
       const kinds = names.flatMap((each) => BEHAVIOURS[each] ?? []);
       const { manifest, world } = cluster;
       this.malice.set(key, names);

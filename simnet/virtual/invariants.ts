@@ -7,6 +7,7 @@ export const INVARIANTS = {
   S5: ["what was sent was durable, and is there after a crash", "checkers/durable, wire"],
   S6: ["nodes with one log agree on what is certified", "checkers/end"],
   S7: ["nothing counts that its author did not sign or may not say", "checkers/end, wire"],
+  S8: ["every certified block was told by the chain's own source", "checkers/end"],
   L1: ["after the heal every canonical block gets its certificate on every honest node", "checkers/end"],
   L2: ["no ready task waits for ever while a prover is free: measured after the heal", "checkers/starvation"],
   L3: ["after the heal all logs meet, and whoever signs two feeds is out on every node", "run, checkers/forks"],

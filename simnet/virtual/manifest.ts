@@ -12,14 +12,16 @@ export const SYSTEMS = ["sim", "sim-two", "sim-three"] as const;
 export interface NetworkShape {
   readonly nodes: number;
   readonly attesters: number;
-  /** Attesters are not on the list of provers. */
-  readonly separate?: boolean;
+  /** Whether attesters leave the proving to the other nodes. */
+  readonly attestersOnlyAttest?: boolean;
   /** Provers that are on nobody's list and come later. */
   readonly joiners: number;
   readonly shards: number;
   /** Each shard is proven in three proof systems, of which two are enough; each node lacks one of them. */
   readonly families?: boolean;
   readonly window: number;
+  /** Runs of blocks may start at any height. */
+  readonly anyStart?: boolean;
   readonly retentionBlocks: number;
   /** Blocks are proven by this instead. */
   readonly workflow?: Fragment;
@@ -32,7 +34,7 @@ function keysOf(workflow: Fragment | undefined): ManifestJson["keys"] {
   return Object.fromEntries(proven.map(({ key, system }) => [key, { system, verifyingKey: "c2lt", files: {} }]));
 }
 
-/** What all simulated nodes agree on. The first `attesters` nodes attest and follow the chain; all prove. */
+/** What all simulated nodes agree on. The first `attesters` nodes attest and follow the chain; all prove, unless attesters only attest. */
 export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifest {
   const verifyingKey = "c2lt";
   const attesters = keys.slice(0, options.attesters);
@@ -48,10 +50,10 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
     provers: {
       admission: options.joiners > 0 ? "open" : "list",
       list: keys
-        .slice(options.separate ? options.attesters : 0, options.nodes)
+        .slice(options.attestersOnlyAttest ? options.attesters : 0, options.nodes)
         .map((key) => ({ key, slots: 2, weight: 1 })),
     },
-    chains: [{ id: CHAIN, start: 1, confirmations: 0, workflow: "block" }],
+    chains: [{ id: CHAIN, start: options.anyStart === true ? "any" : 1, confirmations: 0, workflow: "block" }],
     workflows: options.workflow?.workflows ?? {
       block: {
         window: options.window,

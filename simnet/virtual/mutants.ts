@@ -9,11 +9,14 @@
  * A rule that is only a part of a condition gets a statement or a line of its own in the source, so that a marker can
  * stand before it.
  */
+import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
 import { PACE_MUTANTS } from "./pace-mutants.ts";
+import { RECEIPT_MUTANTS } from "./receipt-mutants.ts";
+import { SOURCE_MUTANTS } from "./source-mutants.ts";
 import { SPLIT, SPLIT_MUTANTS } from "./split-mutants.ts";
 import { VOTE_MUTANTS } from "./vote-mutants.ts";
 
@@ -23,7 +26,7 @@ const rough = { loss: 0.3, delayMs: 400 } as const;
 const paused = {
   nodes: 8,
   attesters: 4,
-  separate: true,
+  attestersOnlyAttest: true,
   byzantineProvers: 3,
   blocks: 20,
   shards: 2,
@@ -31,6 +34,8 @@ const paused = {
 } as const;
 /** A prover that proves every other of its tasks: only what it proves can show that it had the first attempt. */
 const griefed = { blocks: 40, blockMs: 2000, shards: 5, byzantineProvers: 1 } as const;
+/** Attesters that do not prove, and of three provers two that sign receipts too many. */
+const two = { ...base, nodes: 7, attestersOnlyAttest: true, byzantineProvers: 2 } as const;
 const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 
 /** Runs in which honest nodes break no rule; the mutants are sent through the same. */
@@ -61,6 +66,22 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   early: { ...paused, seed: 27, behaviours: ["fail-logically", "fail-early"] },
   requeues: { ...paused, seed: 28, behaviours: ["fail-logically", "requeue-all"], byzantineAttesters: 1 },
   griefed: { ...base, ...griefed, seed: 29, behaviours: ["lose-some"] },
+  fakes: { ...base, seed: 1, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"] },
+  "fakes-away": { ...base, seed: 2, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"], sourcesAway: 2 },
+  "second-ids": { ...base, seed: 1, byzantineAttesters: 1, delayMs: 400, behaviours: ["two-ids"] },
+  contradicting: { ...two, seed: 1, behaviours: ["receipt-other-bytes"] },
+  "junk-first": { ...two, seed: 1, behaviours: ["receipt-junk-first"] },
+  renamed: { ...two, seed: 1, failing: 0.4, behaviours: ["receipt-other-attempt"] },
+  mended: { nodes: 2, attesters: 1, blocks: 1, shards: 1, seed: 1, wrongFirst: 2 },
+  floods: {
+    ...base,
+    ...one,
+    seed: 30,
+    nodes: 7,
+    byzantineProvers: 2,
+    behaviours: ["flood-attempts", "flood-nothing", "flood-proofs", "flood-blocks"],
+    limits: { authorBytes: 1 << 20, membersBytes: 2 << 20, taskBytes: 16 << 10 },
+  },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -69,6 +90,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...COPY_MUTANTS,
   ...SPLIT_MUTANTS,
   ...PACE_MUTANTS,
+  ...RECEIPT_MUTANTS,
+  ...ACCOUNT_MUTANTS,
   "send-before-journal": {
     rule: "durable before sent",
     edits: [
@@ -152,4 +175,5 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S1: .* which does not own it/,
   },
   ...LATE_MUTANTS,
+  ...SOURCE_MUTANTS,
 };

@@ -43,11 +43,23 @@ export interface Dials {
   /** Shares of proofs that do not verify, and of jobs whose machine fails. */
   readonly wrong: number;
   readonly failing: number;
+  /** Each prover's first so many proofs of a task do not verify: a bad release, which is then mended. */
+  readonly wrongFirst: number;
   /** Share of blocks that are too large for one proof, where the workflow splits them; half of those twice. */
   readonly tooLarge: number;
   readonly reorgEveryMs: number;
   readonly reorgDepth: number;
   readonly stallEveryMs: number;
+  /** The source of some attester does not answer for a while, or is up to 20 blocks behind. */
+  readonly sourceAwayEveryMs: number;
+  readonly sourceLagEveryMs: number;
+  /** The sources of so many attesters do not answer from the beginning on, for so long. */
+  readonly sourcesAway: number;
+  readonly sourcesAwayMs: number;
+  /** The first attester's source is so many blocks behind. */
+  readonly sourceLag: number;
+  /** Runs of the chain's blocks may start at any height. */
+  readonly anyStart: boolean;
   /** Provers that are on nobody's list, come while the network runs, and some of which leave again. */
   readonly joiners: number;
 }
@@ -72,10 +84,17 @@ export const NO_FAULTS: Dials = {
   slowEveryMs: 0,
   wrong: 0,
   failing: 0,
+  wrongFirst: 0,
   tooLarge: 0,
   reorgEveryMs: 0,
   reorgDepth: 4,
   stallEveryMs: 0,
+  sourceAwayEveryMs: 0,
+  sourceLagEveryMs: 0,
+  sourcesAway: 0,
+  sourcesAwayMs: 600_000,
+  sourceLag: 0,
+  anyStart: false,
   joiners: 0,
 };
 
@@ -95,8 +114,8 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly nodes: number;
   /** How many of the nodes attest and have a source; all prove. By default at most seven. */
   readonly attesters?: number;
-  /** Attesters prove nothing: the other nodes are the provers, of which any number may be hostile. */
-  readonly separate?: boolean;
+  /** Whether attesters leave the proving to the other nodes, so that all provers but one may be hostile. */
+  readonly attestersOnlyAttest?: boolean;
   readonly blocks: number;
   readonly shards: number;
   /** Three proof systems on each shard, of which two are enough. */

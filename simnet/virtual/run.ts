@@ -9,6 +9,7 @@ import { type BarrierContent, type CheckedCertificate, checkCertificate } from "
 import type { Key } from "../../src/protocol/ids.ts";
 import { Durable } from "./checkers/durable.ts";
 import { checkEnd, checkLog, contentSplits } from "./checkers/end.ts";
+import type { Guilt } from "./checkers/guilt.ts";
 import type { Forks } from "./checkers/forks.ts";
 import { Checkers } from "./checkers/watch.ts";
 import { Cluster, type NodeHooks, type SimNode } from "./cluster.ts";
@@ -61,6 +62,9 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   const isSound = crash === null && found.length === 0;
   if (dialsOf(options).damage !== "intact") forks.forget();
   const late = isSound && isDone() ? lateNews(cluster, honest(), hostiles, forks) : [];
+  // Past the retention nobody keeps what a late receipt contradicts.
+  if (isSound && isDone() && blocks <= cluster.manifest.json.limits.retentionBlocks)
+    late.push(...unexcluded(cluster, honest(), wire.guilt));
   const cpu = process.cpuUsage(began);
 
   const held = certificatesOf(cluster, honest());
@@ -68,7 +72,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     ...(crash === null ? [] : [`crash: ${crash}`]),
     ...found,
     ...honest().flatMap(({ name, runtime }) => (runtime === null ? [] : checkLog(name, runtime.state, wire))),
-    ...checkEnd(cluster.chain.blocks, held, wire),
+    ...checkEnd(cluster.chain, held, wire),
     ...(isSound ? checkers.griefing(contentsOf([...held.values()][0] ?? [])) : []),
     ...late,
   ];
@@ -113,9 +117,10 @@ function caught(run: () => void): string | null {
 }
 
 function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, figures: Figures): Cluster {
-  const { seed, nodes, shards, families = false, separate = false, workflow, sabotage, hooks } = options;
+  const { seed, nodes, shards, families = false, workflow, sabotage, hooks } = options;
   const { retentionBlocks, window, ...limits } = { ...RUN_LIMITS, ...options.limits };
-  const { wrong, failing, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage } = dialsOf(options);
+  const { wrong, failing, wrongFirst, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage, anyStart } =
+    dialsOf(options);
   const cluster: Cluster = new Cluster(
     {
       seed,
@@ -124,14 +129,15 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       joiners,
       shards,
       families,
-      separate,
+      anyStart,
+      attestersOnlyAttest: options.attestersOnlyAttest ?? false,
       ...(workflow === undefined ? {} : { workflow }),
       ...(options.selects === undefined ? {} : { selects: options.selects }),
       window,
       retentionBlocks,
       limits,
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
-      times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing, tooLarge },
+      times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing, wrongFirst, tooLarge },
       diskMs: 2,
       tearable: damage !== "intact",
       twins: twinned(options),
@@ -179,6 +185,15 @@ function lateNews(cluster: Cluster, nodes: readonly SimNode[], hostiles: Hostile
   forks.look(nodes);
   if (forks.forked.size > 0) runUntil(cluster, CONVERGE_MS, () => forks.missing(nodes).length === 0);
   return forks.missing(nodes);
+}
+
+/** L3: who signed two receipts that exclude each other is soon excluded on every node. */
+function unexcluded(cluster: Cluster, nodes: readonly SimNode[], { proven }: Guilt): string[] {
+  const guilty = [...proven].flatMap(([key, grounds]) => (grounds.has("two-receipts") ? key : []));
+  const missing = () =>
+    guilty.flatMap((key) => nodes.filter((node) => !holdsGuilty(node, key)).map(({ name }) => [name, key] as const));
+  if (guilty.length > 0) runUntil(cluster, CONVERGE_MS, () => missing().length === 0);
+  return missing().map(([name, key]) => `L3: ${name} does not exclude ${key.slice(0, 8)} for two-receipts`);
 }
 
 /** L3: what anybody knew at this moment, everybody knows soon. */

@@ -3,7 +3,7 @@
  * that one can be left out and the others stay what they were.
  */
 import { type Damage, DAMAGES } from "./disk.ts";
-import { type Dials, dialsOf, type VirtualOptions } from "./options.ts";
+import { attestersOf, type Dials, dialsOf, type VirtualOptions } from "./options.ts";
 import { type TwinFault, twinFaults } from "./twins.ts";
 import { Chance } from "./world.ts";
 
@@ -31,6 +31,8 @@ export type Fault = { readonly number: number; readonly atMs: number } & (
   | { readonly kind: "slow"; readonly node: number; readonly factor: number | null; readonly forMs: number }
   | { readonly kind: "reorg"; readonly depth: number }
   | { readonly kind: "stall"; readonly forMs: number }
+  | { readonly kind: "source-away"; readonly node: number; readonly forMs: number }
+  | { readonly kind: "source-lag"; readonly node: number; readonly blocks: number; readonly forMs: number }
   | { readonly kind: "outage"; readonly damage: Damage; readonly downMs: number }
   | { readonly kind: "backup"; readonly node: number }
   | { readonly kind: "join"; readonly node: number; readonly forMs: number | null }
@@ -48,7 +50,8 @@ interface Draft {
 export function scheduleOf(options: VirtualOptions, untilMs: number): Fault[] {
   const dials = dialsOf(options);
   const drafts = [...machineFaults(options, dials, untilMs), ...networkFaults(options, dials, untilMs)];
-  drafts.push(...chainFaults(options, dials, untilMs), ...twinFaults(options, untilMs));
+  drafts.push(...chainFaults(options, dials, untilMs), ...sourceFaults(options, dials, untilMs));
+  drafts.push(...twinFaults(options, untilMs));
   drafts.sort((a, b) => a.atMs - b.atMs);
   const faults = drafts.map(({ atMs, drawn }, number) => ({ number, atMs, ...drawn }));
   return faults.filter(({ number }) => options.only?.includes(number) ?? true);
@@ -125,6 +128,31 @@ function chainFaults({ seed }: VirtualOptions, dials: Dials, untilMs: number): D
     }),
     ...every(new Chance(seed, "fault/stall"), dials.stallEveryMs, untilMs, (chance) => {
       return { kind: "stall", forMs: chance.between(1_000, 15_000) };
+    }),
+  ];
+}
+
+/** Sources that do not answer, or are behind. Those that are so from the beginning are the first nodes'. */
+function sourceFaults(options: VirtualOptions, dials: Dials, untilMs: number): Draft[] {
+  const { seed } = options;
+  const attesters = attestersOf(options);
+  const away = Array.from({ length: dials.sourcesAway }, (_, node): Draft => {
+    return { atMs: 0, drawn: { kind: "source-away", node, forMs: dials.sourcesAwayMs } };
+  });
+  const lagging: Draft[] =
+    dials.sourceLag === 0
+      ? []
+      : [{ atMs: 0, drawn: { kind: "source-lag", node: 0, blocks: dials.sourceLag, forMs: untilMs } }];
+  return [
+    ...away,
+    ...lagging,
+    ...every(new Chance(seed, "fault/source-away"), dials.sourceAwayEveryMs, untilMs, (chance) => {
+      const node = chance.between(0, attesters - 1);
+      return { kind: "source-away", node, forMs: chance.between(1_000, chance.next() < 0.3 ? 120_000 : 20_000) };
+    }),
+    ...every(new Chance(seed, "fault/source-lag"), dials.sourceLagEveryMs, untilMs, (chance) => {
+      const node = chance.between(0, attesters - 1);
+      return { kind: "source-lag", node, blocks: chance.between(1, 20), forMs: chance.between(1_000, 30_000) };
     }),
   ];
 }

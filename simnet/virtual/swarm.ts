@@ -1,10 +1,14 @@
 /** Swarm mode: which faults a run has, and how strong, is drawn from its seed. Ranges after TigerBeetle's VOPR. */
 import type { HostileShape } from "./hostile.ts";
 import { attestersOf, type Dials, NO_FAULTS, type VirtualOptions } from "./options.ts";
+import { RECEIPTS } from "./receipts.ts";
 import { Chance } from "./world.ts";
 
 /** How often one of the hostile attesters is a key that two processes have. */
 const TWIN_ODDS = 0.2;
+
+/** How often attesters leave the proving to the others, of whom all but one may then be hostile with receipts. */
+const FEW_PROVERS_ODDS = 0.25;
 
 /** Each fault is on in about half of the runs, so that the strong ones do not always hide what the weak ones do. */
 export function swarmDials(seed: number): Dials {
@@ -37,6 +41,8 @@ export function swarmDials(seed: number): Dials {
     stallEveryMs: every(5_000, 20_000, 0.3),
     joiners: on(chance.between(1, 3), 0, 0.3),
     outageEveryMs: every(5_000, 20_000, 0.2),
+    sourceAwayEveryMs: every(3_000, 20_000, 0.3),
+    sourceLagEveryMs: every(3_000, 20_000, 0.3),
   };
 }
 
@@ -58,13 +64,14 @@ export function swarmSize(
 
 /**
  * As many hostile nodes as the protocol stands: f of 3f+1 attesters, and a third of all provers, the attesters among
- * them. Half of the seeds have none, unless all shall.
+ * them. Half of the seeds have none, unless all shall. In some seeds attesters do not prove, and up to all provers but
+ * one sign more receipts than they should: behaviours for which their number does not matter.
  */
 export function swarmHostile(
   seed: number,
   size: Pick<VirtualOptions, "nodes" | "attesters">,
   byzantine: boolean,
-): HostileShape {
+): HostileShape & Pick<VirtualOptions, "attestersOnlyAttest"> {
   const chance = new Chance(seed, "swarm/hostile");
   const drawn = chance.next() < 0.5;
   const attesters = attestersOf(size);
@@ -72,5 +79,15 @@ export function swarmHostile(
   if (most === 0) return {};
   const twins = chance.next() < TWIN_ODDS ? 1 : 0;
   const others = Math.min(Math.max(Math.floor(size.nodes / 3) - most, 0), size.nodes - attesters);
-  return { ...(twins > 0 ? { twins } : {}), byzantineAttesters: most - twins, byzantineProvers: others };
+  const shape = { ...(twins > 0 ? { twins } : {}), byzantineAttesters: most - twins, byzantineProvers: others };
+  const provers = size.nodes - attesters;
+  if (provers < 2 || chance.next() >= FEW_PROVERS_ODDS) return shape;
+  const kinds = Object.keys(RECEIPTS);
+  const proverBehaviours = kinds.filter(() => chance.next() < 0.5);
+  return {
+    ...shape,
+    attestersOnlyAttest: true,
+    byzantineProvers: chance.between(1, provers - 1),
+    proverBehaviours: proverBehaviours.length > 0 ? proverBehaviours : kinds,
+  };
 }

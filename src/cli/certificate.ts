@@ -57,7 +57,7 @@ async function run(heightText: string, flags: Flags): Promise<void> {
   try {
     await write(exports, heightText, flags);
   } finally {
-    exports.close();
+    await exports.close();
   }
 }
 

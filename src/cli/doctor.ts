@@ -8,6 +8,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
+import { publicUrl } from "../address.ts";
 import { manifestFile, type NodeConfig, readConfig } from "../config.ts";
 import {
   createKey,
@@ -23,8 +24,9 @@ import {
   readManifestFile,
   refusesChanged,
   startId,
+  whyNotPublic,
 } from "../node.ts";
-import { type Manifest, readManifest } from "../protocol/manifest.ts";
+import { type Manifest, readManifest, trustInSources } from "../protocol/manifest.ts";
 import { rowsOf, stagesOf } from "../protocol/workflow.ts";
 import { ask } from "./client.ts";
 import { CommandError, EXIT, faultOf, statusOf } from "./exit.ts";
@@ -44,6 +46,8 @@ interface Finding {
 }
 
 const FREE_BYTES_MIN = 1024 ** 3;
+/** A payload of 64 MiB is twice as long in hex, and the values and inputs come on top. */
+const TEMPORARY_MIB_MIN = 256;
 /** File systems over a network, by the number that the kernel gives them: NFS, SMB, CIFS, FUSE. */
 const REMOTE: ReadonlyMap<number, string> = new Map([
   [0x6969, "NFS"],
@@ -89,9 +93,11 @@ async function run(flags: Flags): Promise<void> {
       message: `read; provers: ${config.provers.map(({ kind }) => kind).join(", ") || "none"}`,
     });
     await tried(say, "disk", () => checkDisk(config, say));
+    await tried(say, "temporary", () => checkTemporary(say));
     const key = (await tried(say, "key", () => checkKey(config, say))) ?? null;
     const manifest = await tried(say, "manifest", () => checkManifest(config, key, say));
     await checkPorts(config, say);
+    await checkAddresses(config, manifest, key, say);
     await tried(say, "devices", () => checkDevices(config, say));
     for (const source of config.sources) await tried(say, "chain", () => checkSource(source, say));
     if (manifest !== null) await tried(say, "provers", () => checkProvers(config, manifest, say));
@@ -134,6 +140,26 @@ function checkDisk({ data }: NodeConfig, say: Say): void {
   say({ check: "disk", state: "ok", message: `${data}, ${gib} GiB free` });
 }
 
+/** Where provers and verifiers that are programs get their files. */
+function checkTemporary(say: Say): void {
+  const dir = tmpdir();
+  const allowed = "TMPDIR has to name a folder that exists and can be written to";
+  try {
+    rmSync(mkdtempSync(join(dir, "proofmesh-doctor-")), { recursive: true });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CommandError("temporary.not-writable", `the folder for temporary files is ${dir}: ${why}; ${allowed}`);
+  }
+  const { bavail, bsize } = statfsSync(dir);
+  const mib = Math.floor((bavail * bsize) / 1024 ** 2);
+  if (mib < TEMPORARY_MIB_MIN)
+    throw new CommandError(
+      "temporary.full",
+      `${mib} MiB are free in ${dir}; a task's files take up to ${TEMPORARY_MIB_MIN} MiB`,
+    );
+  say({ check: "temporary", state: "ok", message: `${dir}, ${mib} MiB free` });
+}
+
 function readable(path: string, mode: number, code: string): void {
   try {
     accessSync(path, mode);
@@ -171,6 +197,7 @@ function checkManifest(config: NodeConfig, key: string | null, say: Say): Manife
     state: "ok",
     message: `network ${json.name} ${network.slice(0, 12)}, ${weights.size} attesters`,
   });
+  say({ check: "sources", state: "ok", message: trustInSources(manifest) });
   if (key === null) return manifest;
   const listed = json.provers.list.some((prover) => prover.key === key);
   const roles = [
@@ -227,6 +254,17 @@ async function checkPorts(config: NodeConfig, say: Say): Promise<void> {
   }
 }
 
+async function checkAddresses(
+  config: NodeConfig,
+  manifest: Manifest | null,
+  key: string | null,
+  say: Say,
+): Promise<void> {
+  if (manifest === null || key === null) return;
+  const message = await whyNotPublic(config, manifest, key);
+  if (message !== null) say({ check: "announce", state: "note", message, code: "network.not-public" });
+}
+
 function bound(host: string, port: number): Promise<string | null> {
   return new Promise((resolve) => {
     const server = net.createServer();
@@ -245,9 +283,9 @@ async function checkSource(source: NodeConfig["sources"][number], say: Say): Pro
   if (found !== source.chain)
     throw new CommandError(
       "source.wrong-chain",
-      `${source.url} is of chain ${found}; the configuration says ${source.chain}`,
+      `${publicUrl(source.url)} is of chain ${found}; the configuration says ${source.chain}`,
     );
-  say({ check: "chain", state: "ok", message: `${source.url} is of chain ${found}` });
+  say({ check: "chain", state: "ok", message: `${publicUrl(source.url)} is of chain ${found}` });
 }
 
 /** The GPUs that a node would use, and which of them the node that runs here has given to a task. */
@@ -277,6 +315,13 @@ async function runningStatus({ data }: NodeConfig): Promise<NodeStatus | null> {
 
 /** Every prover makes the first task that is its own, and all that this takes. */
 async function checkProvers(config: NodeConfig, manifest: Manifest, say: Say): Promise<void> {
+  // The node that runs here may lack what this command has: its folder for temporary files, its user, its limits.
+  for (const { prover, fault, retryInMs } of (await runningStatus(config))?.abilities ?? []) {
+    if (fault === null) continue;
+    const again = retryInMs === null ? "" : `; it is tried again in ${Math.ceil(retryInMs / 1000)} s`;
+    const message = `the node that runs does not use ${prover}: ${fault.message} (${fault.code})${again}`;
+    say({ check: "provers", state: "wrong", message, code: "prover.unable" });
+  }
   const workbench = await openWorkbench(manifest, config);
   try {
     for (const [name, workflow] of Object.entries(manifest.json.workflows)) {

@@ -17,7 +17,7 @@ export const EXIT = {
   listen: 5,
   /** A bug, or a machine that is broken. */
   internal: 70,
-  /** Try again later: the disk is full. */
+  /** Try again later: the disk is full or slow. */
   temporary: 75,
 } as const;
 
@@ -36,6 +36,7 @@ const STATUS_BY_PREFIX: readonly (readonly [string, number])[] = [
   ["artefact.unavailable", EXIT.unreachable],
   ["artefact.wrong-bytes", EXIT.refused],
   ["artefact.too-large", EXIT.usage],
+  ["artefact.busy", EXIT.temporary],
   ["evidence.missing", EXIT.unreachable],
   ["evidence.", EXIT.refused],
   ["certificate.", EXIT.refused],
@@ -55,6 +56,9 @@ const STATUS_BY_PREFIX: readonly (readonly [string, number])[] = [
   ["listen.", EXIT.listen],
   ["key.", EXIT.data],
   ["data.", EXIT.data],
+  ["prover.", EXIT.refused],
+  ["temporary.full", EXIT.temporary],
+  ["temporary.", EXIT.data],
   ["journal.", EXIT.data],
   ["store.", EXIT.data],
   ["artefact.", EXIT.data],

@@ -14,7 +14,7 @@ export interface Exports {
   certificate(chain: number, height: number): Promise<Uint8Array>;
   /** Throws `artefact.missing`. */
   artefact(hash: string): Promise<Uint8Array>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** Throws `node.unreachable` where there is neither a node that answers nor one that has stopped. */
@@ -44,7 +44,7 @@ function overHttp(where: Where): Exports {
     },
     certificate: (chain, height) => bytesOf(`/certificates/${chain}/${height}`),
     artefact: (hash) => bytesOf(`/artefacts/${hash}`),
-    close: () => {},
+    close: async () => {},
   };
 }
 

@@ -1,9 +1,10 @@
 /** `proofmesh init`: makes a node's key, or the manifest of a new network. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { defaultData, manifestFile } from "../config.ts";
-import { createKey, genesis, loadKey, readFragmentFile, readManifestFile, type SystemName } from "../node.ts";
+import { trustInSources } from "../protocol/manifest.ts";
+import { createKey, createManifestFile, genesis, loadKey, readFragmentFile, type SystemName } from "../node.ts";
 import { CommandError } from "./exit.ts";
 import { collect, whole } from "./flags.ts";
 
@@ -81,7 +82,8 @@ function run(flags: Flags): void {
     return;
   }
   process.stdout.write(`key       ${key}\nkey file  ${file}  (secret: keep it, never run two nodes with it)\n`);
-  if (manifest !== null) process.stdout.write(`manifest  ${manifest.file}\nnetwork   ${manifest.network}\n`);
+  if (manifest === null) return;
+  process.stdout.write(`manifest  ${manifest.file}\nnetwork   ${manifest.network}\nsources   ${manifest.sources}\n`);
 }
 
 function writeManifest(
@@ -89,7 +91,7 @@ function writeManifest(
   name: string,
   key: string,
   data: string,
-): { readonly file: string; readonly network: string } {
+): { readonly file: string; readonly network: string; readonly sources: string } {
   const file = manifestFile({ manifest: flags.manifest, data });
   if (existsSync(file)) throw new CommandError("manifest.exists", `${file} exists; a manifest is never overwritten`);
   const attesters = flags.attester.length === 0 ? [key] : flags.attester;
@@ -110,10 +112,8 @@ function writeManifest(
     system: flags.mock === true ? "mock" : flags.system,
     bootstrap: flags.bootstrap,
   });
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify(json, null, 2)}\n`, { flag: "wx" });
-  // Read back as any node will: what is wrong is said now, with its place.
-  return { file, network: readManifestFile(file).network };
+  const made = createManifestFile(file, json);
+  return { file, network: made.network, sources: trustInSources(made) };
 }
 
 function chain(text: string, previous: Flags["chain"]): Flags["chain"] {

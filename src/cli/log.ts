@@ -17,7 +17,7 @@ export function logCommand(): Command {
         for await (const piece of exports.log())
           if (!process.stdout.write(piece)) await new Promise((resolve) => process.stdout.once("drain", resolve));
       } finally {
-        exports.close();
+        await exports.close();
       }
     });
 }

@@ -4,6 +4,7 @@ import "./threads.ts";
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { CommandError, explain, EXIT } from "./exit.ts";
+import { liveBelowReaper } from "./reaper.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   readonly version: string;
@@ -30,6 +31,10 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["simnet", async () => (await import("./simnet.ts")).simnetCommand()],
 ]);
 
+const [, , called = ""] = process.argv;
+// Before anything is opened: this process is replaced where it is the first of a container.
+if (called === "start") liveBelowReaper();
+
 const program = new Command("proofmesh")
   .description("A decentralized multi-prover network node: no bus, no leader, no trusted node.")
   .version(version)
@@ -40,7 +45,6 @@ const program = new Command("proofmesh")
   // Said below, in the words of every other mistake.
   .configureOutput({ outputError: () => {} })
   .exitOverride();
-const [, , called = ""] = process.argv;
 const load = COMMANDS.get(called);
 for (const each of load === undefined ? COMMANDS.values() : [load]) {
   const command = await each();
@@ -54,10 +58,13 @@ function inherit(command: Command, from: Command): void {
   for (const each of command.commands) inherit(each, command);
 }
 
-// A reader that closes the pipe early (head, less) is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) =>
-  process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.internal),
-);
+// A reader that closes the pipe early (head, less) is no error. A node goes on without its log (`start.ts`).
+if (called !== "start")
+  process.stdout.on("error", (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.internal),
+  );
+// The exit status still says how a command ended.
+process.stderr.on("error", () => {});
 
 try {
   await program.parseAsync();

@@ -1,5 +1,6 @@
 /** `proofmesh registry`: what it takes to hand certified blocks on to a contract: accounts, and the contract itself. */
 import { Command, InvalidArgumentError } from "commander";
+import { publicUrl } from "../address.ts";
 import { actOnRegistry, deployRegistry, openAccount, readManifestFile } from "../node.ts";
 import { positive, whole } from "./flags.ts";
 
@@ -86,7 +87,9 @@ async function deploy(flags: DeployFlags): Promise<void> {
     process.stdout.write(`${JSON.stringify({ address, evmChain, owner, recorders, network, transaction })}\n`);
     return;
   }
-  const sink = { kind: "contract", rpc, evmChain, address, account: { file: "FILE" } };
+  // Whoever copies the output should not copy a key with it.
+  const shown = publicUrl(rpc) === rpc.replace(/\/$/, "") ? rpc : { file: "RPC_FILE" };
+  const sink = { kind: "contract", rpc: shown, evmChain, address, account: { file: "FILE" } };
   const lines = [
     `registry     ${address}`,
     `chain        ${evmChain}`,

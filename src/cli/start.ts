@@ -1,7 +1,8 @@
 /** `proofmesh start`: runs a node until it is told to stop. */
-import { rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { publicUrl } from "../address.ts";
 import {
   type ConfigLayer,
   manifestFile,
@@ -10,7 +11,14 @@ import {
   readConfig,
   type SourceConfig,
 } from "../config.ts";
-import { discoverChain, followsDevChain, openNode, type ProofmeshNode } from "../node.ts";
+import {
+  discoverChain,
+  followsDevChain,
+  openNode,
+  type ProofmeshNode,
+  whyNotPublic,
+  writeFileDurably,
+} from "../node.ts";
 import type { Fault } from "../ports.ts";
 import { CommandError, EXIT, explain, faultOf } from "./exit.ts";
 import { collect, positive, whole } from "./flags.ts";
@@ -22,6 +30,7 @@ interface Flags {
   readonly join?: string;
   readonly key?: string;
   readonly listen?: string[];
+  readonly announce?: string[];
   readonly bootstrap?: string[];
   readonly http?: string;
   readonly rpc?: string;
@@ -56,6 +65,11 @@ export function startCommand(): Command {
     .option("--join <id@address>", "join the network that a running node prints")
     .option("--key <file>", "the node's key (default: key.json in the data directory, made if missing)")
     .option("--listen <multiaddr>", "where peers connect; repeatable (default: /ip4/0.0.0.0/tcp/4600)", collect)
+    .option(
+      "--announce <multiaddr>",
+      "an address that peers are told instead of those of this machine, behind NAT; repeatable",
+      collect,
+    )
     .option("--bootstrap <multiaddr>", "a peer to dial; repeatable", collect)
     .option("--http <host:port>", "status endpoint, or off (default: 127.0.0.1:4680)")
     .option("--rpc <url>", "follow this Ethereum node instead of a dev chain")
@@ -84,7 +98,7 @@ async function run(flags: Flags): Promise<void> {
   const stop = () => (controller.signal.aborted ? process.exit(EXIT.internal) : controller.abort());
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
-  const opening = openNode(config, (line) => void process.stdout.write(`${line}\n`));
+  const opening = openNode(config, openLog());
   const node = await Promise.race([opening, aborted(controller.signal)]);
   if (node === null) return giveUp(opening);
   const fault = await serve(config, node, controller.signal).catch(faultOf);
@@ -92,12 +106,30 @@ async function run(flags: Flags): Promise<void> {
   const late = setTimeout(() => process.exit(EXIT.internal), CLOSE_MS_MAX);
   const failure = await node.close().then(() => null, faultOf);
   clearTimeout(late);
-  rmSync(noteOf(config), { force: true });
+  removeNote(config);
   node.telemetry.emit("node.closed");
   // Nothing of ours is left; a library's handle must not keep the process. What ended the node says more than what
   // failed on the way out.
   const worst = fault ?? failure;
   process.exit(worst === null ? EXIT.ok : explain(new CommandError(worst.code, worst.message)));
+}
+
+/**
+ * Writes the log to standard output. The log is for people, so a node goes on without it: its reader may go away, and
+ * the disk below a redirected log may be full. A full disk may have room again; a reader does not come back.
+ */
+function openLog(): (line: string) => void {
+  let code: string | null = null;
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (code === error.code) return;
+    code = error.code ?? "unknown";
+    process.stderr.write(
+      `proofmesh: cannot write the log: ${error.message}; the node goes on without it  [log.lost]\n`,
+    );
+  });
+  return (line) => {
+    if (code !== "EPIPE") process.stdout.write(`${line}\n`);
+  };
 }
 
 /**
@@ -120,10 +152,30 @@ function aborted(signal: AbortSignal): Promise<null> {
 
 /** Runs until the operator or a fault ends the node. */
 async function serve(config: NodeConfig, node: ProofmeshNode, signal: AbortSignal): Promise<Fault | null> {
-  const note = { pid: process.pid, http: node.http, network: node.manifest.network, addresses: node.addresses };
-  writeFileSync(noteOf(config), `${JSON.stringify(note)}\n`);
+  writeNote(config, node);
   greet(config, node);
+  const message = await whyNotPublic(config, node.manifest, node.key, node.addresses);
+  if (message !== null) node.telemetry.emit("network.not-public", { code: "network.not-public", message });
   return Promise.race([aborted(signal), node.failed]);
+}
+
+/** Other commands only find the node by this file; the node itself does not need it. */
+function writeNote(config: NodeConfig, node: ProofmeshNode): void {
+  const note = { pid: process.pid, http: node.http, network: node.manifest.network, addresses: node.addresses };
+  try {
+    writeFileDurably(noteOf(config), Buffer.from(`${JSON.stringify(note)}\n`), 0o644);
+  } catch (error) {
+    const message = `cannot write ${noteOf(config)}: ${faultOf(error).message}; commands need --http to find the node`;
+    node.telemetry.emit("node.note-failed", { code: "node.note-failed", message });
+  }
+}
+
+function removeNote(config: NodeConfig): void {
+  try {
+    rmSync(noteOf(config), { force: true });
+  } catch {
+    // Something else has the name, or the disk is gone: commands then find that no node answers.
+  }
 }
 
 /** Where other commands find the node that runs in this data directory. */
@@ -138,6 +190,7 @@ async function configOf(flags: Flags): Promise<NodeConfig> {
     join: flags.join,
     key: flags.key,
     listen: flags.listen ?? (flags.join === undefined ? undefined : ["/ip4/0.0.0.0/tcp/0"]),
+    announce: flags.announce,
     bootstrap: flags.bootstrap,
     http: flags.http ?? (flags.join === undefined ? undefined : "127.0.0.1:0"),
     roles: flags.roles?.split(",") as ConfigLayer["roles"],
@@ -183,7 +236,7 @@ function greet(config: NodeConfig, node: ProofmeshNode): void {
     http: node.http,
     addresses: node.addresses,
     data: config.data,
-    ...(node.chainUrl === null ? {} : { chain: node.chainUrl }),
+    ...(node.chainUrl === null ? {} : { chain: publicUrl(node.chainUrl) }),
   });
   const pretty = config.log === "pretty" || (config.log === "auto" && process.stdout.isTTY);
   if (!pretty) return node.telemetry.emit("node.hint", { join: target });

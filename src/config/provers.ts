@@ -43,6 +43,14 @@ function builtIn<Kind extends string>(kind: Kind) {
   });
 }
 
+/**
+ * Exit statuses by which a program of the operator's says something about its input, and not about its machine. None by
+ * default: status 1 is what a shell, Python and Node end with for a missing file as well, and 101 is what any Rust program
+ * ends with when it panics, for want of GPU memory, too. To take a failure of the machine for a verdict costs a task its
+ * proof, or a true proof its acceptance; to take a verdict for a failure of the machine costs a few more tries.
+ */
+const verdictStatuses = z.array(count(1, 125, "exit statuses"), "a list of exit statuses").max(125, "125 statuses");
+
 const system = z.string("a proof system").min(1, "a proof system").max(32, "a proof system of at most 32 characters");
 const httpUrl = z
   .string("a URL")
@@ -94,6 +102,8 @@ export const PROVER = z.discriminatedUnion(
       /** What the files are: push0's JSON (the default), or the bytes themselves. */
       form: z.enum(["json", "raw"], '"json" or "raw"').optional(),
       timeoutMs: proverMs,
+      /** The task cannot be proven, here or elsewhere. With any other status but 0 this machine has failed. */
+      verdictStatuses: verdictStatuses.optional(),
       memoryBytesMax: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes").optional(),
       directory: path.optional(),
       environment: z.record(z.string(), z.string("text"), "an object of texts").optional(),
@@ -128,13 +138,18 @@ export const VERIFIER = z.discriminatedUnion(
   "kind",
   [
     z.strictObject({ kind: z.literal("ere"), system, url: httpUrl, timeoutMs: verifierMs }),
-    /** Any program: status 0 for a proof that holds, 1 for one that does not. Its arguments name `{proof}`, `{values}`, `{parts}`, `{key}`. */
+    /**
+     * Any program: status 0 for a proof that holds, one of `verdictStatuses` for one that does not, any other for no verdict.
+     * Its arguments name `{proof}`, `{values}`, `{parts}`, `{key}`.
+     */
     z.strictObject({
       kind: z.literal("process"),
       system,
       command: path,
       args: z.array(z.string("text"), "a list of arguments").max(256, "at most 256 arguments"),
       directory: path.optional(),
+      /** Without any it accepts proofs and refuses none. */
+      verdictStatuses: verdictStatuses.optional(),
       timeoutMs: verifierMs,
     }),
     z.strictObject({

@@ -3,7 +3,9 @@
  * announcement says; so several blocks may go by one name, of which at most one is what its payload says.
  */
 import type { Hash } from "../protocol/ids.ts";
-import type { Block, Closed, State } from "./state.ts";
+import type { Closed } from "./event.ts";
+import { takePending } from "./pending.ts";
+import type { Block, State } from "./state.ts";
 
 function nameOf(chain: number, hash: Hash): string {
   return `${chain}/${hash}`;
@@ -30,6 +32,7 @@ export function forget(state: State, block: Block): void {
   const others = announcedAs(state, block.chain, block.hash).filter((other) => other !== block);
   state.blocks.delete(block.id);
   state.live.delete(block);
+  takePending(state, block.id);
   if (others.length > 0) state.named.set(name, others);
   else state.named.delete(name);
 }
@@ -75,18 +78,36 @@ export function isParentCertified(state: State, block: Block): boolean {
 }
 
 export function rememberClosed(state: State, closed: Closed): void {
+  if (!state.closed.has(closed.id)) state.certifiedCount++;
   state.closed.set(closed.id, closed);
-  state.certificates++;
   state.closedNames.set(nameOf(closed.chain, closed.hash), closed);
   const chain = state.chains.get(closed.chain);
   if (chain !== undefined) chain.certified = Math.max(chain.certified, closed.height);
 }
 
-/** The oldest go. */
+/** How a chain names a block. */
+export interface BlockName {
+  readonly chain: number;
+  readonly hash: Hash;
+}
+
+/**
+ * Names that the disk's index of certified blocks is asked for before this node hears of a block: the block's own and
+ * its parent's, where memory knows nothing of them. `closed` in memory is only the newest part of that index.
+ */
+export function lookUps(state: State, { chain, hash, parent }: Pick<Block, "chain" | "hash" | "parent">): BlockName[] {
+  if (!state.chains.has(chain)) return [];
+  const isUnknown = (name: Hash) =>
+    closedAs(state, chain, name) === undefined && announcedAs(state, chain, name).length === 0;
+  return [hash, parent].filter(isUnknown).map((name) => ({ chain, hash: name }));
+}
+
+/** The oldest go; the index on disk keeps them. */
 export function trimClosed(state: State): void {
   for (const [id, { chain, hash }] of state.closed) {
     if (state.closed.size <= state.limits.closedMax) return;
     state.closed.delete(id);
+    state.tallies.delete(id);
     if (closedAs(state, chain, hash)?.id === id) state.closedNames.delete(nameOf(chain, hash));
   }
 }

@@ -16,9 +16,8 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import { asCode, type EntryOf, type Kind } from "../protocol/messages.ts";
 import { groupOf, restsOn } from "../protocol/workflow.ts";
-import { childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
+import { announcedAs, childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
 import { exactCode } from "./belonging.ts";
-import { contradictsSource } from "./blocks.ts";
 import {
   assignedTo,
   claimantOf,
@@ -35,10 +34,12 @@ import { touchAgreeing } from "./collector.ts";
 import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { hasRivals, isVoid, tasksOf } from "./graph.ts";
+import { isConfirmed } from "./own-source.ts";
 import { askToVerify, jobOf } from "./job.ts";
 import { quarantineOf } from "./quarantine.ts";
 import { quotaOf } from "./quota.ts";
 import { claimWindowMs, isJoined, overdue } from "./reclaim.ts";
+import { receiptsOf } from "./receipts.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import {
   type Attempt,
@@ -62,7 +63,7 @@ const VOUCHED_MAX = 2;
 const REVOTE_MS = 2_000;
 
 export function settleVotes(state: State, task: Task): void {
-  if (!state.options.roles.attester || task.readyMs === null) return;
+  if (!state.options.roles.attester || task.readyMs === null || !isConfirmed(state, task.block)) return;
   for (const proof of task.proofs.values()) considerProof(state, task, proof);
   // What a closed block does without is nobody's turn any more, though its proof is welcome.
   if (task.completeMs !== null || task.block.state !== "open") return;
@@ -177,7 +178,7 @@ function knowsValid(state: State, task: Task): boolean {
  * false ones, and that nobody vouches for, completes no task, so nobody may wait for it.
  */
 function isReceipted(state: State, task: Task, proof: Proof): boolean {
-  return proof.receipts.size === 0 || soundReceipts(task, proof).length > 0 || isVouched(state, task, proof);
+  return proof.receipts.size === 0 || soundReceipts(state, task, proof).length > 0 || isVouched(state, task, proof);
 }
 
 /**
@@ -210,13 +211,14 @@ function considerProof(state: State, task: Task, proof: Proof): void {
  * claims others is about something else. Each receipt answers for itself, so that a true one of the same proof is none the worse for it.
  */
 function rejectUnsound(state: State, task: Task, proof: Proof): void {
-  for (const [prover, receipt] of proof.receipts) {
+  for (const [prover, receipt] of receiptsOf(state, task, proof)) {
     // mutant: reject-sound
     const fault = unsound(task, proof, receipt) ?? proof.fault;
-    if (fault === null || proof.rejected.has(prover)) continue;
-    proof.rejected.add(prover);
+    if (fault === null) continue;
     const code = exactCode(state, task, proof, receipt, fault);
     endAttempt(task, prover, receipt, code);
+    if (proof.rejected.has(prover)) continue;
+    proof.rejected.add(prover);
     report(state, "proof.invalid", { ...where(task), prover, artefact: proof.artefact, code });
     refuse(state, task, "receipt", prover, code);
     if (maySign(state)) say(state, { ...ref(task), kind: "reject", prover, artefact: proof.artefact, code });
@@ -236,7 +238,7 @@ function askVerdict(state: State, task: Task, proof: Proof): void {
   }
   const { stage } = task;
   const values = impliedValues(task);
-  const receipts = soundReceipts(task, proof);
+  const receipts = soundReceipts(state, task, proof);
   const [, receipt] = receipts.find(([, { inline }]) => inline.length > 0) ?? receipts[0] ?? [];
   if (values === null || (receipt === undefined && !isVouched(state, task, proof)) || state.replaying) return;
   const recompute = stage.verify === "recompute" ? jobOf(state, task, receipt?.attempt ?? 0) : null;
@@ -269,7 +271,8 @@ export function applyVerdict(state: State, task: Task, artefact: Hash, verdict: 
       report(state, "proof.unavailable", { ...where(task), artefact, code: verdict.code, tries: proof.tries });
       // Neither valid nor invalid: past the limit it counts as a failure of the prover's machine.
       if (proof.tries >= FETCHES_MAX && proof.verdict === "unknown" && !isOwnTrouble(verdict.code)) {
-        for (const [prover, receipt] of proof.receipts) endAttempt(task, prover, receipt, "artefact.unavailable");
+        for (const [prover, receipt] of receiptsOf(state, task, proof))
+          endAttempt(task, prover, receipt, "artefact.unavailable");
       }
       return;
   }
@@ -288,7 +291,7 @@ function endAttempt(task: Task, prover: Key, receipt: EntryOf<"receipt">, code: 
 function considerAttest(state: State, task: Task, proof: Proof): void {
   if (!maySign(state) || !isAgreed(state, task, proof)) return;
   let waitMs = Number.POSITIVE_INFINITY;
-  for (const [prover, receipt] of soundReceipts(task, proof)) {
+  for (const [prover, receipt] of soundReceipts(state, task, proof)) {
     const attempt = attemptOf(task, receipt.attempt);
     if (attempt.number <= task.barred) continue;
     // mutant: attest-again
@@ -320,7 +323,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
 export function settleBarrierVote(state: State, block: Block): void {
   if (!maySign(state) || !state.options.roles.attester || block.state !== "closed" || block.certificate !== null)
     return;
-  if (contradictsSource(state, block) || !mayFollow(state, block)) return;
+  if (!isConfirmed(state, block) || hasSignedTwin(state, block) || !mayFollow(state, block)) return;
   const content = contentOf(state, block);
   if (content === null) return;
   const { hash } = content;
@@ -333,6 +336,12 @@ export function settleBarrierVote(state: State, block: Block): void {
   block.contents.set(hash, content.value);
   say(state, { kind: "barrier", block: block.id, content: hash });
   for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
+}
+
+/** A block has one id: whoever has signed the barrier of one signs none of another id of the same hash. */
+function hasSignedTwin(state: State, block: Block): boolean {
+  const twins = announcedAs(state, block.chain, block.hash);
+  return twins.some((twin) => twin !== block && twin.ownContent !== null);
 }
 
 /** Barriers are signed in chain order: none beyond a block that this node has not signed and no quorum has. */
@@ -363,12 +372,12 @@ function mayStillHold(state: State, block: Block, signed: Hash): boolean {
  */
 function mayChange(state: State, block: Block): boolean {
   const untilMs = (block.closedMs ?? 0) + state.manifest.json.timing.claimWindowMs / 2;
-  if (state.nowMs >= untilMs || !block.tasks.some((task) => wouldReplace(task))) return false;
+  if (state.nowMs >= untilMs || !block.tasks.some((task) => wouldReplace(state, task))) return false;
   block.wakeMs = block.wakeMs === null ? untilMs : Math.min(block.wakeMs, untilMs);
   return true;
 }
 
-function wouldReplace(task: Task): boolean {
+function wouldReplace(state: State, task: Task): boolean {
   const { block, stage, index, completeMs } = task;
   if (!hasRivals(task) || isVoid(task) || completeMs !== null) return false;
   const tasks = tasksOf(block, stage.name);
@@ -376,7 +385,7 @@ function wouldReplace(task: Task): boolean {
   // What a function makes of one more nobody can tell.
   if (stage.custom === null && index > (rests?.at(-1) ?? -1)) return false;
   return [...task.proofs.values()].some(
-    (proof) => proof.verdict !== "invalid" && soundReceipts(task, proof).length > 0,
+    (proof) => proof.verdict !== "invalid" && soundReceipts(state, task, proof).length > 0,
   );
 }
 

@@ -11,6 +11,7 @@ import type { Stage, Variant } from "../protocol/workflow.ts";
 import { openAttempt } from "./makers.ts";
 import { wouldCount } from "./copies.ts";
 import { durationMs } from "./reclaim.ts";
+import { hasHandedIn } from "./receipts.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import type { State, Task } from "./state.ts";
 
@@ -61,8 +62,10 @@ function ownNext(state: State, task: Task): Straggler | null {
   const { self } = state.options;
   if (!isAble(state, task)) return null;
   const later = isLate(state, task) ? 1 : turnsStuck(state, task);
-  if (later === 0 || hasProved(task, self)) return null;
-  const attempt = openAttempt(state, task).number + later;
+  const { number } = openAttempt(state, task);
+  const attempt = number + later;
+  // A proof that it handed in for the open attempt is still being looked at.
+  if (later === 0 || hasHandedIn(task, self, number) || hasHandedIn(task, self, attempt)) return null;
   const failed = task.attempts.get(attempt)?.ends.has(self) === true;
   if (failed || ownerOfAttempt(state, task, attempt) !== self) return null;
   return { task, attempt };
@@ -114,18 +117,15 @@ function loadOf(state: State): Map<Key, number> {
     for (const task of block.tasks) {
       if (task.readyMs === null || task.completeMs !== null) continue;
       const attempt = openAttempt(state, task);
-      const claimants = [...attempt.claims.keys()].filter((key) => !attempt.ends.has(key) && !hasProved(task, key));
+      const claimants = [...attempt.claims.keys()].filter(
+        (key) => !attempt.ends.has(key) && !hasHandedIn(task, key, attempt.number),
+      );
       for (const key of claimants) add(key);
       const owner = attempt.claims.size === 0 ? ownerOfAttempt(state, task, attempt.number) : null;
       if (owner !== null) add(owner);
     }
   }
   return load;
-}
-
-function hasProved(task: Task, prover: Key): boolean {
-  for (const proof of task.proofs.values()) if (proof.receipts.has(prover)) return true;
-  return false;
 }
 
 function timesYielded(task: Task): number {

@@ -13,7 +13,7 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { type Stage, groupCount, groupsAt, restsOf, variantOf } from "../protocol/workflow.ts";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
-import { afterOf, announcementOf, settleCertified, touch } from "./blocks.ts";
+import { afterOf, announcementOf, closedOf, settleCertified, touch } from "./blocks.ts";
 import { lostBefore } from "./failures.ts";
 import { isBlockDone, tasksOf } from "./graph.ts";
 import { chosenProof } from "./makers.ts";
@@ -88,7 +88,8 @@ function certify(
   votes: ReadonlyMap<Key, Signed>,
 ): void {
   const bytes = encodeCertificate(content, [...votes.values()].map(show));
-  state.effects.push({ kind: "certify", chain: block.chain, height: block.height, block: block.id, bytes });
+  const { id, chain, height } = block;
+  state.effects.push({ kind: "certify", chain, height, block: id, bytes, closed: closedOf(block, content.after) });
   report(state, "block.certified", {
     chain: block.chain,
     height: block.height,
@@ -186,8 +187,10 @@ function named(
   if (chosen === null) return [];
   const { system, key } = variantOf(stage, index);
   const { made, credited, proof } = chosen;
-  const { prover, attempt, bytes } = made;
+  const { prover, bytes } = made;
   if (bytes === null) return null;
+  // The credit names the attempt. Where nobody is paid none is named, because only receipts would say which it was.
+  const attempt = credited ? made.attempt : 0;
   const items = block.counts.get(stage.name);
   const task = { stage: stage.name, index, system, key, attempt, prover, credited, artefact: proof.artefact, bytes };
   return [items === undefined ? task : { ...task, items }];

@@ -19,12 +19,14 @@ import {
   parentOf,
   remember,
   rememberClosed,
+  trimClosed,
 } from "./ancestry.ts";
-import type { PreparedResult } from "./event.ts";
+import type { Closed, PreparedResult } from "./event.ts";
 import { tallyOf } from "./griefing.ts";
+import { isConfirmed, isSame } from "./own-source.ts";
 import {
   type Block,
-  type Closed,
+  type Chain,
   isEarlier,
   isQuorum,
   type Place,
@@ -69,15 +71,29 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
   const known = state.blocks.get(id);
   if (known !== undefined) {
     announceAgain(state, known, signed, entry.round);
+    noteTold(state, chain, known, signed.author);
     return null;
   }
   const block = createBlock(state, id, signed, entry);
   if (block === null) return "block.too-large";
+  // mutant: tasks-before-payload
   remember(state, block);
+  noteTold(state, chain, block, signed.author);
+  // Of the ids that a block was announced under one counts.
+  for (const twin of announcedAs(state, block.chain, block.hash)) state.dirtyBlocks.add(twin);
   chain.announced = Math.max(chain.announced, block.height);
   state.dirtyBlocks.add(block);
   report(state, "block.announced", { chain: block.chain, height: block.height, hash: block.hash, items: block.items });
   return null;
+}
+
+/** Whether the own source has told the block: it has announced the block itself, or somebody else was first. */
+function noteTold(state: State, chain: Chain, block: Block, author: Key): void {
+  const seen = chain.canonical.get(block.height);
+  if (seen !== undefined && isSame(block, seen)) block.told = true;
+  if (author !== state.options.self) return;
+  block.ownAnnounce = true;
+  if (!chain.takenBack.has(block.hash)) block.told = true;
 }
 
 export function placeOf({ number, index }: Place): Place {
@@ -128,9 +144,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
   const known = stagesOf(state.manifest, entry.workflow, entry.items);
   if (known === null) return null;
   const stages = known.map((stage) => withSelect(state, stage));
-  const tasks: Task[] = [];
-  const tasksByStage = new Map<string, Task[]>();
-  const block: Block = {
+  return {
     id,
     chain: entry.chain,
     height: entry.height,
@@ -143,8 +157,8 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     announcers: new Map([[signed.author, placeOf(signed)]]),
     announcedMs: state.nowMs,
     stages,
-    tasks,
-    tasksByStage,
+    tasks: [],
+    tasksByStage: new Map(),
     progress: new Map(),
     level: 0,
     counts: new Map(),
@@ -154,7 +168,10 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     closedMs: null,
     round: 0,
     rounds: new Map([[entry.round, new Map([[signed.author, placeOf(signed)]])]]),
-    retracts: new Set(),
+    retracts: new Map(),
+    ownRetract: false,
+    told: false,
+    ownAnnounce: false,
     cancels: new Map(),
     ownCancel: null,
     ownReturn: null,
@@ -175,7 +192,14 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     griefers: { certified: -1, last: new Set(), tried: new Set() },
     wakeMs: null,
   };
-  for (const stage of stages) {
+}
+
+/** Makes the block's tasks, once it is certain how many it has: its payload says so, or a quorum has signed it. */
+function makeTasks(block: Block): void {
+  if (block.tasks.length > 0) return;
+  const tasks: Task[] = [];
+  const tasksByStage = new Map<string, Task[]>();
+  for (const stage of block.stages) {
     const own: Task[] = [];
     tasksByStage.set(stage.name, own);
     for (let index = 0; index < stage.count; index++) {
@@ -188,6 +212,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
         proofs: new Map(),
         openFrom: 0,
         overTo: 0,
+        receipts: new Map(),
         barred: -1,
         requeues: new Map(),
         base: 0,
@@ -197,12 +222,15 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
         completeMs: null,
         output: null,
         work: null,
+        ownFailure: null,
+        ahead: [],
         wakeMs: null,
       });
     }
     tasks.push(...own);
   }
-  return block;
+  block.tasks = tasks;
+  block.tasksByStage = tasksByStage;
 }
 
 function withSelect({ options }: State, stage: Stage): Stage {
@@ -235,7 +263,7 @@ export function settleBlock(state: State, block: Block): void {
 function mayOpen(state: State, block: Block): boolean {
   // Announced by nobody whose word counts.
   if (block.announcers.size === 0) return false;
-  if (contradictsSource(state, block)) return false;
+  if (!isConfirmed(state, block)) return false;
   const window = state.manifest.json.workflows[block.workflow]?.window ?? 1;
   let [at, unclosed] = [block, 0];
   while (!at.start) {
@@ -247,12 +275,6 @@ function mayOpen(state: State, block: Block): boolean {
     at = parent;
   }
   return true;
-}
-
-/** A node that has a source of its own refuses what it contradicts. */
-export function contradictsSource(state: State, block: Block): boolean {
-  const seen = state.chains.get(block.chain)?.canonical.get(block.height);
-  return seen !== undefined && seen.hash !== block.hash;
 }
 
 function prepare(state: State, block: Block): void {
@@ -293,6 +315,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
   block.preparing = false;
   switch (result.kind) {
     case "ready":
+      makeTasks(block);
       block.prepared = result.prepared;
       block.content = null;
       block.retryMs = null;
@@ -318,23 +341,28 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
 
 /** The barrier of a block is certified: its children may count on it, and its work is over. */
 export function settleCertified(state: State, block: Block, contentHash: Hash, content: BarrierContent): void {
+  makeTasks(block);
   block.certificate = contentHash;
   state.live.delete(block);
   if (block.state !== "closed") {
     block.state = "closed";
     block.closedMs = state.nowMs;
   }
-  const { id, chain, height, hash } = block;
-  settleClosed(state, {
-    id,
-    chain,
-    height,
-    hash,
-    parent: block.start ? null : block.parent,
-    after: content.after,
-    tally: tallyOf(content),
-  });
+  state.tallies.set(block.id, tallyOf(content));
+  settleClosed(state, closedOf(block, content.after));
   touch(state, block);
+}
+
+export function closedOf(block: Announced & { readonly id: Hash }, after: string): Closed {
+  const { id, chain, height, hash, start, parent } = block;
+  return { id, chain, height, hash, parent: start ? null : parent, after };
+}
+
+/** The disk's index has a certified block that left memory, which an announcement is about or builds on. */
+export function recallClosed(state: State, closed: Closed): void {
+  if (state.closed.has(closed.id)) return;
+  settleClosed(state, closed);
+  trimClosed(state);
 }
 
 /** Whatever else was announced under its hash is false. */

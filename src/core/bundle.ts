@@ -11,7 +11,7 @@ import { chosenProof, impliedValues } from "./makers.ts";
 import { inputsOf } from "./graph.ts";
 import type { Failure } from "./failures.ts";
 import { failuresOf, type Quarantine, quarantineOf } from "./quarantine.ts";
-import { type Block, show, type State, type Task } from "./state.ts";
+import { type Block, type OwnFailure, show, type State, type Task } from "./state.ts";
 
 /** How operators name a task. Of two blocks at one height it is the one that has not left the chain and that its payload has proven. */
 export interface TaskName {
@@ -52,6 +52,8 @@ export interface ReplayBundle extends TaskName {
   readonly counts: Readonly<Record<string, number>>;
   /** How its attempts ended, since operators last requeued it. */
   readonly failures: readonly Failure[];
+  /** The last failure of the prover of the node that wrote this, with its last words; `null` where it had none. */
+  readonly ownFailure: OwnFailure | null;
   /**
    * Why it is in quarantine, and what was signed about the attempts that put it there, in hex: the timeouts of attesters
    * and the failures of provers.
@@ -98,6 +100,7 @@ export function bundleOf(state: State, task: Task): ReplayBundle {
     inputs: takenBy(state, task),
     counts: Object.fromEntries(block.counts),
     failures: failuresOf(state, task),
+    ownFailure: task.ownFailure,
     quarantine: quarantine(state, task),
   };
 }

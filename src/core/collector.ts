@@ -5,19 +5,19 @@
  * sets is worked out afterwards, when the step settles.
  */
 import { type Hash, type Key, artefactHash } from "../protocol/ids.ts";
-import { RECEIPTS_PER_PROVER_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
+import { touch } from "./blocks.ts";
 import { noteConflicts } from "./conflict.ts";
-import { completionChanged, followersOf } from "./graph.ts";
-import { chosenProof, claimantOf, openAttempt, where } from "./makers.ts";
+import { completionChanged, followersOf, isBlockDone } from "./graph.ts";
+import { chosenProof, claimantOf, openAttempt, stands, where } from "./makers.ts";
 import { copiesOf } from "./matching.ts";
 import { failCode, learnDuration } from "./reclaim.ts";
+import { keepReceipt, proofOf } from "./receipts.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
   type Attempt,
   type Place,
-  type Proof,
   type Signed,
   type State,
   type Task,
@@ -41,8 +41,28 @@ function locate(
   entry: { readonly block: Hash; readonly stage: string; readonly index: number; readonly attempt: number },
 ): { readonly task: Task; readonly attempt: Attempt } | Refusal {
   const task = findTask(state, entry);
-  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  if (task === undefined) return noTask(state, entry.block);
+  if (isAhead(state, task, entry.attempt)) return "attempt.ahead";
   return { task, attempt: attemptOf(task, entry.attempt) };
+}
+
+/** Why there is no such task: its block is not announced, its tasks are not made yet, or its workflow has no such task. */
+export function noTask(state: State, id: Hash): Refusal {
+  const block = state.blocks.get(id);
+  if (block === undefined) return "block.unknown";
+  return block.tasks.length === 0 ? "block.unprepared" : "task.unknown";
+}
+
+/**
+ * Attempts above the open one that are kept. An attempt that opens next may be claimed before the last timeout arrives,
+ * and a hedge begins one attempt early.
+ */
+export const ATTEMPTS_AHEAD_MAX = 2;
+
+export function isAhead(state: State, task: Task, attempt: number): boolean {
+  // The first attempts need no look at the votes.
+  // mutant: attempts-unbounded
+  return attempt > ATTEMPTS_AHEAD_MAX && attempt > openAttempt(state, task).number + ATTEMPTS_AHEAD_MAX;
 }
 
 function keepLater(votes: Map<Key, Signed>, signed: Signed): void {
@@ -103,9 +123,9 @@ export function hasTimeout(state: State, signed: Place & { readonly author: Key 
 
 export function applyBeat(state: State, signed: Signed, entry: EntryOf<"beat">): Refusal | null {
   for (const beat of entry.tasks) {
-    const found = locate(state, beat);
-    if (typeof found === "string") continue;
-    const { attempt, task } = found;
+    const task = findTask(state, beat);
+    const attempt = task?.attempts.get(beat.attempt);
+    if (task === undefined || attempt === undefined) continue;
     const { author } = signed;
     if (!attempt.claims.has(author)) continue;
     const knownUnits = attempt.progress.get(author)?.units ?? -1;
@@ -147,41 +167,14 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
     if (!attempt.ends.has(signed.author)) attempt.ends.set(signed.author, "receipt.inline-mismatch");
     return "receipt.inline-mismatch";
   }
-  const before = task.proofs.get(entry.artefact)?.receipts.get(signed.author);
-  const { number, index } = before !== undefined && isEarlier(before.place, signed) ? before.place : signed;
-  // Of two receipts for one proof the later attempt's stands, whichever came first.
-  const isNews = before === undefined || isLater(entry, before);
-  const { receipts } = proofOf(task, entry.artefact);
-  receipts.set(signed.author, { ...(isNews ? entry : before), place: { number, index } });
-  task.block.content = null;
-  const dropped = trimReceipts(task, signed.author);
+  const code = keepReceipt(state, task, signed, entry);
   touchAgreeing(state, task);
-  if (dropped === entry.artefact) return "receipt.too-many";
-  return isNews ? null : "receipt.replayed";
+  return code;
 }
 
 /** What is said of one copy may be what the others have waited for. */
 export function touchAgreeing(state: State, task: Task): void {
   if (task.stage.verify === "agree") for (const copy of copiesOf(task)) state.dirtyTasks.add(copy);
-}
-
-/** Of the proofs that one prover names for a task its first ones count, by the order of its feed. Returns the one that went. */
-function trimReceipts(task: Task, author: Key): Hash | null {
-  const said = [...task.proofs.values()].flatMap((proof) => {
-    const receipt = proof.receipts.get(author);
-    return receipt === undefined ? [] : [{ proof, receipt }];
-  });
-  if (said.length <= RECEIPTS_PER_PROVER_MAX) return null;
-  const { proof } = said.reduce((last, each) => (isEarlier(last.receipt.place, each.receipt.place) ? each : last));
-  proof.receipts.delete(author);
-  // What nobody else has said anything of takes no room.
-  const { receipts, vouchers, rejects, accused, artefact } = proof;
-  if ([receipts, vouchers, rejects, accused].every(({ size }) => size === 0)) task.proofs.delete(artefact);
-  return artefact;
-}
-
-function isLater(a: EntryOf<"receipt">, b: EntryOf<"receipt">): boolean {
-  return a.attempt === b.attempt ? a.bytes < b.bytes : a.attempt > b.attempt;
 }
 
 export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest">): Refusal | null {
@@ -192,23 +185,26 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   const votes = attempt.attests.get(entry.prover) ?? new Map<Key, Signed>();
   const isNew = keepVote(votes, signed);
   attempt.attests.set(entry.prover, votes);
+  if (signed.author === state.options.self) attempt.own.attested ??= entry.artefact;
+  if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
   // That the proof verifies is objective, whatever else its author has attested.
   vouch(state, task, entry.artefact, signed);
   if (!isNew) return "vote.duplicate";
-  if (signed.author === state.options.self) attempt.own.attested = entry.artefact;
   return null;
 }
 
 export function applyComplete(state: State, signed: Signed, entry: EntryOf<"complete">): Refusal | null {
   const task = findTask(state, entry);
-  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  if (task === undefined) return noTask(state, entry.block);
+  if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
   vouch(state, task, entry.artefact, signed);
   return null;
 }
 
 export function applyReject(state: State, signed: Signed, entry: EntryOf<"reject">): Refusal | null {
   const task = findTask(state, entry);
-  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  if (task === undefined) return noTask(state, entry.block);
+  if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
   const proof = proofOf(task, entry.artefact);
   const votes = proof.rejects.get(entry.prover) ?? new Map<Key, Signed>();
   proof.rejects.set(entry.prover, votes);
@@ -216,6 +212,23 @@ export function applyReject(state: State, signed: Signed, entry: EntryOf<"reject
   task.block.merits = null;
   report(state, "proof.rejected", { ...where(task), prover: entry.prover, code: entry.code });
   return null;
+}
+
+/** Proofs of a task that one attester may name before anybody has handed them in. */
+export const UNRECEIPTED_MAX = 4;
+
+/**
+ * Whether a vote about this proof is counted now. An attester may hear a receipt before this node does, but a flood of
+ * votes about proofs that nobody has must not make a record for each. Such a vote waits for the receipt.
+ */
+function mayName(state: State, task: Task, artefact: Hash, author: Key): boolean {
+  if (task.proofs.has(artefact) || author === state.options.self) return true;
+  const alone = [...task.proofs.values()].filter(
+    ({ receipts, vouchers, rejects }) =>
+      receipts.size === 0 && (vouchers.has(author) || [...rejects.values()].some((votes) => votes.has(author))),
+  );
+  // mutant: name-any-proof
+  return alone.length < UNRECEIPTED_MAX;
 }
 
 function vouch(state: State, task: Task, artefact: Hash, signed: Signed): void {
@@ -234,44 +247,15 @@ function vouch(state: State, task: Task, artefact: Hash, signed: Signed): void {
   state.dirtyBlocks.add(task.block);
 }
 
-export function proofOf(task: Task, artefact: Hash): Proof {
-  let proof = task.proofs.get(artefact);
-  if (proof === undefined) {
-    proof = {
-      artefact,
-      receipts: new Map(),
-      rejected: new Set(),
-      rejects: new Map(),
-      vouchers: new Map(),
-      accused: new Map(),
-      verdict: "unknown",
-      asked: false,
-      bytes: null,
-      fault: null,
-      validMs: null,
-      tries: 0,
-      retryMs: null,
-      vouched: false,
-    };
-    task.proofs.set(artefact, proof);
-  }
-  return proof;
-}
-
-/** A small proof's bytes, which the receipts that are still kept carry in them. */
-export function inlineProof(state: State, artefact: Hash): Uint8Array | null {
-  for (const block of state.blocks.values()) {
-    for (const { proofs } of block.tasks) {
-      for (const { inline } of proofs.get(artefact)?.receipts.values() ?? []) if (inline.length > 0) return inline;
-    }
-  }
-  return null;
-}
-
 /** Marks a task complete when a quorum vouches for one proof, and wakes what waited for it. */
 export function settleCompletion(state: State, task: Task): void {
   settleOver(state, task);
-  if (task.stage.distinct !== "provers") return complete(state, task);
+  if (task.stage.distinct !== "provers") {
+    // A task is complete as long as a proof stands for it.
+    // mutant: receipts-dropped/complete
+    if (task.completeMs !== null && !isProven(state, task)) return reopen(state, task);
+    return complete(state, task);
+  }
   // One more maker of one copy may free that of another, or take it.
   for (const copy of copiesOf(task)) {
     if (copy.completeMs !== null && chosenProof(state, copy) === null) reopen(state, copy);
@@ -279,14 +263,25 @@ export function settleCompletion(state: State, task: Task): void {
   }
 }
 
-/** Not complete after all. Somebody else may own it now, and has all the time to claim it. */
+/** Whether a proof stands for it; asked of each complete task with every vote, so first of the proof that stood last. */
+function isProven(state: State, task: Task): boolean {
+  const stood = task.output === null ? undefined : task.proofs.get(task.output);
+  return (stood !== undefined && stands(state, task, stood)) || chosenProof(state, task) !== null;
+}
+
+/** Not complete after all. Somebody else may own it now, and has all the time to claim it. A certificate stands. */
 export function reopen(state: State, task: Task): void {
+  const { block } = task;
   task.completeMs = null;
   task.output = null;
   completionChanged(task);
   for (const attempt of task.attempts.values()) attempt.openedMs = null;
-  state.dirtyBlocks.add(task.block);
+  state.dirtyBlocks.add(block);
   state.dirtyTasks.add(task);
+  if (block.state !== "closed" || block.certificate !== null || isBlockDone(block)) return;
+  block.state = "open";
+  block.closedMs = null;
+  touch(state, block);
 }
 
 export function complete(state: State, task: Task): void {

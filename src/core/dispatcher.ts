@@ -5,18 +5,20 @@
  * follow while the prover already works. What is owned beyond the free slots is claimed ahead, so that coordination
  * hides behind proving even where a proof takes no time.
  */
-import type { Key } from "../protocol/ids.ts";
 import { BEAT_TASKS_MAX, INLINE_BYTES_MAX } from "../protocol/limits.ts";
+import { equalBytes } from "../protocol/messages.ts";
 import type { Stage } from "../protocol/workflow.ts";
 import { maySign, ref } from "./attester.ts";
 import { isAble, isAbleTo, straggler, yieldable } from "./balance.ts";
-import { openAttempt, where } from "./makers.ts";
+import { impliedValues, openAttempt, where } from "./makers.ts";
 import { wouldCount } from "./copies.ts";
+import { isConfirmed } from "./own-source.ts";
 import type { MadeProof } from "./event.ts";
 import { hasRivals, isNeeded, isVoid } from "./graph.ts";
 import { jobOf } from "./job.ts";
+import { hasHandedIn } from "./receipts.ts";
 import { orderOf, ownerOfAttempt } from "./standing.ts";
-import { attemptOf, report, show, type State, say, type Task } from "./state.ts";
+import { attemptOf, type OwnFailure, report, show, type State, say, type Task } from "./state.ts";
 import { quotaOf } from "./quota.ts";
 import { claimableMs, claimWindowMs } from "./reclaim.ts";
 
@@ -52,7 +54,7 @@ function hedge(state: State): void {
 function claimHedged(state: State, task: Task): void {
   const { work } = task;
   const { number } = openAttempt(state, task);
-  if (work === null || !work.hedge || number !== work.attempt) return;
+  if (work === null || !work.hedge || number !== work.attempt || !isConfirmed(state, task.block)) return;
   if (ownerOfAttempt(state, task, number) !== state.options.self) return;
   work.hedge = false;
   sayClaim(state, task, number);
@@ -95,7 +97,7 @@ function releaseUnable(state: State): void {
   for (const block of state.live) {
     const isAbleToAll = (stage: Stage) =>
       stage.distinct !== "provers" && stage.variants.every((variant) => isAbleTo(state, stage, variant));
-    if (block.state !== "open" || block.stages.every(isAbleToAll)) continue;
+    if (block.state !== "open" || !isConfirmed(state, block) || block.stages.every(isAbleToAll)) continue;
     for (const task of block.tasks) {
       if (isAble(state, task) || !mayClaim(state, task)) continue;
       if (openAttempt(state, task).number < orderOf(state, task).length) release(state, task);
@@ -143,7 +145,7 @@ function roomOf(state: State): (chain: number) => number {
 function claimable(state: State): Task[] {
   const tasks: Task[] = [];
   for (const block of state.live) {
-    if (block.state !== "open") continue;
+    if (block.state !== "open" || !isConfirmed(state, block)) continue;
     for (const task of block.tasks) if (mayClaim(state, task) && isAble(state, task)) tasks.push(task);
   }
   return tasks.sort(byPriority(state));
@@ -159,12 +161,8 @@ function mayClaim(state: State, task: Task): boolean {
   // mutant: retries-unclaimed
   if (attempt.ends.has(self)) return false;
   if ((attempt.waitUntilMs ?? 0) > state.nowMs) return false;
-  return !attempt.own.timedOut && !tooLate(state, task) && !hasProved(task, self, attempt.number);
-}
-
-/** After a restart: the receipt is in the log, and its proof was durable before it. */
-function hasProved(task: Task, prover: Key, attempt: number): boolean {
-  return [...task.proofs.values()].some((proof) => proof.receipts.get(prover)?.attempt === attempt);
+  // After a restart the receipt is in the log, and its proof was durable before it.
+  return !attempt.own.timedOut && !tooLate(state, task) && !hasHandedIn(task, self, attempt.number);
 }
 
 /** A claim made now would meet timeouts that are already signed: better to wait for the next attempt. */
@@ -284,8 +282,14 @@ export function applyProved(state: State, task: Task, attempt: number, made: Mad
   if (task.work?.attempt !== attempt || task.work.state !== "running") return;
   // Made again once this node may speak: nobody else knows of it.
   if (!maySign(state)) return forgetWork(state, task);
-  task.work.state = "done";
   state.slotFreeMs = state.nowMs;
+  const implied = impliedValues(task);
+  if (implied === null || !equalBytes(implied, made.values)) {
+    // Attesters would reject such a receipt, and a later one for the same proof would contradict it.
+    const message = "The prover's public values are not those that the block implies for the task.";
+    return applyProveFailed(state, task, { attempt, code: "receipt.wrong-values", logical: false, message });
+  }
+  task.work.state = "done";
   report(state, "task.proved", { ...where(task), attempt, provingMs: made.provingMs, bytes: made.bytes });
   say(state, {
     ...ref(task),
@@ -301,9 +305,11 @@ export function applyProved(state: State, task: Task, attempt: number, made: Mad
   });
 }
 
-export function applyProveFailed(state: State, task: Task, attempt: number, code: string, logical: boolean): void {
+export function applyProveFailed(state: State, task: Task, failed: OwnFailure): void {
+  const { attempt, code, logical, message } = failed;
   if (task.work?.attempt !== attempt) return;
-  report(state, "task.failed", { ...where(task), attempt, code, logical });
+  report(state, "task.failed", { ...where(task), attempt, code, logical, message });
+  task.ownFailure = { attempt, code, logical, message };
   forgetWork(state, task);
   if (!maySign(state)) return;
   // Our own word comes back only once it is durable; until then nothing may claim the attempt again.

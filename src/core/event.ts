@@ -18,11 +18,25 @@ export interface Prepared {
   readonly values: Readonly<Record<string, readonly Uint8Array[]>>;
 }
 
+/** A block whose barrier is certified, as far as its children need to know it. */
+export interface Closed {
+  readonly id: Hash;
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: Hash;
+  /** As the chain names the parent; `null` where none is needed. */
+  readonly parent: Hash | null;
+  readonly after: string;
+}
+
 export type Event =
   /** Time has passed; nothing else. */
   | { readonly kind: "tick" }
-  /** A batch whose signature holds; our own come back this way once they are durable. */
-  | { readonly kind: "batch"; readonly batch: Batch; readonly from: Key | null }
+  /**
+   * A batch whose signature holds; our own come back this way once they are durable. `closed`: of the blocks that it
+   * announces, and of their parents, those that the disk's index of certified blocks has (`lookUps`).
+   */
+  | { readonly kind: "batch"; readonly batch: Batch; readonly from: Key | null; readonly closed?: readonly Closed[] }
   /** A certificate that checks against the manifest. */
   | { readonly kind: "certificate"; readonly certificate: Certificate; readonly bytes: Uint8Array }
   | { readonly kind: "peer"; readonly peer: Key; readonly state: "up" | "down" }
@@ -39,11 +53,15 @@ export type Event =
     }
   /** The peer says that it has let go of the author's batches below `next`. */
   | { readonly kind: "forgotten"; readonly peer: Key; readonly author: Key; readonly next: number }
-  /** This node's own source has a block whose payload is stored. */
+  /** This node's own source has a block whose payload is stored; `handed`: the operator has handed it in. */
   | {
       readonly kind: "source-block";
       readonly block: Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">;
+      readonly handed?: true;
+      readonly closed?: readonly Closed[];
     }
+  /** The own source has answered, with news or without. */
+  | { readonly kind: "source-seen"; readonly chain: number }
   | { readonly kind: "source-retract"; readonly chain: number; readonly hash: Hash }
   | { readonly kind: "source-trouble"; readonly chain: number; readonly fault: string | null }
   | { readonly kind: "prepared"; readonly block: Hash; readonly result: PreparedResult }
@@ -58,6 +76,8 @@ export type Event =
       readonly attempt: number;
       readonly code: string;
       readonly logical: boolean;
+      /** For this node's operator alone: bounded, printable and without secrets (`protocol/words.ts`). */
+      readonly message: string;
     }
   /** Whether this node's own prover can do its work, as far as a task has shown by now. */
   | { readonly kind: "ability"; readonly executor: string; readonly isAble: boolean }

@@ -8,7 +8,14 @@
  * offender has signed, and a proof that is said not to verify is verified here first.
  */
 import type { Batch } from "../protocol/batch.ts";
-import { type Evidence, isSameEvidence, openEvidence, readEvidence, showHead } from "../protocol/evidence.ts";
+import {
+  type Evidence,
+  isAttesterOffence,
+  isSameEvidence,
+  openEvidence,
+  readEvidence,
+  showHead,
+} from "../protocol/evidence.ts";
 import type { Key } from "../protocol/ids.ts";
 import { equalBytes, type EntryOf, type Vote } from "../protocol/messages.ts";
 import type { Equation } from "../protocol/signing.ts";
@@ -16,9 +23,9 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { maySign } from "./attester.ts";
 import { settleRounds, touch } from "./blocks.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
-import { findTask, proofOf, reopen } from "./collector.ts";
-import { isBlockDone } from "./graph.ts";
+import { findTask, noTask, reopen } from "./collector.ts";
 import { askToVerify } from "./job.ts";
+import { proofOf } from "./receipts.ts";
 import { recountTurns, rosterChanged } from "./standing.ts";
 import {
   type Block,
@@ -76,11 +83,11 @@ function notice(state: State, shown: readonly Vote[]): boolean {
   return true;
 }
 
-/** Votes are wrong only from those whose votes count; strangers may say what they like. */
+/** Votes are wrong only from those whose votes count, and receipts from those who may prove; strangers may say what they like. */
 function mayOffend(state: State, { offender, offence }: Evidence): boolean {
   const { weights, sources } = state.manifest;
   if (weights.has(offender)) return true;
-  return offence === "two-batches" && (sources.has(offender) || state.roster.has(offender));
+  return !isAttesterOffence(offence) && (sources.has(offender) || state.roster.has(offender));
 }
 
 /** Somebody shows evidence. It is checked here, whoever it is. */
@@ -90,6 +97,9 @@ export function applyEvidence(
   entry: EntryOf<"evidence">,
   equation: Equation,
 ): Refusal | null {
+  // Nobody checks signatures for an author that has accused somebody falsely before.
+  const liedAt = state.discredited.get(signed.author);
+  if (liedAt !== undefined && isEarlier(liedAt, signed)) return "evidence.false";
   const { offender } = readEvidence(entry.shown) ?? {};
   const known = offender === undefined ? undefined : state.out.get(offender);
   const checked =
@@ -98,7 +108,8 @@ export function applyEvidence(
       : openEvidence(state.manifest.network, entry.shown, equation);
   if (checked === null) return lied(state, signed);
   if (signed.author === state.options.self) rememberSaid(state, checked);
-  if (!mayOffend(state, checked)) return checked.offence === "two-batches" ? "author.unknown" : lied(state, signed);
+  // A prover's offence may be shown before its admission is known.
+  if (!mayOffend(state, checked)) return isAttesterOffence(checked.offence) ? lied(state, signed) : "author.unknown";
   const accusation = { ...checked, shown: entry.shown, accuser: signed.author, place: placeOf(signed) };
   if (checked.artefact === null) {
     putOut(state, accusation);
@@ -124,7 +135,7 @@ function doubt(state: State, signed: Signed, accusation: Out): Refusal | null {
   const { about, artefact } = accusation;
   if (about === null || artefact === null) return "evidence.false";
   const task = findTask(state, about);
-  if (task === undefined) return state.blocks.has(about.block) ? "task.unknown" : "block.unknown";
+  if (task === undefined) return noTask(state, about.block);
   // Who made another result of it may have run another program: no signature shows that.
   if (task.stage.verify !== "key") return lied(state, signed);
   const proof = proofOf(task, artefact);
@@ -181,6 +192,7 @@ function takeBack(state: State, author: Key, from: number): void {
     for (const votes of block.votes.values()) isOver(votes);
     isOver(block.cancels);
     isOver(block.announcers);
+    isOver(block.retracts);
     for (const said of block.rounds.values()) isOver(said);
     for (const task of block.tasks) takeBackTask(task, author, isOver);
     rederive(state, block);
@@ -212,10 +224,6 @@ function rederive(state: State, block: Block): void {
   for (const task of block.tasks) {
     // Where somebody else owns it now, that has all the time to claim it.
     if (task.completeMs === null || chosenProof(state, task) === null) reopen(state, task);
-  }
-  if (block.state === "closed" && !isBlockDone(block)) {
-    block.state = "open";
-    block.closedMs = null;
   }
   settleRounds(state, block);
   if (block.announcers.size === 0 && block.state !== "cancelled") {
@@ -303,7 +311,7 @@ function askAgain(state: State, task: Task, proof: Proof, holders: readonly Key[
   const values = impliedValues(task);
   if (proof.verdict !== "unknown" || proof.asked || values === null || proof.tries >= FETCHES_MAX) return;
   if (proof.retryMs !== null && state.nowMs < proof.retryMs) return;
-  const receipt =
-    [...proof.receipts.values()].find(({ inline }) => inline.length > 0) ?? [...proof.receipts.values()][0];
+  const receipts = [...proof.receipts.values()].flat();
+  const receipt = receipts.find(({ inline }) => inline.length > 0) ?? receipts[0];
   askToVerify(state, task, proof, { values, receipt, recompute: null, holders });
 }

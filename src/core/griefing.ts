@@ -12,7 +12,8 @@
 import type { BarrierContent } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
 import { announcedAs, closedAs } from "./ancestry.ts";
-import type { Block, Closed, Griefers, State, Tally } from "./state.ts";
+import type { Closed } from "./event.ts";
+import type { Block, Griefers, State, Tally } from "./state.ts";
 
 /** Attempts of a prover that count, the latest. */
 const ATTEMPTS_COUNTED = 32;
@@ -48,8 +49,8 @@ interface Record {
 export function griefersOf(state: State, block: Block, able: readonly Key[]): Griefers {
   const records = new Map<Key, Record>();
   const certified = certifiedBefore(state, block);
-  for (const { height, tally } of certified)
-    for (const [key, counts] of tally) {
+  for (const { id, height } of certified)
+    for (const [key, counts] of state.tallies.get(id) ?? []) {
       const record = records.get(key) ?? { attempts: [], untilHeight: null, isTried: false };
       records.set(key, record);
       count(record, height, counts);

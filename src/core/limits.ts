@@ -7,14 +7,31 @@ import { LOG_LIMITS, type LogLimits } from "../log/limits.ts";
 export interface CoreLimits extends LogLimits {
   /** How far above the certified height announcements are taken in. */
   readonly blockAheadMax: number;
-  /** Facts kept about blocks that nobody has announced. */
-  readonly heldMax: number;
-  /** How long such a fact is kept once there are too many. */
-  readonly heldMs: number;
+  /** Bytes of heap, by the estimate of `log/cost.ts`, of one attester, source or member of the roster. */
+  readonly authorBytes: number;
+  /** The same of all sources and members of the roster together, attesters left out. */
+  readonly membersBytes: number;
+  readonly strangerBytes: number;
+  readonly strangersBytes: number;
+  /** What each author may keep beside that for each task that is prepared here. */
+  readonly taskBytes: number;
+  /** Signature checks for one attester, source or member of the roster. */
+  readonly authorChecksPerSecond: number;
+  /** Signature checks for all sources and members of the roster together, attesters left out. */
+  readonly membersChecksPerSecond: number;
+  readonly strangersChecksPerSecond: number;
+  /** For how many seconds unused checks are saved up. */
+  readonly checksSeconds: number;
+  /** Saved-up checks that each member has for itself, however many the others use. */
+  readonly memberChecksMin: number;
+  /** Uncertified blocks of one source. */
+  readonly announcedMax: number;
   /** Certified blocks remembered for their children and against re-announcement. */
   readonly closedMax: number;
   /** Heights of the own source's chain that are remembered. */
   readonly canonicalMax: number;
+  /** After so long without an answer the own source counts as none. */
+  readonly sourceDownMs: number;
   /** How far below the highest certified height a missing certificate is asked for. */
   readonly holeDepthMax: number;
   /** Members of the roster, those that the manifest lists included. */
@@ -25,14 +42,27 @@ export const CORE_LIMITS: CoreLimits = Object.freeze({
   ...LOG_LIMITS,
   // An announcement costs the tasks of its block. The rest stays with the peers until this node is there.
   blockAheadMax: 1024,
-  // Enough for a burst of votes that overtakes its announcement: two blocks of the most tasks.
-  heldMax: 4096,
-  // Gossip that is late by more than a minute comes again with the next comparison of logs.
-  heldMs: 60_000,
+  authorBytes: 32 << 20,
+  membersBytes: 128 << 20,
+  // A newcomer signs that it wants to join, again and again until it is admitted: 80 times.
+  strangerBytes: 256 << 10,
+  strangersBytes: 48 << 20,
+  // Four votes, a claim and two receipts with inline proofs and public values of 4 KiB.
+  taskBytes: 48 << 10,
+  // A check takes 86 us: 13 % of a core for one author, and a second of it when logs are compared.
+  authorChecksPerSecond: 1_500,
+  membersChecksPerSecond: 3_000,
+  strangersChecksPerSecond: 500,
+  checksSeconds: 8,
+  memberChecksMin: 500,
+  // As many as `blockAheadMax` allows on a chain with heights, and a batch of them.
+  announcedMax: 1_280,
   // Hours of blocks, at some 200 bytes each: under 1 MiB.
   closedMax: 4096,
   // More than a chain gives up: Ethereum finalizes within 64 to 96 slots.
   canonicalMax: 512,
+  // A source looks every second, and its longest pause between two tries is 30 s.
+  sourceDownMs: 30_000,
   // Older certificates may be archived everywhere.
   holeDepthMax: 512,
   // Ordering the owners of a block costs time by the member. Newcomers above it wait for a new manifest.

@@ -8,6 +8,7 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { taskValues } from "../protocol/workflow.ts";
 import { entryOf } from "./conflict.ts";
 import { type Maker, agreeMakers, copiesOf, matchMakers } from "./matching.ts";
+import { receiptsOf } from "./receipts.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import {
   type Attempt,
@@ -21,11 +22,11 @@ import {
 } from "./state.ts";
 
 /**
- * A proof's receipts without those that name other public values than the task implies, or another length than the proof
+ * The receipts of a proof that count, without those that name other public values than the task implies, or another length than the proof
  * has, as far as this node knows them: anybody can name somebody else's proof and say something wrong of it.
  */
-export function soundReceipts(task: Task, proof: Proof): (readonly [Key, Receipt])[] {
-  return [...proof.receipts].filter(([, receipt]) => unsound(task, proof, receipt) === null);
+export function soundReceipts(state: State, task: Task, proof: Proof): (readonly [Key, Receipt])[] {
+  return receiptsOf(state, task, proof).filter(([, receipt]) => unsound(task, proof, receipt) === null);
 }
 
 /** What a receipt says that is not so. */
@@ -75,13 +76,17 @@ export function creditOf(state: State, task: Task): { readonly attempt: number; 
   return null;
 }
 
+/** Who made a proof, by what is known of it. */
 interface Made {
   readonly prover: Key | null;
+  /** The attempt that pays for it, else the first in which it was named. */
   readonly attempt: number;
   /** `null` on a node that does not attest, so has not looked. */
   readonly bytes: number | null;
   readonly inline: Uint8Array;
   readonly provingMs: number;
+  /** Whether a quorum granted its maker one of the attempts in which it was named. */
+  readonly assigned: boolean;
 }
 
 /** A proof and one who made it. */
@@ -115,10 +120,12 @@ export function optionsOf(state: State, task: Task, isWanted: (proof: Proof) => 
   const credit = creditOf(state, task);
   const options = [...task.proofs.values()].filter(isWanted).flatMap((proof) =>
     makersOf(state, task, proof).map((made) => {
-      const granted = task.attempts.get(made.attempt);
-      const isMaker = (prover: Key | null | undefined) => made.prover !== null && prover === made.prover;
-      const assigned = granted !== undefined && isMaker(assignedTo(state, granted));
-      return { proof, made, credited: isMaker(credit?.prover), assigned };
+      const credited = credit !== null && made.prover === credit.prover;
+      const { assigned } = made;
+      // Only attesters say which attempt is paid: a receipt may name any.
+      // mutant: attempt-by-receipt
+      const attempt = credited ? credit.attempt : made.attempt;
+      return { proof, made: { ...made, attempt }, credited, assigned };
     }),
   );
   options.sort((a, b) => {
@@ -134,21 +141,58 @@ export function order(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+/** Whether a quorum says that the proof verifies, and its maker is known as far as that can be. */
+export function stands(state: State, task: Task, proof: Proof): boolean {
+  return isVouchedFor(state, proof) && makersOf(state, task, proof).length > 0;
+}
+
 /**
- * Who made a proof, in which attempt: who handed it in and is not out; where there is none, whom attesters name of whom one is
- * honest; else nobody. Of what a key that is out has said, even before, some nodes may have heard what others never will, so
- * nothing rests on it (S6).
+ * Who made a proof: who handed it in and is not out, and whom attesters name of whom one is honest, because an attest
+ * names prover and attempt by itself; where there is neither, nobody. Of what a key that is out has said, even before,
+ * some nodes may have heard what others never will, so nothing rests on it (S6).
  */
 function makersOf(state: State, task: Task, proof: Proof): readonly Made[] {
-  const counted = soundReceipts(task, proof).filter(([prover]) => !state.out.has(prover));
-  if (counted.length > 0) return counted.map(([prover, receipt]) => ({ ...receipt, prover }));
-  // As long as nobody is out, the receipt is on its way. An attester looks at the proof first.
-  const { bytes } = proof;
-  if (state.out.size === 0 || (bytes === null && state.options.roles.attester)) return [];
-  const unknown = { bytes, inline: new Uint8Array(), provingMs: 0 };
-  const attested = attestedMakers(state, task, proof);
-  if (attested.length === 0) return [{ ...unknown, prover: null, attempt: 0 }];
-  return attested.map((each) => ({ ...unknown, ...each }));
+  const named = soundReceipts(state, task, proof).filter(([prover]) => !state.out.has(prover));
+  // An attester looks at the proof first, which says how long it is.
+  const mustLook = proof.bytes === null && state.options.roles.attester;
+  // mutant: receipts-dropped/attests
+  const attested = mustLook ? [] : attestedMakers(state, task, proof);
+  const provers = new Set([...named.map(([prover]) => prover), ...attested.map(({ prover }) => prover)]);
+  if (provers.size > 0) {
+    return [...provers].map((prover) => {
+      const receipts = named.flatMap(([author, receipt]) => (author === prover ? receipt : []));
+      return madeBy(state, task, proof, prover, receipts, [
+        ...receipts.map(({ attempt }) => attempt),
+        ...attested.flatMap((each) => (each.prover === prover ? each.attempt : [])),
+      ]);
+    });
+  }
+  // As long as nobody is out, the receipt is on its way.
+  if (state.out.size === 0 || mustLook) return [];
+  return [madeBy(state, task, proof, null, [], [0])];
+}
+
+function madeBy(
+  state: State,
+  task: Task,
+  proof: Proof,
+  prover: Key | null,
+  receipts: readonly Receipt[],
+  attempts: readonly number[],
+): Made {
+  const [first] = [...receipts].sort((a, b) => a.attempt - b.attempt);
+  const isGranted = (number: number): boolean => {
+    const attempt = task.attempts.get(number);
+    return prover !== null && attempt !== undefined && assignedTo(state, attempt) === prover;
+  };
+  return {
+    prover,
+    attempt: Math.min(...attempts),
+    bytes: proof.bytes ?? first?.bytes ?? null,
+    inline: receipts.find(({ inline }) => inline.length > 0)?.inline ?? new Uint8Array(),
+    provingMs: first?.provingMs ?? 0,
+    assigned: attempts.some(isGranted),
+  };
 }
 
 function attestedMakers(

@@ -13,7 +13,7 @@
 import type { Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { findTask } from "./collector.ts";
+import { findTask, noTask } from "./collector.ts";
 import { countFailures, type Failure, failuresFrom, isCounted } from "./failures.ts";
 import { openAttempt, where } from "./makers.ts";
 import { isPatient, patienceMs } from "./reclaim.ts";
@@ -158,7 +158,7 @@ function reportQuarantine(state: State, task: Task, attempt: number, waitMs: num
 
 export function applyRequeue(state: State, signed: Signed, entry: EntryOf<"requeue">): Refusal | null {
   const task = findTask(state, entry);
-  if (task === undefined) return state.blocks.has(entry.block) ? "task.unknown" : "block.unknown";
+  if (task === undefined) return noTask(state, entry.block);
   const { attempt } = entry;
   const before = baseOf(state, task);
   const known = task.requeues.get(signed.author);

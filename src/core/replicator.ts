@@ -1,6 +1,5 @@
 /**
- * Anti-entropy: compares logs with peers, holds facts that came before the block they are about, and lets go of what
- * nobody needs any more.
+ * Anti-entropy: compares logs with peers, and lets go of what nobody needs any more.
  *
  * Gossip is the fast path and loses messages by design; this pull is what makes the log complete.
  */
@@ -9,14 +8,17 @@ import type { Batch } from "../protocol/batch.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { readEvidence } from "../protocol/evidence.ts";
 import { WANTED_MAX } from "../protocol/limits.ts";
-import type { Entry, EntryOf } from "../protocol/messages.ts";
+import type { EntryOf } from "../protocol/messages.ts";
 import type { Frontier, SyncFrame, Twin } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
 import { abandon, closedAs, forget, trimClosed } from "./ancestry.ts";
 import { startOf } from "./blocks.ts";
 import { hearOfOwnFeed } from "./own-feed.ts";
+import { hasSource } from "./own-source.ts";
+import { dropForgotten, dropUnannounced } from "./pending.ts";
 import { compactRoster } from "./standing.ts";
-import { type Place, type Signed, type State } from "./state.ts";
+import type { Closed } from "./event.ts";
+import type { Chain, Place, State } from "./state.ts";
 
 /** Peers asked at once. */
 const SYNCING_MAX = 3;
@@ -119,35 +121,6 @@ export function hearForgotten(state: State, peer: Key, author: Key, next: number
   }
 }
 
-/** Keeps a fact whose block is not known yet. What this node itself has signed may hold a lock and is never let go. */
-export function hold(state: State, block: Hash, signed: Signed, entry: Entry): boolean {
-  const own = signed.author === state.options.self;
-  if (!own && state.heldCount >= state.limits.heldMax) dropOldHeld(state);
-  if (!own && state.heldCount >= state.limits.heldMax) return false;
-  const held = state.held.get(block) ?? { sinceMs: state.nowMs, facts: [] };
-  held.facts.push({ signed, entry });
-  state.held.set(block, held);
-  if (!own) state.heldCount++;
-  return true;
-}
-
-export function takeHeld(state: State, block: Hash): readonly { readonly signed: Signed; readonly entry: Entry }[] {
-  const held = state.held.get(block);
-  if (held === undefined) return [];
-  state.held.delete(block);
-  state.heldCount -= held.facts.filter(({ signed }) => signed.author !== state.options.self).length;
-  return held.facts;
-}
-
-function dropOldHeld(state: State): void {
-  const old = [...state.held].filter(([, { sinceMs }]) => state.nowMs - sinceMs > state.limits.heldMs);
-  for (const [block, { sinceMs, facts }] of old) {
-    const own = facts.filter(({ signed }) => signed.author === state.options.self);
-    takeHeld(state, block);
-    if (own.length > 0) state.held.set(block, { sinceMs, facts: own });
-  }
-}
-
 /**
  * Lets go of blocks whose barrier is certified and whose retention is over: their entries. Certificates
  * and proofs stay. Ends with the batches that hold nothing anybody could still need, once enough have them: a gap in a
@@ -163,9 +136,11 @@ export function compact(state: State): void {
     done.sort((a, b) => (a.closedMs ?? 0) - (b.closedMs ?? 0) || a.height - b.height);
     if (done.length <= overdue) continue;
     retired = true;
+    const branch = confirmedBranch(state, chain);
     for (const block of done.slice(0, done.length - retentionBlocks)) {
       forget(state, block);
-      chain.retired = Math.max(chain.retired, block.height);
+      // A height of another branch retires nothing: a certified block that is on no chain would end the true one else.
+      if (branch.has(block.id)) chain.retired = Math.max(chain.retired, block.height);
     }
     // Heights mean nothing where runs of blocks come in any order.
     if (startOf(state, chain.id) === "any") continue;
@@ -177,6 +152,7 @@ export function compact(state: State): void {
   }
   if (!retired) return;
   trimClosed(state);
+  dropUnannounced(state);
   compactRoster(state);
   // By their own names: the id of each announced block would have to be hashed again.
   const announced = new Set([...state.blocks.values()].map(({ chain, hash }) => `${chain} ${hash}`));
@@ -194,12 +170,31 @@ export function compact(state: State): void {
   });
   for (const { head } of batches) state.log.forget(head.author, head.number);
   if (batches.length === 0) return;
+  dropForgotten(state);
   const authors = new Set(batches.map(({ head }) => head.author));
   state.effects.push({
     kind: "forget",
     batches: batches.map(({ head }) => ({ author: head.author, number: head.number })),
     gone: [...authors].map((author) => ({ author, spans: state.log.feed(author)?.gone() ?? [] })),
   });
+}
+
+/**
+ * The newest certified block that the own source confirms, and its ancestors as far as they are known, by id. A node
+ * without a source takes the highest certified block.
+ */
+function confirmedBranch(state: State, chain: Chain): ReadonlySet<Hash> {
+  let tip: Closed | undefined;
+  for (const closed of state.closed.values()) {
+    if (closed.chain !== chain.id || (tip !== undefined && closed.height <= tip.height)) continue;
+    if (!hasSource(chain) || chain.canonical.get(closed.height)?.hash === closed.hash) tip = closed;
+  }
+  const branch = new Set<Hash>();
+  while (tip !== undefined && !branch.has(tip.id)) {
+    branch.add(tip.id);
+    tip = tip.parent === null ? undefined : closedAs(state, chain.id, tip.parent);
+  }
+  return branch;
 }
 
 /** Below which number a quorum of attesters has all of the feed, or had it: of those f+1 are honest. */
@@ -268,5 +263,5 @@ function isSuperseded(state: State, prover: string, chain: number, height: numbe
 }
 
 function isGone(state: State, block: Hash): boolean {
-  return !state.blocks.has(block) && !state.held.has(block);
+  return !state.blocks.has(block) && !state.pending.has(block);
 }

@@ -88,13 +88,13 @@ function ableAt(state: State, block: Block): readonly Member[] {
 
 /** One more certificate may change who goes last. */
 function settleGriefers(state: State, block: Block): void {
-  const { certificates } = state;
-  if (block.griefers.certified === certificates) return;
+  const { certifiedCount: certified } = state;
+  if (block.griefers.certified === certified) return;
   const isSame = (a: ReadonlySet<Key>, b: ReadonlySet<Key>) => a.size === b.size && [...a].every((key) => b.has(key));
   const able = ableAt(state, block).map(({ key }) => key);
   const { last, tried } = griefersOf(state, block, able);
   if (!isSame(last, block.griefers.last) || !isSame(tried, block.griefers.tried)) block.owners.clear();
-  block.griefers = { last, tried, certified: certificates };
+  block.griefers = { last, tried, certified };
 }
 
 function firstHeight(member: Member, chain: number): number {
@@ -277,7 +277,7 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   const member = state.roster.get(signed.author);
   if (member === undefined && state.manifest.json.provers.admission !== "open") return "author.unknown";
   if (!state.chains.has(entry.chain)) return "block.chain-unknown";
-  if (member === undefined && state.roster.size >= state.limits.rosterMax) return "hold.full";
+  if (member === undefined && state.roster.size >= state.limits.rosterMax) return "roster.full";
   if (!state.options.roles.attester || state.mute !== null || state.replaying) return null;
   // Heights mean nothing where runs of blocks come in any order.
   const anyHeight = state.manifest.json.chains.find(({ id }) => id === entry.chain)?.start === "any";

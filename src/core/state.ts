@@ -13,7 +13,7 @@ import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { ownersOf } from "../protocol/owner.ts";
 import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
-import type { Prepared } from "./event.ts";
+import type { Closed, Prepared } from "./event.ts";
 import { CORE_LIMITS, type CoreLimits } from "./limits.ts";
 
 /** Where in its author's feed something was said: the batch's number, and the entry's place in it. */
@@ -84,15 +84,25 @@ export interface Attempt {
   readonly own: { granted: Key | null; timedOut: boolean; attested: Hash | null };
 }
 
+/** What a prover signed of a proof. */
 export interface Receipt extends EntryOf<"receipt"> {
-  /** Where its author named the proof first. */
-  readonly place: Place;
+  /** Where its author said so first. */
+  readonly signed: Signed;
+}
+
+/** All receipts of one author for one task (`receipts.ts`). */
+export interface Receipts {
+  /** By artefact: one for each attempt in which the author named it. */
+  readonly byArtefact: Map<Hash, Receipt[]>;
+  /** By attempt: the first ones of different artefacts, in feed order. */
+  readonly first: Map<number, readonly Receipt[]>;
 }
 
 /** A proof that somebody made for a task. */
 export interface Proof {
   readonly artefact: Hash;
-  readonly receipts: Map<Key, Receipt>;
+  /** All receipts that name it, by author; `receiptsOf` says which of them count. */
+  readonly receipts: Map<Key, readonly Receipt[]>;
   /** Provers whose receipt this node has rejected. */
   readonly rejected: Set<Key>;
   /** Attesters that say it does not verify, by the prover whose receipt they mean. */
@@ -127,6 +137,14 @@ export interface RequeueVote extends Signed {
   readonly attempt: number;
 }
 
+/** How this node's own prover failed. The message stays here: peers get the code alone. */
+export interface OwnFailure {
+  readonly attempt: number;
+  readonly code: string;
+  readonly logical: boolean;
+  readonly message: string;
+}
+
 export interface Task {
   readonly block: Block;
   readonly stage: Stage;
@@ -139,6 +157,8 @@ export interface Task {
   /** Below this one what no signed fact rests on is gone from the attempts (`collector.ts`). */
   overTo: number;
   readonly proofs: Map<Hash, Proof>;
+  /** By prover: what it handed in. */
+  readonly receipts: Map<Key, Receipts>;
   /** By attester: the highest attempt that its operator has requeued. */
   readonly requeues: Map<Key, RequeueVote>;
   /** Up to this attempt this node takes no lock: what it signed there may be lost. -1 for none. */
@@ -156,6 +176,10 @@ export interface Task {
   output: Hash | null;
   /** What this node itself does about it, as a prover. */
   work: Work | null;
+  /** The last failure of its own prover, for the operator. Only one, because its message may be long. */
+  ownFailure: OwnFailure | null;
+  /** Entries about attempts further above the open one than `ATTEMPTS_AHEAD_MAX`; applied once the open one gets there. */
+  ahead: Located[];
   /** When it has to be looked at again. */
   wakeMs: number | null;
 }
@@ -211,8 +235,12 @@ export interface Block {
   readonly announcers: Map<Key, Place>;
   readonly announcedMs: number;
   readonly stages: readonly Stage[];
-  readonly tasks: readonly Task[];
-  readonly tasksByStage: ReadonlyMap<string, readonly Task[]>;
+  /**
+   * Empty until this node has read the payload or learned the certificate, so that an announcement alone costs no more
+   * than itself (`makeTasks`).
+   */
+  tasks: readonly Task[];
+  tasksByStage: ReadonlyMap<string, readonly Task[]>;
   /** By stage, as worked out since one of its tasks was last completed. */
   readonly progress: Map<string, StageProgress>;
   /** Into how many pieces it is cut, by the facts heard so far: an index into its stages' `levels` (`split.ts`). */
@@ -228,7 +256,14 @@ export interface Block {
   round: number;
   /** Who has announced it in which round. */
   readonly rounds: Map<number, Map<Key, Place>>;
-  readonly retracts: Set<Key>;
+  /** By source: where it first took the block back, and in which round. A source may do so once. */
+  readonly retracts: Map<Key, Place & { readonly round: number }>;
+  /** This node has said that its source took the block back; soft. */
+  ownRetract: boolean;
+  /** The own source has told exactly this block, or the operator has handed it in, and nobody took it back here; soft. */
+  told: boolean;
+  /** This node has announced it; soft, because its own batch comes back late. */
+  ownAnnounce: boolean;
   readonly cancels: Map<Key, Place & { readonly round: number }>;
   ownCancel: number | null;
   /** The last round after whose cancellation this node has announced it again; soft. */
@@ -259,18 +294,6 @@ export interface Block {
   wakeMs: number | null;
 }
 
-/** A block whose barrier is certified, as far as its children need to know it. */
-export interface Closed {
-  readonly id: Hash;
-  readonly chain: number;
-  readonly height: number;
-  readonly hash: Hash;
-  /** As the chain names the parent; `null` where none is needed. */
-  readonly parent: Hash | null;
-  readonly after: string;
-  readonly tally: Tally;
-}
-
 /** Provers that are last in every order of a block, and those of them that are first for one task of each stage. */
 export interface Griefers {
   readonly last: ReadonlySet<Key>;
@@ -291,8 +314,17 @@ export interface Chain {
   announced: number;
   /** Heights up to which entries are gone and nothing is signed any more. */
   retired: number;
-  /** What this node's own source says the chain looks like; only the last few hundred heights. */
+  /** The blocks that this node's own source tells; only the last few hundred heights. */
   readonly canonical: Map<number, Seen>;
+  /** Blocks that the own source took back before their announcement was durable. */
+  readonly takenBack: Set<Hash>;
+  /** Whether a source of this node follows the chain, and when that source last answered by this node's clock. */
+  follows: boolean;
+  sourceMs: number;
+  /** The source has not answered for too long: it counts as none. */
+  sourceDown: boolean;
+  /** The lowest and the last height that the own source has told in this life. */
+  sourceFrom: number;
   sourceTip: number;
   sourceFault: string | null;
 }
@@ -349,8 +381,8 @@ export interface State {
   /** Certified blocks by id, and by chain and hash, kept for their children and for peers that lag. */
   readonly closed: Map<Hash, Closed>;
   readonly closedNames: Map<string, Closed>;
-  /** How many certificates this node has learned of since it started. */
-  certificates: number;
+  /** By certified block: what its certificate says of the attempts of provers. Kept as long as the block in `closed`. */
+  readonly tallies: Map<Hash, Tally>;
   readonly chains: Map<number, Chain>;
   readonly roster: Map<Key, Member>;
   rosterVersion: number;
@@ -374,12 +406,14 @@ export interface State {
   readonly conflicts: (readonly [Signed, Signed])[];
   /** Batches to apply once more: what they say was hidden by something that is no fact any more. */
   readonly again: Batch[];
-  /** Facts about blocks that nobody has announced yet; bounded, and forgotten after a minute. */
-  readonly held: Map<
-    Hash,
-    { readonly sinceMs: number; readonly facts: { readonly signed: Signed; readonly entry: Entry }[] }
-  >;
-  heldCount: number;
+  /** Entries of the log that cannot be judged yet, by the block or the prover that they are about (`pending.ts`). */
+  readonly pending: Map<Hash, Pending>;
+  /** By author that is an attester, a source or a member of the roster (`account.ts`). */
+  readonly accounts: Map<Key, Account>;
+  readonly membersChecks: Bucket;
+  readonly strangersChecks: Bucket;
+  /** How many certified blocks this node has learned of since it started. */
+  certifiedCount: number;
   /** Statements decided in this step, to be signed and sent in one batch. */
   outbox: Entry[];
   effects: Effect[];
@@ -422,9 +456,38 @@ export interface State {
   replaying: boolean;
 }
 
+/** Signature checks that were made for somebody and are not paid back by time yet. */
+export interface Bucket {
+  spent: number;
+  /** When that was counted. */
+  atMs: number;
+}
+
+export interface Account {
+  readonly checks: Bucket;
+  /** Whether its last batch was refused because the account was full; the report is made once. */
+  isFull: boolean;
+}
+
+/** An entry of the log and its place in its author's feed. */
+export interface Located {
+  readonly signed: Signed;
+  readonly entry: Entry;
+}
+
+/** Entries that wait for one block or one prover, in the order of their arrival. */
+export interface Pending {
+  readonly sinceMs: number;
+  /** `certifiedCount` when the first of them came. */
+  readonly sinceCertified: number;
+  readonly entries: Located[];
+}
+
 export interface CoreOptions {
   readonly self: Key;
   readonly roles: { readonly source: boolean; readonly attester: boolean; readonly prover: boolean };
+  /** Chains that a source of this node follows. Blocks that an operator hands in are no such source. */
+  readonly follows?: readonly number[];
   /** How many proofs this node makes at once; 0 for none. */
   readonly slots: number;
   /** Proof systems that this node can prove. */
@@ -450,12 +513,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
       return [key, { key, weight, slots, turns, lost: 0, heardMs: 0, claimDelay: null }];
     }),
   );
-  const chains = new Map<number, Chain>(
-    manifest.json.chains.map(({ id }) => [
-      id,
-      { id, certified: -1, announced: -1, retired: -1, canonical: new Map(), sourceTip: -1, sourceFault: null },
-    ]),
-  );
+  const chains = new Map<number, Chain>(manifest.json.chains.map(({ id }) => [id, createChain(id, options)]));
   const limits = Object.freeze({ ...CORE_LIMITS, ...options.limits });
   return {
     manifest,
@@ -468,7 +526,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     named: new Map(),
     closed: new Map(),
     closedNames: new Map(),
-    certificates: 0,
+    tallies: new Map(),
     chains,
     roster,
     rosterVersion: 0,
@@ -483,8 +541,11 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     suspects: new Set(),
     conflicts: [],
     again: [],
-    held: new Map(),
-    heldCount: 0,
+    pending: new Map(),
+    accounts: new Map(),
+    membersChecks: { spent: 0, atMs: 0 },
+    strangersChecks: { spent: 0, atMs: 0 },
+    certifiedCount: 0,
     outbox: [],
     effects: [],
     dirtyTasks: new Set(),
@@ -511,6 +572,23 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     elders: new Set(),
     juniors: new Set(),
     replaying: false,
+  };
+}
+
+function createChain(id: number, { follows = [] }: CoreOptions): Chain {
+  return {
+    id,
+    certified: -1,
+    announced: -1,
+    retired: -1,
+    canonical: new Map(),
+    takenBack: new Set(),
+    follows: follows.includes(id),
+    sourceMs: 0,
+    sourceDown: false,
+    sourceFrom: Number.POSITIVE_INFINITY,
+    sourceTip: -1,
+    sourceFault: null,
   };
 }
 

@@ -5,6 +5,7 @@
  * looked at again until nothing changes. What a node decides is therefore a function of the facts it has, not of the
  * order in which they came.
  */
+import type { Added } from "../log/feed.ts";
 import { type Batch, openVote, readVote } from "../protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { BATCH_ENTRIES_MAX } from "../protocol/limits.ts";
@@ -12,6 +13,7 @@ import { readEvidence } from "../protocol/evidence.ts";
 import { asCode, type Entry, MESSAGES } from "../protocol/messages.ts";
 import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
+import * as accounts from "./account.ts";
 import { applyVerdict, maySign, requeue, settleBarrierVote, settleVotes } from "./attester.ts";
 import * as blocks from "./blocks.ts";
 import * as branch from "./branch.ts";
@@ -20,12 +22,14 @@ import { applyBarrier, settleBarrier } from "./barrier.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
-import type { Event } from "./event.ts";
+import type { Closed, Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
 import { tallyOf } from "./griefing.ts";
 import { hasRivals, isVoid, missingInput } from "./graph.ts";
 import * as lists from "./lists.ts";
 import * as ownFeed from "./own-feed.ts";
+import * as ownSource from "./own-source.ts";
+import { addPending, takePending } from "./pending.ts";
 import { applyRequeue, settlePause } from "./quarantine.ts";
 import * as replicator from "./replicator.ts";
 import { settleLevel, settlePiece } from "./split.ts";
@@ -35,20 +39,59 @@ import { report, type Signed, type State, type Task } from "./state.ts";
 /** Runs one event at `nowMs` (a clock that never goes back) and returns what has to be done, in order. */
 export function step(state: State, event: Event, nowMs: number, equation: Equation): Effect[] {
   state.nowMs = Math.max(state.nowMs, nowMs);
-  const certifiedBefore = state.closed.size;
+  const certifiedBefore = state.certifiedCount;
   apply(state, event, equation);
   applyAgain(state, equation);
   if (!state.replaying) settle(state, equation, certifiedBefore);
   return takeEffects(state);
 }
 
-/** Adds facts from disk without acting on them; `resume` then settles everything at once. */
+/** Adds a fact from disk without acting on it; `resume` then settles everything at once. */
 export function replay(state: State, event: Event, equation: Equation): void {
+  replaying(state, () => {
+    apply(state, event, equation);
+    applyAgain(state, equation);
+  });
+}
+
+function replaying(state: State, run: () => void): void {
   state.replaying = true;
-  apply(state, event, equation);
-  applyAgain(state, equation);
+  run();
   state.replaying = false;
   state.effects = state.effects.filter((effect) => effect.kind === "forget");
+}
+
+/** What became of a batch from disk. */
+export interface Replayed {
+  readonly batch: Batch;
+  readonly added: Added;
+}
+
+/**
+ * Adds the batches of the log from disk, without acting on them. First each feed takes in all its batches, in the order
+ * in which the author signed them: a feed refuses numbers far above a gap. Then the state takes in their entries, in
+ * passes over the log. Each pass keeps the order of signing. Roster and blocks come first, because other entries refer
+ * to them and the room for entries that wait is bounded.
+ */
+export function replayLog(state: State, batches: readonly Batch[], equation: Equation): readonly Replayed[] {
+  const signed = batches.toSorted((a, b) => a.head.number - b.head.number);
+  const replayed: Replayed[] = [];
+  replaying(state, () => {
+    for (const batch of signed) replayed.push({ batch, added: addToLog(state, batch) });
+    const taken = replayed.filter(({ added }) => added === "new").map(({ batch }) => batch);
+    for (const pass of REPLAY_PASSES) {
+      for (const batch of taken) applyEntries(state, batch, equation, (entry) => passOf(entry) === pass);
+      applyAgain(state, equation);
+    }
+  });
+  return replayed;
+}
+
+const REPLAY_PASSES = ["roster", "blocks", "rest"] as const;
+
+function passOf({ kind }: Entry): (typeof REPLAY_PASSES)[number] {
+  if (kind === "admit" || kind === "bench" || kind === "evidence") return "roster";
+  return kind === "announce" ? "blocks" : "rest";
 }
 
 export function resume(state: State, nowMs: number, equation: Equation): Effect[] {
@@ -56,6 +99,8 @@ export function resume(state: State, nowMs: number, equation: Equation): Effect[
   state.beatMs = nowMs;
   // Nobody can have been heard while this node was away.
   for (const member of state.roster.values()) member.heardMs = nowMs;
+  // So long ago its source may have told the last block: it has its time to answer.
+  for (const chain of state.chains.values()) chain.sourceMs = nowMs;
   for (const block of state.blocks.values()) {
     // The content that this node has signed gets its time again: the others' votes for it may only come now.
     block.votedMs = nowMs;
@@ -71,7 +116,7 @@ export function nextWakeMs(state: State): number {
   // Only what may be done then: a moment that passes without a deed would come again at once, for ever.
   let wake = state.peers.size > 0 ? state.syncMs : Number.POSITIVE_INFINITY;
   if (dispatcher.beats(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
-  wake = Math.min(wake, evidence.nextDoubtMs(state), ownFeed.nextSpeakMs(state));
+  wake = Math.min(wake, evidence.nextDoubtMs(state), ownFeed.nextSpeakMs(state), ownSource.nextSourceMs(state));
   if (state.joinMs !== null && maySign(state)) wake = Math.min(wake, state.joinMs);
   for (const block of state.live) {
     if (block.wakeMs !== null) wake = Math.min(wake, block.wakeMs);
@@ -96,9 +141,10 @@ function apply(state: State, event: Event, equation: Equation): void {
     case "tick":
       return;
     case "batch":
+      recall(state, event.closed);
       return applyBatch(state, event.batch, event.from, equation);
     case "certificate":
-      return applyCertificate(state, event);
+      return applyCertificate(state, event, equation);
     case "peer":
       if (event.state === "down") {
         state.peers.delete(event.peer);
@@ -112,7 +158,13 @@ function apply(state: State, event: Event, equation: Equation): void {
     case "forgotten":
       return replicator.hearForgotten(state, event.peer, event.author, event.next);
     case "source-block":
-      return branch.sourceBlock(state, event.block);
+      recall(state, event.closed);
+      return branch.sourceBlock(state, event.block, event.handed === true);
+    case "source-seen": {
+      const chain = state.chains.get(event.chain);
+      if (chain !== undefined) ownSource.sourceAnswers(state, chain);
+      return;
+    }
     case "source-retract":
       return branch.sourceRetract(state, event.chain, event.hash);
     case "source-trouble": {
@@ -121,7 +173,8 @@ function apply(state: State, event: Event, equation: Equation): void {
       return;
     }
     case "prepared":
-      return blocks.applyPrepared(state, event.block, event.result);
+      blocks.applyPrepared(state, event.block, event.result);
+      return applyPending(state, event.block, equation);
     case "verified":
       return withTask(state, event.task, (task) => applyVerdict(state, task, event.artefact, event.verdict));
     case "counted":
@@ -132,7 +185,7 @@ function apply(state: State, event: Event, equation: Equation): void {
       return withTask(state, event.task, (task) => dispatcher.applyProved(state, task, event.attempt, event.proof));
     case "prove-failed":
       return withTask(state, event.task, (task) =>
-        dispatcher.applyProveFailed(state, task, event.attempt, asCode(event.code), event.logical),
+        dispatcher.applyProveFailed(state, task, { ...event, code: asCode(event.code) }),
       );
     case "ability":
       return dispatcher.applyAbility(state, event.executor, event.isAble);
@@ -142,6 +195,14 @@ function apply(state: State, event: Event, equation: Equation): void {
       dispatcher.releaseAll(state);
       state.mute = "draining";
       return;
+  }
+}
+
+/** Entries that wait for a block that was certified long ago wait for nothing. */
+function recall(state: State, closed: readonly Closed[] = []): void {
+  for (const each of closed) {
+    blocks.recallClosed(state, each);
+    takePending(state, each.id);
   }
 }
 
@@ -164,31 +225,44 @@ export function isKnownAuthor(state: State, batch: Batch): boolean {
 }
 
 function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equation): void {
-  const { author } = batch.head;
-  // Left with the peers: the log would take it for known and the block would be lost.
-  if (blocks.isTooFar(state, batch)) return refused(state, author, "batch", "block.too-far");
+  const { author, number } = batch.head;
+  const isOwn = author === state.options.self;
+  // Left with the peers: the log would take it for known and the block would be lost. An own batch is durable already,
+  // and a gap in the own feed would let this node sign its number again.
+  if (!isOwn && blocks.isTooFar(state, batch)) return refused(state, author, "batch", "block.too-far");
+  const over = accounts.charge(state, batch);
+  if (over !== null) return refused(state, author, "batch", over);
   const { next = 0 } = state.log.feed(author) ?? {};
+  if (addToLog(state, batch) !== "new") return;
+  if (!isOwn) standing.alive(state, author);
+  else if (from !== null && number >= next) ownFeed.foundOwn(state, batch);
+  applyEntries(state, batch, equation);
+}
+
+const REFUSED: Readonly<Record<Exclude<Added, "new" | "known">, Refusal>> = {
+  "too-far": "batch.too-far",
+  "chain-broken": "batch.chain-broken",
+  equivocation: "batch.equivocation",
+  out: "author.out",
+};
+
+function addToLog(state: State, batch: Batch): Added {
   const added = state.log.add(batch);
-  switch (added) {
-    case "known":
-      return;
-    case "too-far":
-      return refused(state, author, "batch", "batch.too-far");
-    case "chain-broken":
-      forked(state, batch);
-      return refused(state, author, "batch", "batch.chain-broken");
-    case "out":
-      return refused(state, author, "batch", "author.out");
-    case "equivocation":
-      forked(state, batch);
-      return refused(state, author, "batch", "batch.equivocation");
-    case "new":
-      break;
-  }
-  if (author !== state.options.self) standing.alive(state, author);
-  else if (from !== null && batch.head.number >= next) ownFeed.foundOwn(state, batch);
+  if (added === "new" || added === "known") return added;
+  if (added === "chain-broken" || added === "equivocation") forked(state, batch);
+  refused(state, batch.head.author, "batch", REFUSED[added]);
+  return added;
+}
+
+function applyEntries(
+  state: State,
+  batch: Batch,
+  equation: Equation,
+  isWanted: (entry: Entry) => boolean = () => true,
+): void {
+  const { author, number } = batch.head;
   for (const [index, entry] of batch.entries.entries())
-    applyEntry(state, { author, number: batch.head.number, index, shown: { batch, index } }, entry, equation);
+    if (isWanted(entry)) applyEntry(state, { author, number, index, shown: { batch, index } }, entry, equation);
 }
 
 /** Somebody signs two feeds with this key. */
@@ -217,11 +291,13 @@ function applyEntry(state: State, signed: Signed, entry: Entry, equation: Equati
   const code = refusalOf(state, signed, entry, equation);
   evidence.settleConflicts(state);
   if (code === null) return;
-  const waitsFor = code === "block.unknown" || entry.kind === "evidence" ? subjectOf(entry, code) : null;
+  if (code === "proof.unknown" && "artefact" in entry) return addPending(state, entry.artefact, { signed, entry });
+  if (code === "attempt.ahead") return waitForAttempt(state, signed, entry);
+  const isEarly = code === "block.unknown" || code === "block.unprepared";
+  const waitsFor = isEarly || entry.kind === "evidence" ? subjectOf(entry, code) : null;
   if (waitsFor !== null) {
-    if (state.closed.has(waitsFor)) return;
-    if (replicator.hold(state, waitsFor, signed, entry)) return;
-    return refused(state, signed.author, entry.kind, "hold.full");
+    if (code === "block.unprepared" || !state.closed.has(waitsFor)) addPending(state, waitsFor, { signed, entry });
+    return;
   }
   // Saying again what was said is how gossip works; it is no news.
   if (code !== "vote.duplicate" && code !== "claim.duplicate" && code !== "task.complete")
@@ -233,7 +309,25 @@ function subjectOf(entry: Entry, code: Refusal): Hash | null {
   if (entry.kind !== "evidence") return "block" in entry ? entry.block : null;
   const read = readEvidence(entry.shown);
   if (code === "author.unknown") return read?.offender ?? null;
-  return code === "block.unknown" ? (read?.about?.block ?? null) : null;
+  return code === "block.unknown" || code === "block.unprepared" ? (read?.about?.block ?? null) : null;
+}
+
+/** Applies what was signed about a block or a prover before this node could judge it. */
+function applyPending(state: State, subject: Hash, equation: Equation): void {
+  for (const { signed, entry } of takePending(state, subject)) applyEntry(state, signed, entry, equation);
+}
+
+function waitForAttempt(state: State, signed: Signed, entry: Entry): void {
+  if ("stage" in entry) collector.findTask(state, entry)?.ahead.push({ signed, entry });
+}
+
+/** Applies what was signed about attempts that the open one has come near to since. */
+function settleAhead(state: State, task: Task, equation: Equation): void {
+  while (task.ahead.some(({ entry }) => "attempt" in entry && !collector.isAhead(state, task, entry.attempt))) {
+    const ahead = task.ahead;
+    task.ahead = [];
+    for (const { signed, entry } of ahead) applyEntry(state, signed, entry, equation);
+  }
 }
 
 function refused(state: State, author: string, entry: string, code: Refusal): void {
@@ -269,7 +363,7 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
     case "fail":
       return collector.applyEnd(state, signed, entry);
     case "receipt":
-      return collector.applyReceipt(state, signed, entry);
+      return applyReceipt(state, signed, entry, equation);
     case "attest":
       return collector.applyAttest(state, signed, entry);
     case "complete":
@@ -309,9 +403,19 @@ function applyAnnounce(
 ): Refusal | null {
   const code = blocks.applyAnnounce(state, signed, entry);
   const id = blockId(state.manifest.network, entry);
-  if (state.blocks.has(id)) {
-    for (const held of replicator.takeHeld(state, id)) applyEntry(state, held.signed, held.entry, equation);
-  }
+  if (state.blocks.has(id)) applyPending(state, id, equation);
+  return code;
+}
+
+/** Votes about a proof that nobody had handed in are counted with its receipt. */
+function applyReceipt(
+  state: State,
+  signed: Signed,
+  entry: Extract<Entry, { kind: "receipt" }>,
+  equation: Equation,
+): Refusal | null {
+  const code = collector.applyReceipt(state, signed, entry);
+  if (state.pending.has(entry.artefact)) applyPending(state, entry.artefact, equation);
   return code;
 }
 
@@ -324,7 +428,7 @@ function applyAdmit(
 ): Refusal | null {
   const code = standing.applyAdmit(state, signed, entry);
   if (!state.roster.has(entry.prover)) return code;
-  for (const held of replicator.takeHeld(state, entry.prover)) applyEntry(state, held.signed, held.entry, equation);
+  applyPending(state, entry.prover, equation);
   return code;
 }
 
@@ -333,6 +437,8 @@ function applyShown(state: State, votes: readonly Parameters<typeof openVote>[1]
   for (const vote of votes) {
     const read = readVote(vote);
     if (read === null || read.entry.kind !== "timeout" || !state.manifest.weights.has(read.author)) continue;
+    // While its block has no tasks the claim waits, and shows its votes again then.
+    if (collector.findTask(state, read.entry) === undefined) continue;
     if (collector.hasTimeout(state, read, read.entry)) continue;
     const opened = openVote(state.manifest.network, vote, equation);
     if (opened === null) continue;
@@ -341,27 +447,23 @@ function applyShown(state: State, votes: readonly Parameters<typeof openVote>[1]
   }
 }
 
-function applyCertificate(state: State, event: Extract<Event, { kind: "certificate" }>): void {
+function applyCertificate(state: State, event: Extract<Event, { kind: "certificate" }>, equation: Equation): void {
   const { content, contentHash, block: id } = event.certificate;
   if (state.closed.has(id)) return;
   const block = state.blocks.get(id);
-  if (block !== undefined) blocks.settleCertified(state, block, contentHash, content);
-  else {
-    const { chain, height, hash, start, parent, after } = content;
-    blocks.settleClosed(state, {
-      id,
-      chain,
-      height,
-      hash,
-      parent: start ? null : parent,
-      after,
-      tally: tallyOf(content),
-    });
+  if (block !== undefined) {
+    blocks.settleCertified(state, block, contentHash, content);
+    applyPending(state, id, equation);
+  } else {
+    state.tallies.set(id, tallyOf(content));
+    blocks.settleClosed(state, blocks.closedOf({ ...content, id }, content.after));
     // Nobody will announce it here any more; what waits for that would keep its batches in the log for ever.
-    replicator.takeHeld(state, id);
+    takePending(state, id);
   }
   if (state.replaying) return;
-  state.effects.push({ kind: "certify", chain: content.chain, height: content.height, block: id, bytes: event.bytes });
+  const { chain, height, after } = content;
+  const closed = blocks.closedOf({ ...content, id }, after);
+  state.effects.push({ kind: "certify", chain, height, block: id, bytes: event.bytes, closed });
   report(state, "block.learned", {
     chain: content.chain,
     height: content.height,
@@ -378,6 +480,7 @@ function mayForget(state: State): boolean {
 /** Looks at everything that facts or time have touched, until nothing is left to look at. */
 function settle(state: State, equation: Equation, certifiedBefore: number): void {
   ownFeed.settleSpeech(state);
+  ownSource.settleSources(state);
   wakeDue(state);
   evidence.settleEvidence(state);
   applyAgain(state, equation);
@@ -393,6 +496,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
     }
     for (const task of state.dirtyTasks) {
       state.dirtyTasks.delete(task);
+      settleAhead(state, task, equation);
       settleTask(state, task);
     }
   }
@@ -400,7 +504,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
   dispatcher.settleWork(state);
   dispatcher.settleBeat(state);
   replicator.settleSync(state);
-  if (state.closed.size !== certifiedBefore && mayForget(state)) replicator.compact(state);
+  if (state.certifiedCount !== certifiedBefore && mayForget(state)) replicator.compact(state);
 }
 
 function settleTask(state: State, task: Task): void {

@@ -6,6 +6,7 @@
  */
 import type { Batch } from "../protocol/batch.ts";
 import type { Key } from "../protocol/ids.ts";
+import { costOf } from "./cost.ts";
 import type { Span } from "../protocol/sync.ts";
 import { LOG_LIMITS } from "./limits.ts";
 
@@ -18,6 +19,7 @@ export class Feed {
   #kept: Batch[] = [];
   #next = 0;
   #highest = -1;
+  #cost = 0;
   #end = Number.POSITIVE_INFINITY;
   /** What was let go of before a restart, and not passed yet. */
   #gone: readonly Span[] = [];
@@ -44,6 +46,11 @@ export class Feed {
   /** No batch from this number on is taken in. */
   get end(): number {
     return this.#end;
+  }
+
+  /** Bytes of heap that its kept batches take at most (`cost.ts`). */
+  get cost(): number {
+    return this.#cost;
   }
 
   get last(): Batch | undefined {
@@ -84,6 +91,7 @@ export class Feed {
     if (this.forkOf(batch) !== undefined) return "chain-broken";
     if (this.#isForgotten(number)) return "known";
     this.#batches.set(number, batch);
+    this.#cost += costOf(batch);
     let at = this.#kept.length;
     while ((this.#kept[at - 1]?.head.number ?? -1) > number) at--;
     this.#kept.splice(at, 0, batch);
@@ -130,10 +138,13 @@ export class Feed {
   }
 
   forget(number: number): void {
-    if (!this.#batches.delete(number)) return;
+    const batch = this.#batches.get(number);
+    if (batch === undefined) return;
+    this.#batches.delete(number);
+    this.#cost -= costOf(batch);
     this.#noteForgotten({ from: number, to: number + 1 });
     this.#kept.splice(
-      this.#kept.findIndex((batch) => batch.head.number === number),
+      this.#kept.findIndex(({ head }) => head.number === number),
       1,
     );
   }
@@ -153,7 +164,11 @@ export class Feed {
   cut(from: number): void {
     this.#end = Math.min(this.#end, from);
     this.#kept = this.#kept.filter(({ head }) => head.number < this.#end);
-    for (const number of this.#batches.keys()) if (number >= this.#end) this.#batches.delete(number);
+    for (const [number, batch] of this.#batches) {
+      if (number < this.#end) continue;
+      this.#batches.delete(number);
+      this.#cost -= costOf(batch);
+    }
     this.#next = Math.min(this.#next, this.#end);
     this.#highest = Math.min(this.#highest, this.#end - 1);
   }

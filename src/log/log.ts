@@ -101,30 +101,24 @@ export class Log {
    * other's frontier and the next request goes on from there; without what it has `beyond`, or a gap that nobody can
    * fill would be answered with the same bytes again and again. Of a feed whose `tip` is another than ours at that number
    * all that is kept: its author has signed two, and they are out from where the two part.
+   *
+   * Authors share the answer. The feed that lacks least goes first and leaves the rest of its share to the others, so an
+   * author of whom the other node takes no more keeps nobody else's batches away.
    */
   missing({ feeds, beyond, tips }: Pick<Frontier, "feeds" | "beyond" | "tips">, bytesMax: number): SyncFrame[] {
-    const frames: SyncFrame[] = [];
-    let bytes = 0;
+    const lacking: { readonly feed: Feed; readonly next: number; readonly bytes: number }[] = [];
     for (const feed of this.#feeds.values()) {
       const next = isFork(feed, feeds, tips) ? 0 : (feeds.get(feed.author) ?? 0);
       if (next >= feed.next && next > feed.highest) continue;
-      // What is compacted away here is said right behind the batch that follows it: an answer that is cut off between
-      // the two would be the same answer for ever.
-      let expected = next;
-      const spans = beyond?.get(feed.author) ?? [];
-      for (const batch of feed.kept()) {
-        const { number } = batch.head;
-        if (number < next) continue;
-        if (!spans.some(({ from, to }) => from <= number && number < to)) {
-          bytes += batch.bytes.length;
-          if (bytes > bytesMax) return frames;
-          frames.push({ kind: "batch", bytes: batch.bytes });
-        }
-        const gone = Math.min(number, feed.next);
-        if (gone > expected) frames.push({ kind: "forgotten", author: feed.author, next: gone });
-        expected = number + 1;
-      }
-      if (expected < feed.next) frames.push({ kind: "forgotten", author: feed.author, next: feed.next });
+      const bytes = feed.kept().reduce((sum, { head, bytes }) => sum + (head.number < next ? 0 : bytes.length), 0);
+      lacking.push({ feed, next, bytes });
+    }
+    lacking.sort((a, b) => a.bytes - b.bytes);
+    const frames: SyncFrame[] = [];
+    let left = bytesMax;
+    for (const [at, { feed, next }] of lacking.entries()) {
+      const share = Math.floor(left / (lacking.length - at));
+      left -= missingOf(feed, next, beyond?.get(feed.author) ?? [], { share, left }, frames);
     }
     return frames;
   }
@@ -159,4 +153,32 @@ function isFork(feed: Feed, theirs: ReadonlyMap<Key, number>, tips: ReadonlyMap<
   if (tip === undefined) return false;
   const own = feed.get((theirs.get(feed.author) ?? 0) - 1);
   return own !== undefined && !own.hash.startsWith(tip);
+}
+
+/** Adds what a node lacks of the feed, up to its share and at least one batch; returns how many bytes that takes. */
+function missingOf(
+  feed: Feed,
+  next: number,
+  spans: readonly Span[],
+  room: { readonly share: number; readonly left: number },
+  frames: SyncFrame[],
+): number {
+  // What is compacted away here is said right behind the batch that follows it: an answer that is cut off between
+  // the two would be the same answer for ever.
+  let [expected, bytes] = [next, 0];
+  for (const batch of feed.kept()) {
+    const { number } = batch.head;
+    if (number < next) continue;
+    if (!spans.some(({ from, to }) => from <= number && number < to)) {
+      const size = batch.bytes.length;
+      if (bytes + size > (bytes === 0 ? room.left : room.share)) return bytes;
+      bytes += size;
+      frames.push({ kind: "batch", bytes: batch.bytes });
+    }
+    const gone = Math.min(number, feed.next);
+    if (gone > expected) frames.push({ kind: "forgotten", author: feed.author, next: gone });
+    expected = number + 1;
+  }
+  if (expected < feed.next) frames.push({ kind: "forgotten", author: feed.author, next: feed.next });
+  return bytes;
 }

@@ -46,6 +46,31 @@ function reachOfIp6(host: string): Reach | null {
   return /^f[cd]|^fe[89ab]/.test(text) ? "private" : "public";
 }
 
+/** From where the best reachable of some addresses can be reached; `null` where none can be dialled. */
+export function widestReach(addresses: readonly string[]): Reach | null {
+  const reaches = addresses.flatMap((text) => {
+    const address = parse(text);
+    return (address === null ? null : reachOf(address)) ?? [];
+  });
+  return reaches.toSorted((a, b) => WIDTH[b] - WIDTH[a])[0] ?? null;
+}
+
+/** What a node tells others: what it is told to, else where it listens, on all of the machine's hosts where it says so. */
+export function announceable(
+  listen: readonly string[],
+  announce: readonly string[],
+  hosts: readonly string[],
+): readonly string[] {
+  if (announce.length > 0) return announce;
+  return listen.flatMap((text) => {
+    const wildcard = /^\/ip([46])\/(?:0\.0\.0\.0|::)\/(.*)$/.exec(text);
+    if (wildcard === null) return [text];
+    const version = wildcard[1] === "4" ? "4" : "6";
+    const own = hosts.filter((host) => host.includes(":") === (version === "6"));
+    return own.map((host) => `/ip${version}/${host}/${wildcard[2]}`);
+  });
+}
+
 /**
  * The addresses worth remembering of those that somebody told us: parsed, dialable, without the peer id, at most
  * `countMax`. An address is believed only from a peer that is at least as near to us as the address: loopback from

@@ -4,11 +4,11 @@
  * Terms double with every ban and outlive a restart: a peer that could wash itself by waiting for our crash would.
  * Times are on the wall clock because they cross restarts; a clock set back only lengthens a ban.
  */
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { open, readFile, rename } from "node:fs/promises";
+import path from "node:path";
 import { isHash } from "../protocol/ids.ts";
 import type { Key } from "../protocol/ids.ts";
-import type { Clock } from "../ports.ts";
-import { NetworkFault } from "./fault.ts";
+import type { Clock, Fault } from "../ports.ts";
 import { BAN } from "./limits.ts";
 
 interface Ban {
@@ -29,14 +29,25 @@ export class Bans {
     this.#clock = clock;
   }
 
-  /** A file that is missing is an empty one; a file that is not ours is a fault, or a typing error would unban all. */
-  async load(): Promise<void> {
-    if (this.#file === undefined) return;
-    const text = await readFile(this.#file, "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return "[]";
-      throw new NetworkFault("config.ban-file", `ban file "${this.#file}" cannot be read: ${error.message}`);
-    });
-    for (const [key, ban] of parse(text, this.#file)) this.#bans.set(key, ban);
+  /**
+   * Reads the file; a missing file is an empty one. The list is only a convenience, so a damaged file stops no node: the
+   * list begins empty, the file is kept as `<file>.damaged`, and the fault says so.
+   */
+  async load(): Promise<Fault | null> {
+    const file = this.#file;
+    if (file === undefined) return null;
+    try {
+      for (const [key, ban] of parse(await readFile(file, "utf8"))) this.#bans.set(key, ban);
+      return null;
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+      const kept = await rename(file, `${file}.damaged`).then(
+        () => `; the file is kept as ${file}.damaged`,
+        () => "",
+      );
+      const why = error instanceof Error ? error.message : String(error);
+      return { code: "network.bans-damaged", message: `ban file ${file}: ${why}; nobody is banned now${kept}` };
+    }
   }
 
   has(key: Key): boolean {
@@ -72,8 +83,7 @@ export class Bans {
     const write = async (): Promise<void> => {
       this.#dirty = false;
       const rows = [...this.#bans].map(([key, ban]) => ({ key, ...ban }));
-      await writeFile(`${file}.new`, `${JSON.stringify(rows)}\n`);
-      await rename(`${file}.new`, file);
+      await replaceFile(file, `${JSON.stringify(rows)}\n`);
     };
     this.#writing = this.#writing.then(write, write);
     // Whoever needs to know asks `saved`; a full disk must not end the process because of a ban.
@@ -81,9 +91,27 @@ export class Bans {
   }
 }
 
-function parse(text: string, file: string): [Key, Ban][] {
-  const wrong = (): NetworkFault =>
-    new NetworkFault("config.ban-file", `ban file "${file}" is not a list of {key, until, times}; delete or repair it`);
+/** A power cut leaves the old file or the new one, because the new one is synced before it gets the name. */
+async function replaceFile(file: string, text: string): Promise<void> {
+  const handle = await open(`${file}.new`, "w", 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(`${file}.new`, file);
+  const directory = await open(path.dirname(file), "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Throws where the text is not what `#save` writes. */
+function parse(text: string): [Key, Ban][] {
+  const wrong = (): Error => new Error("not a list of {key, until, times}");
   let rows: unknown;
   try {
     rows = JSON.parse(text);

@@ -9,10 +9,12 @@ import type { Ping } from "@libp2p/ping";
 import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
 import { createLibp2p } from "libp2p";
+import type { Multiaddr } from "@multiformats/multiaddr";
+import { reachOf } from "./addresses.ts";
 import { keyOfPeer } from "./identity.ts";
 import type { Key } from "../protocol/ids.ts";
 import type { Telemetry } from "../ports.ts";
-import { CONNECTIONS_SPARE, LIBP2P, PROFILES } from "./limits.ts";
+import { CONNECTIONS_MAX, LIBP2P, PROFILES } from "./limits.ts";
 
 export type Profile = keyof typeof PROFILES;
 
@@ -31,12 +33,39 @@ export interface Libp2pModules {
   readonly gater: ConnectionGater;
 }
 
-export type Services = { identify: Identify; ping: Ping; gossip?: GossipSub };
+export type Services = { identify: Identify; ping: Ping; own: OwnAddresses; gossip?: GossipSub };
+
+/** What of libp2p knows the addresses of its sockets, and which of them it tells. */
+export interface AddressComponents {
+  readonly transportManager: { getAddrs(): Multiaddr[] };
+  readonly addressManager: {
+    confirmObservedAddr(address: Multiaddr, options: { readonly type: "transport"; readonly ttl: number }): void;
+  };
+}
+
+export interface OwnAddresses {
+  /** To be called once the sockets listen: services are started beside them, not after them. */
+  tell(): void;
+}
+
+/**
+ * Tells the machine's own public addresses. libp2p keeps the public address of an interface to itself until other
+ * peers have confirmed it, and no peer of this network confirms addresses. A wrong address costs a dial only.
+ */
+export function ownAddresses({ transportManager, addressManager }: AddressComponents): OwnAddresses {
+  return {
+    tell: () => {
+      for (const address of transportManager.getAddrs())
+        if (reachOf(address) === "public")
+          addressManager.confirmObservedAddr(address, { type: "transport", ttl: LIBP2P.ownAddressMs });
+    },
+  };
+}
 
 /** Not started: handlers are to be registered first. */
 export function createNode(options: Libp2pOptions, { gossip, gater }: Libp2pModules): Promise<Libp2p<Services>> {
   const { inboundPerSecond, pendingMax } = PROFILES[options.profile];
-  const connectionsMax = options.members + CONNECTIONS_SPARE;
+  const connectionsMax = options.members + CONNECTIONS_MAX;
   return createLibp2p<Services>({
     start: false,
     privateKey: options.privateKey,
@@ -94,6 +123,7 @@ export function createNode(options: Libp2pOptions, { gossip, gater }: Libp2pModu
     services: {
       identify: identify({ timeout: LIBP2P.identifyMsMax, maxObservedAddresses: LIBP2P.observedAddressesMax }),
       ping: ping(),
+      own: ownAddresses,
       ...(gossip === undefined ? {} : { gossip }),
     },
   });

@@ -10,8 +10,17 @@ import { FRONTIER_BYTES_MAX } from "../protocol/limits.ts";
 const KIB = 1024;
 const MIB: number = 1024 * 1024;
 
-/** Connections beyond those to members: joiners, observers, members of tomorrow. */
-export const CONNECTIONS_SPARE = 32;
+export const CROWD = {
+  /** Peers beyond the members: provers that the network has admitted, and joiners, observers, provers of tomorrow. */
+  roomMax: { admitted: 512, stranger: 32 },
+  /** A joiner asks for the manifest in its first round trip; who asks nothing for this long may have to go. */
+  idleMsMin: 2_000,
+} as const;
+/**
+ * Where libp2p itself refuses, before it knows whose connection it is: all that may stay, as often as one key may
+ * connect, and what is under way. Members come on top.
+ */
+export const CONNECTIONS_MAX = 2_048;
 /** A node dials strangers until it has this many connections; members are dialled without such a target. */
 export const CONNECTIONS_TARGET = 16;
 
@@ -41,6 +50,8 @@ export const LIBP2P = {
   keepAliveMs: 10_000,
   identifyMsMax: 5_000,
   observedAddressesMax: 4,
+  /** An interface's own address stays one as long as the node runs: ten years. */
+  ownAddressMs: 315_360_000_000,
 } as const;
 
 /**

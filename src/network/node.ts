@@ -20,7 +20,7 @@ import type {
   Transport,
   TransportHandler,
 } from "../ports.ts";
-import { configuredAddress, reachOf } from "./addresses.ts";
+import { configuredAddress, keyOfAddress, reachOf } from "./addresses.ts";
 import { Bans } from "./bans.ts";
 import { type Channel, topicOf } from "./channel.ts";
 import { NetworkFault } from "./fault.ts";
@@ -29,7 +29,7 @@ import type { Gossip } from "./gossip.ts";
 import { peerOfKey, privateKeyOfSeed } from "./identity.ts";
 import { Keeper } from "./keeper.ts";
 import { createGater, createNode } from "./libp2p.ts";
-import type { Profile } from "./libp2p.ts";
+import type { OwnAddresses, Profile } from "./libp2p.ts";
 import { CLOSE_MS_MAX, KEEPER } from "./limits.ts";
 import { Presence, Strikes } from "./presence.ts";
 import { Requests } from "./requests.ts";
@@ -75,6 +75,8 @@ export interface NetworkModules {
   readonly artefacts: Artefacts;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
+  /** Whether a key is on the network's roster by now: its connection is no stranger's. */
+  readonly admitted?: (key: Key) => boolean;
 }
 
 /** The transport of what all nodes of the network share. */
@@ -90,8 +92,8 @@ export interface Network extends Transport {
 }
 
 /**
- * Starts listening and dialling. Rejects with a `Fault`: `config.address` (an address that is none), `listen.in-use`,
- * `listen.failed`, `config.ban-file`. The handler is called only after the promise has been resolved.
+ * Starts listening and dialling. Rejects with a `Fault`: `config.address` (an address that is none), `listen.in-use` or
+ * `listen.failed`. The handler is called only after the promise has been resolved.
  */
 export async function createNetwork(options: NetworkOptions, modules: NetworkModules): Promise<Network> {
   const { clock, telemetry } = modules;
@@ -99,7 +101,8 @@ export async function createNetwork(options: NetworkOptions, modules: NetworkMod
   const listen = options.listen.map((text) => configuredAddress(text, "listen"));
   for (const text of options.announce ?? []) configuredAddress(text, "announce");
   const bans = new Bans(options.banFile, clock);
-  await bans.load();
+  const damaged = await bans.load();
+  if (damaged !== null) telemetry.emit("network.bans-damaged", { ...damaged });
   const strikes = new Strikes(clock);
   strikes.setMembers(options.members);
   const channels = channelsOf(options, modules);
@@ -139,7 +142,7 @@ function channelsOf(
 }
 
 interface Parts {
-  readonly node: Libp2p<{ gossip?: GossipSub }>;
+  readonly node: Libp2p<{ own: OwnAddresses; gossip?: GossipSub }>;
   readonly bans: Bans;
   readonly strikes: Strikes;
   readonly bootstrap: readonly Multiaddr[];
@@ -157,16 +160,18 @@ class Libp2pNetwork implements Network {
   readonly #service: GossipSub;
   readonly #shared: Transport;
   readonly #partitions: ReadonlyMap<Hash, Transport>;
+  #members: ReadonlySet<Key>;
   #gossip: Gossip | null = null;
   #live = false;
   #closing: Promise<void> | null = null;
 
   constructor(options: NetworkOptions, modules: NetworkModules, parts: Parts) {
     const { node, bans, strikes, bootstrap, channels } = parts;
-    const { clock, telemetry, artefacts } = modules;
+    const { clock, telemetry, artefacts, admitted = () => false } = modules;
     this.#options = options;
     this.#modules = modules;
     this.#parts = parts;
+    this.#members = new Set(options.members);
     const { publicKey } = node.peerId;
     const service = node.services.gossip;
     if (publicKey === undefined || service === undefined) throw new Error("a node without a key or without gossip");
@@ -174,7 +179,10 @@ class Libp2pNetwork implements Network {
     this.#service = service;
     const live = (): boolean => this.#live;
     const gossip = insideOf(service);
-    this.#presence = new Presence({ node, gossip, channels, bans, strikes, clock, telemetry, live });
+    const configured = new Set(bootstrap.map(keyOfAddress));
+    const standing = (key: Key): "member" | "admitted" | "stranger" =>
+      this.#members.has(key) || configured.has(key) ? "member" : admitted(key) ? "admitted" : "stranger";
+    this.#presence = new Presence({ node, gossip, channels, bans, strikes, clock, telemetry, live, standing });
     this.#requests = new Requests({ clock, connection: (peer) => this.#presence.connection(peer) });
     const [shared, ...partitions] = channels;
     const transportOf = (channel: Channel): Transport =>
@@ -230,6 +238,7 @@ class Libp2pNetwork implements Network {
       await within(Promise.resolve(node.stop()), CLOSE_MS_MAX);
       throw listenFault(error, this.#options.listen);
     }
+    node.services.own.tell();
     this.#gossip.subscribe();
     this.setMembers(this.#options.members);
     // The caller gets its network before its handler is called: it may want to use the one in the other.
@@ -275,6 +284,7 @@ class Libp2pNetwork implements Network {
 
   setMembers(keys: readonly Key[]): void {
     const { node, strikes } = this.#parts;
+    this.#members = new Set(keys);
     strikes.setMembers(keys);
     this.#keeper.setMembers(keys);
     for (const key of keys) {

@@ -13,6 +13,7 @@ import type { Bans } from "./bans.ts";
 import type { GossipService } from "./gossip.ts";
 import { keyOfPeer, peerOfKey } from "./identity.ts";
 import { Bucket, PeerBudget, scaled } from "./budget.ts";
+import { leaves, type Seat } from "./crowd.ts";
 import { PEER, SCORE, WATCH } from "./limits.ts";
 
 const MESHSUB = "/meshsub/";
@@ -33,6 +34,7 @@ export interface PresenceModules {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly live: () => boolean;
+  readonly standing: (key: Key) => "member" | "admitted" | "stranger";
 }
 
 /** The application's part of the scores: members get a little trust, floods cost it. By peer id, as gossipsub asks. */
@@ -70,6 +72,8 @@ export class Strikes {
 interface Watched {
   readonly peer: PeerId;
   readonly key: Key;
+  /** When it last asked or sent something other than a ping; at first, when it connected. */
+  activeAt: number;
   /** Those of our topics that it has. */
   readonly topics: Set<string>;
   /** Whether identify named gossip among the peer's protocols. */
@@ -201,6 +205,7 @@ export class Presence {
     const { clock, channels } = this.#modules;
     const meter = new PeerBudget(scaled(PIECES, channels.length), scaled(PIECE_BYTES, channels.length), clock.now());
     const fresh = {
+      activeAt: clock.now(),
       topics: new Set<string>(),
       speaks: false,
       everAlive: false,
@@ -211,7 +216,20 @@ export class Presence {
       pings: new Bucket(PINGS, clock.now()),
     };
     this.#watched.set(id, { peer, key, ...fresh });
+    this.#makeRoom(key);
     this.#awaitReady();
+  }
+
+  /** Where the newcomer is one too many, the peer that is idle for longest gives it its place. */
+  #makeRoom(newcomer: Key): void {
+    const { clock, standing } = this.#modules;
+    const seats = [...this.#watched.values()].map(({ peer, key, activeAt }): Seat => {
+      const dialled = this.#connections(peer).some(({ direction }) => direction === "outbound");
+      const known = standing(key);
+      return { key, standing: dialled && known === "stranger" ? "dialled" : known, idleMs: clock.now() - activeAt };
+    });
+    const leaver = leaves(newcomer, seats);
+    if (leaver !== null) this.#cut(peerOfKey(leaver), leaver === newcomer ? "full" : "idle");
   }
 
   #disconnected(peer: PeerId): void {
@@ -301,6 +319,7 @@ export class Presence {
     stream.addEventListener("message", ({ data }) => {
       const now = this.#modules.clock.now();
       const isPing = stream.protocol === PING_PROTOCOL;
+      if (!isPing) watched.activeAt = now;
       if (isPing && !watched.pings.take(Math.ceil(data.byteLength / PING_BYTES), now)) return this.flooded(watched.key);
       if (watched.meter.take(data.byteLength, now) || watched.meter.overMs(now) <= PEER.floodMsMax) return;
       this.flooded(watched.key);

@@ -1,10 +1,11 @@
 /** Accounts on EVM chains and other secrets that the configuration names: in a file or a variable, never in itself. */
 import { createECDH } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { SecretConfig } from "../config.ts";
 import type { Hash } from "../protocol/ids.ts";
 import type { Deployed } from "../sinks/deploy.ts";
 import type { Acted, OwnerAct } from "../sinks/owner.ts";
+import { createFileDurably } from "../storage/files.ts";
 import { NodeFault } from "./fault.ts";
 
 /** Nothing of a secret is ever in a message. `whose` says in messages what it is for. Throws `config.secret`. */
@@ -53,7 +54,7 @@ export async function openAccount(file: string): Promise<Account> {
   if (existsSync(file)) return { address: addressOfAccount(readAccount({ file }, "account", {})), made: false };
   const account = newAccount();
   try {
-    writeFileSync(file, `${account}\n`, { mode: 0o600, flag: "wx", flush: true });
+    createFileDurably(file, Buffer.from(`${account}\n`), 0o600);
   } catch (error) {
     throw new NodeFault("key.failed", `${file} cannot be written: ${messageOf(error)}`);
   }

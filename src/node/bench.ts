@@ -10,6 +10,7 @@
 import type { Cancel, ProveEvent, ProveJob, Prover } from "../ports.ts";
 import type { Resources } from "../protocol/workflow.ts";
 import type { Devices, Held } from "./devices.ts";
+import { guardedProver } from "./guard.ts";
 import { Turns } from "./turns.ts";
 
 /** A prover and what each of its tasks needs. */
@@ -42,7 +43,8 @@ export class ProverBench {
 
   /** `slots`: tasks at once, where several partitions share them; else the core counts, and it is infinite. */
   constructor(stations: readonly Station[], slots: number, devices: Devices) {
-    this.#stations = stations;
+    // Here, because a prover that throws must give back its place and its devices like any other that fails.
+    this.#stations = stations.map((station) => ({ ...station, prover: guardedProver(station.prover) }));
     this.#devices = devices;
     this.#turns = new Turns(slots);
   }

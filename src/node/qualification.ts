@@ -8,12 +8,14 @@
  *
  * What has failed is out of use: the core claims nothing for it and gives on what it owns. It is tried again after a pause
  * that grows. A prover that worked once is not tried any more; how it does from there on is the network's to judge, by its
- * leases and quotas.
+ * leases and quotas. The exception is a prover that reports that it cannot begin any task now (`disabled`), because its
+ * program, its directory or the room for its files is gone: it is out of use until a trial works again.
  */
 import type { Cancel, Clock, Fault, ProveEvent, Prover, SourceBlock, Telemetry, Verifier } from "../ports.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import { NodeFault } from "./fault.ts";
+import { faultOfThrown } from "./guard.ts";
 import { qualifying, qualifyingBlock, refusesChanged, startId } from "./trials.ts";
 import { nameOf, Workbench } from "./workbench.ts";
 
@@ -165,7 +167,9 @@ export class Qualification {
   }
 
   #heard(ability: Ability, event: ProveEvent): void {
-    if (event.kind === "progress" || ability.state === "able") return;
+    if (event.kind === "progress") return;
+    const isBroken = event.kind === "failed" && event.disabled === true;
+    if (ability.state === "able" && !isBroken) return;
     if (event.kind === "proved") return this.#succeeded(ability, event.provingMs);
     this.#failed(ability, event.fault);
   }
@@ -205,12 +209,13 @@ export class Qualification {
       this.#succeeded(ability, await this.#run(ability.executor, trial, stop.signal));
     } catch (error) {
       if (stop.signal.aborted) return this.#stopped(ability);
-      if (!(error instanceof NodeFault)) throw error;
-      const { code, message } = error;
+      // An exception in the middle of a trial is that prover's fault, and never the node's end.
+      const { code, message } = error instanceof NodeFault ? error : faultOfThrown("trial", error);
       if (code === "proof.accepted") this.#modules.fatal({ code, message });
       // Of what it takes nothing was to be had, which is not its fault.
       if (this.#at !== null && this.#at !== ability.executor) return this.#stopped(ability);
-      this.#failed(ability, { code, message });
+      // A task that was proven meanwhile has shown more than the trial.
+      if (ability.state === "trying") this.#failed(ability, { code, message });
     } finally {
       this.#trial = null;
     }
@@ -260,7 +265,6 @@ export class Qualification {
   }
 
   #failed(ability: Ability, fault: Fault): void {
-    if (ability.state === "able") return;
     const { executor, fault: before, said } = ability;
     Object.assign(ability, { state: "unable", fault, failures: ability.failures + 1 });
     const pauseMs = Math.min(RETRY_MS_MIN * 2 ** (ability.failures - 1), RETRY_MS_MAX);

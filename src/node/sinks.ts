@@ -18,6 +18,7 @@ import { openCursor } from "../storage/cursor.ts";
 import type { DataDirectory } from "../storage/directory.ts";
 import { readAccount, readSecret } from "./accounts.ts";
 import { NodeFault } from "./fault.ts";
+import { guardedSink } from "./guard.ts";
 
 interface Parts {
   readonly config: NodeConfig;
@@ -59,7 +60,7 @@ export async function openSinks(parts: Parts, closers: (() => Promise<void> | vo
       throw new NodeFault("config.sink", `two sinks are named ${name}; allowed: a name of its own for each`);
     }
     const chains = chainsOf(each, manifest, name);
-    const sink = await openSink(each, name, parts);
+    const sink = guardedSink(await openSink(each, name, parts));
     closers.push(() => sink.close());
     const { key } = parts.signer;
     const nodes = [...new Set([...(each.nodes ?? []), key])];

@@ -10,7 +10,9 @@ import { fileSource } from "../sources/file.ts";
 import { rangeSource } from "../sources/range.ts";
 import type { DataDirectory } from "../storage/directory.ts";
 import type { NodeTelemetry } from "../telemetry.ts";
+import { CLOCK } from "./clock.ts";
 import { NodeFault } from "./fault.ts";
+import { guardedSource } from "./guard.ts";
 import { type NodeParts, partitionFor } from "./parts.ts";
 
 export async function openSources(
@@ -48,7 +50,9 @@ export async function openSources(
               start: start === "any" ? "latest" : start * range,
               until: () => (toldMax(runtime, id, start) + 1) * range - 1,
             });
-      const opened = range === 1 ? open() : rangeSource({ chain: id, size: range, open });
+      const guarded = (followed: Source): Source => guardedSource(followed, { chain: id, clock: CLOCK });
+      const opened =
+        range === 1 ? guarded(open()) : rangeSource({ chain: id, size: range, open: () => guarded(open()) });
       closers.push(() => opened.close());
       runtime.follow(opened, sourceResumes(runtime.state, id));
     }

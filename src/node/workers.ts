@@ -27,6 +27,7 @@ import { createVerifier } from "../provers/verifier.ts";
 import { createZkboostProver, createZkboostVerifier } from "../provers/zkboost/prover.ts";
 import { CLOCK } from "./clock.ts";
 import { NodeFault } from "./fault.ts";
+import { guardedVerifier } from "./guard.ts";
 import { ProverBench, type Station } from "./bench.ts";
 import { Devices, type DeviceStatus } from "./devices.ts";
 import { Qualification, type QualificationModules } from "./qualification.ts";
@@ -178,7 +179,7 @@ export function openVerifier(manifest: Manifest, threads: number, outside: NodeC
     keys.set(manifest.keyHashes.get(name) ?? "", { system, bytes: decodeBase64(verifyingKey) });
   }
   try {
-    return withOutside(createVerifier({ keys, size: threads }), outside.map(openOutside));
+    return withOutside(guardedVerifier(createVerifier({ keys, size: threads })), outside.map(openOutside));
   } catch (error) {
     throw new NodeFault("keys.unsound", `manifest: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -215,9 +216,10 @@ function openOutside(verifier: NodeConfig["verifiers"][number]): OutsideVerifier
     case "zkboost":
       return createZkboostVerifier(verifier);
     case "process": {
-      const { directory, ...options } = verifier;
+      const { directory, verdictStatuses = [], ...options } = verifier;
       checkVerifierArguments(verifier.args);
-      return createCommandVerifier({ ...options, ...(directory === undefined ? {} : { directory }) });
+      const rest = directory === undefined ? {} : { directory };
+      return createCommandVerifier({ ...options, ...rest, verdictStatuses });
     }
   }
 }
@@ -252,6 +254,7 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
         timeoutMs,
         args = [],
         form = "json",
+        verdictStatuses = [],
         memoryBytesMax,
         directory,
         environment = {},
@@ -266,6 +269,7 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
           args,
           form,
           timeoutMs,
+          verdictStatuses,
           environment,
           ...(memoryBytesMax === undefined ? {} : { memoryBytesMax }),
           ...(directory === undefined ? {} : { directory }),

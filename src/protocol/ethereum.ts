@@ -46,7 +46,9 @@ export interface PayloadFault {
 export type PayloadCode =
   | "payload.too-large"
   | "payload.malformed"
+  | "payload.blocks-mismatch"
   | "payload.header-mismatch"
+  | "payload.header-unknown"
   | "payload.transaction-mismatch"
   | "payload.transaction-type"
   | "payload.signature"
@@ -87,9 +89,7 @@ export function payloadOf(block: unknown): PayloadResult<EncodedBlock> {
     const header = headerOf(source);
     const hash = bytesToHex(keccak_256(header));
     const named = bytesToHex(data(source, "hash", 32));
-    if (hash !== named) {
-      fail("payload.header-mismatch", `the header's fields hash to ${hash}, the field "hash" says ${named}`);
-    }
+    if (hash !== named) failMismatch(source, hash, named);
     const entries = list(source["transactions"], "transactions");
     if (entries.length > TRANSACTIONS_MAX) fail("payload.too-large", `${entries.length} transactions`);
     const transactions = entries.map(checkedTransaction);
@@ -287,7 +287,8 @@ function word(source: Json, name: string): Uint8Array {
   return data(source, name, 32);
 }
 
-type Field = readonly [name: string, read: (source: Json, name: string) => Uint8Array];
+/** Where nodes differ in the name, `alias` is the other one. */
+type Field = readonly [name: string, read: (source: Json, name: string) => Uint8Array, alias?: string];
 
 const HEADER: readonly Field[] = [
   ["parentHash", word],
@@ -315,16 +316,46 @@ const HEADER_FORKS: readonly Field[] = [
   ["excessBlobGas", number],
   ["parentBeaconBlockRoot", word],
   ["requestsHash", word],
+  /** Amsterdam (EIP-7928, EIP-7843). Besu called the first one `balHash` for a while. */
+  ["blockAccessListHash", word, "balHash"],
+  ["slotNumber", number],
 ];
+
+/** What nodes say of a block besides its header. */
+const BESIDE_HEADER: ReadonlySet<string> = new Set(
+  "hash size totalDifficulty transactions uncles withdrawals author sealFields".split(" "),
+);
+const NAMES_SHOWN_MAX = 8;
 
 function address(source: Json, name: string): Uint8Array {
   return data(source, name, 20);
 }
 
+/** The fields that are hashed, each under the name that the node gives it. */
+function fieldsOf(source: Json): readonly Field[] {
+  const forks: Field[] = [];
+  for (const [name, read, alias] of HEADER_FORKS) {
+    const found = [name, ...(alias === undefined ? [] : [alias])].find((each) => (source[each] ?? null) !== null);
+    if (found === undefined) break;
+    forks.push([found, read]);
+  }
+  return [...HEADER, ...forks];
+}
+
 function headerOf(source: Json): Uint8Array {
-  const absent = HEADER_FORKS.findIndex(([name]) => source[name] === undefined || source[name] === null);
-  const forks = absent === -1 ? HEADER_FORKS : HEADER_FORKS.slice(0, absent);
-  return encode([...HEADER, ...forks].map(([name, read]) => read(source, name)));
+  return encode(fieldsOf(source).map(([name, read]) => read(source, name)));
+}
+
+/** A new fork's header has fields that older programs leave out, and then hashes to something else. */
+function failMismatch(source: Json, hash: Hash, named: Hash): never {
+  const text = `the header's fields hash to ${hash}, the field "hash" says ${named}`;
+  const known = new Set(fieldsOf(source).map(([name]) => name));
+  const unknown = Object.keys(source).filter((name) => {
+    return !known.has(name) && !BESIDE_HEADER.has(name) && (source[name] ?? null) !== null;
+  });
+  if (unknown.length === 0) fail("payload.header-mismatch", text);
+  const names = unknown.slice(0, NAMES_SHOWN_MAX).map((name) => name.slice(0, 32));
+  fail("payload.header-unknown", `the block has ${names.join(", ")}, which this version does not know: ${text}`);
 }
 
 function checkedTransaction(entry: unknown, index: number): Uint8Array {

@@ -1,8 +1,8 @@
 /**
  * Evidence: what proves that a key broke a rule, to anybody and with nothing but the network's id.
  *
- * It shows what the offender itself has signed: two votes that exclude each other, two batch heads that are not one
- * feed, or one vote for a proof that does not verify. The last is proven by verifying that proof; everything else by
+ * It shows what the offender itself has signed: two votes that exclude each other, two receipts that say different
+ * things of one proof, two batch heads that are not one feed, or one vote for a proof that does not verify. The last is proven by verifying that proof; everything else by
  * the signatures alone.
  *
  * The offence has a place in the offender's feed, and everything from that batch on counts for nothing: the batch that
@@ -12,7 +12,7 @@
  */
 import { openHead, openVote, readHead, readVote, type BatchHead, type ShownVote } from "./batch.ts";
 import type { Hash, Key } from "./ids.ts";
-import { type Entry, encodeEntry, equalBytes, type Vote } from "./messages.ts";
+import { type Entry, type EntryOf, encodeEntry, equalBytes, type Vote } from "./messages.ts";
 import type { Equation } from "./signing.ts";
 
 export type Offence =
@@ -21,7 +21,11 @@ export type Offence =
   | "grant-after-timeout"
   | "two-attests"
   | "attest-and-timeout"
+  | "two-receipts"
   | "false-proof";
+
+/** Offences of any member of a network; the others are about votes, which only attesters have. */
+const BY_ANY_MEMBER: ReadonlySet<string> = new Set<Offence>(["two-batches", "two-receipts"]);
 
 export interface Evidence {
   readonly offender: Key;
@@ -66,12 +70,18 @@ export function readEvidence(shown: readonly Vote[]): Evidence | null {
   return { offender: a.author, offence, from: b.number, about: aboutOf(b.entry), artefact: null };
 }
 
-/** The rule that two votes of one key break together, said in this order; `null` where both may stand. */
+/** Whether only an attester can commit the offence. */
+export function isAttesterOffence(offence: string): boolean {
+  return !BY_ANY_MEMBER.has(offence);
+}
+
+/** The rule that two statements of one key break together, said in this order; `null` where both may stand. */
 export function conflictOf(before: Entry, after: Entry): Offence | null {
   const [one, other] = [aboutOf(before), aboutOf(after)];
   if (one === null || other === null || one.attempt === null) return null;
-  if (one.block !== other.block || one.stage !== other.stage) return null;
-  if (one.index !== other.index || one.attempt !== other.attempt) return null;
+  if (one.block !== other.block || one.stage !== other.stage || one.index !== other.index) return null;
+  if (before.kind === "receipt" && after.kind === "receipt") return contradicts(before, after) ? "two-receipts" : null;
+  if (one.attempt !== other.attempt) return null;
   if (before.kind === "grant" && after.kind === "grant") return before.prover === after.prover ? null : "two-grants";
   // A timeout after a grant is how an attempt ends; the other way round nothing may begin.
   if (before.kind === "timeout" && after.kind === "grant") return "grant-after-timeout";
@@ -80,6 +90,19 @@ export function conflictOf(before: Entry, after: Entry): Offence | null {
   }
   const kinds = [before.kind, after.kind];
   return kinds.includes("attest") && kinds.includes("timeout") ? "attest-and-timeout" : null;
+}
+
+/**
+ * Whether two receipts of one author for one task exclude each other: they name the same artefact with other public
+ * values or another length. An artefact has one length and a task one set of values, in whichever attempt they are
+ * named, so one of the two receipts is false, and a node signs only values that it derived itself and a length that it
+ * measured. Another artefact is another proof, which many systems make each time they run. The time that proving took
+ * and whether the proof travels in the receipt are no part of the fact: both differ where a node proves again after it
+ * crashed before the first receipt was durable.
+ */
+function contradicts(before: EntryOf<"receipt">, after: EntryOf<"receipt">): boolean {
+  if (before.artefact !== after.artefact) return false;
+  return before.bytes !== after.bytes || !equalBytes(before.values, after.values);
 }
 
 /** A batch's head as evidence shows it. */
@@ -113,7 +136,9 @@ function isBefore(a: ShownVote, b: ShownVote): boolean {
 
 function aboutOf(entry: Entry): Evidence["about"] {
   if (entry.kind === "complete") return { block: entry.block, stage: entry.stage, index: entry.index, attempt: null };
-  if (entry.kind !== "grant" && entry.kind !== "timeout" && entry.kind !== "attest") return null;
+  const isAboutAttempt =
+    entry.kind === "grant" || entry.kind === "timeout" || entry.kind === "attest" || entry.kind === "receipt";
+  if (!isAboutAttempt) return null;
   return { block: entry.block, stage: entry.stage, index: entry.index, attempt: entry.attempt };
 }
 

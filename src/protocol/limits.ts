@@ -8,6 +8,8 @@ export const BATCH_ENTRIES_MAX = 256;
 export const INLINE_BYTES_MAX = 2 * 1024;
 /** Public values of one task. */
 export const VALUES_BYTES_MAX = 4 * 1024;
+/** An entry that evidence shows: the longest is a receipt, whose other fields have at most 512 bytes. */
+export const SHOWN_ENTRY_BYTES_MAX: number = INLINE_BYTES_MAX + VALUES_BYTES_MAX + 512;
 /** A block's payload. Ethereum's gossip limit for a block is 10 MiB. */
 export const PAYLOAD_BYTES_MAX: number = 16 * 1024 * 1024;
 /** Blocks that are proven together at most. */
@@ -36,8 +38,8 @@ export const FRONTIER_BYTES_MAX: number = FRONTIER_MAX * 83 + WANTED_MAX * 34 + 
 export const ROUNDS_MAX = 64;
 /** Depth of a batch's Merkle tree: BATCH_ENTRIES_MAX is 2^8. */
 export const PATH_MAX = 8;
-/** A receipt repeated with other proofs of the same task by the same prover. */
-export const RECEIPTS_PER_PROVER_MAX = 2;
+/** Proofs that count of those that one prover names in one attempt of a task: its first ones, by the order of its feed. */
+export const PROOFS_PER_ATTEMPT_MAX = 2;
 /** Lost attempts that a certificate names: the first of the block. */
 export const LOST_MAX = 512;
 /** A certificate file; the content of a block with thousands of tasks stays below it. */

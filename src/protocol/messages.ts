@@ -8,7 +8,14 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Hash } from "./ids.ts";
-import { ATTESTERS_MAX, BEAT_TASKS_MAX, INLINE_BYTES_MAX, PATH_MAX, VALUES_BYTES_MAX } from "./limits.ts";
+import {
+  ATTESTERS_MAX,
+  BEAT_TASKS_MAX,
+  INLINE_BYTES_MAX,
+  PATH_MAX,
+  SHOWN_ENTRY_BYTES_MAX,
+  VALUES_BYTES_MAX,
+} from "./limits.ts";
 import { EntrySchema } from "./wire_pb.js";
 
 type Field =
@@ -110,7 +117,11 @@ export const MESSAGES = {
   evidence: {
     by: "anyone",
     fields: {
-      shown: { type: "list", of: { ...vote, entry: { type: "bytes", bytesMin: 0, bytesMax: 1024 } }, countMax: 2 },
+      shown: {
+        type: "list",
+        of: { ...vote, entry: { type: "bytes", bytesMin: 0, bytesMax: SHOWN_ENTRY_BYTES_MAX } },
+        countMax: 2,
+      },
     },
   },
 } as const satisfies Record<string, Row>;

@@ -9,7 +9,7 @@ import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";
 import { openVote } from "./batch.ts";
 import { bytes, type CertificateFault, count, hash, readCanonical, text } from "./certificate.ts";
-import { type Evidence, openEvidence } from "./evidence.ts";
+import { type Evidence, isAttesterOffence, openEvidence } from "./evidence.ts";
 import { blockId, type Key } from "./ids.ts";
 import { ATTESTERS_MAX } from "./limits.ts";
 import type { Manifest } from "./manifest.ts";
@@ -142,7 +142,7 @@ export function checkEvidence(manifest: Manifest, file: Uint8Array, equation: Eq
     const { offender: who, offence: what, from: where } = evidence;
     return no("certificate.evidence", `it shows ${what} of ${who} from batch ${where} on`);
   }
-  if (offence !== "two-batches" && !manifest.weights.has(offender))
+  if (isAttesterOffence(offence) && !manifest.weights.has(offender))
     return no("certificate.signer", `${offender} is no attester of this network: its votes are nothing`);
   return { ok: true, value: evidence };
 }

@@ -1,11 +1,13 @@
 /**
- * A verifier that is any program: status 0 says that the proof holds, 1 that it does not, and anything else that the program is in
- * trouble, which is no verdict.
+ * A verifier that is any program. Status 0 says that the proof holds, and a status that its operator has named says that it
+ * does not. Any other status says that the program is in trouble, which is no verdict: runtimes end with 1 or 101 for a
+ * missing file or for want of memory, too, and an attester that refused a true proof for it would be wrong in public.
  *
  * Its arguments may name files (`{proof}`, `{values}`, `{parts}`: a directory with the public values of what the proof
  * aggregates, as 0, 1, ...) and the verifying key's hash (`{key}`). The program has to check the proof against the values: nobody else does.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { VerifyJob } from "../ports.ts";
@@ -18,22 +20,27 @@ export interface CommandOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly timeoutMs: number;
+  /** Exit statuses that say that the proof does not hold. */
+  readonly verdictStatuses?: readonly number[];
   readonly directory?: string;
 }
 
 /** What an argument may name in braces. */
 export const VERIFIER_PLACEHOLDERS = ["proof", "values", "parts", "key"] as const;
 
-const [HOLDS, FAILS] = [0, 1];
+const HOLDS = 0;
 
 export function createCommandVerifier(options: CommandOptions): OutsideVerifier {
   return {
     system: options.system,
-    verify: (job, signal) => {
+    verify: async (job, signal) => {
       const directory = mkdtempSync(join(tmpdir(), "proofmesh-verifier-"));
-      return run(options, job, directory, signal).finally(() =>
-        rmSync(directory, { recursive: true, force: true, maxRetries: 3 }),
-      );
+      try {
+        return await run(options, job, directory, signal);
+      } finally {
+        // A verdict does not depend on whether the directory can be removed.
+        await rm(directory, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
+      }
     },
   };
 }
@@ -57,13 +64,14 @@ async function run(options: CommandOptions, job: VerifyJob, directory: string, s
   stop.addEventListener("abort", kill, { once: true });
   const status = await new Promise<number | null>((resolve) => {
     group.child.once("error", () => resolve(null));
-    group.child.once("close", resolve);
+    group.ended(resolve);
     if (stop.aborted) kill();
   });
   stop.removeEventListener("abort", kill);
   if (stop.aborted) throw new Error(`${options.command} gave no verdict within ${options.timeoutMs} ms`);
   if (status === HOLDS) return { valid: true };
-  if (status === FAILS) return { valid: false, code: "proof.command" };
+  if (status !== null && options.verdictStatuses?.includes(status) === true)
+    return { valid: false, code: "proof.command" };
   throw new Error(`${options.command} ended with status ${status}: ${group.complaint()}`);
 }
 

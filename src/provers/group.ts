@@ -5,12 +5,18 @@
  * The whole group dies on cancel, on timeout and when this process exits. A shell leads it and keeps a guard, which
  * reads a pipe that ends when this process dies by whatever death: nothing started here outlives the node.
  *
+ * A program may start helpers in sessions of their own (`setsid`), which leave the group. Each group's processes carry a
+ * mark in their environment, and on Linux those that carry it are killed with the group (`marks.ts`). A helper that drops
+ * its environment, and every such helper on another system, is not found.
+ *
  * It runs at a lower priority than the node: a proof that is late costs a little, but a node whose beats, votes and
  * verdicts are late loses its leases and holds up everybody. The shell sets it before it starts the program, for later
  * it would miss what has been started already, and a group of its own is a scheduling group of its own where Linux
  * groups tasks by session.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { lastWords, secretsOf, WORDS_BYTES_MAX } from "../protocol/words.ts";
+import { createMark, killMarked, SWEEP } from "./marks.ts";
 
 export interface GroupOptions {
   readonly command: string;
@@ -24,9 +30,14 @@ export interface GroupOptions {
 
 export interface Group {
   readonly child: ChildProcess;
-  /** The last of what it wrote to standard error. */
+  /** The last of what it wrote to standard error, as it may be shown: without what its environment was configured with. */
   complaint(): string;
-  /** Kills every process of the group at once. Harmless when none is left. */
+  /**
+   * Calls `done` once, when the program has ended and its output has been read. Another process may hold the pipes for
+   * longer; they are not waited for.
+   */
+  ended(done: (status: number | null, signal: NodeJS.Signals | null) => void): void;
+  /** Kills every process of the group, and on Linux every one that carries its mark. Harmless when none is left. */
   kill(): void;
 }
 
@@ -34,13 +45,16 @@ export interface Group {
 const NICENESS = 5;
 
 /**
- * "$1" is a directory to remove, the rest is the program; its status is passed on. Descriptor 3 is the guard's pipe.
- * Signals reach the group, whose number is the shell's own. At an orderly end the guard goes first, or it would take
- * the program's output with it.
+ * "$1" is a directory to remove, "$2" the mark, "$3" finds what carries it; the rest is the program, whose status is
+ * passed on. Descriptor 3 is the guard's pipe, to which nobody ever writes. Signals reach the group, whose number is the
+ * shell's own. At an orderly end the guard goes first, or it would take the program's output with it. The shell waits for
+ * both of its children, for whoever else adopted them might never (process 1 of a container is often the node).
  */
 const GUARD = `exec 4<&0
 directory=$1
-shift
+mark=$2
+sweep=$3
+shift 3
 nice -n ${NICENESS} "$@" <&4 4<&- 3<&- &
 program=$!
 (
@@ -49,17 +63,23 @@ program=$!
     [ ! -w /proc/$$/autogroup ] || echo ${NICENESS} >/proc/$$/autogroup && break
     sleep 0.2
   done
-  cat <&3 >/dev/null; [ -z "$directory" ] || rm -rf "$directory"; kill -s KILL -- -$$
+  read -r line <&3
+  [ -z "$directory" ] || rm -rf "$directory"
+  # The search must not find itself.
+  unset "$mark"
+  exec /bin/sh -c "$sweep" sh "$mark" $$
 ) >/dev/null 2>&1 4<&- &
 guard=$!
 exec 3<&- 4<&-
 wait $program
 status=$?
+exec 2>/dev/null
 kill -s KILL $guard
+wait $guard
 exit $status`;
 
-/** Enough for a stack trace and what came before it. */
-const COMPLAINT_BYTES_MAX = 4096;
+/** For what is in the pipes when the program ends, where another process holds them open. */
+const DRAIN_MS = 250;
 
 /**
  * Groups that live, so that they die with this process. One set for the process, as its exit is one: a listener for
@@ -73,32 +93,64 @@ function onExit(): void {
 
 /** Starts a group. Standard input and output are pipes; a command that cannot be started ends with status 126 or 127. */
 export function startGroup(options: GroupOptions): Group {
-  const child = spawn("/bin/sh", ["-c", GUARD, "sh", options.remove ?? "", options.command, ...options.args], {
+  const mark = createMark();
+  const given = [options.remove ?? "", mark, SWEEP, options.command, ...options.args];
+  const child = spawn("/bin/sh", ["-c", GUARD, "sh", ...given], {
     detached: true,
     stdio: ["pipe", "pipe", "pipe", "pipe"],
     ...(options.directory === undefined ? {} : { cwd: options.directory }),
-    ...(options.environment === undefined ? {} : { env: { ...process.env, ...options.environment } }),
+    env: { ...process.env, ...options.environment, [mark]: "1" },
   });
+  let [hasExited, isSwept] = [false, false];
   const kill = (): void => {
     living.delete(kill);
     if (living.size === 0) process.off("exit", onExit);
-    if (child.pid === undefined) return;
+    if (child.pid === undefined || isSwept) return;
     try {
       process.kill(-child.pid, "SIGKILL");
     } catch {
       // ESRCH: the whole group is gone, which is what was wanted.
     }
+    killMarked(mark);
+    isSwept = hasExited;
   };
   if (living.size === 0) process.on("exit", onExit);
   living.add(kill);
-  let tail = "";
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    tail = (tail + text).slice(-COMPLAINT_BYTES_MAX);
+  // The group outlives its leader when the leader left children behind.
+  child.on("exit", () => {
+    hasExited = true;
+    kill();
   });
+  child.on("error", kill);
   // Writing to a child that has died is reported by its exit.
   child.stdin?.on("error", () => {});
-  // The group outlives its leader when the leader left children behind.
-  child.on("exit", kill);
-  child.on("error", kill);
-  return { child, complaint: () => tail.trim(), kill };
+  return { child, complaint: readComplaint(child, options), ended: (done) => waitFor(child, done), kill };
+}
+
+/** Twice of what is shown, so that a secret which is cut in two at its start is not. */
+const TAIL_CHARS_MAX = 2 * WORDS_BYTES_MAX;
+
+function readComplaint(child: ChildProcess, { environment = {} }: GroupOptions): () => string {
+  let [tail, isCut] = ["", false];
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    isCut ||= tail.length + text.length > TAIL_CHARS_MAX;
+    tail = (tail + text).slice(-TAIL_CHARS_MAX);
+  });
+  return () => lastWords(tail, secretsOf(process.env, environment), isCut);
+}
+
+function waitFor(child: ChildProcess, done: Parameters<Group["ended"]>[0]): void {
+  let timer: NodeJS.Timeout | null = null;
+  let isOver = false;
+  const end = (status: number | null, signal: NodeJS.Signals | null): void => {
+    if (isOver) return;
+    isOver = true;
+    if (timer !== null) clearTimeout(timer);
+    for (const pipe of [child.stdout, child.stderr]) pipe?.destroy();
+    done(status, signal);
+  };
+  child.once("close", end);
+  child.once("exit", (status, signal) => {
+    if (!isOver) timer = setTimeout(() => end(status, signal), DRAIN_MS);
+  });
 }

@@ -1,6 +1,9 @@
 /** One HTTP exchange with a prover that is a server, under limits of size and time. */
 import { request as plain } from "node:http";
 import { request as secure } from "node:https";
+import { publicUrl, redacted } from "../address.ts";
+
+const KEEP_ALIVE_MS = 15_000;
 
 export interface Question {
   readonly method: "GET" | "POST";
@@ -41,6 +44,8 @@ export function ask(question: Question): Promise<Answer> {
     };
     // A connection of its own: one that is kept alive may be closed by the server while the next question is under way.
     const sent = send(url, { method, headers, agent: false });
+    // A machine that is gone without a word is noticed long before a proof's time is over.
+    sent.setSocketKeepAlive(true, KEEP_ALIVE_MS);
     const fail = (reason: NoAnswer["reason"], message: string): void => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
@@ -48,19 +53,22 @@ export function ask(question: Question): Promise<Answer> {
       reject(new NoAnswer(reason, message));
     };
     const abort = (): void => fail("aborted", "given up");
-    const timer = setTimeout(() => fail("timeout", `${url} gave no answer within ${timeoutMs} ms`), timeoutMs);
+    const timer = setTimeout(
+      () => fail("timeout", `${publicUrl(url)} gave no answer within ${timeoutMs} ms`),
+      timeoutMs,
+    );
     signal?.addEventListener("abort", abort, { once: true });
-    sent.on("error", (error) => fail("unreachable", `${url}: ${error.message}`));
+    sent.on("error", (error) => fail("unreachable", `${publicUrl(url)}: ${redacted(error.message, url)}`));
     sent.on("response", (response) => {
       const parts: Buffer[] = [];
       let bytes = 0;
       response.on("data", (part: Buffer) => {
         bytes += part.length;
-        if (bytes > bytesMax) return fail("too-long", `${url} answers with more than ${bytesMax} bytes`);
+        if (bytes > bytesMax) return fail("too-long", `${publicUrl(url)} answers with more than ${bytesMax} bytes`);
         parts.push(part);
       });
-      response.on("error", (error) => fail("unreachable", `${url}: ${error.message}`));
-      response.on("aborted", () => fail("unreachable", `${url} broke off its answer`));
+      response.on("error", (error) => fail("unreachable", `${publicUrl(url)}: ${redacted(error.message, url)}`));
+      response.on("aborted", () => fail("unreachable", `${publicUrl(url)} broke off its answer`));
       response.on("end", () => {
         clearTimeout(timer);
         signal?.removeEventListener("abort", abort);
@@ -98,14 +106,16 @@ export function listen(
     };
     const abort = (): void => end(new NoAnswer("aborted", "given up"));
     signal.addEventListener("abort", abort, { once: true });
-    sent.setTimeout(silenceMs, () => end(new NoAnswer("timeout", `${url} was silent for ${silenceMs} ms`)));
-    sent.on("error", (error) => end(new NoAnswer("unreachable", `${url}: ${error.message}`)));
+    sent.setTimeout(silenceMs, () => end(new NoAnswer("timeout", `${publicUrl(url)} was silent for ${silenceMs} ms`)));
+    sent.on("error", (error) => end(new NoAnswer("unreachable", `${publicUrl(url)}: ${redacted(error.message, url)}`)));
     sent.on("response", (response) => {
       if (response.statusCode !== 200)
-        return end(new NoAnswer("unreachable", `${url} answers with status ${response.statusCode ?? 0}`));
+        return end(new NoAnswer("unreachable", `${publicUrl(url)} answers with status ${response.statusCode ?? 0}`));
       opened();
       response.on("data", (part: Buffer) => heard(part));
-      response.on("error", (error) => end(new NoAnswer("unreachable", `${url}: ${error.message}`)));
+      response.on("error", (error) =>
+        end(new NoAnswer("unreachable", `${publicUrl(url)}: ${redacted(error.message, url)}`)),
+      );
       response.on("end", () => end(null));
     });
     sent.end();

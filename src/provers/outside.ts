@@ -34,8 +34,9 @@ export function withOutside(inner: Verifier, outside: readonly OutsideVerifier[]
       return () => given.abort();
     }
     waiting.set(job.system, count + 1);
-    void server
-      .verify(job, AbortSignal.any([given.signal, closing.signal]))
+    // Inside of the promise: a server that throws gives no verdict, like one that rejects.
+    void Promise.resolve()
+      .then(() => server.verify(job, AbortSignal.any([given.signal, closing.signal])))
       .then(
         (value) => answer({ ok: true, value }),
         (error: unknown) => {

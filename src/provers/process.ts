@@ -35,6 +35,8 @@ export interface ProcessOptions {
   readonly args?: readonly string[];
   readonly form?: "json" | "raw";
   readonly timeoutMs: number;
+  /** Exit statuses that are a verdict on the input; any other but 0 is this machine's failure. */
+  readonly verdictStatuses?: readonly number[];
   /** Of all its processes together; looked at as often as for a sign of life. */
   readonly memoryBytesMax?: number;
   readonly outputBytesMax?: number;
@@ -78,6 +80,8 @@ export function unknownPlaceholder(argument: string): string | null {
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 const PROBE_MS = 500;
 
+type Failed = Extract<ProveEvent, { kind: "failed" }>;
+
 interface Run {
   readonly group: Group;
   readonly directory: string;
@@ -98,7 +102,11 @@ export function createProcessProver(options: ProcessOptions): Prover {
     slots: options.slots,
     prove(job: ProveJob, emit: (event: ProveEvent) => void): Cancel {
       const started = performance.now();
-      const run = startRun(options, job);
+      const run = tryRun(options, job);
+      if ("kind" in run) {
+        const soon = setImmediate(() => emit(run));
+        return () => clearImmediate(soon);
+      }
       const end = (event: ProveEvent | null): void => {
         if (run.ended) return;
         run.ended = true;
@@ -106,8 +114,7 @@ export function createProcessProver(options: ProcessOptions): Prover {
         clearTimeout(timer);
         clearInterval(probe);
         run.group.kill();
-        // Tried again where a process that is being killed still writes.
-        rmSync(run.directory, { recursive: true, force: true, maxRetries: 3 });
+        remove(run.directory);
         if (event !== null) emit(event);
       };
       const cancel = (): void => end(null);
@@ -118,14 +125,16 @@ export function createProcessProver(options: ProcessOptions): Prover {
       );
       const probe = setInterval(() => void watch(run, options, emit, end), options.probeMs ?? PROBE_MS);
       const { child } = run.group;
-      child.on("error", (error) => end(failure("process.start", error.message, false)));
-      child.on("close", (status, signal) => {
+      child.on("error", (error) => end(notStarted(error)));
+      run.group.ended((status, signal) => {
         if (run.ended) return;
-        if (status !== 0) return end(died(status, signal, run.group.complaint()));
-        void readOutput(run.output, options, job).then((output) => {
-          if (output.ok) end({ kind: "proved", ...output.value, provingMs: performance.now() - started });
-          else end({ kind: "failed", logical: false, fault: output.fault });
-        });
+        if (status !== 0) return end(died(options, status, signal, run.group.complaint()));
+        void readOutput(run.output, options, job)
+          .catch((error: unknown) => malformed(messageOf(error)))
+          .then((output) => {
+            if (output.ok) end({ kind: "proved", ...output.value, provingMs: performance.now() - started });
+            else end({ kind: "failed", logical: false, fault: output.fault });
+          });
       });
       return cancel;
     },
@@ -136,28 +145,67 @@ export function createProcessProver(options: ProcessOptions): Prover {
   };
 }
 
-function failure(code: string, message: string, logical: boolean): ProveEvent {
+function failure(code: string, message: string, logical: boolean): Failed {
   return { kind: "failed", logical, fault: { code, message } };
 }
 
-/** A status of its own is the program's verdict on the input; a signal, or no such program, is this machine's doing. */
-function died(status: number | null, signal: string | null, complaint: string): ProveEvent {
+/** Nothing was started, so the next task would fail as well. */
+function notStarted(error: unknown): Failed {
+  const errno = error instanceof Error && "code" in error ? error.code : null;
+  const isFull = errno === "ENOSPC" || errno === "EDQUOT";
+  const message = isFull ? `no room for the task's files in ${tmpdir()}: ${messageOf(error)}` : messageOf(error);
+  return { ...failure(isFull ? "process.disk-full" : "process.start", message, false), disabled: true };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Tried again where a process that is being killed still writes. A directory that stays is no reason to fail the task. */
+function remove(directory: string): void {
+  try {
+    rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+  } catch {
+    // What is left is in the folder for temporary files, which the system clears.
+  }
+}
+
+/** Which statuses are the program's verdict on the input its operator knows. All else is this machine's failure. */
+function died(
+  { verdictStatuses = [] }: ProcessOptions,
+  status: number | null,
+  signal: string | null,
+  complaint: string,
+): Failed {
   const suffix = complaint === "" ? "" : `: ${complaint}`;
   if (status === 126 || status === 127)
-    return failure("process.start", `the program cannot be started${suffix}`, false);
+    return { ...failure("process.start", `the program cannot be started${suffix}`, false), disabled: true };
   if (status === null || status > 128) {
     const number = status === null ? signal : status - 128;
     return failure("process.killed", `the program was killed by signal ${number}${suffix}`, false);
   }
-  return failure("process.failed", `the program ended with status ${status}${suffix}`, true);
+  const isVerdict = verdictStatuses.includes(status);
+  const code = isVerdict ? "process.refused" : "process.failed";
+  return failure(code, `the program ended with status ${status}${suffix}`, isVerdict);
 }
 
 function hex(bytes: Uint8Array): string {
   return `0x${Buffer.from(bytes).toString("hex")}`;
 }
 
-function startRun(options: ProcessOptions, job: ProveJob): Run {
-  const directory = mkdtempSync(join(tmpdir(), "proofmesh-prover-"));
+/** A run, or why it cannot begin: no place for its files, or no process to be had. */
+function tryRun(options: ProcessOptions, job: ProveJob): Run | Failed {
+  let directory: string | null = null;
+  try {
+    directory = mkdtempSync(join(tmpdir(), "proofmesh-prover-"));
+    return startRun(options, job, directory);
+  } catch (error) {
+    if (directory !== null) remove(directory);
+    return notStarted(error);
+  }
+}
+
+function startRun(options: ProcessOptions, job: ProveJob, directory: string): Run {
   const files = writeFiles(directory, options, job);
   const { id } = job;
   const known: Readonly<Record<Placeholder, string | number>> = {

@@ -8,6 +8,7 @@ import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
 import { createHalo2Verifier } from "./halo2/verify.ts";
 import { picklesRuns, picklesValuesOf } from "./pickles/statement.ts";
 import { createPicklesVerifier } from "./pickles/verify.ts";
+import { NoVerdict } from "./no-verdict.ts";
 import { isMock, mockValues, mockVerify } from "./mock.ts";
 import { verifySp1 } from "./sp1/verify.ts";
 import { starkRuns, starkValuesOf } from "./stark/statement.ts";
@@ -49,11 +50,9 @@ function refuse(
 function prepare(job: PrepareJob): Result<Prepared> {
   const given = job.before === null ? null : elementOf(job.before);
   if (job.before !== null && given === null) return refuse("prepare.before", "before is no field element");
-  const read = readRange(job.payload, job.hash);
+  const read = readRange(job.payload, job.hash, job.range);
   if (!read.ok) return read;
   const block = read.value;
-  if (block.blocks !== job.range)
-    return refuse("payload.blocks-mismatch", `the payload has ${block.blocks} blocks, not ${job.range}`);
   const announced = { parent: job.parent, height: job.height, items: job.items };
   const found = { parent: block.parent, height: rangeEndingAt(block.height, job.range), items: block.items.length };
   for (const name of ["parent", "height", "items"] as const) {
@@ -168,7 +167,10 @@ function serve(data: WorkerData): void {
       case "prepare":
         return prepare(request.job);
       case "verify":
-        return check(request.job, keys);
+        return check(request.job, keys).catch((error: unknown) => {
+          if (error instanceof NoVerdict) return refuse("verifier.no-verdict", error.message);
+          throw error;
+        });
     }
   };
   // What is rejected ends the thread: a fault of the pool's, and never an answer.

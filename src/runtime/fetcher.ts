@@ -102,7 +102,8 @@ export class Fetcher {
       return;
     }
     this.#transport().fetch(peer, wanted.artefact, wanted.bytesMax, FETCH_MS_MAX, (result) => {
-      if (result.ok) this.#finish(wanted, result);
+      // A busy disk of this node is no better for the next peer's bytes.
+      if (result.ok || result.fault.code === "artefact.busy") this.#finish(wanted, result);
       else this.#ask(wanted, others);
     });
   }

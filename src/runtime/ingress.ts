@@ -2,6 +2,7 @@
  * What comes in from peers: checked, cheapest first, before the core sees it. Nothing a stranger sends costs more to
  * refuse than to send: size, then shape, then known duplicate, then signature, then state.
  */
+import { refusalOf } from "../core/account.ts";
 import { counts } from "../core/conflict.ts";
 import { isTooFar } from "../core/blocks.ts";
 import { isKnownAuthor } from "../core/step.ts";
@@ -42,6 +43,8 @@ export function admit(
   if (!isKnownAuthor(state, batch)) return { ok: false, verdict: ignore("author.unknown"), author };
   // Left with the peers before it costs a signature check; said to be nothing new, or they would be asked again at once.
   if (isTooFar(state, batch)) return { ok: false, verdict: ignore("block.too-far"), author };
+  const over = refusalOf(state, batch);
+  if (over !== null) return { ok: false, verdict: ignore(over), author };
   // mutant: believe-signatures
   if (!verify(state.manifest.network, batch, equation)) {
     return { ok: false, verdict: reject("signature.invalid"), author };

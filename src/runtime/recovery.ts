@@ -1,10 +1,13 @@
 /**
  * Restart: everything soft is rebuilt by replay. The journal holds what this node has signed, the store what it heard;
  * where the two disagree about our own feed, the journal is right.
+ *
+ * The node signs the number behind the last own batch. A batch that is in the journal and does not get into the own
+ * feed would therefore make it sign a number twice, so such a journal stops the node.
  */
 import type { State } from "../core/state.ts";
-import { replay } from "../core/step.ts";
-import type { Done, Equation, Journal, Store, Telemetry } from "../ports.ts";
+import { type Replayed, replay, replayLog } from "../core/step.ts";
+import type { Done, Equation, Fault, Journal, JournalFloor, Result, Store, Telemetry } from "../ports.ts";
 import { type Batch, openBatch } from "../protocol/batch.ts";
 import { checkCertificate } from "../protocol/certificate.ts";
 import { type Hash, ZERO_HASH } from "../protocol/ids.ts";
@@ -23,58 +26,90 @@ export function recover(
   done: Done<{ readonly next: number; readonly previous: Hash }>,
 ): void {
   const { journal, store, telemetry } = modules;
+  const { self } = state.options;
   store.load((loaded) => {
     if (!loaded.ok) return done(loaded);
     const { certificates, batches, gone } = loaded.value;
     for (const { bytes } of certificates) replayCertificate(state, bytes, modules);
     const { floor, records } = journal.load();
-    if (floor !== null) replayFloor(state, floor);
-    for (const { author, spans } of gone) if (author !== state.options.self) state.log.restore(author, spans);
-    const others = batches.filter((stored) => stored.author !== state.options.self).map(({ bytes }) => bytes);
-    for (const batch of inOrder([...records, ...others], telemetry))
-      replay(state, { kind: "batch", batch, from: null }, modules.equation);
+    replayFloor(state, floor);
+    for (const { author, spans } of gone) if (author !== self) state.log.restore(author, spans);
+    const own = openOwn(records, self);
+    if (!own.ok) return done(own);
+    const others = openOthers(
+      batches.filter(({ author }) => author !== self).map(({ bytes }) => bytes),
+      telemetry,
+    );
+    const fault = faultOf(state, replayLog(state, [...own.value, ...others], modules.equation));
+    if (fault !== null) return done({ ok: false, fault });
     // What the journal has let go of is not to be taken in again.
-    state.log.restore(state.options.self, state.log.feed(state.options.self)?.gone() ?? []);
+    state.log.restore(self, state.log.feed(self)?.gone() ?? []);
     telemetry.emit("node.recovered", {
       certificates: certificates.length,
       batches: batches.length,
       own: records.length,
     });
-    const feed = state.log.feed(state.options.self);
-    const last = feed?.last;
+    const last = state.log.feed(self)?.last;
     if (last !== undefined) return done({ ok: true, value: { next: last.head.number + 1, previous: last.hash } });
     done({ ok: true, value: { next: floor?.next ?? 0, previous: floor?.previous ?? ZERO_HASH } });
   });
 }
 
-function replayFloor(
-  state: State,
-  floor: { readonly next: number; readonly closed: Readonly<Record<string, number>> },
-): void {
-  state.log.skipTo(state.options.self, floor.next);
-  for (const [chain, height] of Object.entries(floor.closed)) {
+function replayFloor(state: State, floor: JournalFloor | null): void {
+  // Opens the own feed before any other, also where there is no floor: the number of feeds is bounded.
+  state.log.skipTo(state.options.self, floor?.next ?? 0);
+  for (const [chain, height] of Object.entries(floor?.closed ?? {})) {
     const known = state.chains.get(Number(chain));
     if (known !== undefined) known.retired = Math.max(known.retired, height);
   }
 }
 
-/**
- * Batches were checked before they were stored, and the store's checksums held. Admissions go first, because a prover's
- * word counts only once it is on the roster; then announcements, so that little has to be held for its block.
- */
-function inOrder(records: readonly Uint8Array[], telemetry: Telemetry): Batch[] {
+/** The journal's checksums held, so a record that is no own batch was never one. */
+function openOwn(records: readonly Uint8Array[], self: string): Result<Batch[]> {
   const batches: Batch[] = [];
-  for (const bytes of records) {
+  for (const [at, bytes] of records.entries()) {
     const opened = openBatch(bytes);
-    if (opened.ok) batches.push(opened.value);
-    else telemetry.count("recovery.skipped", opened.code);
+    if (!opened.ok) return refusedRecord(`record ${at} of the journal is no batch (${opened.code})`);
+    const { author, number } = opened.value.head;
+    if (author !== self)
+      return refusedRecord(`record ${at} of the journal is batch ${number} of key ${author}, not of ${self}`);
+    batches.push(opened.value);
   }
-  const rank = (batch: Batch): number => {
-    if (batch.entries.some((entry) => entry.kind === "admit" || entry.kind === "bench" || entry.kind === "evidence"))
-      return 0;
-    return batch.entries.some((entry) => entry.kind === "announce") ? 1 : 2;
-  };
-  return batches.sort((a, b) => rank(a) - rank(b));
+  return { ok: true, value: batches };
+}
+
+function refusedRecord(found: string): { readonly ok: false; readonly fault: Fault } {
+  return { ok: false, fault: { code: "journal.refused", message: `${found}; ${WHAT_TO_DO}` } };
+}
+
+const WHAT_TO_DO =
+  "the node does not start, because it could sign a number of its feed twice; restore the newest copy of the journal";
+
+/** The batches were checked before they were stored, and the store's checksums held. */
+function openOthers(records: readonly Uint8Array[], telemetry: Telemetry): Batch[] {
+  return records.flatMap((bytes) => {
+    const opened = openBatch(bytes);
+    if (opened.ok) return [opened.value];
+    telemetry.count("recovery.skipped", opened.code);
+    return [];
+  });
+}
+
+/** Why the own feed is not all that the journal holds; `null` where it is. */
+function faultOf(state: State, replayed: readonly Replayed[]): Fault | null {
+  const { self } = state.options;
+  const own = replayed.filter(({ batch }) => batch.head.author === self);
+  for (const { batch, added } of own) {
+    if (added === "new" || added === "known" || added === "too-far") continue;
+    return refusedRecord(`the own feed refuses batch ${batch.head.number} of the journal (${added})`).fault;
+  }
+  // A key that is excluded signs nothing more, and its feed ends at the offence.
+  const feed = state.log.feed(self);
+  if (feed === undefined || state.out.has(self)) return null;
+  const highest = own.at(-1)?.batch.head.number ?? -1;
+  if (highest < feed.next) return null;
+  const message = `the journal holds own batch ${highest} but not own batch ${feed.next}; ${WHAT_TO_DO}`;
+  return { code: "journal.gap", message };
 }
 
 function replayCertificate(state: State, bytes: Uint8Array, modules: Modules): void {

@@ -4,11 +4,11 @@
  * bytes -> verdict -> event -> step -> effects. Events wait in one bounded queue and are taken one at a time; the effects
  * of a step are performed in the order that `core/effect.ts` states.
  */
-import { inlineProof } from "../core/collector.ts";
+import { inlineProof } from "../core/receipts.ts";
 import type { Effect } from "../core/effect.ts";
-import type { Event, TaskRef } from "../core/event.ts";
+import type { Closed, Event, TaskRef } from "../core/event.ts";
 import { type CoreOptions, createState, type State } from "../core/state.ts";
-import { announcedAs, closedAs } from "../core/ancestry.ts";
+import { announcedAs, type BlockName, closedAs, lookUps } from "../core/ancestry.ts";
 import { nextWakeMs, resume, step } from "../core/step.ts";
 import type {
   Artefacts,
@@ -32,25 +32,33 @@ import type {
   TransportHandler,
   Verifier,
 } from "../ports.ts";
+import type { Feed } from "../log/feed.ts";
 import type { Batch } from "../protocol/batch.ts";
 import { type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { ARTEFACT_BYTES_MAX } from "../protocol/limits.ts";
 import { ACCEPT, type Verdict } from "../protocol/verdict.ts";
+import { whenFree } from "./busy.ts";
 import { Fetcher } from "./fetcher.ts";
 import { admit, type BatchChecks } from "./ingress.ts";
+import { Intake } from "./intake.ts";
 import { Proposer, type SinkLine, type SinkStatus } from "./proposer.ts";
+import { Recall } from "./recall.ts";
 import { recover } from "./recovery.ts";
 import { Repair } from "./repair.ts";
 import { Sealer } from "./sealer.ts";
-import { MUTE, Voice } from "./voice.ts";
+import { Voice } from "./voice.ts";
 import { Workshop } from "./work.ts";
 
 /** Events that wait; more than this means that the node cannot keep up, and gossip is refused until it can. */
 const QUEUE_MAX = 16_384;
 const ASK_DEAF_MS = 1_000;
+const SEEN_MS = 1_000;
 /** The journal is rewritten without what is over once it has grown past this. */
 const JOURNAL_BYTES_MAX: number = 16 * 1024 * 1024;
+
+/** An operator's block waits so long for a busy disk, and is given back then. */
+const SUBMIT_WAIT_MS = 30_000;
 
 /** What sinks are told of a block, besides its certificate. */
 const NOTICES: Readonly<Record<string, Notice["state"]>> = {
@@ -83,6 +91,14 @@ export interface RuntimeModules {
   readonly fatal: (fault: Fault) => void;
 }
 
+/** `null` while the disk is asked, and for good where that event is dropped. */
+interface Queued {
+  event: Event | null;
+  waits: boolean;
+  /** Called once the effects of the event are under way. */
+  performed?: () => void;
+}
+
 export class Runtime implements TransportHandler {
   readonly #options: RuntimeOptions;
   readonly #modules: RuntimeModules;
@@ -92,13 +108,18 @@ export class Runtime implements TransportHandler {
   readonly #workshop: Workshop;
   readonly #repair: Repair;
   readonly #proposer: Proposer;
-  readonly #queue: Event[] = [];
+  readonly #recall: Recall;
+  /** In order; an event that waits for the disk holds back those behind it. */
+  readonly #queue: Queued[] = [];
   #transport: Transport | null = null;
   #running = false;
   #closed = false;
   #timer: { readonly atMs: number; readonly cancel: Cancel } | null = null;
   #compacting = false;
+  readonly #seenMs = new Map<number, number>();
   #draining = false;
+  /** One for each source that this node follows. */
+  readonly #intakes: Intake[] = [];
   readonly #voice = new Voice(() => (this.#running ? this.#state.mute : "node.starting"));
 
   constructor(options: RuntimeOptions, modules: RuntimeModules) {
@@ -133,6 +154,7 @@ export class Runtime implements TransportHandler {
       take: (bytes, from) => this.#take(bytes, from),
       post: (event) => this.post(event),
     });
+    this.#recall = new Recall({ ...modules, state: this.#state });
     this.#proposer = new Proposer({ network, self: options.core.self }, modules.sinks, modules);
   }
 
@@ -160,7 +182,7 @@ export class Runtime implements TransportHandler {
     this.#transport = transport;
     this.#running = true;
     this.#queueEffects(resume(this.#state, this.#modules.clock.now(), this.#modules.equation));
-    for (const peer of transport.peers()) this.#queue.push({ kind: "peer", peer, state: "up" });
+    for (const peer of transport.peers()) this.#enqueue({ kind: "peer", peer, state: "up" });
     this.#drain();
     this.#askDeaf();
     this.#proposer.start();
@@ -181,8 +203,32 @@ export class Runtime implements TransportHandler {
 
   post(event: Event): void {
     if (this.#closed) return;
-    this.#queue.push(event);
+    this.#enqueue(event);
     if (this.#running) this.#drain();
+  }
+
+  #enqueue(event: Event | null): Queued {
+    const queued: Queued = { event, waits: event === null };
+    this.#queue.push(queued);
+    return queued;
+  }
+
+  /** Posts what `event` makes of the disk's answer, in the place in the queue that it has now; `null` drops it. */
+  #postRecalled(
+    names: readonly BlockName[],
+    event: (closed: readonly Closed[] | null) => Event | null,
+    performed?: () => void,
+  ): void {
+    if (this.#closed) return;
+    const queued = this.#enqueue(null);
+    const answered = (closed: readonly Closed[] | null) => {
+      queued.event = event(closed);
+      queued.waits = false;
+      if (performed !== undefined) queued.performed = performed;
+      if (this.#running) this.#drain();
+    };
+    if (names.length === 0) answered([]);
+    else this.#recall.ask(names, answered);
   }
 
   #drain(): void {
@@ -190,10 +236,15 @@ export class Runtime implements TransportHandler {
     // What the effects of an event post waits its turn instead of nesting.
     if (this.#draining) return;
     this.#draining = true;
-    for (let event = this.#queue.shift(); event !== undefined && !this.#closed; event = this.#queue.shift()) {
+    while (this.#queue[0]?.waits === false && !this.#closed) {
+      const queued = this.#queue.shift();
+      const event = queued?.event ?? null;
+      if (event === null) continue;
       const effects = step(this.#state, event, clock.now(), equation);
       if (event.kind === "batch" && event.from !== null) this.#heard(event.batch);
+      this.#regain();
       this.#queueEffects(effects);
+      queued?.performed?.();
     }
     this.#draining = false;
     if (this.#state.mute === "key.in-use" && !this.#closed) {
@@ -207,13 +258,22 @@ export class Runtime implements TransportHandler {
 
   /** Only what the log took in is kept: of two heads of one number a store could hold but one, and not the evidence. */
   #heard(batch: Batch): void {
-    if (!this.#state.log.has(batch)) return;
-    this.#keep(batch);
-    if (batch.head.author !== this.#modules.signer.key) return;
-    // Our own word from before a disk was lost or replaced: it binds us, so it goes where our word is kept.
-    this.#modules.journal.append([batch.bytes], (result) => {
-      if (!result.ok) this.#fail(result.fault);
-    });
+    if (this.#state.log.has(batch)) this.#keep(batch);
+  }
+
+  /**
+   * Peers gave back own batches that the disk had lost. They bind this node, so they go into the journal. Where peers
+   * have let go of batches in between, the journal is replaced by what is left and a floor.
+   */
+  #regain(): void {
+    const { log, mute } = this.#state;
+    const feed = log.feed(this.#options.core.self);
+    if (feed === undefined || feed.next <= this.#sealer.next || mute === "key.cloned" || mute === "key.out") return;
+    this.#sealer.regain(feed);
+    const { last } = feed;
+    if (feed.next <= this.#sealer.next || last === undefined || this.#compacting || !this.#sealer.idle) return;
+    this.#sealer.continueFrom(feed.next, last.hash);
+    this.#rewriteJournal(feed, last);
   }
 
   #schedule(): void {
@@ -236,15 +296,14 @@ export class Runtime implements TransportHandler {
     for (const effect of effects) if (effect.kind !== "append" && effect.kind !== "prove") this.#perform(effect);
     if (entries.length === 0) for (const effect of promised) this.#perform(effect);
     else {
-      this.#continueFeed();
+      const { self } = this.#options.core;
+      const { next } = this.#sealer;
+      if ((this.#state.log.feed(self)?.next ?? 0) > next) {
+        const message = `own batch ${next} of key ${self} is signed already and is not in the journal; start the node again`;
+        return this.#fail({ code: "journal.gap", message });
+      }
       this.#sealer.append(entries, () => promised.forEach((effect) => this.#perform(effect)));
     }
-  }
-
-  /** Peers may have given back more of our own feed than was on disk. */
-  #continueFeed(): void {
-    const feed = this.#state.log.feed(this.#modules.signer.key);
-    if (feed?.last !== undefined) this.#sealer.continueFrom(feed.next, feed.last.hash);
   }
 
   #perform(effect: Exclude<Effect, { kind: "append" }>): void {
@@ -303,9 +362,9 @@ export class Runtime implements TransportHandler {
 
   #certify(effect: Extract<Effect, { kind: "certify" }>): void {
     const { store, telemetry } = this.#modules;
-    const { chain, height, block, bytes } = effect;
+    const { chain, height, block, bytes, closed } = effect;
     const certificate: StoredCertificate = { chain, height, block, bytes };
-    store.write({ certificates: [certificate], sync: true }, (result) => {
+    store.write({ certificates: [certificate], closed: [closed], sync: true }, (result) => {
       if (this.#closed) return;
       // Nobody would ever write it again: a node that starts anew asks its peers for what it lacks.
       if (!result.ok) return this.#fail(result.fault);
@@ -321,11 +380,13 @@ export class Runtime implements TransportHandler {
   }
 
   #compactJournal(): void {
-    const { journal, telemetry } = this.#modules;
-    if (this.#compacting || !this.#sealer.idle || journal.size() < JOURNAL_BYTES_MAX) return;
+    if (this.#compacting || !this.#sealer.idle || this.#modules.journal.size() < JOURNAL_BYTES_MAX) return;
     const feed = this.#state.log.feed(this.#options.core.self);
-    const last = feed?.last;
-    if (feed === undefined || last === undefined) return;
+    if (feed?.last !== undefined) this.#rewriteJournal(feed, feed.last);
+  }
+
+  #rewriteJournal(feed: Feed, last: Batch): void {
+    const { journal, telemetry } = this.#modules;
     this.#compacting = true;
     const closed = Object.fromEntries(
       [...this.#state.chains.values()].map((chain) => [String(chain.id), chain.retired]),
@@ -357,7 +418,11 @@ export class Runtime implements TransportHandler {
       }
       return admitted.verdict;
     }
-    this.post({ kind: "batch", batch: admitted.batch, from });
+    const { batch } = admitted;
+    // A batch that is dropped here is not in the log, so the next comparison of logs brings it again.
+    this.#postRecalled(this.#recall.namesIn(batch), (closed) =>
+      closed === null ? null : { kind: "batch", batch, from, closed },
+    );
     return ACCEPT;
   }
 
@@ -376,19 +441,28 @@ export class Runtime implements TransportHandler {
 
   // What the operator and the chain say -----------------------------------------------------------------------------
 
-  /** Stores a block's payload and announces it. `done` means that the announcement is durable. */
+  /** The operator hands in a block. `done` means that its announcement is durable. */
   submit(block: SourceBlock, done: Done<void>): void {
-    const { artefacts } = this.#modules;
-    artefacts.write(block.payload, (written) => {
+    const { artefacts, clock } = this.#modules;
+    const write = (written: Done<Hash>) => artefacts.write(block.payload, written);
+    whenFree<Hash>(clock, write, SUBMIT_WAIT_MS, (written) => {
       if (!written.ok) return done(written);
       const { chain, height, hash, parent, items } = block;
       const seen = { chain, height, hash, parent, items, payload: written.value };
       const announce = () => {
-        this.post({ kind: "source-block", block: seen });
-        this.#sealer.flushed(() => done({ ok: true, value: undefined }));
+        const told = { kind: "source-block", block: seen, handed: true } as const;
+        this.#postTold(told, () => this.#sealer.flushed(() => done({ ok: true, value: undefined })));
       };
       this.#voice.whenSpeaking(announce, (fault) => done({ ok: false, fault }));
     });
+  }
+
+  /** What a source or the operator tells; of a block the disk is asked first whether it is certified already. */
+  #postTold(event: Event, performed?: () => void): void {
+    const names = event.kind === "source-block" ? lookUps(this.#state, event.block) : [];
+    const recalled = (closed: readonly Closed[] | null): Event =>
+      event.kind === "source-block" ? { ...event, closed: closed ?? [] } : event;
+    this.#postRecalled(names, recalled, performed);
   }
 
   /** An artefact's bytes where this node has them. */
@@ -418,31 +492,39 @@ export class Runtime implements TransportHandler {
   }
 
   follow(source: Source, after: { readonly height: number; readonly hash: Hash } | null): void {
-    source.start(after, (event) => this.#sourceEvent(event));
+    const { artefacts, clock, telemetry } = this.#modules;
+    const post = (event: Event) => this.#postTold(event);
+    const fail = (fault: Fault) => this.#fail(fault);
+    const flushed = (then: () => void) => this.#sealer.flushed(then);
+    const intake = new Intake({ artefacts, clock, telemetry, voice: this.#voice, flushed, post, fail });
+    this.#intakes.push(intake);
+    source.start(after, (event) => this.#sourceEvent(event, intake));
   }
 
-  #sourceEvent(event: SourceEvent): void {
+  #sourceEvent(event: SourceEvent, intake: Intake): Promise<void> | void {
     const { telemetry } = this.#modules;
     switch (event.kind) {
       case "block":
-        return this.submit(event.block, (result) => {
-          if (result.ok || this.#closed) return;
-          // The source would not tell it again before the next start, and without it this node follows another chain.
-          if (result.fault.code !== MUTE) return this.#fail(result.fault);
-          telemetry.emit("source.lost", { ...result.fault, height: event.block.height });
-        });
+        return intake.take(event);
       case "retract":
         telemetry.emit("source.retract", { chain: event.chain, hash: event.hash });
-        return this.#voice.whenSpeaking(
-          () => this.post({ kind: "source-retract", chain: event.chain, hash: event.hash }),
-          (fault) => telemetry.emit("source.lost", { ...fault, hash: event.hash }),
-        );
+        return intake.take(event);
+      case "seen":
+        return this.#seen(event.chain);
       case "trouble":
         telemetry.emit(event.fault === null ? "source.well" : "source.trouble", { chain: event.chain, ...event.fault });
         return this.post({ kind: "source-trouble", chain: event.chain, fault: event.fault?.message ?? null });
       case "end":
         return telemetry.emit("source.end");
     }
+  }
+
+  /** Sources look several times a second where a chain is fast; the core has to know it once a second. */
+  #seen(chain: number): void {
+    const nowMs = this.#modules.clock.now();
+    if (nowMs - (this.#seenMs.get(chain) ?? Number.NEGATIVE_INFINITY) < SEEN_MS) return;
+    this.#seenMs.set(chain, nowMs);
+    this.post({ kind: "source-seen", chain });
   }
 
   /** Gives back what is not finished and falls silent. `done` when that is durable and sent. */
@@ -454,6 +536,7 @@ export class Runtime implements TransportHandler {
 
   close(): void {
     this.#closed = true;
+    for (const intake of this.#intakes) intake.close();
     this.#timer?.cancel();
     this.#workshop.close();
     this.#proposer.close();

@@ -5,6 +5,7 @@
  * less often per statement, and an idle one at once.
  */
 import type { Journal, Result, Signer } from "../ports.ts";
+import type { Feed } from "../log/feed.ts";
 import { type Batch, sealBatch } from "../protocol/batch.ts";
 import { type Hash, ZERO_HASH } from "../protocol/ids.ts";
 import { BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX } from "../protocol/limits.ts";
@@ -56,6 +57,27 @@ export class Sealer {
     if (next <= this.#next) return;
     this.#next = next;
     this.#previous = previous;
+  }
+
+  /** The number of the next own batch. The journal holds, or is asked to hold, all that this node keeps below it. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /**
+   * Adds own batches that peers gave back to the journal, as far as they continue it. A journal with a gap could not say
+   * after a crash whether this node has signed the missing numbers.
+   */
+  regain(feed: Feed): void {
+    const records: Uint8Array[] = [];
+    for (let batch = feed.get(this.#next); batch?.head.previous === this.#previous; batch = feed.get(this.#next)) {
+      records.push(batch.bytes);
+      this.continueFrom(this.#next + 1, batch.hash);
+    }
+    if (records.length === 0) return;
+    this.#journal.append(records, (result) => {
+      if (!result.ok) this.#failed(result.fault);
+    });
   }
 
   append(entries: readonly Entry[], promised: () => void): void {

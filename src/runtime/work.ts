@@ -1,17 +1,23 @@
 /** Proving, preparing and verifying: gathers the bytes, asks the port, and gives the core one event for each. */
 import type { Effect, Job } from "../core/effect.ts";
 import type { Event, TaskRef, VerifiedResult } from "../core/event.ts";
-import type { Artefacts, Cancel, ProveEvent, ProveJob, Prover, Result, Verifier } from "../ports.ts";
-import { artefactHash } from "../protocol/ids.ts";
+import type { Artefacts, Cancel, Clock, Done, ProveEvent, ProveJob, Prover, Result, Verifier } from "../ports.ts";
+import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { itemsIn } from "../protocol/items.ts";
 import { INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, RANGE_BYTES_MAX } from "../protocol/limits.ts";
+import { lastWords } from "../protocol/words.ts";
+import { whenFree } from "./busy.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { Recomputer } from "./recompute.ts";
 
 type Of<K extends Effect["kind"]> = Extract<Effect, { kind: K }>;
 
+/** A finished proof waits so long for a busy disk. Its lease may end meanwhile; the proof counts all the same. */
+const PROOF_WAIT_MS = 600_000;
+
 interface Modules {
   readonly artefacts: Artefacts;
+  readonly clock: Clock;
   readonly fetcher: Fetcher;
   readonly verifier: Verifier;
   readonly provers: readonly Prover[];
@@ -154,12 +160,14 @@ export class Workshop {
   }
 
   #end(effect: Of<"prove">, event: ProveEvent): void {
-    const { artefacts, fetcher, post } = this.#modules;
+    const { artefacts, clock, fetcher, post } = this.#modules;
     const { task, attempt } = effect;
     if (event.kind === "progress") return post({ kind: "progress", task, attempt, units: event.units });
     this.#running.delete(nameOf(task));
     if (event.kind === "failed") {
-      return post({ kind: "prove-failed", task, attempt, code: event.fault.code, logical: event.logical });
+      const { code, message } = event.fault;
+      const { logical } = event;
+      return post({ kind: "prove-failed", task, attempt, code, logical, message: lastWords(message) });
     }
     const { proof, values, provingMs } = event;
     const made = {
@@ -174,9 +182,11 @@ export class Workshop {
       fetcher.keep(made.artefact, proof);
       return post({ kind: "proved", task, attempt, proof: made });
     }
-    artefacts.write(proof, (written) => {
+    const write = (done: Done<Hash>) => artefacts.write(proof, done);
+    // A proof takes longer to make again than any disk takes to be free.
+    whenFree(clock, write, PROOF_WAIT_MS, (written) => {
       if (written.ok) post({ kind: "proved", task, attempt, proof: made });
-      else post({ kind: "prove-failed", task, attempt, code: written.fault.code, logical: false });
+      else post({ kind: "prove-failed", task, attempt, logical: false, ...written.fault });
     });
   }
 

@@ -18,6 +18,7 @@ import {
 } from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 import type { CertifiedBlock, Done, Presence, Result, Sink, SinkFault } from "../ports.ts";
+import { answer, failSafe } from "./answer.ts";
 import type { Hash } from "../protocol/ids.ts";
 import { detailsOf, evmFault, type Refused, refused } from "./evm.ts";
 import { type Fees, feesNow, priceOf, replacing } from "./fees.ts";
@@ -79,11 +80,11 @@ class ContractSink implements Sink {
   }
 
   look(block: CertifiedBlock, done: Done<Presence, SinkFault>): void {
-    void this.#guarded(() => this.#look(block)).then(done);
+    answer("contract", () => this.#guarded(() => this.#look(block)), done);
   }
 
   deliver(block: CertifiedBlock, done: Done<void, SinkFault>): void {
-    const turn = this.#last.then(() => this.#guarded(() => this.#deliver(block)));
+    const turn = this.#last.then(() => failSafe("contract", () => this.#guarded(() => this.#deliver(block))));
     this.#last = turn;
     void turn.then(done);
   }
@@ -144,9 +145,9 @@ class ContractSink implements Sink {
       if (!isAffordable && pays === null)
         return refused("contract.fees", `gas costs ${priceOf(fees)} wei; allowed: ${this.#options.gasPriceWeiMax}`);
       // What cannot be outbid is waited for once more.
-      const answer = isAffordable ? await this.#send(block, nonce, fees) : "taken";
+      const sent = isAffordable ? await this.#send(block, nonce, fees) : "taken";
       if (isAffordable) pays = fees;
-      const end = answer === "taken" ? await this.#mined(block, nonce) : answer;
+      const end = sent === "taken" ? await this.#mined(block, nonce) : sent;
       if (end === "recorded") return await this.#confirm(block);
       if (end === "used") [nonce, pays] = [await this.#nonce("latest"), null];
     }

@@ -7,6 +7,7 @@
  * block is proved, by whomever; errors are plain text, but for 429; 60 requests a minute for a key.
  */
 import type { CertifiedBlock, Done, Notice, Presence, Result, Sink, SinkFault } from "../ports.ts";
+import { failSafe } from "./answer.ts";
 import type { BarrierTask } from "../protocol/certificate.ts";
 import type { Hash } from "../protocol/ids.ts";
 import { type HttpAnswer, type HttpRequest, refusal, request } from "./http.ts";
@@ -109,9 +110,9 @@ class EthproofsSink implements Sink {
   }
 
   #inTurn<T>(run: () => Promise<Result<T, SinkFault>>): Promise<Result<T, SinkFault>> {
-    const turn = this.#last.then(run).catch((error: unknown) => {
-      if (this.#closing.signal.aborted) return fault("ethproofs.closed", "the sink is closed");
-      throw error;
+    const turn = this.#last.then(async () => {
+      const result = await failSafe("ethproofs", run);
+      return result.ok || !this.#closing.signal.aborted ? result : fault("ethproofs.closed", "the sink is closed");
     });
     this.#last = turn;
     return turn;

@@ -1,7 +1,8 @@
 /** What an EVM chain, or the way to it, refuses: as faults with codes of their own. */
 import { BaseError, ContractFunctionRevertedError, HttpRequestError, TimeoutError } from "viem";
 import type { SinkFault } from "../ports.ts";
-import { publicUrl, retryAfter } from "./http.ts";
+import { publicUrl, redacted } from "../address.ts";
+import { retryAfter } from "./http.ts";
 
 const DETAILS_CHARS_MAX = 200;
 
@@ -28,7 +29,7 @@ export function evmFault(error: unknown, rpc: string): Refused {
     );
   }
   const shown = publicUrl(rpc);
-  const text = detailsOf(error);
+  const text = redacted(detailsOf(error), rpc);
   if (/insufficient funds/i.test(text)) return refused("contract.funds", `the account cannot pay: ${text}`);
   const answer = error.walk((inner) => inner instanceof HttpRequestError);
   if (!(answer instanceof HttpRequestError)) {

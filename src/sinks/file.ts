@@ -7,6 +7,7 @@
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { CertifiedBlock, Done, Presence, Result, Sink, StoredCertificate } from "../ports.ts";
+import { answer, failSafe } from "./answer.ts";
 
 export interface FileSinkOptions {
   readonly directory: string;
@@ -36,7 +37,7 @@ class FileSink implements Sink {
   }
 
   look(block: CertifiedBlock, done: Done<Presence>): void {
-    void holds(certificatePath(this.#options.directory, block), block.bytes).then(done);
+    answer("sink", () => holds(certificatePath(this.#options.directory, block), block.bytes), done);
   }
 
   deliver(block: CertifiedBlock, done: Done<void>): void {
@@ -48,7 +49,8 @@ class FileSink implements Sink {
     this.#waiting++;
     // One after the other: whoever sees a height has seen those below it.
     this.#last = this.#last.then(async () => {
-      const result = await write(certificatePath(this.#options.directory, block), block.bytes);
+      const path = certificatePath(this.#options.directory, block);
+      const result = await failSafe("sink", () => write(path, block.bytes));
       this.#waiting--;
       done(result);
     });

@@ -1,4 +1,5 @@
 /** One HTTP request of a sink: with a deadline, without redirects, and with every failure as a value. */
+import { publicUrl, redacted, withAuthorization } from "../address.ts";
 import type { Result, SinkFault } from "../ports.ts";
 
 export interface HttpRequest {
@@ -26,12 +27,13 @@ const SHOWN_CHARS_MAX = 200;
 
 /** The server's answer whatever its status; a fault (`http.timeout`, `http.unreachable`) where there is none. */
 export async function request(asked: HttpRequest, options: HttpOptions): Promise<Result<HttpAnswer, SinkFault>> {
-  const { method, url, headers, body } = asked;
+  const { method, body } = asked;
+  const { url, headers } = withAuthorization(asked.url);
   const shown = publicUrl(url);
   try {
     const response = await fetch(url, {
       method,
-      headers,
+      headers: { ...headers, ...asked.headers },
       ...(body === undefined ? {} : { body }),
       // A redirect could carry signature and secrets to somebody else.
       redirect: "manual",
@@ -44,25 +46,20 @@ export async function request(asked: HttpRequest, options: HttpOptions): Promise
     if (error instanceof Error && error.name === "TimeoutError") {
       return fault("http.timeout", `${shown} does not answer within ${options.timeoutMs} ms`);
     }
-    return fault("http.unreachable", `${shown} cannot be reached: ${innermost(error)}`);
+    return fault("http.unreachable", `${shown} cannot be reached: ${redacted(innermost(error), asked.url)}`);
   }
 }
 
 /** An answer that was no success, as a fault with what the server says of it. */
 export function refusal(prefix: string, url: string, answer: HttpAnswer): { ok: false; fault: SinkFault } {
   const { status, retryAfterMs } = answer;
-  const says = answer.text.replace(/\s+/g, " ").trim().slice(0, SHOWN_CHARS_MAX);
+  const says = redacted(answer.text.replace(/\s+/g, " ").trim(), url).slice(0, SHOWN_CHARS_MAX);
   const code = status === 429 ? "rate-limited" : status >= 500 ? "unavailable" : "refused";
   const message = `${publicUrl(url)} answers with HTTP status ${status}${says === "" ? "" : `: ${says}`}`;
   return {
     ok: false,
     fault: { code: `${prefix}.${code}`, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
   };
-}
-
-/** An address that may be shown: operators put keys into user names, paths and queries. */
-export function publicUrl(url: string): string {
-  return URL.canParse(url) ? new URL(url).origin : "(not a URL)";
 }
 
 /** `Retry-After` is a number of seconds or a date (RFC 9110, 10.2.3). */

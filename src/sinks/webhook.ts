@@ -12,6 +12,7 @@
  */
 import { createHmac } from "node:crypto";
 import type { CertifiedBlock, Done, Presence, Result, Signer, Sink, SinkFault } from "../ports.ts";
+import { answer } from "./answer.ts";
 import { type HttpRequest, refusal, request } from "./http.ts";
 
 export interface WebhookOptions {
@@ -47,11 +48,11 @@ class WebhookSink implements Sink {
   }
 
   look(block: CertifiedBlock, done: Done<Presence, SinkFault>): void {
-    void this.#look(block).then(done);
+    answer("webhook", () => this.#look(block), done);
   }
 
   deliver(block: CertifiedBlock, done: Done<void, SinkFault>): void {
-    void this.#deliver(block).then(done);
+    answer("webhook", () => this.#deliver(block), done);
   }
 
   async close(): Promise<void> {
@@ -70,21 +71,21 @@ class WebhookSink implements Sink {
     };
     const url = lookup.replace(/\{(\w+)\}/g, (whole, name: string) => named[name] ?? whole);
     const key = idempotencyKey(block);
-    const answer = await this.#request({ method: "GET", url, headers: this.#headers(key, new Uint8Array()) });
-    if (!answer.ok) return answer;
-    const { status } = answer.value;
+    const answered = await this.#request({ method: "GET", url, headers: this.#headers(key, new Uint8Array()) });
+    if (!answered.ok) return answered;
+    const { status } = answered.value;
     if (status >= 200 && status < 300) return { ok: true, value: { kind: "there" } };
     if (status === 404) return { ok: true, value: { kind: "missing" } };
-    return refusal("webhook", url, answer.value);
+    return refusal("webhook", url, answered.value);
   }
 
   async #deliver(block: CertifiedBlock): Promise<Result<void, SinkFault>> {
     const { url } = this.#options;
     const headers = { "content-type": "application/json", ...this.#headers(idempotencyKey(block), block.bytes) };
-    const answer = await this.#request({ method: "POST", url, headers, body: new Uint8Array(block.bytes) });
-    if (!answer.ok) return answer;
-    const { status } = answer.value;
-    return status >= 200 && status < 300 ? { ok: true, value: undefined } : refusal("webhook", url, answer.value);
+    const answered = await this.#request({ method: "POST", url, headers, body: new Uint8Array(block.bytes) });
+    if (!answered.ok) return answered;
+    const { status } = answered.value;
+    return status >= 200 && status < 300 ? { ok: true, value: undefined } : refusal("webhook", url, answered.value);
   }
 
   #request(asked: HttpRequest): ReturnType<typeof request> {

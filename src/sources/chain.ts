@@ -5,12 +5,13 @@
  * hash (`protocol/ethereum.ts`). Which branch is the chain, though, only the node can say; a second opinion is
  * another node of the network with a source of its own.
  */
+import { publicUrl } from "../address.ts";
 import { payloadOf } from "../protocol/ethereum.ts";
-import type { Fault, Result, Source, SourceBlock, SourceEvent } from "../ports.ts";
+import type { Fault, Result, Source, SourceBlock, Tell } from "../ports.ts";
 import type { BlockName } from "./branch.ts";
 import { type BlockHeader, type ChainView, Follower } from "./follow.ts";
-import { Pace, pause } from "./pace.ts";
-import { openRpc, publicUrl, type Rpc, type RpcFault } from "./rpc.ts";
+import { Pace, pause, unlessAborted } from "./pace.ts";
+import { openRpc, type Rpc, type RpcFault } from "./rpc.ts";
 
 export interface ChainSourceOptions {
   /** The chain id that the node must have, and that blocks are told of unless they are `toldAs` another's. */
@@ -85,15 +86,16 @@ class ChainSource implements Source {
   #trouble: string | null = null;
   #headPushed = false;
   #wake: () => void = () => {};
+  #emit: Tell = () => {};
 
   constructor(options: ChainSourceOptions) {
     this.#options = options;
   }
 
-  start(after: BlockName | null, emit: (event: SourceEvent) => void): void {
-    this.#running = this.#run(after, (event) => {
-      if (!this.#closing.signal.aborted) emit(event);
-    });
+  start(after: BlockName | null, emit: Tell): void {
+    const { signal } = this.#closing;
+    this.#emit = (event) => (signal.aborted ? undefined : unlessAborted(emit(event), signal));
+    this.#running = this.#run(after);
   }
 
   async close(): Promise<void> {
@@ -102,7 +104,7 @@ class ChainSource implements Source {
     await this.#running;
   }
 
-  async #run(after: BlockName | null, emit: (event: SourceEvent) => void): Promise<void> {
+  async #run(after: BlockName | null): Promise<void> {
     const { url, start, confirmations = 0, timeoutMs = TIMEOUT_MS, until } = this.#options;
     const chain = toldAs(this.#options);
     const { blocksPerSecondMax = BLOCKS_PER_SECOND_MAX, burst = BURST_BLOCKS } = this.#options;
@@ -118,26 +120,36 @@ class ChainSource implements Source {
       after,
       ...(until === undefined ? {} : { until }),
     };
-    const follower = new Follower(options, viewOf(rpc, this.#options), emit, () => pace.take());
+    const follower = new Follower(options, viewOf(rpc, this.#options), this.#emit, () => pace.take());
     let sure = false;
     let failures = 0;
     while (!signal.aborted) {
       this.#headPushed = false;
-      const same: Result<unknown> = sure ? SURE : await sameChain(rpc, this.#options);
-      const round: Result<"more" | "caught-up"> = same.ok ? await follower.round() : same;
+      const round: Result<void> = await this.#round(rpc, follower, sure).catch(threw);
       sure = round.ok;
-      this.#report(round.ok ? null : round.fault, emit);
+      this.#report(round.ok ? null : round.fault);
+      if (round.ok) void this.#emit({ kind: "seen", chain });
       if (!round.ok) await pause(backOffMs(++failures, round.fault), signal);
-      else if (round.value === "caught-up") await this.#headOrTimeout(rpc);
-      if (round.ok) failures = 0;
+      else failures = 0;
     }
   }
 
+  /** One look at the chain; where there is nothing more to tell it ends with the next head. `sure`: of the chain's id. */
+  async #round(rpc: Rpc, follower: Follower, sure: boolean): Promise<Result<void>> {
+    const same: Result<unknown> = sure ? SURE : await sameChain(rpc, this.#options);
+    const round: Result<"more" | "caught-up"> = same.ok ? await follower.round() : same;
+    if (!round.ok) return round;
+    // Before the wait, which may be long.
+    this.#report(null);
+    if (round.value === "caught-up") await this.#headOrTimeout(rpc);
+    return { ok: true, value: undefined };
+  }
+
   /** A change of state is an event; a try that fails like the one before it is not. */
-  #report(fault: Fault | null, emit: (event: SourceEvent) => void): void {
+  #report(fault: Fault | null): void {
     if ((fault?.code ?? null) === this.#trouble) return;
     this.#trouble = fault?.code ?? null;
-    emit({ kind: "trouble", chain: toldAs(this.#options), fault });
+    void this.#emit({ kind: "trouble", chain: toldAs(this.#options), fault });
   }
 
   async #headOrTimeout(rpc: Rpc): Promise<void> {
@@ -155,6 +167,11 @@ class ChainSource implements Source {
     if (this.#headPushed || this.#closing.signal.aborted) return;
     await pause(rpc.pushing ? pollMs * PUSHED_POLL_FACTOR : pollMs, early.signal);
   }
+}
+
+/** An exception in a look at the chain is trouble like any other, and the next look follows after a pause. */
+function threw(error: unknown): Result<never> {
+  return fail("source.threw", error instanceof Error ? error.message : String(error));
 }
 
 function toldAs({ chain, toldAs: other = chain }: Pick<ChainSourceOptions, "chain" | "toldAs">): number {

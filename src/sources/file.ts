@@ -8,9 +8,9 @@ import { createReadStream } from "node:fs";
 import { addAbortSignal } from "node:stream";
 import { type EncodedBlock, payloadOf } from "../protocol/ethereum.ts";
 import type { Hash } from "../protocol/ids.ts";
-import type { Result, Source, SourceEvent } from "../ports.ts";
+import type { Result, Source, Tell } from "../ports.ts";
 import type { BlockName } from "./branch.ts";
-import { Pace } from "./pace.ts";
+import { Pace, unlessAborted } from "./pace.ts";
 
 /** A block of the largest size (10 MiB, EIP-7934) is larger in JSON, but such blocks do not exist yet. */
 export const LINE_BYTES_MAX: number = 16 * 1024 * 1024;
@@ -67,9 +67,12 @@ class FileSource implements Source {
     this.#options = options;
   }
 
-  start(after: BlockName | null, emit: (event: SourceEvent) => void): void {
-    this.#running = this.#run(after, (event) => {
-      if (!this.#closing.signal.aborted) emit(event);
+  start(after: BlockName | null, emit: Tell): void {
+    const { signal } = this.#closing;
+    const heard: Tell = (event) => (signal.aborted ? undefined : unlessAborted(emit(event), signal));
+    this.#running = this.#run(after, heard).catch((error: unknown) => {
+      const { message } = error instanceof Error ? error : new Error(String(error));
+      void heard({ kind: "trouble", chain: this.#options.chain, fault: { code: "source.threw", message } });
     });
   }
 
@@ -78,7 +81,7 @@ class FileSource implements Source {
     await this.#running;
   }
 
-  async #run(after: BlockName | null, emit: (event: SourceEvent) => void): Promise<void> {
+  async #run(after: BlockName | null, emit: Tell): Promise<void> {
     const { chain, path, blocksPerSecondMax = BLOCKS_PER_SECOND_MAX, burst = BURST_BLOCKS } = this.#options;
     const { signal } = this.#closing;
     const pace = new Pace({ perSecondMax: blocksPerSecondMax, burst }, signal);
@@ -86,7 +89,7 @@ class FileSource implements Source {
     for await (const result of readBlocks(path, signal)) {
       const fit = result.ok ? follows(result.value, newest, after) : result;
       if (!fit.ok) {
-        emit({ kind: "trouble", chain, fault: fit.fault });
+        void emit({ kind: "trouble", chain, fault: fit.fault });
         break;
       }
       if (fit.value === null) continue;
@@ -94,9 +97,9 @@ class FileSource implements Source {
       if (signal.aborted) return;
       const { height, hash, parent, payload, items } = fit.value;
       newest = { height, hash };
-      emit({ kind: "block", block: { chain, height, hash, parent, payload, items } });
+      await emit({ kind: "block", block: { chain, height, hash, parent, payload, items } });
     }
-    emit({ kind: "end" });
+    void emit({ kind: "end" });
   }
 }
 

@@ -6,7 +6,7 @@
  * behind retracts nothing: behind a load balancer that happens all day. What is gone is seen by its hash.
  */
 import type { Hash } from "../protocol/ids.ts";
-import type { Fault, Result, SourceBlock, SourceEvent } from "../ports.ts";
+import type { Fault, Result, SourceBlock, Tell } from "../ports.ts";
 import { type BlockName, Branch, newestCanonical } from "./branch.ts";
 
 export interface BlockHeader extends BlockName {
@@ -43,6 +43,12 @@ const REPEAT_BLOCKS = 64;
 /** How far the nodes behind one address commonly lag each other. */
 const LAG_BLOCKS = 2;
 
+/** A block this far below the head that the node does not have is no matter of lag. */
+const FAR_BLOCKS = 16;
+
+/** Rounds in a row without a block near the head that are not a lag any more. */
+const MISSING_ROUNDS_MAX = 10;
+
 /** Contradictions in a row that are not a reorg between two questions any more. */
 const CONTRADICTIONS_MAX = 3;
 
@@ -51,19 +57,16 @@ const DONE: Result<void> = { ok: true, value: undefined };
 export class Follower {
   readonly #options: FollowOptions;
   readonly #view: ChainView;
-  readonly #emit: (event: SourceEvent) => void;
+  readonly #emit: Tell;
   readonly #pace: () => Promise<void>;
   readonly #branch: Branch = new Branch();
   #next: number | null;
   #compared: Hash | null = null;
   #contradictions = 0;
+  /** The block that the last round did not get, and in how many rounds in a row. */
+  #missing: { readonly height: number; readonly rounds: number; readonly first?: number | null } | null = null;
 
-  constructor(
-    options: FollowOptions,
-    view: ChainView,
-    emit: (event: SourceEvent) => void,
-    pace: () => Promise<void> = async () => {},
-  ) {
+  constructor(options: FollowOptions, view: ChainView, emit: Tell, pace: () => Promise<void> = async () => {}) {
     this.#options = options;
     this.#view = view;
     this.#emit = emit;
@@ -84,17 +87,16 @@ export class Follower {
       if (!compared.ok) return compared;
       return { ok: true, value: this.#next <= target ? "more" : "caught-up" };
     }
-    return this.#tell(this.#next, target);
+    return this.#tell(this.#next, target, head.value.height);
   }
 
   /** Tells the blocks from `from` on, a few at a time; the first that does not fit turns it back. */
-  async #tell(from: number, target: number): Promise<Result<"more" | "caught-up">> {
+  async #tell(from: number, target: number, head: number): Promise<Result<"more" | "caught-up">> {
     const count = Math.min(this.#options.inFlightMax, target - from + 1);
     const found = await Promise.all(Array.from({ length: count }, (_, index) => this.#view.block(from + index)));
-    for (const result of found) {
+    for (const [index, result] of found.entries()) {
       if (!result.ok) return result;
-      // The head is known to this node's neighbour but not yet to itself.
-      if (result.value === null) return { ok: true, value: "caught-up" };
+      if (result.value === null) return this.#lacks(from + index, head);
       const newest = this.#branch.newest;
       if (newest !== undefined && result.value.parent !== newest.hash) {
         const rewound = await this.#rewind();
@@ -104,9 +106,39 @@ export class Follower {
       this.#branch.push(result.value);
       this.#next = result.value.height + 1;
       this.#contradictions = 0;
-      this.#emit({ kind: "block", block: result.value });
+      this.#missing = null;
+      await this.#emit({ kind: "block", block: result.value });
     }
     return { ok: true, value: from + count <= target ? "more" : "caught-up" };
+  }
+
+  /**
+   * The node has no such block. Near the head a neighbour knows it and this node does not yet; far below the head, or
+   * after many rounds, the node will not have it.
+   */
+  async #lacks(height: number, head: number): Promise<Result<"caught-up">> {
+    const before = this.#missing?.height === height ? this.#missing : { height, rounds: 0 };
+    const rounds = before.rounds + 1;
+    this.#missing = { ...before, rounds };
+    if (head - height < FAR_BLOCKS && rounds < MISSING_ROUNDS_MAX) return { ok: true, value: "caught-up" };
+    // The search takes a question for each half, so it is made once a block.
+    const { first = await this.#firstAbove(height, head) } = before;
+    this.#missing = { height, rounds, first };
+    const begin = first === null ? "" : `; its blocks begin at ${first} (pruned?)`;
+    return lost("source.missing-block", `the node has no block ${height}, but its head is ${head}${begin}`);
+  }
+
+  /** The lowest block above one that the node lacks, found by halves; `null` where the node has none or fails. */
+  async #firstAbove(lacking: number, head: number): Promise<number | null> {
+    let [below, first] = [lacking, head + 1];
+    while (first - below > 1) {
+      const middle = below + Math.floor((first - below) / 2);
+      const header = await this.#view.header(middle);
+      if (!header.ok) return null;
+      if (header.value === null) below = middle;
+      else first = middle;
+    }
+    return first > head ? null : first;
   }
 
   /** With nothing new to tell: is what was told still there? */
@@ -182,7 +214,7 @@ export class Follower {
   }
 
   #retract(hash: Hash | undefined): void {
-    if (hash !== undefined) this.#emit({ kind: "retract", chain: this.#options.chain, hash });
+    if (hash !== undefined) void this.#emit({ kind: "retract", chain: this.#options.chain, hash });
   }
 
   /** The next block names another parent than the block that the same node has below it. */

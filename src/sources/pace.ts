@@ -42,3 +42,15 @@ export async function pause(delayMs: number, signal: AbortSignal): Promise<void>
     if (!signal.aborted) throw error;
   }
 }
+
+/** Waits for the node that a source tells of blocks, or for the end of the source: the node may be closed by then. */
+export async function unlessAborted(waits: Promise<void> | void, signal: AbortSignal): Promise<void> {
+  if (waits === undefined || signal.aborted) return;
+  let stop: () => void = () => {};
+  const aborted = new Promise<void>((resolve) => {
+    stop = resolve;
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  await Promise.race([waits, aborted]);
+  signal.removeEventListener("abort", stop);
+}

@@ -4,7 +4,7 @@
  * Taken back is a range as soon as one of its blocks is. Its other blocks are gone from memory by then, so the chain is
  * followed anew from the range before; should that be gone too, it is the first that the chain's follower notices.
  */
-import type { Source, SourceBlock, SourceEvent } from "../ports.ts";
+import type { Source, SourceBlock, Tell } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
 import { rangeOf } from "../protocol/range.ts";
 import { BRANCH_BLOCKS_MAX } from "./branch.ts";
@@ -28,7 +28,7 @@ export function rangeSource({ chain, size, open }: RangeOptions): Source {
   /** The newest ranges told, and the blocks of the one that is being filled. */
   let told: Told[] = [];
   let held: SourceBlock[] = [];
-  let emit: (event: SourceEvent) => void = () => {};
+  let emit: Tell = () => {};
   let source: Source | null = null;
   let closing: Promise<unknown> = Promise.resolve();
 
@@ -38,18 +38,16 @@ export function rangeSource({ chain, size, open }: RangeOptions): Source {
     source = opened;
     const last = told.at(-1);
     const after = last === undefined ? null : { height: (last.height + 1) * size - 1, hash: last.hash };
-    opened.start(after, (event) => {
-      if (source === opened) hear(event);
-    });
+    opened.start(after, (event) => (source === opened ? hear(event) : undefined));
   };
 
-  const hear = (event: SourceEvent): void => {
+  const hear: Tell = (event) => {
     if (event.kind === "block") return fill(event.block);
     if (event.kind === "retract") return retract(event.hash);
-    emit(event);
+    return emit(event);
   };
 
-  const fill = (block: SourceBlock): void => {
+  const fill = (block: SourceBlock): Promise<void> | void => {
     const last = held.at(-1);
     // Followed from somewhere in a range, or told again from further below.
     const follows = last === undefined ? block.height % size === 0 : block.parent === last.hash;
@@ -61,7 +59,7 @@ export function rangeSource({ chain, size, open }: RangeOptions): Source {
     if (!range.ok) return emit({ kind: "trouble", chain, fault: range.fault });
     const { height, hash } = range.value;
     told = [...told.filter((each) => each.height < height), { height, hash }].slice(-BRANCH_BLOCKS_MAX);
-    emit({ kind: "block", block: { chain, ...range.value } });
+    return emit({ kind: "block", block: { chain, ...range.value } });
   };
 
   const retract = (hash: Hash): void => {
@@ -69,7 +67,7 @@ export function rangeSource({ chain, size, open }: RangeOptions): Source {
     const last = told.at(-1);
     if (last?.hash !== hash) return;
     told.pop();
-    emit({ kind: "retract", chain, hash });
+    void emit({ kind: "retract", chain, hash });
     const before = source;
     source = null;
     closing = Promise.all([closing, before?.close()]);

@@ -5,6 +5,7 @@
  * because only the caller knows what else it would like to know by then.
  */
 import { getHttpRpcClient, getWebSocketRpcClient } from "viem/utils";
+import { publicUrl, redacted } from "../address.ts";
 import type { Fault } from "../ports.ts";
 
 export interface RpcFault extends Fault {
@@ -38,14 +39,6 @@ const SNIPPET_CHARS = 80;
 
 export function openRpc(options: RpcOptions): Rpc {
   return /^wss?:/i.test(options.url) ? new SocketRpc(options) : new HttpRpc(options);
-}
-
-/** An address that may be shown: user, password, query and path segments that look like keys are left out. */
-export function publicUrl(url: string): string {
-  if (!URL.canParse(url)) return "(not a URL)";
-  const { protocol, host, pathname } = new URL(url);
-  const path = pathname.replace(/[^/]{16,}/g, "...");
-  return `${protocol}//${host}${path === "/" ? "" : path}`;
 }
 
 class HttpRpc implements Rpc {
@@ -170,13 +163,16 @@ function unwrap(answer: unknown, url: string): RpcResult {
 }
 
 function rpcFault(code: unknown, message: unknown, url: string): RpcFault {
-  const text = `${publicUrl(url)} answers with error ${String(code)}: ${String(message).slice(0, 200)}`;
+  const text = `${publicUrl(url)} answers with error ${String(code)}: ${redacted(String(message), url).slice(0, 200)}`;
   // -32005 is "limit exceeded" (EIP-1474).
   return { code: code === -32005 ? "source.rate-limited" : "source.rpc-error", message: text };
 }
 
 function notJsonRpc(url: string, shown: string): RpcFault {
-  return { code: "source.not-json-rpc", message: `${publicUrl(url)} does not speak JSON-RPC; it says: ${shown}` };
+  return {
+    code: "source.not-json-rpc",
+    message: `${publicUrl(url)} does not speak JSON-RPC; it says: ${redacted(shown, url)}`,
+  };
 }
 
 /**
@@ -220,7 +216,7 @@ function classify(error: unknown, url: string): RpcFault {
         if (cause["name"] === "RpcRequestError") return rpcFault(cause["code"], cause["details"], url);
     }
   }
-  return { code: "source.unreachable", message: `${shown} cannot be reached: ${innermost(error)}` };
+  return { code: "source.unreachable", message: `${shown} cannot be reached: ${redacted(innermost(error), url)}` };
 }
 
 function statusFault(status: number, headers: unknown, shown: string): RpcFault {

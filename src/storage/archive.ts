@@ -10,7 +10,7 @@ import path from "node:path";
 import type { Clock, Result, StoredBatch, StoredCertificate, Telemetry } from "../ports.ts";
 import { type Batch, openBatch } from "../protocol/batch.ts";
 import { artefactHash, type Hash, type Key } from "../protocol/ids.ts";
-import { openDirectory, partitionPaths, partitionsIn } from "./directory.ts";
+import { bindDirectory, openDirectory, partitionPaths, partitionsIn } from "./directory.ts";
 import { StorageFault, systemFault } from "./fault.ts";
 import { readIfThere } from "./files.ts";
 import { peekCopies } from "./journal-copies.ts";
@@ -23,7 +23,7 @@ export interface Archive {
   readonly certificates: readonly StoredCertificate[];
   /** `null` where it is not held; throws `artefact.damaged` where it is not what it was. */
   artefact(hash: Hash): Uint8Array | null;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export interface ArchivedLog {
@@ -38,8 +38,9 @@ export interface ArchivedLog {
  */
 export async function openArchive(dir: string): Promise<Archive> {
   const network = networkOf(dir);
-  const directory = openDirectory({ dir, network });
+  const directory = await openDirectory(dir);
   try {
+    bindDirectory(directory, network);
     const logs: ArchivedLog[] = [];
     const certificates: StoredCertificate[] = [];
     const partitions = partitionsIn(directory.dir);
@@ -60,7 +61,7 @@ export async function openArchive(dir: string): Promise<Archive> {
       close: () => directory.lock.release(),
     };
   } catch (error) {
-    directory.lock.release();
+    await directory.lock.release();
     throw error;
   }
 }

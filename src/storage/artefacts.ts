@@ -40,6 +40,7 @@ export function openArtefacts(options: ArtefactOptions, collaborators: ArtefactC
 
 /** Each write holds a thread of the pool while it syncs, and the journal needs two of the four. */
 const WRITES_AT_ONCE_MAX = 2;
+/** Of what must be durable, and of what is only kept, each. Callers of `write` wait and ask again. */
 const WAITING_WRITES_MAX = 256;
 
 interface Write {
@@ -61,7 +62,9 @@ class FileArtefacts implements Artefacts {
   #hasNewFolders = false;
   #bytes = 0;
   readonly #writes = new Map<Hash, Write>();
-  #waiting: Write[] = [];
+  /** Peers decide how much is kept, so what must be durable has a queue of its own and goes first. */
+  readonly #durable: Write[] = [];
+  readonly #kept: Write[] = [];
   #writing = 0;
   #temporaries = 0;
   readonly #incoming: IncomingFiles;
@@ -143,14 +146,15 @@ class FileArtefacts implements Artefacts {
       queueMicrotask(() => done(succeeded(hash)));
       return;
     }
-    if (this.#waiting.length >= WAITING_WRITES_MAX) {
-      const fault = new StorageFault("artefact.busy", `${this.#waiting.length} artefacts wait for the disk`);
+    const waiting = durable ? this.#durable : this.#kept;
+    if (waiting.length >= WAITING_WRITES_MAX) {
+      const fault = new StorageFault("artefact.busy", `${waiting.length} artefacts wait for the disk`);
       queueMicrotask(() => done(failed(fault)));
       return;
     }
     const write = { hash, bytes, durable, done: [done] };
     this.#writes.set(hash, write);
-    this.#waiting.push(write);
+    waiting.push(write);
     this.#work();
   }
 
@@ -163,7 +167,7 @@ class FileArtefacts implements Artefacts {
 
   #work(): void {
     while (this.#writing < WRITES_AT_ONCE_MAX) {
-      const write = this.#waiting.shift();
+      const write = this.#durable.shift() ?? this.#kept.shift();
       if (write === undefined) return;
       this.#writing++;
       const { hash } = write;

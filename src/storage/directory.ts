@@ -3,7 +3,7 @@
  *
  *     format                the version of this layout
  *     network               the network's id
- *     lock.<n>              who uses it now (`lock.ts`)
+ *     lock/                 who uses it now (`lock.ts`)
  *     journal-a, journal-b  the node's own feed (`journal.ts`)
  *     level/                batches and certificates (`level.ts`)
  *     partitions/<name>/    journal and level of a partition, where the network is divided; the level above then has
@@ -16,11 +16,6 @@ import type { Hash } from "../protocol/ids.ts";
 import { StorageFault, systemFault } from "./fault.ts";
 import { makeDirectory, readIfThere, TEMPORARY_SUFFIX, writeFileDurably } from "./files.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
-
-export interface DirectoryOptions {
-  readonly dir: string;
-  readonly network: Hash;
-}
 
 /** Paths in an open data directory, and the lock on it. */
 export interface DataDirectory {
@@ -36,27 +31,35 @@ const FORMAT = 1;
 const PARTITIONS = "partitions";
 
 /**
- * Makes the directory or checks it, and locks it.
+ * Makes the directory or checks it, and locks it before anything in it is touched.
  *
- * Throws `data.not-writable`, `data.locked`, `data.format`, `data.other-network` or `disk.full`.
+ * Throws `data.not-writable`, `data.locked`, `data.format` or `disk.full`.
  */
-export function openDirectory(options: DirectoryOptions): DataDirectory {
-  const dir = path.resolve(options.dir);
+export async function openDirectory(given: string): Promise<DataDirectory> {
+  const dir = path.resolve(given);
   try {
     makeDirectory(dir, 0o700);
     fs.accessSync(dir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
   } catch (error) {
     throw systemFault(error, "data.not-writable", `cannot use ${dir} as data directory`);
   }
-  const lock = lockDirectory(dir);
+  const lock = await lockDirectory(dir);
   try {
     checkFormat(dir);
-    checkNetwork(dir, options.network);
   } catch (error) {
-    lock.release();
+    await lock.release();
     throw systemFault(error, "data.not-writable", `cannot use ${dir} as data directory`);
   }
   return { dir, journal: dir, level: path.join(dir, "level"), artefacts: path.join(dir, "artefacts"), lock };
+}
+
+/** Binds an open directory to a network for good. Throws `data.other-network`, `data.not-writable` or `disk.full`. */
+export function bindDirectory({ dir }: Pick<DataDirectory, "dir">, network: Hash): void {
+  try {
+    checkNetwork(dir, network);
+  } catch (error) {
+    throw systemFault(error, "data.not-writable", `cannot use ${dir} as data directory`);
+  }
 }
 
 /** Where a partition's own feed and its log are; of an undivided network (`null`) they are the directory's own. */

@@ -4,6 +4,7 @@
  * A rename replaces a name atomically, but it is durable only once its directory has been synced, and the new content
  * only if the file was synced before.
  */
+import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 
@@ -11,7 +12,27 @@ export const TEMPORARY_SUFFIX = ".tmp";
 
 /** Writes a small file durably; blocks, so only at start. Under a temporary name first, then renamed. */
 export function writeFileDurably(file: string, bytes: Uint8Array, mode: number): void {
-  const temporary = `${file}${TEMPORARY_SUFFIX}`;
+  putFile(file, `${file}${TEMPORARY_SUFFIX}`, bytes, mode, fs.renameSync);
+}
+
+/** The same for a file that must not be there yet: throws `EEXIST` where it is, and leaves it as it was. */
+export function createFileDurably(file: string, bytes: Uint8Array, mode: number): void {
+  // Two processes may create it at once, each under a temporary name of its own.
+  const temporary = `${file}.${randomBytes(8).toString("hex")}${TEMPORARY_SUFFIX}`;
+  putFile(file, temporary, bytes, mode, (from, to) => {
+    // A link fails where there is a file already; a rename would replace it.
+    fs.linkSync(from, to);
+    fs.unlinkSync(from);
+  });
+}
+
+function putFile(
+  file: string,
+  temporary: string,
+  bytes: Uint8Array,
+  mode: number,
+  move: (from: string, to: string) => void,
+): void {
   fs.rmSync(temporary, { force: true });
   const fd = fs.openSync(temporary, "wx", mode);
   try {
@@ -23,7 +44,7 @@ export function writeFileDurably(file: string, bytes: Uint8Array, mode: number):
     } finally {
       fs.closeSync(fd);
     }
-    fs.renameSync(temporary, file);
+    move(temporary, file);
   } catch (error) {
     fs.rmSync(temporary, { force: true });
     throw error;

@@ -8,7 +8,7 @@ import type { Equation, Signer } from "../ports.ts";
 import type { Key } from "../protocol/ids.ts";
 import { shorten } from "../protocol/shape.ts";
 import { codeOf, StorageFault, systemFault } from "./fault.ts";
-import { makeDirectory, syncDirectory } from "./files.ts";
+import { createFileDurably, makeDirectory } from "./files.ts";
 
 /** 32 secret bytes, and the public key that belongs to them. */
 export interface NodeKey {
@@ -28,23 +28,10 @@ export function createKey(file: string): NodeKey {
   const seed = randomBytes(32);
   const key = publicKeyOf(seed);
   const text = `${JSON.stringify({ version: 1, type: "ed25519", seed: seed.toString("hex"), key })}\n`;
-  const temporary = `${file}.${randomBytes(8).toString("hex")}.tmp`;
   try {
     makeDirectory(path.dirname(path.resolve(file)), 0o700);
-    const fd = fs.openSync(temporary, "wx", 0o600);
-    try {
-      fs.fchmodSync(fd, 0o600);
-      fs.writeFileSync(fd, text);
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-    // A link fails where there is a file already; a rename would replace somebody's key.
-    fs.linkSync(temporary, file);
-    fs.unlinkSync(temporary);
-    syncDirectory(path.dirname(file));
+    createFileDurably(file, Buffer.from(text), 0o600);
   } catch (error) {
-    fs.rmSync(temporary, { force: true });
     if (codeOf(error) === "EEXIST") throw new StorageFault("key.exists", `${file} exists; a key is never overwritten`);
     throw systemFault(error, "key.failed", `cannot write the key file ${file}`);
   }

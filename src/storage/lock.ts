@@ -1,96 +1,117 @@
 /**
  * One process per data directory, because two processes with one key would sign twice.
  *
- * Locks are numbered files, `lock.1`, `lock.2` and so on, and the highest number holds. Who finds the highest one left
- * by a dead process adds the next, which only one can; nobody ever removes a lock that may be alive, so a slow taker
- * cannot throw out a fast one. A lock is given back by being marked, not deleted, so that numbers only grow.
+ * The lock is a lock of the kernel. A pid in a file does not suffice: a process in another pid namespace (a container
+ * on the same volume) finds no such pid, and would take the holder for dead. Node has no call for a lock of the kernel,
+ * but LevelDB takes one on each database that it opens. So `lock/` is an empty database, open as long as the process
+ * has the directory. The kernel releases the lock when the process ends, however it ends.
+ *
+ * `lock/holder` says who has the lock. The file is for people only: it decides nothing.
  */
-import { randomUUID } from "node:crypto";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { codeOf, StorageFault, systemFault } from "./fault.ts";
-import { readIfThere, syncDirectory } from "./files.ts";
+import { Level } from "level";
+import { codeOf, isDamage, StorageFault, systemFault } from "./fault.ts";
+import { makeDirectory, readIfThere } from "./files.ts";
 
 export interface DirectoryLock {
-  /** Random; another one seen with our key is another process with our key. */
-  readonly instance: string;
-  /** Doing it twice does nothing. */
-  release(): void;
+  /** Releasing it twice does nothing. */
+  release(): Promise<void>;
 }
 
 interface Holder {
   readonly pid: number;
-  /** When the process started, in the system's own ticks: a pid is soon given to someone else. */
-  readonly started: string;
-  readonly boot: string;
-  readonly instance: string;
-  readonly released: boolean;
+  readonly host: string;
+  /** The pid namespace, as the kernel names it: a pid means something only there. Empty where there is none. */
+  readonly namespace: string;
 }
 
-const LOCK = /^lock\.([1-9][0-9]{0,14})$/;
+const HOLDER_BYTES_MAX = 1_024;
 
-/** Throws `data.locked` when another process, or this one, has the directory, and `data.not-writable`. */
-export function lockDirectory(dir: string): DirectoryLock {
-  const own: Holder = {
-    pid: process.pid,
-    started: startOf(process.pid) ?? "",
-    boot: bootId(),
-    instance: randomUUID(),
-    released: false,
-  };
+/**
+ * Directories that this process has. The kernel's lock belongs to a process: LevelDB would refuse a second one of this
+ * process, but it closes the file while doing so, and closing the file gives up the first one.
+ */
+const held = new Set<string>();
+
+/**
+ * Takes the lock on a directory before anything else in it is touched.
+ *
+ * Throws `data.locked` when another process, or this one, has the directory, and `data.not-writable` or `disk.full`.
+ */
+export async function lockDirectory(dir: string): Promise<DirectoryLock> {
+  let real: string | null = null;
   try {
-    for (;;) {
-      const held = highest(dir);
-      const holder = held === 0 ? null : readHolder(dir, held);
-      if (holder !== null && isAlive(holder)) {
-        throw new StorageFault("data.locked", `${dir} is in use by process ${holder.pid}`);
-      }
-      // Whoever took a number in the meantime is looked at in the next round.
-      if (!take(dir, held + 1, own)) continue;
-      if (highest(dir) > held + 1) {
-        fs.rmSync(fileOf(dir, held + 1), { force: true });
-        continue;
-      }
-      for (const number of numbers(dir)) if (number <= held) fs.rmSync(fileOf(dir, number), { force: true });
-      return { instance: own.instance, release: () => release(dir, held + 1, own) };
-    }
+    real = fs.realpathSync(dir);
+    if (held.has(real)) throw new StorageFault("data.locked", `${dir} is in use by process ${process.pid}`);
+    held.add(real);
+    return await take(dir, real);
   } catch (error) {
-    throw systemFault(error, "data.not-writable", `cannot lock ${dir}`);
+    // LevelDB says the reason in the cause only.
+    const reason = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const fault =
+      error instanceof StorageFault ? error : systemFault(reason, "data.not-writable", `cannot lock ${dir}`);
+    if (real !== null && fault.code !== "data.locked") held.delete(real);
+    throw fault;
   }
 }
 
-/** Links a complete file, so that nobody ever reads half a lock. */
-function take(dir: string, number: number, own: Holder): boolean {
-  const temporary = writeTemporary(dir, own);
+async function take(dir: string, real: string): Promise<DirectoryLock> {
+  const lock = path.join(real, "lock");
+  makeDirectory(lock, 0o700);
+  const database = await openDatabase(lock);
+  if (database === null) {
+    held.delete(real);
+    throw new StorageFault("data.locked", `${dir} is in use by ${nameOf(readHolder(lock))}`);
+  }
   try {
-    fs.linkSync(temporary, fileOf(dir, number));
-    syncDirectory(dir);
-    return true;
+    writeHolder(lock, { pid: process.pid, host: os.hostname(), namespace: pidNamespace() });
   } catch (error) {
-    if (codeOf(error) === "EEXIST") return false;
+    await database.close();
     throw error;
-  } finally {
-    fs.unlinkSync(temporary);
+  }
+  let released: Promise<void> | null = null;
+  const close = (): Promise<void> => database.close().finally(() => held.delete(real));
+  return { release: () => (released ??= close()) };
+}
+
+/** `null` while another process has the database open. */
+async function openDatabase(dir: string): Promise<Level | null> {
+  try {
+    return await opened(dir);
+  } catch (error) {
+    if (codeOf(error) === "LEVEL_LOCKED") return null;
+    if (!isDamage(error)) throw error;
+  }
+  // A power cut has damaged the database, which has no content. The file LOCK stays, because a lock on a file that has
+  // been removed would keep nobody out.
+  for (const name of fs.readdirSync(dir)) if (name !== "LOCK") fs.rmSync(path.join(dir, name), { recursive: true });
+  try {
+    return await opened(dir);
+  } catch (error) {
+    if (codeOf(error) === "LEVEL_LOCKED") return null;
+    throw error;
   }
 }
 
-function release(dir: string, number: number, own: Holder): void {
-  if (readHolder(dir, number)?.instance !== own.instance) return;
-  fs.renameSync(writeTemporary(dir, { ...own, released: true }), fileOf(dir, number));
+async function opened(dir: string): Promise<Level> {
+  const database = new Level(dir);
+  await database.open();
+  return database;
 }
 
-function writeTemporary(dir: string, holder: Holder): string {
-  const temporary = path.join(dir, `lock-${randomUUID()}.tmp`);
-  fs.writeFileSync(temporary, `${JSON.stringify(holder)}\n`, { flag: "wx", mode: 0o600, flush: true });
-  return temporary;
+function writeHolder(lock: string, holder: Holder): void {
+  const temporary = path.join(lock, "holder.tmp");
+  fs.writeFileSync(temporary, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
+  fs.renameSync(temporary, path.join(lock, "holder"));
 }
 
-/** `null` when it is gone or unreadable: since it is linked whole, only a power cut leaves it unreadable. */
-function readHolder(dir: string, number: number): Holder | null {
-  const bytes = readIfThere(fileOf(dir, number));
+/** `null` where the file is missing or cannot be read: the holder has not written it yet, or a power cut emptied it. */
+function readHolder(lock: string): Holder | null {
   try {
-    const parsed: unknown = bytes === null ? null : JSON.parse(bytes.toString("utf8"));
+    const bytes = readIfThere(path.join(lock, "holder"));
+    const parsed: unknown = bytes === null ? null : JSON.parse(bytes.toString("utf8", 0, HOLDER_BYTES_MAX));
     return isHolder(parsed) ? parsed : null;
   } catch {
     return null;
@@ -99,62 +120,20 @@ function readHolder(dir: string, number: number): Holder | null {
 
 function isHolder(value: unknown): value is Holder {
   if (typeof value !== "object" || value === null) return false;
-  const { pid, started, boot, instance, released } = value as Partial<Record<keyof Holder, unknown>>;
-  return (
-    typeof pid === "number" &&
-    Number.isSafeInteger(pid) &&
-    pid > 0 &&
-    typeof started === "string" &&
-    typeof boot === "string" &&
-    typeof instance === "string" &&
-    typeof released === "boolean"
-  );
+  const { pid, host, namespace } = value as Partial<Record<keyof Holder, unknown>>;
+  return Number.isSafeInteger(pid) && typeof host === "string" && typeof namespace === "string";
 }
 
-function isAlive(holder: Holder): boolean {
-  if (holder.released || holder.boot !== bootId()) return false;
-  try {
-    process.kill(holder.pid, 0);
-  } catch (error) {
-    // A process that we may not signal is there all the same.
-    if (codeOf(error) !== "EPERM") return false;
-  }
-  const started = startOf(holder.pid);
-  return started === null || holder.started === "" || started === holder.started;
+function nameOf(holder: Holder | null): string {
+  if (holder === null) return "another process";
+  if (holder.host === os.hostname() && holder.namespace === pidNamespace()) return `process ${holder.pid}`;
+  return `process ${holder.pid} of another pid namespace (a container?) on host ${JSON.stringify(holder.host)}`;
 }
 
-/** The start time of a process where the system tells it (field 22 of its stat line), else `null`. */
-function startOf(pid: number): string | null {
+function pidNamespace(): string {
   try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name of the program, in parentheses, may contain anything.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+    return fs.readlinkSync("/proc/self/ns/pid");
   } catch {
-    return null;
+    return "";
   }
-}
-
-/** Changes with every start of the machine. */
-function bootId(): string {
-  try {
-    return fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  } catch {
-    // To the minute: the two clocks drift.
-    return `boot-${Math.round((Date.now() / 1000 - os.uptime()) / 60)}`;
-  }
-}
-
-function highest(dir: string): number {
-  return Math.max(0, ...numbers(dir));
-}
-
-function numbers(dir: string): number[] {
-  return fs.readdirSync(dir).flatMap((name) => {
-    const match = LOCK.exec(name);
-    return match === null ? [] : [Number(match[1])];
-  });
-}
-
-function fileOf(dir: string, number: number): string {
-  return path.join(dir, `lock.${number}`);
 }

@@ -75,7 +75,7 @@ describe("an owner that cannot start what it has claimed", () => {
     const [effect] = test.core.take("prove");
     if (effect === undefined) throw new Error("nothing to prove");
     const { task, attempt } = effect;
-    test.core.step({ kind: "prove-failed", task, attempt, code: "machine.lost", logical: false });
+    test.core.step({ kind: "prove-failed", task, attempt, code: "machine.lost", logical: false, message: "" });
     expect(test.core.take("prove").filter(({ height }) => height === 2)).toEqual([]);
     expect(test.pass(1000).filter((line) => line.startsWith("claim"))).toEqual([]);
   });

@@ -151,7 +151,7 @@ describe("copies of different provers", () => {
     // The owner of the second copy gives up, so that the one at work on the first owns the next attempt.
     net.down.add(hostile);
     const task = { ...place, index: 1 };
-    net.core(honest).step({ kind: "prove-failed", task, attempt: 0, code: "broken", logical: false });
+    net.core(honest).step({ kind: "prove-failed", task, attempt: 0, code: "broken", logical: false, message: "" });
     net.settle();
     expect(net.core("c").block(blockAt(1)).tasks[1]?.attempts.get(0)?.timeouts.size).toBe(3);
     net.core(hostile).feed.seal(net.manifest, [{ kind: "claim", ...task, attempt: 1, timeouts: [] }]);

@@ -39,36 +39,17 @@ describe("what is said of a block that nobody has announced here", () => {
   it("is let go of with the block's certificate: kept, it would keep its batches for ever", () => {
     const test = new Subject({ announced: false });
     test.hear("b", { kind: "barrier", block: test.id(), content: hashOf("content") });
-    expect([test.core.state.held.size, test.core.state.heldCount]).toEqual([1, 1]);
+    expect(test.core.state.pending.size).toBe(1);
     const { height, hash, parent } = blockAt(1);
     const of = { network: test.manifest.network, chain: 1, height, hash, parent, start: true, workflow: "block" };
     const more = { format: 1 as const, lost: [], items: 0, payload: hashOf("payload") };
     const content = { ...of, ...more, before: "00", after: "01", tasks: [] };
     const certificate = { content, contentHash: hashOf("content"), block: test.id(), signers: [] };
     test.core.step({ kind: "certificate", certificate, bytes: new Uint8Array() });
-    expect([test.core.state.held.size, test.core.state.heldCount]).toEqual([0, 0]);
+    expect(test.core.state.pending.size).toBe(0);
     // Nor is it kept where it comes after that.
     test.hear("c", { kind: "barrier", block: test.id(), content: hashOf("content") });
-    expect(test.core.state.held.size).toBe(0);
-  });
-});
-
-describe("the proofs that one prover names for a task", () => {
-  it("are its first two by the order of its feed, whatever the order of arrival, and take no more room", () => {
-    fc.assert(
-      fc.property(fc.shuffledSubarray([...Array(6).keys()], { minLength: 6 }), (order) => {
-        const test = new Subject();
-        const batches = Array.from({ length: 6 }, (_, at) => test.batch("p", test.receipt(0, `proof ${at}`)));
-        for (const at of order) {
-          const batch = batches[at];
-          if (batch !== undefined) test.core.hear(batch);
-        }
-        const [task] = test.core.block(blockAt(1)).tasks;
-        const named = [...(task?.proofs.keys() ?? [])].sort();
-        expect(named).toEqual([hashOf("proof 0"), hashOf("proof 1")].sort());
-      }),
-      { numRuns: 30 },
-    );
+    expect(test.core.state.pending.size).toBe(0);
   });
 });
 

@@ -29,7 +29,9 @@ function griefersAfter(blocks: readonly Counts[], order: (heights: number[]) => 
       Object.entries(all[height - 1] ?? {}).map(([name, [proven, lost]]) => [keyOf(name), { proven, lost }]),
     );
     const { hash, parent } = blockAt(height);
-    const closed = { id: hashOf(`id ${height}`), chain: 1, height, hash, after: "00", tally };
+    const id = hashOf(`id ${height}`);
+    test.core.state.tallies.set(id, tally);
+    const closed = { id, chain: 1, height, hash, after: "00" };
     rememberClosed(test.core.state, { ...closed, parent: height === 1 ? null : parent });
   }
   test.announce(blockAt(all.length + 1));

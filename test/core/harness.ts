@@ -7,7 +7,7 @@
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event, VerifiedResult } from "../../src/core/event.ts";
 import { type Block, type CoreOptions, createState, type State } from "../../src/core/state.ts";
-import { replay, resume, step } from "../../src/core/step.ts";
+import { replayLog, resume, step } from "../../src/core/step.ts";
 import { type Batch, sealBatch } from "../../src/protocol/batch.ts";
 import { blockId, domainDigest, type Hash, type Key, u64, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
@@ -89,6 +89,7 @@ export interface CoreSetup {
   readonly resources?: Resources;
   /** Functions that stages are collected by. */
   readonly selects?: CoreOptions["selects"];
+  readonly limits?: CoreOptions["limits"];
   readonly names: readonly string[];
 }
 
@@ -120,6 +121,7 @@ export class Core {
       systems,
       ...(setup.resources === undefined ? {} : { resources: setup.resources }),
       ...(setup.selects === undefined ? {} : { selects: setup.selects }),
+      ...(setup.limits === undefined ? {} : { limits: setup.limits }),
       seed: 0,
     };
     this.state = createState(manifest, options);
@@ -151,8 +153,7 @@ export class Core {
   restart(heard: readonly Batch[]): { readonly core: Core; readonly said: string[] } {
     const core = new Core(this.#setup, new Feed(this.name, this.feed.batches));
     core.heard.push(...heard);
-    for (const batch of [...this.feed.batches, ...heard])
-      replay(core.state, { kind: "batch", batch, from: null }, equation);
+    replayLog(core.state, [...this.feed.batches, ...heard], equation);
     const before = core.feed.batches.length;
     core.nowMs = this.nowMs;
     core.#run(resume(core.state, core.nowMs, equation));
@@ -223,11 +224,10 @@ export class Core {
     if (!this.isAnnouncedTruly(effect.block))
       return { kind: "prepared", block: effect.block, result: { kind: "invalid", code: "payload.items-mismatch" } };
     const block = this.state.blocks.get(effect.block);
-    const tasks = block?.tasks ?? [];
     const values = Object.fromEntries(
-      effect.stages.map(({ name }) => [
+      (block?.stages ?? []).map(({ name, count }) => [
         name,
-        tasks.filter(({ stage }) => stage.name === name).map(({ index }) => valuesOf(effect.block, name, index)),
+        Array.from({ length: count }, (_, index) => valuesOf(effect.block, name, index)),
       ]),
     );
     const before = effect.before ?? new Uint8Array(32);

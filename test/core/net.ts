@@ -119,7 +119,7 @@ export class Net {
       }
       const code = this.failing(task, attempt);
       if (code !== null) {
-        core.step({ kind: "prove-failed", task, attempt, code, logical: this.isLogical });
+        core.step({ kind: "prove-failed", task, attempt, code, logical: this.isLogical, message: "" });
         continue;
       }
       this.#prove(core, effect);

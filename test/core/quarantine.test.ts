@@ -130,7 +130,7 @@ describe("a failed attempt", () => {
     });
     const end = (attempt: number) => {
       const code = "machine.lost";
-      test.core.step({ kind: "prove-failed", task: test.task(0), attempt, code, logical: false });
+      test.core.step({ kind: "prove-failed", task: test.task(0), attempt, code, logical: false, message: "" });
       OTHERS.forEach((who) => test.hear(who, timeout(test, attempt, code)));
     };
     end(0);
@@ -141,6 +141,20 @@ describe("a failed attempt", () => {
     expect(claims()).toHaveLength(2);
     test.tick(1);
     expect(claims()).toEqual(["claim shard/0#0", "claim shard/0#1", "claim shard/0#2"]);
+  });
+});
+
+describe("a failure of the node's own prover", () => {
+  it("is kept with its last words, which no peer gets", () => {
+    const test = subject({ name: "p", parties: { ...PARTIES, provers: ["p"] }, roles: { prover: true } });
+    const failure = { attempt: 0, code: "process.failed", logical: false, message: "status 101: out of memory" };
+    test.core.step({ kind: "prove-failed", task: test.task(0), ...failure });
+    const entries = test.core.feed.batches.at(-1)?.entries ?? [];
+    expect(entries).toMatchObject([{ kind: "fail", code: "process.failed" }]);
+    expect(Object.values(entries[0] ?? {})).not.toContain(failure.message);
+    const [task] = test.core.block(blockAt(1)).tasks;
+    if (task === undefined) throw new Error("no task");
+    expect(bundleOf(test.core.state, task).ownFailure).toEqual(failure);
   });
 });
 

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { orderOf } from "../../src/core/standing.ts";
 import { isKnownAuthor, step } from "../../src/core/step.ts";
 import { Log } from "../../src/log/log.ts";
+import type { ManifestJson } from "../../src/protocol/manifest.ts";
 import type { EntryOf } from "../../src/protocol/messages.ts";
 import { createState } from "../../src/core/state.ts";
 import { hashOf, manifestJson } from "../protocol/fixtures.ts";
@@ -10,10 +12,10 @@ import { PARTIES, Subject } from "./subject.ts";
 
 const OPEN = { provers: { admission: "open", list: manifestJson([]).provers.list } } as const;
 const LISTED = PARTIES.provers.map((name) => ({ key: keyOf(name), slots: 1, weight: 1 }));
-const open = () =>
+const open = (change: Partial<ManifestJson> = {}) =>
   new Subject({
     parties: { ...PARTIES, provers: ["p", "q", "r", "new"] },
-    change: { provers: { ...OPEN.provers, list: LISTED } },
+    change: { provers: { ...OPEN.provers, list: LISTED }, ...change },
   });
 
 function join(height: number, slots = 1): EntryOf<"join"> {
@@ -26,17 +28,21 @@ function admit(height: number, slots = 1): EntryOf<"admit"> {
 
 describe("an open network", () => {
   it("admits a newcomer by a quorum, once, from a height that is not dealt yet", () => {
-    const test = open();
+    const { workflows } = manifestJson([]);
+    // All three blocks are open at once.
+    const wide = Object.entries(workflows).map(([name, workflow]) => [name, { ...workflow, window: 3 }]);
+    const test = open({ workflows: Object.fromEntries(wide) });
     expect(test.hear("new", join(3))).toEqual(["admit new height 3"]);
     expect(test.hear("new", join(3))).toEqual([]);
     expect(test.core.state.roster.has(keyOf("new"))).toBe(false);
     ["b", "c"].forEach((who) => test.hear(who, admit(3)));
     expect(test.core.reports("prover.admitted")).toMatchObject([{ height: 3 }]);
-    const owners = (height: number) => test.core.block(blockAt(height)).owners.get("shard")?.[0] ?? [];
+    const owners = (height: number) => {
+      const task = test.core.block(blockAt(height)).tasks[0];
+      if (task === undefined) throw new Error(`block ${height} has no task`);
+      return orderOf(test.core.state, task);
+    };
     for (const height of [2, 3]) test.announce(blockAt(height));
-    test.claimed(0);
-    for (const height of [1, 2]) test.hear("p", { ...test.claim(0), block: test.id(blockAt(height)) });
-    test.hear("new", { ...test.claim(0), block: test.id(blockAt(3)) });
     expect(owners(1)).not.toContain(keyOf("new"));
     expect(owners(2)).not.toContain(keyOf("new"));
     expect(owners(3)).toContain(keyOf("new"));

@@ -28,6 +28,7 @@ export interface SubjectOptions {
   readonly change?: Partial<ManifestJson>;
   readonly roles?: CoreSetup["roles"];
   readonly name?: string;
+  readonly limits?: CoreSetup["limits"];
   /** Announce block 1 at once. */
   readonly announced?: boolean;
 }
@@ -44,11 +45,12 @@ export class Subject {
     roles = { attester: true },
     name = "a",
     announced = true,
+    limits = {},
   }: SubjectOptions = {}) {
     this.parties = parties;
     this.manifest = network(parties, change);
     const names = [...new Set([...parties.attesters, ...parties.provers, ...parties.sources])];
-    this.core = new Core({ name, manifest: this.manifest, roles, names });
+    this.core = new Core({ name, manifest: this.manifest, roles, names, limits });
     if (announced) this.announce(blockAt(1));
   }
 

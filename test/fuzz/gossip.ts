@@ -4,6 +4,7 @@
  */
 import { concatBytes } from "@noble/hashes/utils.js";
 import * as fc from "fast-check";
+import { accountOf } from "../../src/core/account.ts";
 import type { Verdict } from "../../src/protocol/verdict.ts";
 import { type Batch, sealBatch } from "../../src/protocol/batch.ts";
 import { type Hash, ZERO_HASH } from "../../src/protocol/ids.ts";
@@ -128,8 +129,10 @@ function messages(bench: Bench): fc.Arbitrary<readonly Message[]> {
 /** What may be held for others at most, whatever was sent: the state's own limits. */
 function checkBounds(bench: Bench): void {
   const { state } = bench.runtime;
-  const facts = [...state.held.values()].reduce((sum, { facts: held }) => sum + held.length, 0);
-  if (facts !== state.heldCount) throw new Error(`${facts} facts are held, ${state.heldCount} counted`);
+  for (const { author, cost } of state.log.feeds()) {
+    const { bytesMax } = accountOf(state, author);
+    if (cost > bytesMax) throw new Error(`${author} keeps ${cost} bytes; allowed: ${bytesMax}`);
+  }
   for (const block of state.blocks.values()) {
     for (const task of block.tasks) {
       if (task.attempts.size > 1000) throw new Error(`${task.attempts.size} attempts`);

@@ -26,10 +26,10 @@ async function certifiedBlocks(members: Members, member: Member): Promise<Starte
   return node;
 }
 
-/** Everything below a directory, to show that nothing in it was touched; locks come and go. */
+/** Everything below a directory, to show that nothing in it was touched; the lock comes and goes. */
 function filesOf(directory: string): Record<string, string> {
   const names = readdirSync(directory, { recursive: true, withFileTypes: true });
-  const files = names.filter((entry) => entry.isFile() && !entry.name.startsWith("lock."));
+  const files = names.filter((entry) => entry.isFile() && path.basename(entry.parentPath) !== "lock");
   return Object.fromEntries(
     files.map(({ parentPath, name }) => {
       const file = path.join(parentPath, name);

@@ -25,7 +25,7 @@ const cluster: Cluster = new Cluster(
     window: 4,
     retentionBlocks: 16,
     links: { loss: 0.05, duplicate: 0, replay: 0, delayMsMin: 1, delayMsMax: 20, wan: false },
-    times: { proveMsMin: 50, proveMsMax: 200, verifyMs: 5, wrong: 0, failing: 0.02, tooLarge: 0 },
+    times: { proveMsMin: 50, proveMsMax: 200, verifyMs: 5, wrong: 0, failing: 0.02, wrongFirst: 0, tooLarge: 0 },
     diskMs: 2,
     hooks: { modules: (modules) => ({ ...modules, journal: forgetfulJournal() }) },
   },
@@ -98,9 +98,9 @@ for (const count of process.argv.slice(2).map(Number)) {
     if (runtime === null) throw new Error("a node is down");
     const { state } = runtime;
     const kept = [...state.log.feeds()].map((feed) => feed.kept().length);
-    const { blocks, closed, held, admissions, benches } = state;
+    const { blocks, closed, pending, admissions, benches } = state;
     const certified = state.chains.get(1)?.certified ?? -1;
-    const kinds = { blocks: blocks.size, closed: closed.size, held: held.size };
+    const kinds = { blocks: blocks.size, closed: closed.size, pending: pending.size };
     return { certified, ...kinds, admissions: admissions.size, benches: benches.size, kept };
   });
   const { heapUsed, external, arrayBuffers } = process.memoryUsage();

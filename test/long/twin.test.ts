@@ -30,8 +30,7 @@ test("a copy of a node's directory that is started beside it ends with one clear
   if (original === undefined) throw new Error("no node");
 
   const copy = path.join(members.dir, "copy");
-  // The lock names a live process of this machine; a copy on another machine would not know it.
-  cpSync(own.data, copy, { recursive: true, filter: (from) => !path.basename(from).startsWith("lock.") });
+  cpSync(own.data, copy, { recursive: true });
   const twin = await startCli(known({ ...own, data: copy }));
   expect(twin.key).toBe(original.key);
   const late = setTimeout(() => twin.signal("SIGKILL"), 60_000);

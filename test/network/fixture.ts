@@ -64,6 +64,8 @@ export class TestNode {
   ) => reply([body]);
   network!: Network;
   clock: Clock = realClock;
+  /** Whose key the network has admitted. */
+  admitted: (key: Key) => boolean = () => false;
 
   handler: TransportHandler = {
     message: (bytes, from) => {
@@ -105,7 +107,7 @@ export async function startNode(
   options: Partial<NetworkOptions> = {},
   node: TestNode = new TestNode(),
 ): Promise<TestNode> {
-  const { artefacts, telemetry, handler, clock } = node;
+  const { artefacts, telemetry, handler, clock, admitted } = node;
   node.network = await createNetwork(
     {
       network: NETWORK,
@@ -118,7 +120,7 @@ export async function startNode(
       messageBytesMax: MESSAGE_BYTES_MAX,
       ...options,
     },
-    { handler, artefacts, clock, telemetry },
+    { handler, artefacts, clock, telemetry, admitted },
   );
   return node;
 }

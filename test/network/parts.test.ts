@@ -1,5 +1,5 @@
 /** The parts that need no socket. */
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -115,12 +115,24 @@ describe("bans", () => {
     await again.saved();
   });
 
-  test("config.ban-file: a file that is not ours is not overwritten", async () => {
+  test("network.bans-damaged: a file that is empty or broken is kept aside, and the list begins empty", async () => {
     const file = join(await mkdtemp(join(tmpdir(), "bans-")), "bans.json");
-    for (const text of ["{", "{}", '[{"key":1}]', "[null]"]) {
+    for (const text of ["", "{", "{}", '[{"key":1}]', "[null]"]) {
       await writeFile(file, text);
-      await expect(new Bans(file, fixedClock()).load()).rejects.toMatchObject({ code: "config.ban-file" });
+      const bans = new Bans(file, fixedClock());
+      const message = `ban file ${file}: not a list of {key, until, times}; nobody is banned now; the file is kept as ${file}.damaged`;
+      expect(await bans.load()).toEqual({ code: "network.bans-damaged", message });
+      expect(await readFile(`${file}.damaged`, "utf8")).toBe(text);
+      bans.add(key);
+      await bans.saved();
+      expect(await new Bans(file, fixedClock()).load()).toBeNull();
     }
+  });
+
+  test("network.bans-damaged: a file that cannot be read stops no node", async () => {
+    const file = join(await mkdtemp(join(tmpdir(), "bans-")), "bans.json");
+    await mkdir(file);
+    expect(await new Bans(file, fixedClock()).load()).toMatchObject({ code: "network.bans-damaged" });
   });
 });
 

@@ -95,8 +95,7 @@ describe("settings", () => {
       "surprise",
     ];
     complains(ended, { status: EXIT.usage, code: "manifest.invalid", names }, 5);
-    // Nothing but the key that it has made before.
-    expect(readdirSync(path.join(dir, "data"))).toEqual(["key.json"]);
+    expect(leftIn(path.join(dir, "data"))).toEqual([]);
   });
 
   test("a setting, a variable or a flag that does not exist is named with its place", async () => {
@@ -173,8 +172,7 @@ describe("what a node needs for itself", () => {
       ],
     ]);
     // Neither was the seed said, nor was anything else begun.
-    expect(readdirSync(truncated.data)).toEqual(["key.json"]);
-    expect(readdirSync(readable.data)).toEqual(["key.json"]);
+    for (const { data: dir } of [truncated, readable]) expect(leftIn(dir)).toEqual([]);
   });
 
   test("a disk that is full, at the start or later, ends the node with a status that says to try again", async (context) => {
@@ -182,7 +180,7 @@ describe("what a node needs for itself", () => {
     if (disk === null) return context.skip("this process may not mount a file system");
     const members = makeMembers(1, {}, (json) => json, disk);
     const flags = flagsOf(members, at(members, 0), 50);
-    const full = { status: EXIT.temporary, code: "disk.full", names: ["no space left"] };
+    const full = { status: EXIT.temporary, code: "disk.full", names: ["space left"] };
     const ballast = path.join(disk, "ballast");
     fillUp(ballast);
     complains(await runCli(["start", ...flags]), full);
@@ -242,7 +240,7 @@ describe("a chain that is none", () => {
       ],
       [
         ["start", ...QUIET, ...data("d"), "--rpc", "not a url"],
-        { status: EXIT.usage, code: "config.invalid", names: ["not a url", "http://"] },
+        { status: EXIT.usage, code: "config.invalid", names: ["(not shown)", "http://"] },
       ],
     ]);
     for (const name of ["a", "b", "c", "d"]) expect(leftIn(path.join(dir, name))).toEqual([]);
@@ -361,7 +359,7 @@ function at(members: Members, index: number): Members["list"][number] {
 /** What a start that was refused has left behind, besides the key that it made. */
 function leftIn(directory: string): string[] {
   mkdirSync(directory, { recursive: true });
-  return readdirSync(directory).filter((name) => name !== "key.json");
+  return readdirSync(directory).filter((name) => !["format", "key.json", "lock"].includes(name));
 }
 
 function genesisOf(key: string): ReturnType<typeof genesis> {

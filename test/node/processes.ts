@@ -98,13 +98,19 @@ export interface StartedNode {
   /** The first line of the log that fits, now or within the deadline. */
   line(what: string, fits: (line: LogLine) => boolean, deadlineMs?: number): Promise<LogLine>;
   signal(name: NodeJS.Signals): void;
+  /** Closes our end of its standard output, as a log reader that ends does. */
+  hangUp(): void;
   readonly ended: Promise<Ended>;
   isRunning(): boolean;
 }
 
 /** Starts a node and resolves once it is up; rejects with what it said if it ends before. */
-export async function startCli(args: readonly string[], deadlineMs: number = 30_000): Promise<StartedNode> {
-  const child = spawnCli(["start", "--log", "json", ...args], {});
+export async function startCli(
+  args: readonly string[],
+  deadlineMs: number = 30_000,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<StartedNode> {
+  const child = spawnCli(["start", "--log", "json", ...args], environment);
   const log: LogLine[] = [];
   const waiting = new Set<() => void>();
   const read = collected(child, (text) => {
@@ -157,6 +163,7 @@ export async function startCli(args: readonly string[], deadlineMs: number = 30_
     log,
     line,
     signal: (name) => void child.kill(name),
+    hangUp: () => void child.stdout?.destroy(),
     ended,
     isRunning,
   };

@@ -71,13 +71,14 @@ class ManualProver implements Prover {
     return this.#running?.job.id.stage ?? null;
   }
 
-  ends(how: "well" | "wrong" | "failed"): void {
+  ends(how: "well" | "wrong" | "failed" | "disabled"): void {
     const run = this.#running;
     if (run === null) throw new Error(`${this.system} does not run`);
     this.#running = null;
     const { values } = run.job;
-    if (how === "failed")
-      return run.emit({ kind: "failed", logical: false, fault: { code: "process.start", message: "no such program" } });
+    const fault = { code: "process.start", message: "no such program" };
+    if (how === "failed") return run.emit({ kind: "failed", logical: false, fault });
+    if (how === "disabled") return run.emit({ kind: "failed", logical: false, disabled: true, fault });
     const proof = how === "well" ? mockProof(values) : Uint8Array.of(1);
     run.emit({ kind: "proved", proof, values, provingMs: 5 });
   }
@@ -243,6 +244,24 @@ describe("a node's provers", () => {
     expect([shard.cancelled, shard.begun]).toEqual([1, 3]);
     shard.ends("failed");
     expect(of("shard")?.state).toBe("able");
+  });
+
+  it("go out of use, though they have worked, when they can begin no task any more, until a trial works again", async () => {
+    const { clock, shard, changed, of, until, real } = open();
+    await until(() => shard.stage !== null);
+    shard.ends("well");
+    await until(() => of("shard")?.state === "able");
+    real();
+    shard.ends("failed");
+    expect(of("shard")?.state).toBe("able");
+    real();
+    shard.ends("disabled");
+    expect(of("shard")).toMatchObject({ state: "unable", fault: { code: "process.start" }, retryInMs: 30_000 });
+    clock.pass(30_000);
+    await until(() => shard.stage !== null);
+    shard.ends("well");
+    await until(() => of("shard")?.state === "able");
+    expect(changed).toEqual(["shard false", "shard true"]);
   });
 
   it("are not blamed where what they take cannot be made", async () => {

@@ -100,9 +100,13 @@ test("doctor says of a sound node that all is well, and names each thing that is
     .map((line) => JSON.parse(line) as Record<string, string>);
   expect(findings.filter(({ state }) => state !== "ok")).toEqual([]);
   expect(findings.map(({ check }) => check)).toEqual(
-    expect.arrayContaining(["config", "disk", "key", "manifest", "listen", "http", "provers"]),
+    expect.arrayContaining(["config", "disk", "temporary", "key", "manifest", "listen", "http", "provers"]),
   );
   expect(readdirSync(data)).toEqual(before);
+
+  const homeless = await runCli(["doctor", "--config", configFile(sound)], { environment: { TMPDIR: "/nowhere" } });
+  expect(homeless.status).toBe(EXIT.data);
+  expect(homeless.stdout).toMatch(/^wrong {2}temporary {2}.*\/nowhere.*\[temporary\.not-writable\]$/m);
 
   const taken = net.createServer().listen(0, "127.0.0.1");
   await new Promise((resolve) => taken.once("listening", resolve));

@@ -61,6 +61,44 @@ describe("the payload of a block", () => {
     expect(read.value.items).toEqual(expected);
   });
 
+  /** The block under a header with more fields, hashed in the order of their fork. */
+  const withFields = (fields: Readonly<Record<string, string>>, hashed: readonly string[]): Rpc => {
+    const source = { ...rpc("anvil-1"), ...fields };
+    const encoded = payloadOf(rpc("anvil-1"));
+    if (!encoded.ok) throw new Error(encoded.fault.message);
+    const [header] = RLP.decode(encoded.value.payload) as unknown as [Uint8Array[]];
+    const more = hashed.map((name) => hexToBytes((fields[name] ?? "").slice(2)));
+    return { ...source, hash: `0x${bytesToHex(keccak_256(RLP.encode([...header, ...more])))}` };
+  };
+  const AMSTERDAM = { blockAccessListHash: `0x${"ba".repeat(32)}`, slotNumber: "0x1234" };
+
+  it("has the fields of the Amsterdam fork, under both names of the first", () => {
+    const names = Object.keys(AMSTERDAM);
+    const { blockAccessListHash: balHash, slotNumber } = AMSTERDAM;
+    for (const source of [
+      withFields(AMSTERDAM, names),
+      withFields({ balHash, slotNumber }, ["balHash", "slotNumber"]),
+      withFields({ balHash }, ["balHash"]),
+    ]) {
+      const encoded = payloadOf(source);
+      if (!encoded.ok) throw new Error(encoded.fault.message);
+      expect(readPayload(encoded.value.payload, source.hash.slice(2))).toMatchObject({ ok: true });
+    }
+  });
+
+  it("payload.header-unknown: names the fields that this version does not know", () => {
+    const next = { ...AMSTERDAM, futureRoot: `0x${"0f".repeat(32)}` };
+    const result = payloadOf(withFields(next, Object.keys(next)));
+    expect(code(result)).toBe("payload.header-unknown");
+    expect(result.ok ? "" : result.fault.message).toMatch(
+      /^the block has futureRoot, which this version does not know/,
+    );
+    // A field after one that is missing belongs to no fork that is known.
+    const { slotNumber } = AMSTERDAM;
+    const gap = payloadOf(withFields({ slotNumber }, ["slotNumber"]));
+    expect(gap.ok ? "" : gap.fault.message).toMatch(/^the block has slotNumber, which this version does not know/);
+  });
+
   it("payload.header-mismatch: names what was hashed and what was said", () => {
     const source = rpc("goerli-10536893");
     for (const field of ["blobGasUsed", "baseFeePerGas", "gasUsed", "number", "timestamp"]) {

@@ -4,7 +4,8 @@ import { sealBatch, voteOf } from "../../src/protocol/batch.ts";
 import { checkCertificate, kindOf } from "../../src/protocol/certificate.ts";
 import { readEvidence, showHead } from "../../src/protocol/evidence.ts";
 import { blockId, ZERO_HASH } from "../../src/protocol/ids.ts";
-import type { Entry, Vote } from "../../src/protocol/messages.ts";
+import { encodeEntry, type Entry, type EntryOf, type Vote } from "../../src/protocol/messages.ts";
+import { INLINE_BYTES_MAX, MESSAGE_BYTES_MAX, VALUES_BYTES_MAX } from "../../src/protocol/limits.ts";
 import { canonicalJson } from "../../src/protocol/shape.ts";
 import {
   checkEvidence,
@@ -42,6 +43,11 @@ function said(kind: VoteKind, change: object = {}): Entry {
     credit: { kind: "attest", ...attempt, prover, artefact: hashOf("proof"), ...change },
   };
   return entries[kind];
+}
+
+function receipt(change: Partial<EntryOf<"receipt">> = {}): EntryOf<"receipt"> {
+  const what = { system: "mock", key: hashOf("mock"), artefact: hashOf("proof"), bytes: 100, provingMs: 1 };
+  return { kind: "receipt", ...attempt, ...what, values: new Uint8Array(32), inline: new Uint8Array(), ...change };
 }
 
 function voteBy(signer: Signer, entry: Entry, number = 3): Vote {
@@ -111,6 +117,7 @@ const EVIDENCE = {
     voteBy(author, said("assignment")),
     voteBy(author, said("assignment", { prover: hashOf("other") }), 5),
   ],
+  "two-receipts": [voteBy(author, receipt()), voteBy(author, receipt({ attempt: 5, bytes: 99 }), 5)],
   "two-batches": batches
     .toSorted((one, other) => (one.hash < other.hash ? -1 : 1))
     .map(({ headBytes, signature }) => showHead({ head: headBytes, signature })),
@@ -192,6 +199,27 @@ describe("an evidence file", () => {
     for (const change of [{ from: 6 }, { offender: hashOf("x") }, { offence: "two-attests" as const }])
       expect(codeOf(encodeEvidence(manifest.network, { ...evidence, ...change }, shown))).toBe("certificate.evidence");
     expect(codeOf(encodeEvidence(hashOf("x"), evidence, shown))).toBe("certificate.other-network");
+  });
+
+  it("of two receipts is held against a prover that does not attest", () => {
+    const stranger = signerNamed("stranger");
+    const shown = [voteBy(stranger, receipt()), voteBy(stranger, receipt({ values: new Uint8Array(31) }), 5)];
+    const checked = checkEvidence(manifest, evidenceFile(shown), nativeEquation);
+    expect(checked).toMatchObject({ ok: true, value: { offender: stranger.key, offence: "two-receipts", from: 5 } });
+  });
+
+  it("shows nothing in two receipts of another proof, with another time, or with the proof left out", () => {
+    const inline = new Uint8Array(100);
+    for (const change of [{ artefact: hashOf("another"), bytes: 99 }, { provingMs: 2 }, { inline }, { attempt: 9 }]) {
+      const shown = [voteBy(author, receipt()), voteBy(author, receipt(change), 5)];
+      expect(readEvidence(shown)).toBe(null);
+    }
+  });
+
+  it("of the two longest receipts fits into an entry and a batch", () => {
+    const longest = { values: new Uint8Array(VALUES_BYTES_MAX), inline: new Uint8Array(INLINE_BYTES_MAX) };
+    const shown = [voteBy(author, receipt(longest)), voteBy(author, receipt({ ...longest, bytes: 99 }), 5)];
+    expect(encodeEntry({ kind: "evidence", shown }).length).toBeLessThan(MESSAGE_BYTES_MAX / 2);
   });
 
   it("says nothing about the votes of somebody who is no attester", () => {

@@ -20,7 +20,7 @@ function verify(
   signal = new AbortController().signal,
 ) {
   const args = ["-c", script, "sh", "{proof}", "{values}", "{parts}", "{key}"];
-  return createCommandVerifier({ system: "mine", command: "sh", args, timeoutMs }).verify(
+  return createCommandVerifier({ system: "mine", command: "sh", args, timeoutMs, verdictStatuses: [1] }).verify(
     { ...JOB, ...change },
     signal,
   );
@@ -34,6 +34,12 @@ describe("a verifier that is a program", () => {
     expect(await verify(script, { values: Uint8Array.of(9) })).toEqual({ valid: false, code: "proof.command" });
   });
 
+  it("refuses no proof by a status that its operator has not named", async () => {
+    const options = { system: "mine", command: "sh", args: ["-c", "echo lost >&2; exit 1"], timeoutMs: 20_000 };
+    const verdict = createCommandVerifier(options).verify(JOB, new AbortController().signal);
+    await expect(verdict).rejects.toThrow("sh ended with status 1: lost");
+  });
+
   it("gives no verdict where it is in trouble, hangs, is killed or is not there", async () => {
     await expect(verify("echo 'no key' >&2; exit 2")).rejects.toThrow("status 2: no key");
     await expect(verify("kill -9 $$")).rejects.toThrow("ended with status");
@@ -41,6 +47,10 @@ describe("a verifier that is a program", () => {
     const missing = createCommandVerifier({ system: "mine", command: "/nowhere/verify", args: [], timeoutMs: 5000 });
     await expect(missing.verify(JOB, new AbortController().signal)).rejects.toThrow("ended with status 127");
   });
+
+  it("gives its verdict when it has ended, though a helper holds its pipes", async () => {
+    expect(await verify("setsid sleep 60 & sleep 0.2; exit 0")).toEqual({ valid: true });
+  }, 10_000);
 
   it("is stopped with whoever asked, and leaves nothing behind", async () => {
     const before = mine();

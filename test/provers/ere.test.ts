@@ -31,6 +31,7 @@ afterAll(async () => {
 beforeEach(() => {
   server.provingMs = 20;
   server.stuckAfterMs = Number.POSITIVE_INFINITY;
+  server.health = [];
   server.guest = () => ({ values: padded(job().values) });
 });
 
@@ -158,6 +159,24 @@ describe("a prover behind ere-server", () => {
       },
     );
     expect(idle).toBe(true);
+  });
+
+  it("keeps a proof whose server gives no answer about its health, a late one or a proxy's: the answer to Prove decides", async () => {
+    for (const health of [["reset", "reset", "reset", "reset"], ["late"], [503, 502, 503, 503, "reset"]] as const) {
+      server.provingMs = health.includes("late" as never) ? 4_000 : 300;
+      server.health = [...health];
+      expect(codeOf(await fixtures.last(open({ timeoutMs: 10_000 }), job())), health.join()).toBe("proved");
+      expect(server.health).toEqual([]);
+    }
+  }, 30_000);
+
+  it("gives up at once where the server goes away in the middle of a proof", async () => {
+    const other = await fakeEre();
+    other.provingMs = 5_000;
+    const proved = fixtures.last(open({ url: other.url }), job());
+    await vi.waitFor(() => expect(other.begun()).toBe(1));
+    await other.close();
+    expect(codeOf(await proved)).toBe("ere.unreachable");
   });
 
   it("gives up a server that says of itself that it hangs", async () => {

@@ -17,6 +17,8 @@ export interface FakeEre {
   /** How long a prove takes, and after which time health is 503. */
   provingMs: number;
   stuckAfterMs: number;
+  /** What becomes of the next questions for its health, in their order; those after them are answered. */
+  health: ("reset" | "late" | 502 | 503)[];
   /** Proves begun, and ended, whoever waits for them. */
   readonly begun: () => number;
   readonly ended: () => number;
@@ -34,6 +36,7 @@ export async function fakeEre(): Promise<FakeEre> {
     guest: ((stdin) => ({ values: sha256(stdin) })) as FakeEre["guest"],
     provingMs: 20,
     stuckAfterMs: Number.POSITIVE_INFINITY,
+    health: [] as FakeEre["health"],
   };
   const prove = async (body: Uint8Array, request: IncomingMessage): Promise<Uint8Array> => {
     const fields = read(body);
@@ -74,6 +77,11 @@ export async function fakeEre(): Promise<FakeEre> {
       };
       const fail = (error: unknown): void => twirp(response, 400, "malformed", String(error));
       const { url } = request;
+      const next = url === "/health" ? fake.health.shift() : undefined;
+      if (next === "reset") return void request.socket.destroy();
+      // Later than anybody waits for.
+      if (next === "late") return;
+      if (next !== undefined) return void response.writeHead(next).end();
       if (url === "/health")
         return void response.writeHead(performance.now() - startedMs > fake.stuckAfterMs ? 503 : 200).end();
       if (url === "/twirp/api.ZkvmService/Prove") return void prove(body, request).then(send, fail);

@@ -14,6 +14,8 @@ export interface FakeZkboost {
   failure: { readonly reason: string; readonly error: string } | null;
   /** Events that are lost on the way. */
   losesEvents: boolean;
+  /** Statuses with which something in between answers the next questions for a proof; 0 breaks the connection. */
+  lost: number[];
   readonly proved: () => number;
   close(): Promise<void>;
 }
@@ -31,7 +33,7 @@ export async function fakeZkboost(): Promise<FakeZkboost> {
   const readers = new Map<ServerResponse, string | null>();
   let worker: Promise<void> = Promise.resolve();
   let proved = 0;
-  const fake = { provingMs: 20, failure: null as FakeZkboost["failure"], losesEvents: false };
+  const fake = { provingMs: 20, failure: null as FakeZkboost["failure"], losesEvents: false, lost: [] as number[] };
 
   const tell = (event: string, root: string, more: object = {}): void => {
     if (fake.losesEvents) return;
@@ -83,6 +85,9 @@ export async function fakeZkboost(): Promise<FakeZkboost> {
         return;
       }
       if (route === "GET execution_proofs") {
+        const lost = fake.lost.shift();
+        if (lost === 0) return void asked.socket.destroy();
+        if (lost !== undefined) return refuse(response, lost, "bad gateway");
         const proof = type === CONFIGURED ? proofs.get(root) : undefined;
         if (proof === undefined) return refuse(response, 404, `proof not found for root ${root} and type ${type}`);
         return void response.writeHead(200, { "content-type": "application/octet-stream" }).end(proof);

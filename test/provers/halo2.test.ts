@@ -5,7 +5,8 @@ import { bn254 } from "@noble/curves/bn254.js";
 import { describe, expect, it } from "vitest";
 import { createSchedule } from "../../src/provers/halo2/hash.ts";
 import { decodeCoordinate, encodeCoordinate, provingParameters } from "../../src/provers/halo2/setup.ts";
-import { createHalo2Verifier, PROOF_BYTES, readHalo2Key } from "../../src/provers/halo2/verify.ts";
+import { createHalo2Verifier, type LoadHalo2, PROOF_BYTES, readHalo2Key } from "../../src/provers/halo2/verify.ts";
+import { NoVerdict } from "../../src/provers/no-verdict.ts";
 import { FIELD_ORDER, poseidon } from "../../src/provers/poseidon.ts";
 import { encodeElement, encodeValues } from "../../src/provers/statement.ts";
 import { KEYS_DIR } from "./fixtures.ts";
@@ -108,5 +109,75 @@ describe("the form of a Halo2 proof", () => {
   it("proof.not-on-curve: has points of the curve only", () => {
     // x³ + 3 has no root for 4.
     for (const word of [0, 16, 70, 71]) expect(code(put(word, 4n)), `point ${word}`).toBe("proof.not-on-curve");
+  });
+});
+
+describe("a Halo2 verifier", () => {
+  const values = encodeValues({ before: 1n, after: 2n, fees: 3n, count: 4n, context: 5n });
+  const formed = new Uint8Array(PROOF_BYTES).map((_, i) => (i % 32 === 0 ? 1 : 0));
+  const key = readHalo2Key(KEY);
+
+  /** Instances of the library, each of which does this when it verifies. */
+  function library(...verifies: readonly (() => void)[]): { readonly load: LoadHalo2; readonly made: () => number } {
+    let made = 0;
+    const load = (): ReturnType<LoadHalo2> => {
+      const verify = verifies[made++];
+      if (verify === undefined) throw new RangeError("WebAssembly.Memory(): could not allocate memory");
+      const nothing = (): void => {};
+      const circuit = {
+        clear: nothing,
+        config: nothing,
+        loadParams: nothing,
+        loadVk: nothing,
+        assignInstances: nothing,
+      };
+      const builder = { witness: () => 0, make_public: nothing, free: nothing };
+      const [Halo2Wasm, Halo2LibWasm] = [{ ...circuit, verify }, builder].map(
+        (instance) =>
+          function () {
+            return instance;
+          },
+      );
+      return { initPanicHook: nothing, Halo2Wasm, Halo2LibWasm } as unknown as ReturnType<LoadHalo2>;
+    };
+    return { load, made: () => made };
+  }
+
+  const panic = (why: string) => () => {
+    if (why !== "")
+      console.error(`panicked at halo2-wasm/src/lib.rs:154:10:\n${why}\n\nStack:\n\nError\n    at verify`);
+    throw new Error("unreachable");
+  };
+  const refuses = (error: string) => panic(`called \`Result::unwrap()\` on an \`Err\` value: ${error}`);
+
+  it("proof.equation: refuses a proof where the library's panic names its verdict", () => {
+    for (const error of ["ConstraintSystemFailure", "Opening", "Transcript(Custom { kind: Other })"]) {
+      const { load, made } = library(refuses(error));
+      expect(createHalo2Verifier(load).verify(key, values, formed), error).toEqual({
+        valid: false,
+        code: "proof.equation",
+      });
+      expect(made()).toBe(1);
+    }
+  });
+
+  it("gives no verdict where memory is short, no instance can be made or something else panics", () => {
+    const silent = panic("");
+    const verify = (...verifies: readonly (() => void)[]) => {
+      return () => createHalo2Verifier(library(...verifies).load).verify(key, values, formed);
+    };
+    expect(verify(silent, silent)).toThrow(NoVerdict);
+    expect(verify()).toThrow("could not allocate memory");
+    expect(verify(silent)).toThrow("could not allocate memory");
+    const other = panic("called `Option::unwrap()` on a `None` value");
+    expect(verify(other, other)).toThrow("panicked at halo2-wasm/src/lib.rs:154:10:\ncalled `Option::unwrap()`");
+    expect(verify(refuses("InvalidInstances"), refuses("InvalidInstances"))).toThrow(NoVerdict);
+  });
+
+  it("asks a new instance after a failure, and leaves the console as it was", () => {
+    const { error } = console;
+    const { load, made } = library(panic(""), () => {});
+    expect(createHalo2Verifier(load).verify(key, values, formed)).toEqual({ valid: true });
+    expect([made(), console.error === error]).toEqual([2, true]);
   });
 });

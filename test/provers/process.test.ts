@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,6 +38,21 @@ async function failure(prover: Prover): Promise<Extract<ProveEvent, { kind: "fai
   await prover.close();
   if (event.kind !== "failed") throw new Error(event.kind);
   return event;
+}
+
+/** A process that proves with this program until it is killed. */
+function orphaned(command: string): ChildProcess {
+  const root = pathToFileURL(join(import.meta.dirname, "../../src/provers/process.ts")).href;
+  const task = { ...job(), payload: [], before: [], values: [] };
+  const parent = join(directory, "parent.ts");
+  writeFileSync(
+    parent,
+    `import { createProcessProver } from "${root}";
+     const none = new Uint8Array(0);
+     const prover = createProcessProver({ system: "mock", slots: 1, command: "${command}", timeoutMs: 60000 });
+     prover.prove({ ...${JSON.stringify(task)}, payload: none, before: none, values: none }, () => {});`,
+  );
+  return spawn(process.execPath, [parent], { stdio: "inherit" });
 }
 
 const leftovers = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("proofmesh-prover-"));
@@ -171,10 +186,33 @@ describe("a prover that is a program", () => {
     await prover.close();
   });
 
-  it("process.failed: its status is a verdict on the input, told with its last words", async () => {
-    const event = await failure(make(`echo "no such opcode" >&2; exit 3`));
-    expect(event).toMatchObject({ logical: true, fault: { code: "process.failed" } });
-    expect(event.fault.message).toContain("no such opcode");
+  it("process.failed: a status is the machine's failure, told with its last words, unless its operator says otherwise", async () => {
+    for (const status of [1, 2, 65, 101, 125]) {
+      const event = await failure(make(`echo "out of memory" >&2; exit ${status}`));
+      expect(event, `status ${status}`).toMatchObject({ logical: false, fault: { code: "process.failed" } });
+      expect(event.fault.message).toBe(`the program ended with status ${status}: out of memory`);
+    }
+  });
+
+  it("process.refused: a status that its operator has named is a verdict on the input, and no other is", async () => {
+    const verdictStatuses = [3];
+    const refused = await failure(make(`echo "no such opcode" >&2; exit 3`, { verdictStatuses }));
+    expect(refused).toMatchObject({ logical: true, fault: { code: "process.refused" } });
+    expect(refused.fault.message).toContain("no such opcode");
+    expect(await failure(make("exit 101", { verdictStatuses }))).toMatchObject({ logical: false });
+  });
+
+  it("shows no secret in its last words: neither of its configuration nor of the node's environment", async () => {
+    vi.stubEnv("PROVER_API_KEY", "of-the-node");
+    try {
+      const environment = { LICENCE: "of-the-program" };
+      const event = await failure(
+        make(`echo "$LICENCE $PROVER_API_KEY http://u:p4ss@h/" >&2; exit 1`, { environment }),
+      );
+      expect(event.fault.message).toBe("the program ended with status 1: *** *** http://***@h/");
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   it("process.start: a program that is not there is the machine's failure", async () => {
@@ -184,6 +222,36 @@ describe("a prover that is a program", () => {
     const nowhere = await failure(createProcessProver({ ...options, command: "true", directory: "/no/such/place" }));
     expect(nowhere).toMatchObject({ logical: false, fault: { code: "process.start" } });
   });
+
+  it("process.start: a missing folder for temporary files is the machine's failure, and ends no node", async () => {
+    vi.stubEnv("TMPDIR", join(directory, "gone"));
+    try {
+      const event = await failure(make("true"));
+      expect(event).toMatchObject({ logical: false, disabled: true, fault: { code: "process.start" } });
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+
+  it.runIf(process.getuid?.() === 0 && process.platform === "linux")(
+    "process.disk-full: a full folder for temporary files is the machine's failure, by a code of its own",
+    async () => {
+      const small = mkdtempSync(join(directory, "small-"));
+      const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", small]);
+      if (mounted.status !== 0) return;
+      vi.stubEnv("TMPDIR", small);
+      try {
+        const prover = make("true");
+        const event = await fixtures.last(prover, job({ payload: new Uint8Array(1 << 20) }));
+        await prover.close();
+        expect(event).toMatchObject({ logical: false, disabled: true, fault: { code: "process.disk-full" } });
+        expect(readdirSync(small)).toEqual([]);
+      } finally {
+        vi.unstubAllEnvs();
+        spawnSync("umount", [small]);
+      }
+    },
+  );
 
   it("process.killed: a killed program is the machine's failure", async () => {
     const event = await failure(make("kill -9 $$"));
@@ -212,20 +280,51 @@ describe("a prover that is a program", () => {
     }
   });
 
+  it("is done when it has ended, though a helper in a session of its own holds the pipes, and stops the helper", async () => {
+    const pids = join(directory, "helper");
+    // The helper says where it is before the program ends, so that it has left the group for certain.
+    const helper = `setsid sh -c 'echo $$ > ${pids}; exec sleep 60' & while [ ! -s ${pids} ]; do sleep 0.01; done`;
+    const prover = make(`echo last words >&2; printf '%s' '${OUTPUT}' > "$4"; ${helper}`, { timeoutMs: 60_000 });
+    const began = performance.now();
+    expect(await fixtures.last(prover, job())).toMatchObject({ kind: "proved" });
+    expect(performance.now() - began).toBeLessThan(5000);
+    if (process.platform === "linux") {
+      const pid = Number(readFileSync(pids, "utf8"));
+      await vi.waitFor(() => expect(fixtures.alive(pid)).toBe(false), 2000);
+    }
+    await prover.close();
+  });
+
+  it("stops helpers in sessions of their own with its task, with itself and with a node that is killed", async () => {
+    if (process.platform !== "linux") return;
+    const pids = join(directory, "helper-pids");
+    const text = `rm -f ${pids}; setsid sh -c 'sleep 61 & echo $$ > ${pids}; wait' & sleep 60`;
+    const helper = async (): Promise<number> => {
+      await vi.waitFor(() => expect(existsSync(pids) && readFileSync(pids, "utf8").trim() !== "").toBe(true), 10_000);
+      const pid = Number(readFileSync(pids, "utf8"));
+      expect(fixtures.alive(pid)).toBe(true);
+      rmSync(pids);
+      return pid;
+    };
+    const gone = (pid: number) => vi.waitFor(() => expect(fixtures.alive(pid)).toBe(false), 5000);
+    const prover = make(text, { timeoutMs: 60_000 });
+    const cancel = prover.prove(job(), () => {});
+    const first = await helper();
+    cancel();
+    await gone(first);
+    prover.prove(job(), () => {});
+    const second = await helper();
+    await prover.close();
+    await gone(second);
+    const node = orphaned(script("helpers", text));
+    const third = await helper();
+    node.kill("SIGKILL");
+    await gone(third);
+  }, 30_000);
+
   it("dies with the node, even where the node is killed, and leaves no file", async () => {
     const pids = join(directory, "pids");
-    const command = script("orphan", `echo $$ > ${pids}; sleep 60 & wait`);
-    const root = pathToFileURL(join(import.meta.dirname, "../../src/provers/process.ts")).href;
-    const task = { ...job(), payload: [], before: [], values: [] };
-    const parent = join(directory, "parent.ts");
-    writeFileSync(
-      parent,
-      `import { createProcessProver } from "${root}";
-       const none = new Uint8Array(0);
-       const prover = createProcessProver({ system: "mock", slots: 1, command: "${command}", timeoutMs: 60000 });
-       prover.prove({ ...${JSON.stringify(task)}, payload: none, before: none, values: none }, () => {});`,
-    );
-    const node = spawn(process.execPath, [parent], { stdio: "inherit" });
+    const node = orphaned(script("orphan", `echo $$ > ${pids}; sleep 60 & wait`));
     await vi.waitFor(() => expect(existsSync(pids) && readFileSync(pids, "utf8").trim() !== "").toBe(true), 10_000);
     const pid = Number(readFileSync(pids, "utf8"));
     expect(fixtures.alive(pid)).toBe(true);

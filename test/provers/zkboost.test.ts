@@ -25,7 +25,7 @@ afterAll(async () => {
   await verifier.close();
   await server.close();
 });
-beforeEach(() => Object.assign(server, { provingMs: 20, failure: null, losesEvents: false }));
+beforeEach(() => Object.assign(server, { provingMs: 20, failure: null, losesEvents: false, lost: [] }));
 
 const options = (): Parameters<typeof createZkboostProver>[0] => {
   return { system: SYSTEM, url: server.url, proofType: "reth-zisk", timeoutMs: 5_000, pollMs: 10 };
@@ -73,6 +73,17 @@ describe("a prover behind zkboost", () => {
   it("finds the proof although the events are lost", async () => {
     server.losesEvents = true;
     expect(codeOf(await fixtures.last(open(), job()))).toBe("proved");
+  });
+
+  it("keeps a proof though questions for it are lost, and gives up a server that answers no more", async () => {
+    server.provingMs = 200;
+    server.lost = [0, 502, 503, 0, 0, 502];
+    expect(codeOf(await fixtures.last(open(), job()))).toBe("proved");
+    expect(server.lost).toEqual([]);
+    server.lost = Array.from({ length: 1000 }, () => 0);
+    expect(codeOf(await fixtures.last(open({ pollMs: 1 }), job()))).toBe("zkboost.unreachable");
+    server.lost = Array.from({ length: 1000 }, () => 404);
+    expect(codeOf(await fixtures.last(open({ timeoutMs: 300 }), job()))).toBe("zkboost.timeout");
   });
 
   it("hears of the proof by its event long before it would ask again", async () => {

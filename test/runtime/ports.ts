@@ -23,7 +23,11 @@ import { equation, keyOf, network, type Parties } from "../core/harness.ts";
 /** Writes when it is told to; what it was asked for stays in order. */
 export class ManualJournal implements Journal {
   readonly records: Uint8Array[] = [];
-  readonly waiting: { readonly records: readonly Uint8Array[]; readonly done: Done<void> }[] = [];
+  readonly waiting: {
+    readonly records: readonly Uint8Array[];
+    readonly floor?: JournalFloor;
+    readonly done: Done<void>;
+  }[] = [];
   floor: JournalFloor | null = null;
 
   load() {
@@ -35,8 +39,7 @@ export class ManualJournal implements Journal {
   }
 
   compact(floor: JournalFloor, records: readonly Uint8Array[], done: Done<void>): void {
-    this.floor = floor;
-    this.waiting.push({ records, done });
+    this.waiting.push({ records, floor, done });
   }
 
   size(): number {
@@ -47,6 +50,10 @@ export class ManualJournal implements Journal {
   sync(): void {
     const first = this.waiting.shift();
     if (first === undefined) throw new Error("nothing is being written");
+    if (first.floor !== undefined) {
+      this.floor = first.floor;
+      this.records.length = 0;
+    }
     this.records.push(...first.records);
     first.done({ ok: true, value: undefined });
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import type { SourceEvent } from "../../src/ports.ts";
+import type { Tell } from "../../src/ports.ts";
 import { Fetcher } from "../../src/runtime/fetcher.ts";
 import { Sealer } from "../../src/runtime/sealer.ts";
 import { type Batch, openBatch, sealBatch } from "../../src/protocol/batch.ts";
@@ -105,12 +105,12 @@ describe("a disk that is full", () => {
 
   it("ends the node that cannot keep a block of its own chain, which its source would not tell again", () => {
     const bench = new Bench("a", ALONE).start();
-    let tell: (event: SourceEvent) => void = () => {};
+    let tell: Tell = () => {};
     bench.runtime.follow({ start: (_after, emit) => void (tell = emit), close: async () => {} }, null);
     const place = { chain: 1, height: 1, hash: hashOf("x"), parent: hashOf("y") };
     const block = { ...place, payload: new Uint8Array(1), items: 0 };
     vi.spyOn(bench.artefacts, "write").mockImplementation((_bytes, done) => done(full));
-    tell({ kind: "block", block });
+    void tell({ kind: "block", block });
     expect(bench.faults).toMatchObject([{ code: "disk.full" }]);
     // An operator's block is given back instead: whoever has it can try again.
     const other = new Bench("a", ALONE).start();
@@ -201,6 +201,70 @@ describe("a node with an older disk", () => {
     expect(next?.ok === true && next.value.head).toMatchObject({ number: 3, previous: lost[1]?.hash });
     const again = new Bench("a", FOUR, journal).start();
     expect(again.runtime.state.log.feed(keyOf("a"))?.next).toBeGreaterThanOrEqual(4);
+  });
+});
+
+describe("a journal into which peers give back lost batches", () => {
+  const MANY = 40;
+
+  /** Batches of a's feed; each one is a record for the journal and a frame from a peer. */
+  function feed(): Batch[] {
+    const signer = simSigner(1, "a");
+    const { network } = new Bench("a", FOUR).manifest;
+    const batches: Batch[] = [];
+    for (let number = 0; number < MANY; number++) {
+      const head = { author: signer.key, number, previous: batches.at(-1)?.hash ?? ZERO_HASH };
+      batches.push(sealBatch(network, head, [{ kind: "beat", tasks: [] }], signer.sign));
+    }
+    return batches;
+  }
+
+  function benchWith(records: readonly Batch[]): Bench {
+    const journal = new ManualJournal();
+    journal.records.push(...records.map(({ bytes }) => bytes));
+    const bench = new Bench("a", FOUR, journal);
+    bench.peers = ["b", "c", "d"].map(keyOf);
+    return bench.start();
+  }
+
+  const frames = (batches: readonly Batch[]) => batches.map(({ bytes }): SyncFrame => ({ kind: "batch", bytes }));
+
+  it("has no gap when the node dies before the batches in between came", () => {
+    const own = feed();
+    const bench = benchWith(own.slice(0, 5));
+    answer(bench, "b", MANY, frames([...own.slice(5, 8), ...own.slice(20)]));
+    bench.flush();
+    expect(bench.journal.records).toHaveLength(8);
+    const again = new Bench("a", FOUR, bench.journal).start();
+    expect(again.runtime.state.log.feed(keyOf("a"))).toMatchObject({ next: 8, highest: 7 });
+    expect(again.runtime.state.mute).toBe("feed.unchecked");
+  });
+
+  it("has all of them once the gap is filled", () => {
+    const own = feed();
+    const bench = benchWith(own.slice(0, 5));
+    answer(bench, "b", MANY, frames([...own.slice(20), ...own.slice(5, 20)]));
+    bench.flush();
+    expect(bench.journal.records).toHaveLength(MANY);
+  });
+
+  it("gets a floor above batches that the peers have let go of, and the node starts again from it", () => {
+    const own = feed();
+    const bench = benchWith(own.slice(0, 5));
+    const forgotten: SyncFrame = { kind: "forgotten", author: keyOf("a"), next: 20 };
+    for (let round = 0; round < 4; round++) {
+      const asked = ["b", "c", "d"].filter((peer) => bench.requests.some((request) => request.peer === keyOf(peer)));
+      for (const peer of asked) answer(bench, peer, MANY, [...frames(own.slice(20)), forgotten]);
+      bench.pass(300);
+    }
+    expect(bench.runtime.state.log.feed(keyOf("a"))?.next).toBe(MANY);
+    expect(bench.journal.floor).toMatchObject({ next: MANY, previous: own.at(-1)?.hash });
+    const seen = bench.mine(1);
+    bench.pass(3000);
+    expect(seen.acknowledged).toBe(true);
+    const again = new Bench("a", FOUR, bench.journal).start();
+    const { next = 0, highest } = again.runtime.state.log.feed(keyOf("a")) ?? {};
+    expect([next > MANY, highest]).toEqual([true, next - 1]);
   });
 });
 
@@ -378,14 +442,14 @@ describe("the fetcher", () => {
     const bench = new Bench("a", FOUR);
     const artefacts = memoryArtefacts({ defer: (run) => run() });
     bench.peers = ["b", "c", "d"].map(keyOf);
-    const asked: { readonly peer: string; readonly done: (ok: boolean) => void }[] = [];
+    const asked: { readonly peer: string; readonly done: (ok: boolean, code?: string) => void }[] = [];
     const transport = {
       publish: () => {},
       peers: () => bench.peers,
       request: () => () => {},
       fetch: (peer: string, _hash: string, _bytes: number, _timeout: number, done: (result: never) => void) => {
-        const result = (ok: boolean) => (ok ? { ok } : { ok, fault: { code: "stream.timeout", message: "" } });
-        asked.push({ peer, done: (ok) => done(result(ok) as never) });
+        const result = (ok: boolean, code: string) => (ok ? { ok } : { ok, fault: { code, message: "" } });
+        asked.push({ peer, done: (ok, code = "stream.timeout") => done(result(ok, code) as never) });
         return () => {};
       },
     };
@@ -422,6 +486,14 @@ describe("the fetcher", () => {
     for (let at = 0; at < 3; at++) asked[at]?.done(false);
     expect(asked).toHaveLength(3);
     expect(got).toEqual(Array.from({ length: 3 }, () => "artefact.unavailable"));
+  });
+
+  it("asks no other peer where its own disk is busy", () => {
+    const { asked, fetcher: made } = fetcher();
+    const got: string[] = [];
+    made.get(wanted, (result) => got.push(result.ok ? "ok" : result.fault.code));
+    asked[0]?.done(false, "artefact.busy");
+    expect([asked.length, got]).toEqual([1, ["artefact.busy"]]);
   });
 
   it("takes what the disk has lost from the receipts that carry it", () => {

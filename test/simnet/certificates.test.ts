@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { CertificateChecker } from "../../simnet/checkers/certificates.ts";
-import { lostBatches } from "../../simnet/checkers/durability.ts";
+import { lostBatches, missingBatches } from "../../simnet/checkers/durability.ts";
 import { VoteChecker } from "../../simnet/checkers/votes.ts";
 import { blockId } from "../../src/protocol/ids.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
@@ -100,5 +100,19 @@ describe("the checker of durability", () => {
     expect(lostBatches(key, [log], own, retention, logOf(1, 2, 1, 2)).violations).toEqual([
       expect.stringContaining("S5: batch 3"),
     ]);
+  });
+
+  test("tells a batch that a stopped node has compacted from one that it has lost", () => {
+    const votes = new VoteChecker(NETWORK, []);
+    const announce: Entry = { kind: "announce", ...announced(1), round: 0 };
+    const release: Entry = { kind: "release", block: blockId(NETWORK, announced(1)), stage: "s", index: 0, attempt: 0 };
+    const batches = feedOf(NETWORK, signerNamed("a"), [[announce], [release]]);
+    votes.add(batches.map(({ bytes }) => JSON.stringify({ bytes: Buffer.from(bytes).toString("hex") })).join("\n"));
+    const common = new Map([[key, new Map([[1, "one"]])]]);
+    const nothing = new Map<string, Map<number, string>>();
+    expect(missingBatches(common, common, retention, votes)).toEqual({ lost: [], forgotten: 0 });
+    expect(missingBatches(common, nothing, retention, votes)).toEqual({ lost: [`${key} 1`], forgotten: 0 });
+    const over = { certified: 65, blocks: 64 };
+    expect(missingBatches(common, nothing, over, votes)).toEqual({ lost: [], forgotten: 1 });
   });
 });

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { BEHAVIOURS } from "../../simnet/virtual/behaviours.ts";
+import { RECEIPTS } from "../../simnet/virtual/receipts.ts";
 import { runVirtual } from "../../simnet/virtual/run.ts";
 import { MAIN, simnet } from "./command.ts";
 
@@ -19,7 +20,7 @@ describe("one hostile attester of four and one prover break nothing by", () => {
 });
 
 describe("provers that call every input unprovable", () => {
-  const shape = { nodes: 11, attesters: 4, separate: true, blocks: 5, shards: 3, seed: 2 } as const;
+  const shape = { nodes: 11, attesters: 4, attestersOnlyAttest: true, blocks: 5, shards: 3, seed: 2 } as const;
 
   for (const count of [3, 6]) {
     it(`stop no chain, ${count} of seven: the honest ones prove all blocks`, () => {
@@ -29,6 +30,34 @@ describe("provers that call every input unprovable", () => {
       expect(certificates).toBe((shape.nodes - count) * shape.blocks);
     });
   }
+});
+
+describe("provers that sign one receipt more", () => {
+  for (const name of Object.keys(RECEIPTS)) {
+    it(`stop nothing where all provers but one do it: ${name}`, () => {
+      const provers = { attestersOnlyAttest: true, byzantineProvers: 2, behaviours: [name] };
+      const { violations, certificates } = runVirtual({
+        nodes: 7,
+        attesters: 4,
+        blocks: 3,
+        shards: 3,
+        seed: 1,
+        ...provers,
+      });
+      expect(violations).toEqual([]);
+      expect(certificates).toBe(5 * 3);
+    });
+  }
+});
+
+describe("a bad release of every prover, whose first two proofs of each task are wrong", () => {
+  it("stops nothing once it is mended: the third receipt counts", () => {
+    const two = { nodes: 2, attesters: 1, blocks: 1, shards: 1, seed: 1 };
+    const { violations, certificates, reclaims } = runVirtual({ ...two, wrongFirst: 2 });
+    expect(violations).toEqual([]);
+    expect(certificates).toBe(2);
+    expect(reclaims).toBeGreaterThanOrEqual(2 * 2);
+  });
 });
 
 describe("sources that announce true blocks falsely", () => {

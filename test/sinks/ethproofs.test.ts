@@ -185,3 +185,20 @@ test("how long a block took is noted when it is certified, and known after a res
   const times = new ProvingTimes(file);
   expect([times.get(certified(1).block), times.get(certified(2).block)]).toEqual([null, 77]);
 });
+
+test("ethproofs.threw: an exception is the fault of one block, and those after it are delivered", async () => {
+  const rig = await Rig.open();
+  let isBroken = true;
+  const provingMs = (): number => {
+    if (isBroken) throw new Error("no such table");
+    return 5;
+  };
+  const sink = rig.sink({}, { provingMs });
+  expect(await faultOf((done) => sink.deliver(certified(5), done))).toEqual({
+    code: "ethproofs.threw",
+    message: "no such table",
+  });
+  isBroken = false;
+  await valueOf<void>((done) => sink.deliver(certified(5), done));
+  expect(rig.ethproofs.proofs.get(5)).toEqual(proofOf(5));
+});

@@ -141,3 +141,15 @@ test("a receiver that fails now and then gets everything, in order", async () =>
   await serving.until(8);
   expect(receiver.heights).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
 });
+
+test("webhook.threw: an exception is a fault of the block, looked for or delivered", async () => {
+  const sign = (): never => {
+    throw new Error("no key");
+  };
+  const sink = webhookSink(options("http://127.0.0.1:1", { lookup: "http://127.0.0.1:1/" }), {
+    signer: { key: SIGNER.key, sign },
+  });
+  const fault = { code: "webhook.threw", message: "no key" };
+  expect(await faultOf((done) => sink.deliver(certified(3), done))).toEqual(fault);
+  expect(await faultOf((done) => sink.look(certified(3), done))).toEqual(fault);
+});

@@ -65,7 +65,22 @@ describe("a chain source", () => {
     }
     await grow(2);
     await watch.until("new blocks", () => watch.newest === newest.height + 2);
-    expect(watch.events.every((event) => event.kind === "block")).toBe(true);
+    expect(new Set(watch.events.map(({ kind }) => kind))).toEqual(new Set(["block", "seen"]));
+  });
+
+  test("source.threw: an exception in a look is trouble, and the next look goes on", async () => {
+    const newest = await head();
+    let looks = 0;
+    const until = (): number => {
+      if (++looks === 2) throw new Error("broken");
+      return newest.height;
+    };
+    const watch = new Watch(source({ until }));
+    const troubles = () =>
+      watch.events.flatMap((event) => (event.kind === "trouble" ? [event.fault?.code ?? null] : []));
+    await watch.until("all blocks", () => watch.newest === newest.height && troubles().length === 2);
+    expect(troubles()).toEqual(["source.threw", null]);
+    expect(watch.path.map((block) => block.height)).toEqual(Array.from({ length: newest.height + 1 }, (_, at) => at));
   });
 
   test("holds back what is not confirmed", async () => {

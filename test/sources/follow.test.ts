@@ -9,6 +9,8 @@ class FakeChain implements ChainView {
   blocks: SourceBlock[] = [];
   readonly orphans: Map<string, SourceBlock> = new Map();
   remembersOrphans = true;
+  /** Asked for a block below it by its height, the node answers `null`. */
+  prunedBelow = 0;
   fault: Fault | null = null;
   asked = 0;
   /** Called after each answer is chosen: what the chain does between two questions. */
@@ -40,14 +42,14 @@ class FakeChain implements ChainView {
     return this.#answer(this.blocks.at(-1)!);
   }
   header(height: number): Promise<Result<BlockHeader | null>> {
-    return this.#answer(this.blocks[height] ?? null);
+    return this.#answer(height < this.prunedBelow ? null : (this.blocks[height] ?? null));
   }
   headerByHash(hash: string): Promise<Result<BlockHeader | null>> {
     const orphan = this.remembersOrphans ? this.orphans.get(hash) : undefined;
     return this.#answer(orphan ?? this.blocks.find((block) => block.hash === hash) ?? null);
   }
   block(height: number): Promise<Result<SourceBlock | null>> {
-    return this.#answer(this.blocks[height] ?? null);
+    return this.#answer(height < this.prunedBelow ? null : (this.blocks[height] ?? null));
   }
   async #answer<T>(value: T): Promise<Result<T>> {
     this.asked++;
@@ -119,6 +121,35 @@ describe("a follower", () => {
     until = 100;
     await settle(run.follower);
     expect(run.path).toHaveLength(chain.blocks.length);
+  });
+
+  describe("source.missing-block: a block that the node must have", () => {
+    test("far below the head, with the block where the node's blocks begin", async () => {
+      const chain = new FakeChain(30);
+      chain.prunedBelow = 20;
+      const run = follow(chain, { start: 5 });
+      const message = "the node has no block 5, but its head is 29; its blocks begin at 20 (pruned?)";
+      expect(await settle(run.follower)).toEqual({ code: "source.missing-block", message });
+      expect(await settle(run.follower)).toMatchObject({ message });
+      chain.prunedBelow = 5;
+      expect(await settle(run.follower)).toBe(null);
+      expect(run.path).toHaveLength(25);
+    });
+
+    test("near the head is a neighbour that lags, but not for ever", async () => {
+      const chain = new FakeChain(30);
+      const run = follow(chain, { start: 20 });
+      await settle(run.follower);
+      chain.extend(1);
+      chain.prunedBelow = 31;
+      const rounds: (string | null)[] = [];
+      for (let round = 0; round < 10; round++) rounds.push((await settle(run.follower))?.code ?? null);
+      expect(rounds).toEqual([...Array.from({ length: 9 }, () => null), "source.missing-block"]);
+      chain.prunedBelow = 0;
+      expect(await settle(run.follower)).toBe(null);
+      expect(run.path.at(-1)?.height).toBe(30);
+      expect(run.events.every(({ kind }) => kind === "block")).toBe(true);
+    });
   });
 
   test("starts at the head where it is told to", async () => {

@@ -1,9 +1,9 @@
 import { beforeEach, expect, it, vi } from "vitest";
-import type { Source, SourceEvent } from "../../src/ports.ts";
+import type { Source, Tell } from "../../src/ports.ts";
 import { rangeSource } from "../../src/sources/range.ts";
 import { chainOf } from "../protocol/blocks.ts";
 
-type Opened = { readonly after: { readonly height: number } | null; readonly emit: (event: SourceEvent) => void };
+type Opened = { readonly after: { readonly height: number } | null; readonly emit: Tell };
 
 let opened: Opened[];
 let closed: number;
@@ -35,10 +35,10 @@ const name = (at: number) => CHAIN[at]?.hash.slice(0, 8);
 
 /** The follower that runs tells these blocks. */
 function tell(blocks: readonly (typeof CHAIN)[number][]): void {
-  for (const block of blocks) opened.at(-1)?.emit({ kind: "block", block: { chain: 7, ...block } });
+  for (const block of blocks) void opened.at(-1)?.emit({ kind: "block", block: { chain: 7, ...block } });
 }
 
-const retract = (hash: string | undefined) => opened.at(-1)?.emit({ kind: "retract", chain: 7, hash: hash ?? "" });
+const retract = (hash: string | undefined) => void opened.at(-1)?.emit({ kind: "retract", chain: 7, hash: hash ?? "" });
 
 it("tells each range once its last block is there", () => {
   started();
@@ -77,7 +77,7 @@ it("takes a range back with its last block, follows anew from the one before, an
   retract(CHAIN[8]?.hash);
   retract(CHAIN[7]?.hash);
   // Said by a follower that is not listened to any more.
-  opened[0]?.emit({ kind: "retract", chain: 7, hash: CHAIN[6]?.hash ?? "" });
+  void opened[0]?.emit({ kind: "retract", chain: 7, hash: CHAIN[6]?.hash ?? "" });
   await vi.waitFor(() => expect(opened).toHaveLength(2));
   expect(opened[1]?.after).toEqual({ height: 11, hash: CHAIN[3]?.hash });
   retract(CHAIN[3]?.hash);

@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import type { Result } from "../../src/ports.ts";
 import path from "node:path";
 import { expect, test, vi } from "vitest";
 import type { Artefacts } from "../../src/ports.ts";
@@ -115,6 +116,18 @@ test("artefact.busy", async () => {
     }),
   );
   expect(codes.filter((code) => code === "artefact.busy").length).toBe(300 - 256 - 2);
+});
+
+test("what is only kept takes no room from what must be durable", async () => {
+  const artefacts = open(temporaryDirectory());
+  const codeOf = (add: (done: (result: Result<string>) => void) => void) =>
+    new Promise<string>((resolve) => add((result) => resolve(result.ok ? "ok" : result.fault.code)));
+  const kept = Array.from({ length: 300 }, (_, index) =>
+    codeOf((done) => artefacts.keep(artefact(`kept ${index}`), done)),
+  );
+  const written = codeOf((done) => artefacts.write(artefact("written"), done));
+  expect(await written).toBe("ok");
+  expect((await Promise.all(kept)).filter((code) => code === "artefact.busy").length).toBe(300 - 256 - 2);
 });
 
 test("disk.full: the artefact is not there and the next one that fits is", async ({ skip }) => {

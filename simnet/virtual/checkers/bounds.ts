@@ -2,11 +2,15 @@
  * R1: what a node keeps is bounded under any input. Each line is a limit that follows from the manifest and the
  * protocol's own constants, whatever the peers say.
  */
+import { accountOf } from "../../../src/core/account.ts";
+import { ATTEMPTS_AHEAD_MAX, UNRECEIPTED_MAX } from "../../../src/core/collector.ts";
+import { openAttempt } from "../../../src/core/makers.ts";
 import type { Attempt, Block, State, Task } from "../../../src/core/state.ts";
 
 const STANDING_MAX = 4096;
 const BLOCKS_MAX = 4096;
-const ATTEMPTS_MAX = 1000;
+/** A reorganisation may announce as many again, and a cancelled block may be back. */
+const SIBLINGS_MAX = 16;
 /** Contents that one attester may sign of one block while logs converge. */
 const CONTENTS_MAX = 8;
 /** Proofs that one prover may hand in, and one attester may vouch for, of one task. */
@@ -17,28 +21,54 @@ export function checkBounds(node: string, state: State): string[] {
   const within = (what: string, size: number, most: number) => {
     if (size > most) found.push(`R1: ${node} keeps ${size} ${what}; allowed: ${most}`);
   };
-  within("held facts", state.heldCount, state.limits.heldMax);
   within("feeds", [...state.log.feeds()].length, state.limits.feedsMax);
   within("admissions", state.admissions.size, STANDING_MAX);
   within("benches", state.benches.size, STANDING_MAX);
   within("blocks", state.blocks.size, BLOCKS_MAX);
   within("effects", state.effects.length + state.outbox.length, 0);
+  for (const { author, cost } of state.log.feeds()) {
+    if (author === state.options.self) continue;
+    const { bytesMax } = accountOf(state, author);
+    // Blocks that are let go of by now have made the account larger, so twice of what it is may be there for a while.
+    within(`bytes of ${author.slice(0, 8)}`, cost, 2 * bytesMax);
+  }
+  within("accounts", state.accounts.size, state.limits.feedsMax);
+  checkAnnounced(state, within);
   for (const block of state.blocks.values()) checkBlock(state, block, within);
   return found;
 }
 
 type Within = (what: string, size: number, most: number) => void;
 
+/** Uncertified blocks of each source: few of one height. */
+function checkAnnounced(state: State, within: Within): void {
+  const counts = new Map<string, number>();
+  for (const { chain, height, certificate, state: is, announcers } of state.blocks.values()) {
+    if (certificate !== null || is === "cancelled") continue;
+    for (const author of announcers.keys()) {
+      const name = `uncertified blocks of ${author.slice(0, 8)} at ${chain}/${height}`;
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+  }
+  for (const [name, count] of counts) within(name, count, SIBLINGS_MAX);
+}
+
 function checkBlock(state: State, block: Block, within: Within): void {
   const attesters = state.manifest.weights.size;
   within("barrier contents of a block", block.votes.size, attesters * CONTENTS_MAX);
+  if (block.prepared === null && block.certificate === null)
+    within("tasks of a block whose payload it has not read", block.tasks.length, 0);
   for (const task of block.tasks) checkTask(state, task, within);
 }
 
 function checkTask(state: State, task: Task, within: Within): void {
   const voices = state.manifest.weights.size + state.roster.size;
-  within("attempts of a task", task.attempts.size, ATTEMPTS_MAX);
+  within("attempts of a task", task.attempts.size, openAttempt(state, task).number + 1 + ATTEMPTS_AHEAD_MAX);
   within("proofs of a task", task.proofs.size, voices * PROOFS_MAX);
+  const handedIn = [...task.proofs.values()].filter(({ receipts }) => receipts.size > 0).length;
+  // What an attester named may have lost its receipt since.
+  const named = state.manifest.weights.size * 2 * UNRECEIPTED_MAX;
+  within("proofs of a task that nobody has handed in", task.proofs.size - handedIn, named);
   for (const attempt of task.attempts.values()) checkAttempt(state, attempt, within);
 }
 

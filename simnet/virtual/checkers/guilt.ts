@@ -24,12 +24,14 @@ export type Ground =
   | "grant-after-timeout"
   | "two-attests"
   | "attest-and-timeout"
+  | "two-receipts"
   | "false-attest";
 
 export class Guilt {
   /** By key: each ground with the first place where it was found. */
   readonly proven = new Map<Key, Map<Ground, string>>();
   readonly #batches = new Map<string, Hash>();
+  readonly #receipts = new Map<string, string>();
   readonly #words = new Map<string, Words>();
 
   batch(author: Key, number: number, hash: Hash): void {
@@ -61,6 +63,14 @@ export class Guilt {
     if (words.attests.size > 0 && !words.attests.has(what)) this.#prove(author, "two-attests", where);
     words.attests.set(what, at);
     if (words.timeout !== undefined) this.#prove(author, "attest-and-timeout", where);
+  }
+
+  /** What one author says of one proof of one task: the first words, to compare others with. */
+  receipt(author: Key, where: string, artefact: Hash, says: string): void {
+    const name = `${author} ${where} ${artefact}`;
+    const before = this.#receipts.get(name);
+    if (before !== undefined && before !== says) this.#prove(author, "two-receipts", where);
+    this.#receipts.set(name, before ?? says);
   }
 
   falseAttest(author: Key, where: string): void {

@@ -20,7 +20,10 @@ const TROUBLED_MAX = 7;
 export class Owners {
   readonly #manifest: Manifest;
   readonly #rankings = new Map<string, readonly (readonly Key[])[]>();
-  /** Whoever a quorum has ever benched, and whoever is proven guilty: nodes learn of it at different moments. */
+  /**
+   * Keys that nodes may hold to be last in every order: a quorum has benched them, or they may have accused somebody
+   * falsely. Nodes learn of it at different moments, and of the proven guilty as well.
+   */
   readonly benched = new Set<Key>();
   readonly #lost = new Map<Key, number>();
   readonly #guilty: () => Iterable<Key>;

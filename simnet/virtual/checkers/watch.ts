@@ -150,13 +150,19 @@ function doubledKeys({ nodes }: Cluster): Key[] {
 
 /** Whether L4 may be judged in a run with these faults. */
 function isLight(dials: Dials): boolean {
-  const rates = [dials.loss, dials.duplicate, dials.replay, dials.drift, dials.reorgEveryMs, dials.joiners];
+  // Wrong proofs halve what their prover may claim, so an owner with a few of them may have to wait for its quota.
+  const { loss, duplicate, replay, drift, reorgEveryMs, joiners, wrongFirst } = dials;
+  const rates = [loss, duplicate, replay, drift, reorgEveryMs, joiners, wrongFirst];
   const faults = [
     dials.partitionEveryMs,
     dials.deafEveryMs,
     dials.fullDiskEveryMs,
     dials.pauseEveryMs,
     dials.jumpEveryMs,
+    dials.sourceAwayEveryMs,
+    dials.sourceLagEveryMs,
+    dials.sourcesAway,
+    dials.sourceLag,
   ];
   return dials.damage === "intact" && [...rates, ...faults].every((dial) => dial === 0);
 }

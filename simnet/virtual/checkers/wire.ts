@@ -6,6 +6,7 @@
  * hide itself. Rules about what a key signs bind honest keys; rules about quorums bind everybody, and are sure to hold
  * while the hostile weight is below a third. Where they break, `guilt` names the keys that did it.
  */
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Batch, type openBatch, openVote, verifyBatch } from "../../../src/protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
@@ -72,6 +73,8 @@ export class WireChecker {
   /** Attester and task: it has said that a proof verifies. */
   readonly #knowing = new Set<string>();
   readonly #credits = new Map<string, string>();
+  /** By chain, hash, stage and index: the block id under which the task was credited. */
+  readonly #paid = new Map<string, Hash>();
   readonly #blocks = new Map<Hash, Block>();
   readonly #named = new Map<string, Set<Hash>>();
   /** By block: attesters that signed its barrier, whatever the content. */
@@ -156,7 +159,8 @@ export class WireChecker {
     const isVoter = this.#manifest.weights.has(author);
     if (entry.kind === "announce" && this.#manifest.sources.has(author)) this.#announce(author, entry);
     else if (entry.kind === "claim") this.#claim(author, entry);
-    else if (entry.kind === "receipt") this.#outputs.receipt(author, entry);
+    else if (entry.kind === "receipt") this.#receipt(author, entry);
+    else if (entry.kind === "evidence" && this.#options.isHostile(author)) this.#owners.benched.add(author);
     else if (!isVoter) return;
     else if (entry.kind === "grant") this.#grant(author, entry, at);
     else if (entry.kind === "timeout") this.#timeout(author, entry, at);
@@ -180,6 +184,11 @@ export class WireChecker {
     this.#named.set(own, (this.#named.get(own) ?? new Set<Hash>()).add(id));
     const { saidMs, cancels } = known ?? { saidMs: this.#options.now(), cancels: new Set<Key>() };
     this.#blocks.set(id, { announce: entry, parent, saidMs, cancels });
+  }
+
+  #receipt(author: Key, entry: EntryOf<"receipt">): void {
+    this.#outputs.receipt(author, entry);
+    this.guilt.receipt(author, placeOf(entry), entry.artefact, `${entry.bytes} ${bytesToHex(entry.values)}`);
   }
 
   /** Votes that a claim shows were said by their authors, though perhaps to nobody else. */
@@ -297,6 +306,18 @@ export class WireChecker {
     const other = this.#credits.get(task);
     if (other !== undefined && other !== credit) this.#broken(`S1: ${task} is credited twice`);
     this.#credits.set(task, credit);
+    this.#paidOnce(entry);
+  }
+
+  /** Credits by content: a block that has two ids must not be paid under both. */
+  #paidOnce({ block, stage, index }: TaskRef): void {
+    const announce = this.#blocks.get(block)?.announce;
+    if (announce === undefined) return;
+    const content = `${announce.chain}/${announce.hash} ${stage}/${index}`;
+    const other = this.#paid.get(content) ?? block;
+    this.#paid.set(content, other);
+    if (other !== block)
+      this.#violation(`S1: ${stage}/${index} of height ${announce.height} is credited under two ids`);
   }
 
   #vouch(author: Key, entry: TaskRef & { readonly artefact: Hash }): void {

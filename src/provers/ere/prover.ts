@@ -5,6 +5,7 @@
  * cancelled job is let go of here, and the machine is busy until the server answers (`vacate`); whoever does not wait for that
  * fails at once (`ere.busy`).
  */
+import { publicUrl } from "../../address.ts";
 import type { Cancel, ProveEvent, ProveJob, Prover } from "../../ports.ts";
 import { NoAnswer } from "../http.ts";
 import { jobJson } from "../process.ts";
@@ -23,6 +24,8 @@ export interface EreProverOptions extends EreServer {
 
 const PROOF_BYTES_MAX = 16 * 1024 * 1024;
 const PROBE_MS = 1_000;
+/** Answers in a row by which the server says that it hangs: a proxy in front of it may give one of its own. */
+const STUCK_MAX = 3;
 /** Nobody waits any longer for the answer to a job that was let go; its connection then goes, too. */
 const LINGER_TIMES = 4;
 
@@ -42,25 +45,31 @@ export function createEreProver(options: EreProverOptions): Prover {
       clearInterval(probe);
       if (event !== null) emit(event);
     };
-    let units = 0;
+    let [units, stuck, looks] = [0, 0, 0];
+    // A saturated machine answers late or not at all, which is no sign of life and no more: the answer to Prove decides.
     const look = async (): Promise<void> => {
-      try {
-        const health = await ereHealth(options, closing.signal);
-        if (health === "stuck") return end(failed("ere.stuck", `${options.url} says that its prover hangs`, false));
-        if (health === "well" && !over) emit({ kind: "progress", units: ++units });
-      } catch (error) {
-        if (!closing.signal.aborted) end(failed("ere.unreachable", messageOf(error), false));
-      }
+      if (looks > 0) return;
+      looks++;
+      const health = await ereHealth(options, closing.signal).catch(() => "unknown" as const);
+      looks--;
+      if (over) return;
+      stuck = health === "stuck" ? stuck + 1 : 0;
+      if (stuck >= STUCK_MAX)
+        return end(failed("ere.stuck", `${publicUrl(options.url)} reports that its prover hangs`, false));
+      if (health === "well") emit({ kind: "progress", units: ++units });
     };
     const limit = setTimeout(
-      () => end(failed("ere.timeout", `no proof within ${timeoutMs} ms; ${options.url} cannot be stopped`, false)),
+      () =>
+        end(
+          failed("ere.timeout", `no proof within ${timeoutMs} ms; ${publicUrl(options.url)} cannot be stopped`, false),
+        ),
       timeoutMs,
     );
     const probe = setInterval(() => void look(), probeMs);
     const input = inputOf(options, job);
     if (busy || input === null) {
       const [code, message] = busy
-        ? ["ere.busy", `${options.url} still proves what was cancelled`]
+        ? ["ere.busy", `${publicUrl(options.url)} still proves what was cancelled`]
         : ["ere.inputs", `a guest takes one proof, and the task has ${job.inputs.length}`];
       setImmediate(() => end(failed(code, message, false)));
       return () => end(null);

@@ -1,4 +1,5 @@
 /** Verification by ere-server: the proof must be of the program whose key the manifest names, and of the task's values. */
+import { publicUrl } from "../../address.ts";
 import { artefactHash } from "../../protocol/ids.ts";
 import type { OutsideVerifier } from "../outside.ts";
 import { paddedEqual } from "../values.ts";
@@ -21,7 +22,7 @@ export function createEreVerifier(options: EreVerifierOptions): OutsideVerifier 
     async verify(job, signal) {
       programKey ??= artefactHash(granted(await ereProgramKey(options, limits(signal)), "program key"));
       if (programKey !== job.key)
-        throw new Error(`${options.url} verifies program ${programKey}, and the task's is ${job.key}`);
+        throw new Error(`${publicUrl(options.url)} verifies program ${programKey}, and the task's is ${job.key}`);
       const answer = await ereVerify(options, job.proof, limits(signal));
       switch (answer.kind) {
         case "refused":

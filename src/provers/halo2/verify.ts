@@ -4,14 +4,16 @@
  * A key is the secret's point of the reference string, 128 bytes, and the circuit's verifying key: a proof holds for one
  * setup and one circuit. A proof is 72 words of 32 bytes: 17 points, 53 numbers, 2 points, all little-endian.
  *
- * The library says no by a panic, which is also what it does about anything else, and reads no further than it needs to.
- * So everything about the form is checked here, before it sees a byte.
+ * The library refuses a proof by a panic, and panics about anything else as well; where memory is short it stops without a
+ * word. Only the panic that names the library's own verdict is one. It reads no further than it needs to, so everything
+ * about the form is checked here, before it sees a byte.
  */
 import { bn254 } from "@noble/curves/bn254.js";
 import { FIELD_ORDER } from "../poseidon.ts";
 import { bigEndian, type Check, decodeValues, VALUES_BYTES } from "../statement.ts";
 import { CIRCUIT_CONFIG, CIRCUIT_POWER, layOutValues } from "./circuit.ts";
 import { COORDINATE_BYTES, decodeCoordinate, G1_BYTES, G2_BYTES, verifyingParameters } from "./setup.ts";
+import { noVerdict } from "../no-verdict.ts";
 import { type Halo2Circuit, type Halo2Module, loadHalo2 } from "./wasm.ts";
 
 export interface Halo2Key {
@@ -99,14 +101,23 @@ export interface Halo2Verifier {
   verify(key: Halo2Key, values: Uint8Array, proof: Uint8Array): Check;
 }
 
-/** What breaks a new instance as well breaks everybody's: then it is the proof. */
+/** An instance may have been left in a bad state, or the machine may have been short of memory: a second one is tried. */
 const ATTEMPTS = 2;
 
-export function createHalo2Verifier(): Halo2Verifier {
+/**
+ * The errors of Halo2 by which it refuses a proof, as its panic names them: the equation of the circuit or that of the
+ * openings does not hold, or a point or number cannot be read.
+ */
+const REFUSED = /`Result::unwrap\(\)` on an `Err` value: (ConstraintSystemFailure|Opening|Transcript\()/;
+
+/** Makes instances of the library; tests put others in its place. */
+export type LoadHalo2 = () => Halo2Module;
+
+export function createHalo2Verifier(load: LoadHalo2 = loadHalo2): Halo2Verifier {
   let warm: Warm | null = null;
   const open = (key: Halo2Key): Warm => {
     if (warm?.key === key) return warm;
-    const module = loadHalo2();
+    const module = load();
     const circuit = new module.Halo2Wasm();
     circuit.config(CIRCUIT_CONFIG);
     circuit.loadParams(verifyingParameters(key.g2));
@@ -125,17 +136,33 @@ export function createHalo2Verifier(): Halo2Verifier {
       if (values === null) return { valid: false, code: "proof.not-canonical" };
       const fault = faultOfForm(proof);
       if (fault !== null) return { valid: false, code: fault };
+      let failure: unknown = null;
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        const { module, circuit } = open(key);
+        const said: string[] = [];
         try {
+          const { module, circuit } = open(key);
           layOutValues(module, circuit, values);
-          circuit.verify(proof);
+          listening(said, () => circuit.verify(proof));
           return { valid: true };
-        } catch {
+        } catch (error) {
+          // After a panic nothing of the instance is to be trusted.
           warm = null;
+          if (said.some((text) => REFUSED.test(text))) return { valid: false, code: "proof.equation" };
+          failure = said[0] === undefined ? error : new Error(said[0].split("\n\nStack", 1)[0]);
         }
       }
-      return { valid: false, code: "proof.equation" };
+      throw noVerdict(failure);
     },
   };
+}
+
+/** The library's panics come as lines for the console. The call does not wait, so nobody else writes meanwhile. */
+function listening(said: string[], run: () => void): void {
+  const { error } = console;
+  console.error = (text: unknown) => void said.push(String(text));
+  try {
+    run();
+  } finally {
+    console.error = error;
+  }
 }

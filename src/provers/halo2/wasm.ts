@@ -61,6 +61,8 @@ export interface Halo2Circuit {
 }
 
 export interface Halo2Module {
+  /** Has a panic write its message to `console.error`; without it a panic says nothing. */
+  initPanicHook(): void;
   readonly Halo2Wasm: new () => Halo2Circuit;
   readonly Halo2LibWasm: new (circuit: Halo2Circuit) => Halo2Builder;
 }
@@ -86,5 +88,7 @@ export function loadHalo2(): Halo2Module {
   const require = createRequire(import.meta.url);
   const file = resolveHalo2();
   delete require.cache[file];
-  return require(file) as Halo2Module;
+  const module = require(file) as Halo2Module;
+  module.initPanicHook();
+  return module;
 }

@@ -8,6 +8,7 @@
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { shorten } from "../../protocol/shape.ts";
+import { isMachines, noVerdict } from "../no-verdict.ts";
 import { type Check, VALUES_BYTES, type Values } from "../statement.ts";
 import { loadO1js, type O1js, PICKLES_PACKAGES, type ProofJson } from "./o1js.ts";
 import { decodePicklesValues, type Poseidon } from "./statement.ts";
@@ -98,6 +99,22 @@ export interface PicklesVerifier {
   verify(key: PicklesKey, values: Uint8Array, proof: Uint8Array): Promise<Check>;
 }
 
+/**
+ * The library throws for what is no proof, and for want of memory as well. Where it throws, the key's own proof is verified:
+ * if that holds, the library and the machine are well, so the proof is at fault.
+ */
+export async function holdsBy(o1js: Pick<O1js, "verify">, key: PicklesKey, json: ProofJson): Promise<boolean> {
+  try {
+    return await o1js.verify(json, key.data);
+  } catch (error) {
+    const sample = decodeProof(key.sample.proof);
+    const check = async (): Promise<boolean> => sample !== null && (await o1js.verify(sample.json, key.data));
+    const isWell = await check().catch(() => false);
+    if (!isWell || isMachines(error)) throw noVerdict(error);
+    return false;
+  }
+}
+
 export function createPicklesVerifier(): PicklesVerifier {
   let loaded: O1js | null = null;
   const library = async (): Promise<O1js> => (loaded ??= await loadO1js());
@@ -111,8 +128,7 @@ export function createPicklesVerifier(): PicklesVerifier {
     if (decoded === null) return { valid: false, code: "proof.length" };
     if (!isCanonical(bytes.subarray(VALUES_BYTES))) return { valid: false, code: "proof.not-canonical" };
     const o1js = await library();
-    // It throws for what is no proof, and answers no for one that does not hold.
-    const holds = await o1js.verify(decoded.json, key.data).catch(() => false);
+    const holds = await holdsBy(o1js, key, decoded.json);
     return holds ? { valid: true } : { valid: false, code: "proof.equation" };
   };
   return {

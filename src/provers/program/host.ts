@@ -55,14 +55,24 @@ export function createProgramProver(options: ProgramOptions): Prover {
     slots: options.slots,
     prove(job: ProveJob, emit): Cancel {
       const slot = slots.find((some) => some.job === null);
-      if (closed || slot === undefined) throw new Error("proving without a free slot");
+      if (closed || slot === undefined) {
+        const soon = setImmediate(() => emit(failure({ code: `${name}.busy`, message: "no slot is free" }, false)));
+        return () => clearImmediate(soon);
+      }
       const number = numbers++;
       slot.job = { number, emit, units: 0 };
       slot.timer = setTimeout(
         () => giveUp(slot, { code: `${name}.timeout`, message: `no proof within ${timeoutMs} ms` }),
         timeoutMs,
       );
-      slot.group ??= startProgram(slot, options);
+      try {
+        slot.group ??= startProgram(slot, options);
+      } catch (error) {
+        release(slot);
+        const fault = { code: `${name}.start`, message: error instanceof Error ? error.message : String(error) };
+        const soon = setImmediate(() => emit(failure(fault, false)));
+        return () => clearImmediate(soon);
+      }
       if (CPU_TIME_KNOWN) slot.probe = watch(slot, number, slot.group.child.pid ?? 0, options);
       slot.group.child.stdin?.write(`${JSON.stringify(request(number, job))}\n`);
       return () => {
@@ -126,7 +136,10 @@ function advance(job: NonNullable<Slot["job"]>): void {
 }
 
 function failure(fault: Fault, logical: boolean): ProveEvent {
-  return { kind: "failed", logical, fault };
+  const { code } = fault;
+  // A program that could not even begin is in no state to take the next task.
+  const disabled = code.endsWith(".start") || code.endsWith(".not-installed");
+  return { kind: "failed", logical, ...(disabled ? { disabled } : {}), fault };
 }
 
 function request(number: number, job: ProveJob): ProgramJob {
@@ -151,11 +164,11 @@ function startProgram(slot: Slot, options: ProgramOptions): Group {
     if (slot.group !== group) return;
     const event = parse(line);
     if (event === null) die({ code: `${name}.output`, message: `not a line of ours: ${line.slice(0, 200)}` });
-    else answer(slot, event, die);
+    else answer(slot, event, die, name);
   });
   child.on("error", (error) => die({ code: `${name}.start`, message: error.message }));
-  // Not at `exit`: its last line may still be on its way, and says more than the status does.
-  child.on("close", (code, signal) => {
+  // Its last line may still be on its way when it ends, and says more than the status does.
+  group.ended((code, signal) => {
     const how = signal === null ? `ended with status ${code}` : `was killed by ${signal}`;
     die({ code: `${name}.killed`, message: `the prover ${how}. ${group.complaint()}`.trim() });
   });
@@ -170,7 +183,7 @@ function parse(line: string): ProgramEvent | null {
   }
 }
 
-function answer(slot: Slot, event: ProgramEvent, die: (fault: Fault) => void): void {
+function answer(slot: Slot, event: ProgramEvent, die: (fault: Fault) => void, name: string): void {
   // The program could not start at all: whatever it was asked for fails.
   if (event.job === -1 && event.kind === "failed") return die({ code: event.code, message: event.message });
   const { job } = slot;
@@ -179,7 +192,10 @@ function answer(slot: Slot, event: ProgramEvent, die: (fault: Fault) => void): v
     case "progress":
       return advance(job);
     case "proved": {
-      const [proof, values] = [event.proof, event.values].map((text) => new Uint8Array(Buffer.from(text, "base64")));
+      const { proof: proofText, values: valuesText } = event as Partial<typeof event>;
+      if (typeof proofText !== "string" || typeof valuesText !== "string")
+        return die({ code: `${name}.output`, message: "a proof without its bytes or its values" });
+      const [proof, values] = [proofText, valuesText].map((text) => new Uint8Array(Buffer.from(text, "base64")));
       if (proof === undefined || values === undefined) throw new Error("two of two");
       return finish(slot, { kind: "proved", proof, values, provingMs: event.ms });
     }

@@ -8,6 +8,7 @@
  */
 import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
 import { shorten } from "../../protocol/shape.ts";
+import { isMachines, noVerdict } from "../no-verdict.ts";
 import { STARK_ORDER, ROUNDS } from "./hash.ts";
 import { bigEndian, type Check, VALUES_BYTES } from "../statement.ts";
 import { airHash, airSource, assertionsOf, DEGREE } from "./air.ts";
@@ -101,7 +102,8 @@ function parseProof(stark: Stark, proof: Uint8Array, domain: number): StarkProof
   try {
     const parsed = stark.parse(Buffer.from(proof));
     return hasShape(parsed, domain) && Buffer.compare(stark.serialize(parsed), proof) === 0 ? parsed : null;
-  } catch {
+  } catch (error) {
+    if (isMachines(error)) throw noVerdict(error);
     return null;
   }
 }
@@ -143,8 +145,9 @@ export function createStarkVerifier(): StarkVerifier {
       if (!isCanonical(proof)) return { valid: false, code: "proof.not-canonical" };
       try {
         return stark.verify(assertionsOf(values), proof) ? { valid: true } : { valid: false, code: "proof.equation" };
-      } catch {
-        // It says no by throwing.
+      } catch (error) {
+        // It refuses a proof by throwing, and passes on what the engine throws.
+        if (isMachines(error)) throw noVerdict(error);
         return { valid: false, code: "proof.equation" };
       }
     },

@@ -9,6 +9,7 @@
  */
 import { bn254 } from "@noble/curves/bn254.js";
 import { concatBytes } from "@noble/hashes/utils.js";
+import { noVerdict } from "../no-verdict.ts";
 import { FIELD_ORDER } from "../poseidon.ts";
 import { bigEndian, type Check, decodeValues, VALUES_BYTES, VALUES_COUNT } from "../statement.ts";
 import { type Barretenberg, G2_BYTES, openBarretenberg, rawBuffer } from "./bb.ts";
@@ -85,7 +86,7 @@ export interface UltraHonkVerifier {
   verify(key: UltraHonkKey, values: Uint8Array, proof: Uint8Array): Promise<Check>;
 }
 
-/** What breaks a new instance as well breaks everybody's: then it is the proof. */
+/** The library answers no to a proof that does not hold. An exception is no answer, so a new instance is asked once more. */
 const ATTEMPTS = 2;
 /** The first power of the reference string is the group's generator; a verifier needs no other. */
 const GENERATOR: Uint8Array = concatBytes(Fp.toBytes(1n), Fp.toBytes(2n));
@@ -106,17 +107,19 @@ export function createUltraHonkVerifier(): UltraHonkVerifier {
       if (fault !== null) return { valid: false, code: fault };
       const statement = concatBytes(values, proof);
       const circuit = await rawBuffer(key.circuit);
+      let failure: unknown = null;
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        const instance = await open(key.g2);
         try {
+          const instance = await open(key.g2);
           const valid = instance.acirVerifyUltraHonk(statement, circuit);
           return valid ? { valid } : { valid, code: "proof.equation" };
-        } catch {
+        } catch (error) {
           // Whatever it was, the instance is not to be trusted any more.
           warm = null;
+          failure = error;
         }
       }
-      return { valid: false, code: "proof.equation" };
+      throw noVerdict(failure);
     },
   };
 }

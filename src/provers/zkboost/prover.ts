@@ -84,6 +84,14 @@ export function createZkboostProver(options: ZkboostOptions): Prover {
 }
 
 const TIMEOUT = "timeout";
+/** Questions in a row without an answer after which the server counts as gone, for nothing else would tell. */
+const LOST_MAX = 30;
+
+/** The proof may be there all the same: nobody answered, or something in between did. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof ZkboostRefusal) return error.status >= 500;
+  return error instanceof NoAnswer && (error.reason === "unreachable" || error.reason === "timeout");
+}
 
 async function run(
   options: ZkboostOptions,
@@ -101,16 +109,26 @@ async function run(
     await events.opened;
     signal.throwIfAborted();
     begin();
-    const asked = await requestProof(options, job.payload, signal);
+    // An answer that is late says nothing about whether the proof has begun: the root is known all the same.
+    const asked = await requestProof(options, job.payload, signal).catch((error: unknown) => {
+      if (error instanceof NoAnswer && error.reason === "timeout") return root;
+      throw error;
+    });
     if (asked !== root)
       return failed("zkboost.values", `the payload's root is ${asked}, and the task implies another`, true);
-    for (let units = 1; !signal.aborted; units++) {
+    let [units, lost] = [0, 0];
+    while (!signal.aborted) {
       const news = events.next();
-      const proof = await fetchProof(options, root, proofBytesMax, signal);
-      if (proof !== null)
-        return { kind: "proved", proof, values: job.values, provingMs: performance.now() - startedMs };
+      const found = await fetchProof(options, root, proofBytesMax, signal).catch((error: unknown) => {
+        // One lost answer is no sign of life, and no more.
+        if (!isPassing(error) || ++lost >= LOST_MAX) throw error;
+        return "lost" as const;
+      });
+      if (found instanceof Uint8Array)
+        return { kind: "proved", proof: found, values: job.values, provingMs: performance.now() - startedMs };
       if (events.failure !== null) return refused(events.failure);
-      if (!signal.aborted) emit({ kind: "progress", units });
+      if (found !== "lost") lost = 0;
+      if (found !== "lost" && !signal.aborted) emit({ kind: "progress", units: ++units });
       await Promise.race([news, delay(pollMs, null, { signal }).catch(() => null)]);
     }
     return failed("zkboost.aborted", "given up", false);

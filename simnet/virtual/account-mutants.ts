@@ -1,0 +1,41 @@
+/** Mutants of the rules that bound what others make a node keep. */
+import type { Mutant } from "./mutant.ts";
+
+export const ACCOUNT_MUTANTS: Readonly<Record<string, Mutant>> = {
+  "account-unbounded": {
+    rule: "what is over an author's account does not enter the log",
+    edits: [{ at: "account-unbounded", remove: true }],
+    runs: ["floods"],
+    expected: /^R1: .* bytes of/,
+  },
+  "attempts-unbounded": {
+    rule: "no record is made of an attempt more than two above the open one",
+    edits: [{ at: "attempts-unbounded", replace: "return attempt < 0 && openAttempt(state, task).number < 0;" }],
+    runs: ["floods"],
+    expected: /^R1: .* attempts of a task/,
+  },
+  "name-any-proof": {
+    rule: "an attester names few proofs that nobody has handed in",
+    edits: [{ at: "name-any-proof", replace: "return alone.length >= 0;" }],
+    runs: ["floods"],
+    expected: /^R1: .* proofs of a task/,
+  },
+  "siblings-unbounded": {
+    rule: "a source announces few blocks of one height",
+    edits: [{ at: "siblings-unbounded", replace: "return total > state.limits.announcedMax;" }],
+    runs: ["floods"],
+    expected: /^R1: .* uncertified blocks of/,
+  },
+  "tasks-before-payload": {
+    rule: "an announcement alone makes no tasks",
+    edits: [{ at: "tasks-before-payload", after: "makeTasks(block);" }],
+    runs: ["floods"],
+    expected: /^R1: .* tasks of a block whose payload/,
+  },
+  "lose-early-votes": {
+    rule: "what is signed about a block before it is prepared counts once it is",
+    edits: [{ at: "lose-early-votes", remove: true }],
+    runs: ["rough", "late", "floods"],
+    expected: /^(L1|L3|S6): /,
+  },
+};

@@ -1,0 +1,34 @@
+/** Mutants of the rules about receipts. */
+import type { Mutant } from "./mutant.ts";
+
+export const RECEIPT_MUTANTS: Readonly<Record<string, Mutant>> = {
+  "contradictions-unseen": {
+    rule: "two receipts of one prover that exclude each other are noticed",
+    edits: [{ at: "contradictions-unseen", remove: true }],
+    runs: ["contradicting"],
+    expected: /^L3: .* does not exclude .* two-receipts/,
+  },
+  "receipts-for-ever": {
+    rule: "a prover has room for its proofs in each attempt",
+    edits: [{ at: "receipts-for-ever", replace: "const attempt = 0;" }],
+    runs: ["mended"],
+    expected: /^L1: /,
+  },
+  "receipts-dropped": {
+    rule: "a proof that attesters have verified stands, whatever its prover signed before it",
+    edits: [
+      { at: "receipts-dropped", replace: "const isVouched = state.nowMs < 0;" },
+      // Each of these alone keeps the chain going.
+      { at: "receipts-dropped/attests", replace: "const attested: ReturnType<typeof attestedMakers> = [];" },
+      { at: "receipts-dropped/complete", remove: true },
+    ],
+    runs: ["junk-first"],
+    expected: /^L1: /,
+  },
+  "attempt-by-receipt": {
+    rule: "the credit names the attempt that is paid",
+    edits: [{ at: "attempt-by-receipt", replace: "const { attempt } = made;" }],
+    runs: ["renamed"],
+    expected: /^S1: the certificate of .* pays .* which no quorum did/,
+  },
+};

@@ -1,0 +1,134 @@
+/**
+ * Receipts are facts: written once, bound to their author, and never replaced by what comes later.
+ *
+ * A receipt's fact is (author, task, attempt, artefact) with the public values and the length that it names. Said twice,
+ * the first by the author's own feed order stands, whatever the order of arrival. Two receipts of one author that say
+ * different things of one artefact are evidence (`protocol/evidence.ts`).
+ *
+ * All of them are kept, one small record for each that the log keeps. Which of them count is a view: of the proofs that
+ * an author names in one attempt the first two by the order of its feed, and any proof that an honest attester has
+ * vouched for. So a receipt that was signed earlier and arrives later takes nothing away from a proof that attesters
+ * have verified, and a prover that was wrong in one attempt has all its room in the next.
+ */
+import type { Hash, Key } from "../protocol/ids.ts";
+import { PROOFS_PER_ATTEMPT_MAX } from "../protocol/limits.ts";
+import type { EntryOf } from "../protocol/messages.ts";
+import { conflictOf } from "../protocol/evidence.ts";
+import type { Refusal } from "../protocol/verdict.ts";
+import {
+  isEarlier,
+  type Proof,
+  type Receipt,
+  type Receipts,
+  type Signed,
+  type State,
+  type Task,
+  weightOf,
+} from "./state.ts";
+
+/** Writes a receipt down. The code says why it is no news, or does not count as long as nobody vouches for its proof. */
+export function keepReceipt(state: State, task: Task, signed: Signed, entry: EntryOf<"receipt">): Refusal | null {
+  const own = task.receipts.get(signed.author) ?? { byArtefact: new Map<Hash, Receipt[]>(), first: new Map() };
+  task.receipts.set(signed.author, own);
+  const named = own.byArtefact.get(entry.artefact) ?? [];
+  own.byArtefact.set(entry.artefact, named);
+  const receipt: Receipt = { ...entry, signed };
+  // mutant: contradictions-unseen
+  noteContradiction(state, named, receipt);
+  const at = named.findIndex(({ attempt }) => attempt === entry.attempt);
+  const known = named[at];
+  if (known !== undefined && !isEarlier(signed, known.signed)) return "receipt.replayed";
+  if (known === undefined) named.push(receipt);
+  else named[at] = receipt;
+  task.proofs.get(entry.artefact)?.receipts.set(signed.author, named);
+  const dropped = rankFirst(own, receipt, known);
+  if (own.first.get(entry.attempt)?.includes(receipt)) proofOf(task, entry.artefact);
+  if (dropped !== undefined) dropBare(state, task, dropped);
+  task.block.content = null;
+  if (known !== undefined) return "receipt.replayed";
+  return dropped === entry.artefact ? "receipt.too-many" : null;
+}
+
+/**
+ * Of the receipts that contradict the new one the earliest shows the offence best: the offence has its place where the
+ * later of the two was said, and the author's very first receipt for the artefact is among those that are kept.
+ */
+function noteContradiction(state: State, named: readonly Receipt[], receipt: Receipt): void {
+  const [first] = named
+    .filter((other) => conflictOf(other, receipt) !== null)
+    .sort((a, b) => (isEarlier(a.signed, b.signed) ? -1 : 1));
+  if (first !== undefined) state.conflicts.push([receipt.signed, first.signed]);
+}
+
+/** Puts the receipt among the first ones of its attempt, in feed order. Returns the artefact that is not among them. */
+function rankFirst({ first }: Receipts, receipt: Receipt, known: Receipt | undefined): Hash | undefined {
+  // mutant: receipts-for-ever
+  const { attempt } = receipt;
+  const others = (first.get(attempt) ?? []).filter((other) => other !== known);
+  const ranked = [...others, receipt].sort((a, b) => (isEarlier(a.signed, b.signed) ? -1 : 1));
+  first.set(attempt, ranked.slice(0, PROOFS_PER_ATTEMPT_MAX));
+  return ranked[PROOFS_PER_ATTEMPT_MAX]?.artefact;
+}
+
+/** A proof that nobody names any more among the first, and that no attester has said anything of, takes no room. */
+function dropBare(state: State, task: Task, artefact: Hash): void {
+  const proof = task.proofs.get(artefact);
+  if (proof === undefined || proof.vouched || receiptsOf(state, task, proof).length > 0) return;
+  if ([proof.vouchers, proof.rejects, proof.accused].every(({ size }) => size === 0)) task.proofs.delete(artefact);
+}
+
+/** The receipts of a proof that count. An author that names it in several attempts has one for each. */
+export function receiptsOf(state: State, task: Task, proof: Proof): (readonly [Key, Receipt])[] {
+  // mutant: receipts-dropped
+  const isVouched = weightOf(state, proof.vouchers.keys()) >= state.manifest.oneHonest;
+  return [...proof.receipts].flatMap(([author, named]) => {
+    const first = task.receipts.get(author)?.first;
+    const counted = named.filter((receipt) => isVouched || first?.get(receipt.attempt)?.includes(receipt) === true);
+    return counted.map((receipt) => [author, receipt] as const);
+  });
+}
+
+/** Whether the prover has handed a proof in for this attempt. */
+export function hasHandedIn(task: Task, prover: Key, attempt: number): boolean {
+  return task.receipts.get(prover)?.first.has(attempt) === true;
+}
+
+/** The proof with this name, made when first heard of, with all receipts that name it. */
+export function proofOf(task: Task, artefact: Hash): Proof {
+  const known = task.proofs.get(artefact);
+  if (known !== undefined) return known;
+  const receipts = new Map<Key, readonly Receipt[]>();
+  for (const [author, { byArtefact }] of task.receipts) {
+    const named = byArtefact.get(artefact);
+    if (named !== undefined) receipts.set(author, named);
+  }
+  const proof: Proof = {
+    artefact,
+    receipts,
+    rejected: new Set(),
+    rejects: new Map(),
+    vouchers: new Map(),
+    accused: new Map(),
+    verdict: "unknown",
+    asked: false,
+    bytes: null,
+    fault: null,
+    validMs: null,
+    tries: 0,
+    retryMs: null,
+    vouched: false,
+  };
+  task.proofs.set(artefact, proof);
+  return proof;
+}
+
+/** A small proof's bytes, which the receipts that are still kept carry in them. */
+export function inlineProof(state: State, artefact: Hash): Uint8Array | null {
+  for (const block of state.blocks.values()) {
+    for (const { proofs } of block.tasks) {
+      const named = [...(proofs.get(artefact)?.receipts.values() ?? [])].flat();
+      for (const { inline } of named) if (inline.length > 0) return inline;
+    }
+  }
+  return null;
+}
