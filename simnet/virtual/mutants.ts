@@ -11,6 +11,7 @@
  */
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
+import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
@@ -82,6 +83,9 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
     behaviours: ["flood-attempts", "flood-nothing", "flood-proofs", "flood-blocks"],
     limits: { authorBytes: 1 << 20, membersBytes: 2 << 20, taskBytes: 16 << 10 },
   },
+  aged: { ...base, seed: 26, blocks: 40, absent: 1, joiners: 1, limits: { batchAheadMax: 32, retentionBlocks: 4 } },
+  boasters: { ...base, ...one, seed: 28, delayMs: 5, behaviours: ["boast-frontier"] },
+  forgetful: { ...base, ...rough, ...one, seed: 27, blocks: 12, behaviours: ["forget-all"] },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -174,6 +178,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["benches"],
     expected: /^S1: .* which does not own it/,
   },
+  ...CATCH_UP_MUTANTS,
   ...LATE_MUTANTS,
   ...SOURCE_MUTANTS,
 };
