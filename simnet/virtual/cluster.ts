@@ -240,13 +240,12 @@ export class Cluster {
 
   #modules(node: SimNode, chance: Chance): RuntimeModules {
     const times = () => this.#times;
+    let draws = 0;
     const telemetry: Telemetry = {
       emit: (event, fields = {}) => {
         this.world.note(event, node.name, JSON.stringify(fields));
-        if (event === "feed.confirmed") {
-          node.damaged = false;
-          node.speaksSinceMs = this.world.nowMs;
-        }
+        if (event === "feed.confirmed") node.speaksSinceMs = this.world.nowMs;
+        if (event === "feed.recovered") node.damaged = false;
         this.#watch(node, event, fields);
       },
       count: () => {},
@@ -260,6 +259,8 @@ export class Cluster {
         verify: (network, batch, equation) => this.#verify(network, batch, equation),
       },
       journal: node.disk.journal,
+      signing: node.disk.signing,
+      nonce: () => domainHash("sim-nonce", utf8ToBytes(node.name), u64(node.starts), u64(draws++)).slice(0, 32),
       store: node.disk.store,
       artefacts: node.disk.artefacts,
       verifier: simVerifier(this.world, times, this.#prepared),
@@ -292,7 +293,7 @@ export class Cluster {
     node.speaksSinceMs = null;
     this.network.leave(node.address);
     node.disk.crash(left, chance);
-    if (left === "old" || left === "empty") node.damaged = true;
+    if (left !== "intact" && left !== "torn") node.damaged = true;
     node.downUntilMs = this.world.nowMs + downMs;
     this.world.after(downMs, () => this.#comeBack(node));
   }

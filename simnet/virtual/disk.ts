@@ -12,26 +12,47 @@ import type {
   StoredBatch,
   StoredCertificate,
   StoredFacts,
+  SigningState,
   StoredGone,
+  StoredStart,
 } from "../../src/ports.ts";
 import type { Hash, Key } from "../../src/protocol/ids.ts";
-import { type Kept, type MemoryJournal, memoryArtefacts, memoryJournal } from "../../src/storage/memory.ts";
+import {
+  type Kept,
+  type MemoryJournal,
+  type MemorySigningRecord,
+  memoryArtefacts,
+  memoryJournal,
+  memorySigningRecord,
+} from "../../src/storage/memory.ts";
 import type { Chance, World } from "./world.ts";
 
-/** What comes back: all that was written; less than what was unsynced; a backup from before; nothing. */
-export type Damage = "intact" | "torn" | "old" | "empty";
-export const DAMAGES: readonly Damage[] = ["intact", "torn", "old", "empty"];
+/**
+ * What comes back: all that was written; less than what was unsynced; a backup from before; nothing; all but the
+ * signing state. The signing state is not on the disk of the others, so it is newer than a backup.
+ */
+export type Damage = "intact" | "torn" | "old" | "empty" | "unsigned";
+export const DAMAGES: readonly Damage[] = ["intact", "torn", "old", "empty", "unsigned"];
 
 export interface Files extends StoredFacts {
   readonly journal: Kept;
+  readonly signing: SigningState | null;
 }
 
-export const NOTHING: Files = { journal: { floor: null, records: [] }, batches: [], certificates: [], gone: [] };
+export const NOTHING: Files = {
+  journal: { floor: null, records: [] },
+  batches: [],
+  certificates: [],
+  gone: [],
+  starts: [],
+  signing: null,
+};
 
 export class SimDisk {
   readonly #world: World;
   readonly #diskMs: number;
   journal: MemoryJournal;
+  signing: MemorySigningRecord;
   store: SimStore;
   artefacts: Artefacts;
   /** Nothing more can be written. */
@@ -49,6 +70,7 @@ export class SimDisk {
     this.#isTearable = isTearable;
     this.#artefactMs = artefactMs;
     this.journal = memoryJournal(this.#defers());
+    this.signing = memorySigningRecord(this.#defers());
     this.store = new SimStore(world, diskMs, isTearable);
     this.artefacts = memoryArtefacts(this.#defers(artefactMs));
   }
@@ -60,20 +82,25 @@ export class SimDisk {
 
   /** All that is durable now. */
   copy(): Files {
-    return { journal: this.journal.kept(), ...this.store.files() };
+    return { journal: this.journal.kept(), signing: this.signing.kept(), ...this.store.files() };
   }
 
   /** The process is dead; completions that are due are not called any more. */
   crash(damage: Damage, chance: Chance): void {
+    // The journal is written before the signing state.
     this.journal.crash(chance.between(0, 3));
+    this.signing.crash(0);
+    const signing = this.signing.kept();
     if (damage === "torn") this.store.loseUnsynced(chance);
-    if (damage === "old") this.restore(this.#backup);
-    if (damage === "empty") this.restore(NOTHING);
+    if (damage === "old") this.restore({ ...this.#backup, signing });
+    if (damage === "empty") this.restore({ ...NOTHING, signing: chance.next() < 0.5 ? signing : null });
+    if (damage === "unsigned") this.restore({ ...this.copy(), signing: null });
   }
 
   /** Another disk takes the place of this one. */
-  restore({ journal, ...facts }: Files): void {
+  restore({ journal, signing, ...facts }: Files): void {
     this.journal = memoryJournal(this.#defers(), journal);
+    this.signing = memorySigningRecord(this.#defers(), signing);
     this.store = new SimStore(this.#world, this.#diskMs, this.#isTearable);
     this.store.fill(facts);
     this.artefacts = memoryArtefacts(this.#defers(this.#artefactMs));
@@ -91,6 +118,7 @@ export class SimStore implements Store {
   readonly #batches = new Map<Key, Map<number, StoredBatch>>();
   readonly #certificates = new Map<Hash, StoredCertificate>();
   readonly #gone = new Map<Key, StoredGone>();
+  readonly #starts = new Map<Key, StoredStart>();
   /** The certificates of a chain in order of height. */
   readonly #chains = new Map<number, StoredCertificate[]>();
   #undo: (() => void)[] = [];
@@ -113,23 +141,26 @@ export class SimStore implements Store {
   files(): StoredFacts {
     const authors = [...this.#batches].sort(([a], [b]) => (a < b ? -1 : 1));
     const batches = authors.flatMap(([, feed]) => [...feed.values()].sort((a, b) => a.number - b.number));
-    return { batches, certificates: [...this.#chains.values()].flat(), gone: [...this.#gone.values()] };
+    const certificates = [...this.#chains.values()].flat();
+    return { batches, certificates, gone: [...this.#gone.values()], starts: [...this.#starts.values()] };
   }
 
-  fill({ batches, certificates, gone }: StoredFacts): void {
+  fill({ batches, certificates, gone, starts }: StoredFacts): void {
+    for (const each of starts) this.#starts.set(each.author, each);
     for (const each of gone) this.#gone.set(each.author, each);
     for (const batch of batches) this.#feed(batch.author).set(batch.number, batch);
     for (const certificate of certificates) this.#insert(certificate);
   }
 
   write(
-    { batches = [], certificates = [], forget = [], gone = [], sync = false }: StoreChange,
+    { batches = [], certificates = [], forget = [], gone = [], starts = [], sync = false }: StoreChange,
     done: Done<void>,
   ): void {
     for (const each of gone) {
       const { author } = each;
       this.#set(this.#gone, author, each);
     }
+    for (const each of starts) this.#set(this.#starts, each.author, each);
     for (const batch of batches) {
       this.#set(this.#feed(batch.author), batch.number, batch);
     }

@@ -170,12 +170,15 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     owners: new Map(),
     ownersVersion: -1,
     wakeMs: null,
+    bars: false,
   };
 }
 
 /** Makes the block's tasks, once it is certain how many it has: its payload says so, or a quorum has signed it. */
-function makeTasks(block: Block): void {
+function makeTasks(state: State, block: Block): void {
   if (block.tasks.length > 0) return;
+  // mutant: bar-nothing/unknown
+  const barred = block.bars || block.height <= (state.chains.get(block.chain)?.barred ?? -1) ? 0 : -1;
   const tasks: Task[] = [];
   const tasksByStage = new Map<string, Task[]>();
   for (const stage of block.stages) {
@@ -190,7 +193,7 @@ function makeTasks(block: Block): void {
         attempts: new Map(),
         proofs: new Map(),
         receipts: new Map(),
-        barred: -1,
+        barred,
         quarantines: new Map(),
         requeues: new Map(),
         own: { quarantined: -1, requeued: -1 },
@@ -298,7 +301,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
   block.preparing = false;
   switch (result.kind) {
     case "ready":
-      makeTasks(block);
+      makeTasks(state, block);
       block.prepared = result.prepared;
       block.content = null;
       block.retryMs = null;
@@ -324,7 +327,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
 
 /** The barrier of a block is certified: its children may count on it, and its work is over. */
 export function settleCertified(state: State, block: Block, contentHash: Hash, after: string): void {
-  makeTasks(block);
+  makeTasks(state, block);
   block.certificate = contentHash;
   state.live.delete(block);
   if (block.state !== "closed") {

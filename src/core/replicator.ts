@@ -9,11 +9,12 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import { readEvidence } from "../protocol/evidence.ts";
 import { WANTED_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
-import type { Frontier, SyncFrame, Twin } from "../protocol/sync.ts";
+import type { Frontier, SyncFrame } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
 import { abandon, closedAs, forget, trimClosed } from "./ancestry.ts";
 import { startOf } from "./blocks.ts";
-import { hearOfOwnFeed } from "./own-feed.ts";
+import type { Event } from "./event.ts";
+import { hearOfOwnFeed, isRecovering } from "./own-feed.ts";
 import { dropForgotten, dropUnannounced } from "./pending.ts";
 import { compactRoster } from "./standing.ts";
 import { type Place, type State } from "./state.ts";
@@ -53,7 +54,8 @@ function holesOf(state: State): Hash[] {
 
 /** The answer to a peer's frontier, without the certificates, which are on disk. */
 export function answerSync(state: State, theirs: Frontier, bytesMax: number): SyncFrame[] {
-  return [{ kind: "frontier", frontier: frontierOf(state) }, ...state.log.missing(theirs, bytesMax)];
+  const frontier = { ...frontierOf(state), ...(isRecovering(state) ? { recovers: true } : {}) };
+  return [{ kind: "frontier", frontier }, ...state.log.missing(theirs, bytesMax)];
 }
 
 /** Asks the next peer in turn; at once where there is a gap to fill. */
@@ -74,18 +76,14 @@ export function askPeer(state: State, peer: Key): void {
 }
 
 /** A peer has answered. What it had for us is applied by now; if there is more, it is asked again. */
-export function applySynced(
-  state: State,
-  peer: Key,
-  theirs: Frontier | null,
-  received: number,
-  twins: readonly Twin[],
-): void {
+export function applySynced(state: State, event: Extract<Event, { kind: "synced" }>): void {
+  const { peer, frontier: theirs, received, twins = [], starts = [] } = event;
   state.syncing.delete(peer);
   if (theirs === null) return;
   if (state.manifest.weights.has(peer)) state.frontiers.set(peer, theirs.feeds);
-  for (const other of hearOfOwnFeed(state, peer, theirs.feeds.get(state.options.self) ?? 0, twins))
-    askPeer(state, other);
+  const [seen, peerNext] = [theirs.feeds.get(state.options.self) ?? 0, theirs.feeds.get(peer) ?? 0];
+  const answer = { seen, peerNext, recovers: theirs.recovers === true, starts, twins };
+  for (const other of hearOfOwnFeed(state, peer, answer)) askPeer(state, other);
   const certificatesMissing = [...theirs.chains].some(
     ([chain, height]) => height > (state.chains.get(chain)?.certified ?? -1),
   );

@@ -278,6 +278,8 @@ export interface Block {
   owners: Map<string, readonly (readonly Key[])[]>;
   ownersVersion: number;
   wakeMs: number | null;
+  /** It was known when a disk was lost, and its tasks have to be barred once there are any. */
+  bars: boolean;
 }
 
 /** A block whose barrier is certified, as far as its children need to know it. */
@@ -304,6 +306,8 @@ export interface Chain {
   retired: number;
   /** What this node's own source says the chain looks like; only the last few hundred heights. */
   readonly canonical: Map<number, Seen>;
+  /** Up to this height this node takes no lock in the first attempts of a block that it hears of: it may have. */
+  barred: number;
   sourceTip: number;
   sourceFault: string | null;
 }
@@ -424,7 +428,11 @@ export interface State {
   readonly confirmed: Set<Key>;
   /** When this process began, by its own clock. */
   startedMs: number;
-  /** Peers had words of ours that were not on our disk; until when it waits therefore. */
+  /** This start of the node: the counter and the random bytes of its record. */
+  start: { readonly counter: number; readonly nonce: string };
+  /** Counter of the latest start of the own key that this node knows of. */
+  outrun: number;
+  /** The journal was lost, and something that was open then is not over yet; until when it waits therefore. */
   lostOwn: boolean;
   speakMs: number;
   /** Attesters that hear another process with our key: one that began before this one, and one that began after. */
@@ -478,7 +486,16 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
   const chains = new Map<number, Chain>(
     manifest.json.chains.map(({ id }) => [
       id,
-      { id, certified: -1, announced: -1, retired: -1, canonical: new Map(), sourceTip: -1, sourceFault: null },
+      {
+        id,
+        certified: -1,
+        announced: -1,
+        retired: -1,
+        barred: -1,
+        canonical: new Map(),
+        sourceTip: -1,
+        sourceFault: null,
+      },
     ]),
   );
   const limits = Object.freeze({ ...CORE_LIMITS, ...options.limits });
@@ -533,6 +550,8 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     mute: null,
     confirmed: new Set(),
     startedMs: 0,
+    start: { counter: 1, nonce: "" },
+    outrun: 1,
     lostOwn: false,
     speakMs: 0,
     elders: new Set(),

@@ -33,7 +33,7 @@ export const WANTED_MAX = 64;
 /** Runs of batches behind gaps that one frontier names, all feeds together. */
 export const FRONTIER_SPANS_MAX = 256;
 /** A frontier of that many feeds (45 bytes each), chains (20 bytes), block ids (34 bytes) and runs (19 with their framing). */
-export const FRONTIER_BYTES_MAX: number = FRONTIER_MAX * 83 + WANTED_MAX * 34 + FRONTIER_SPANS_MAX * 19 + 512;
+export const FRONTIER_BYTES_MAX: number = FRONTIER_MAX * 83 + WANTED_MAX * 34 + FRONTIER_SPANS_MAX * 19 + 1024;
 /** Attempts of one task: past it nothing new is voted and an operator has to look. */
 export const ATTEMPTS_MAX = 1_000;
 /**

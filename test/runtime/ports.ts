@@ -12,7 +12,7 @@ import type {
   Transport,
   Verifier,
 } from "../../src/ports.ts";
-import { memoryArtefacts, memoryStore } from "../../src/storage/memory.ts";
+import { memoryArtefacts, memorySigningRecord, memoryStore } from "../../src/storage/memory.ts";
 import { openBatch } from "../../src/protocol/batch.ts";
 import { type Hash, type Key, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
@@ -80,6 +80,7 @@ export class Bench {
   readonly faults: Fault[] = [];
   readonly artefacts = memoryArtefacts({ defer: (run) => this.#deferred.push(run) });
   readonly store = memoryStore({ defer: (run) => this.#deferred.push(run) });
+  readonly signing = memorySigningRecord({ defer: (run) => this.#deferred.push(run) });
   readonly runtime: Runtime;
   peers: Key[] = [];
   nowMs = 0;
@@ -105,6 +106,8 @@ export class Bench {
         signer: simSigner(1, name),
         equation,
         journal: this.journal,
+        signing: this.signing,
+        nonce: () => "5a".repeat(16),
         store: this.store,
         artefacts: this.artefacts,
         verifier: VERIFIER,

@@ -10,7 +10,8 @@ import {
   type Frontier,
   type SyncFrame,
 } from "../../src/protocol/sync.ts";
-import { memoryArtefacts } from "../../src/storage/memory.ts";
+import { SigningBook } from "../../src/runtime/signing.ts";
+import { memoryArtefacts, memorySigningRecord, NEVER_SIGNED } from "../../src/storage/memory.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
 import { simSigner } from "../../simnet/virtual/provers.ts";
 import { Bench, hashOf, keyOf, ManualJournal, ZERO_HASH } from "./ports.ts";
@@ -369,10 +370,13 @@ describe("the sealer", () => {
     const journal = new ManualJournal();
     const sent: Batch[] = [];
     const faults: string[] = [];
+    const record = memorySigningRecord({ defer: (run) => run() });
+    const book = new SigningBook(record, NEVER_SIGNED, (fault) => faults.push(fault.code));
     const made = new Sealer(
       hashOf("network"),
       simSigner(1, "a"),
       journal,
+      () => book,
       (batch) => sent.push(batch),
       (fault) => faults.push(fault.code),
     );
