@@ -123,9 +123,7 @@ export function hearOfOwnFeed(state: State, peer: Key, answer: Answer): readonly
   if (!whole || seen > (feed?.next ?? 0)) return [];
   // What is dead will not be heard again; what lives will, and then we are the ones to go.
   if (twins.some((twin) => isElder(state, twin) && twin.agoMs < LINGER_MS)) return [];
-  // mutant: count-unshown
   if (!isShown) return [];
-  // mutant: believe-the-empty
   if (state.lostOwn && (answer.recovers || answer.peerNext === 0)) return [];
   if (state.manifest.weights.has(peer)) state.confirmed.add(peer);
   if (weightOf(state, state.confirmed) >= weightToConfirm(state)) {
@@ -150,7 +148,6 @@ function hearOfStarts(state: State, starts: readonly StartRecord[]): boolean {
 
 /** Two starts with one counter began from one disk. Which of them is the copy nobody can say, so both stop signing. */
 function copied(state: State, counter: number): void {
-  // mutant: ignore-copies
   if (state.mute === null || PASSING.has(state.mute)) {
     report(state, "key.copied", { key: state.options.self, counter });
     state.mute = "key.copied";
@@ -192,7 +189,7 @@ export function nextSpeakMs(state: State): number {
 export function settleSpeech(state: State): void {
   if (state.lostOwn && state.mute === null) settleLoss(state);
   if (state.mute !== "feed.waiting" || state.nowMs < state.speakMs) return;
-  // mutant: bar-nothing
+  // mutant: bar-nothing, recover-alone/bar
   bar(state);
   state.effects.push({ kind: "leap" });
   report(state, "feed.recovered", { own: state.log.feed(state.options.self)?.next ?? 0 });

@@ -56,7 +56,6 @@ export function openStart(network: Hash, bytes: Uint8Array, equation: Equation):
   const read = readStart(bytes);
   if (read === null) return null;
   const { record, body, signature } = read;
-  // mutant: forged-starts
   if (!verifyStrict(equation, signature, startSigningBytes(network, body), hexToBytes(record.author))) return null;
   return record;
 }

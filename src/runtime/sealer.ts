@@ -159,7 +159,6 @@ export class Sealer {
         for (const batch of now) this.#durable(batch);
         this.#commit(later, groups);
       };
-      // mutant: count-later
       this.#book().change({ next: last.head.number + 1, head: last.hash }, send);
     });
   }

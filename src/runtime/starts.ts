@@ -46,7 +46,6 @@ export class Starts {
     const kept = latest(known, record);
     const records = kept.map((each) => each.bytes);
     if (kept === known) return done(records);
-    // mutant: show-before-storing
     this.#store.write({ starts: [{ author, records }], sync: true }, (result) => {
       if (!result.ok) return done([]);
       this.#known.set(author, latest(this.#known.get(author) ?? [], record));
@@ -58,7 +57,6 @@ export class Starts {
 /** The given list itself where the record changes nothing. */
 function latest(known: readonly StartRecord[], record: StartRecord): readonly StartRecord[] {
   const counter = known[0]?.counter ?? 0;
-  // mutant: forget-starts
   if (record.counter < counter) return known;
   if (record.counter > counter) return [record];
   const isKnown = known.some(({ nonce }) => nonce === record.nonce);
