@@ -29,7 +29,7 @@ export function restoredWithoutWitness(damage: Damage): Fault[] {
 
 /** Node 0 votes while nobody can hear it, and comes back with a damaged disk: nobody has what it signed. */
 export function restoredUnheard(damage: Damage): Fault[] {
-  return script({ kind: "backup", atMs: 2_000, node: 0 }, cut(2_500, [0], 2_000), {
+  return script({ kind: "backup", atMs: 2_600, node: 0 }, cut(2_500, [0], 2_000), {
     kind: "crash",
     atMs: 4_480,
     node: 0,
