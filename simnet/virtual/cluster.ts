@@ -107,6 +107,8 @@ export class Cluster {
   readonly retired: string[] = [];
   /** Called with a node that comes up, before it speaks. */
   onReturn: (node: SimNode) => void = () => {};
+  /** Called with a node whose disk has just lost what was synced. */
+  onDamage: (node: SimNode) => void = () => {};
   readonly #watch: Watch;
   #times: ProvingTimes;
   readonly #opened = new WeakMap<Uint8Array, ReturnType<typeof openBatch>>();
@@ -293,7 +295,10 @@ export class Cluster {
     node.speaksSinceMs = null;
     this.network.leave(node.address);
     node.disk.crash(left, chance);
-    if (left !== "intact" && left !== "torn") node.damaged = true;
+    if (left !== "intact" && left !== "torn") {
+      node.damaged = true;
+      this.onDamage(node);
+    }
     node.downUntilMs = this.world.nowMs + downMs;
     this.world.after(downMs, () => this.#comeBack(node));
   }

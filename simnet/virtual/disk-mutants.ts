@@ -1,5 +1,5 @@
 /** Mutants of the rules about lost disks. */
-import { restoredUnheard, restoredWithoutWitness } from "./lost-disks.ts";
+import { restoredUnheard, restoredWhileProving, restoredWithoutWitness } from "./lost-disks.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
 
@@ -8,6 +8,7 @@ const base = { nodes: 4, attesters: 4, blocks: 10, shards: 3, delayMs: 20 } as c
 /** Runs in which a disk is lost at the worst moment. */
 export const DISK_RUNS: Readonly<Record<string, VirtualOptions>> = {
   unheard: { ...base, seed: 1, script: restoredUnheard("old") },
+  proving: { ...base, seed: 1, script: restoredWhileProving("old") },
   "without-witness": { ...base, seed: 1, script: restoredWithoutWitness("old") },
 };
 
@@ -33,7 +34,7 @@ export const DISK_MUTANTS: Readonly<Record<string, Mutant>> = {
       { at: "bar-nothing", remove: true },
       { at: "bar-nothing/unknown", replace: "const barred = -1;" },
     ],
-    runs: ["unheard"],
+    runs: ["proving"],
     expected: /^S4: .*(twice|after its own)/,
   },
   "reuse-numbers": {

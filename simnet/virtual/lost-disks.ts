@@ -8,8 +8,8 @@ function script(...faults: readonly Unnumbered<Fault>[]): Fault[] {
   return faults.map((fault, number) => ({ ...fault, number }));
 }
 
-function cut(atMs: number, side: readonly number[], forMs: number): Unnumbered<Fault> {
-  return { kind: "partition", atMs, side, way: "both", flaps: 1, forMs };
+function cut(atMs: number, side: readonly number[], forMs: number, way: "both" | "out" = "both"): Unnumbered<Fault> {
+  return { kind: "partition", atMs, side, way, flaps: 1, forMs };
 }
 
 /**
@@ -36,5 +36,20 @@ export function restoredUnheard(damage: Damage): Fault[] {
     sites: null,
     damage,
     downMs: 200,
+  });
+}
+
+/** Node 0 hears all and is heard by nobody, while proofs take long: its grants are lost, and their attempts stay open. */
+export function restoredWhileProving(damage: Damage): Fault[] {
+  const slow = [1, 2, 3].map(
+    (node): Unnumbered<Fault> => ({ kind: "slow", atMs: 1_500, node, factor: 30, forMs: 12_000 }),
+  );
+  return script(...slow, { kind: "backup", atMs: 2_090, node: 0 }, cut(2_095, [0], 500, "out"), {
+    kind: "crash",
+    atMs: 2_400,
+    node: 0,
+    sites: null,
+    damage,
+    downMs: 250,
   });
 }

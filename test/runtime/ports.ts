@@ -74,13 +74,15 @@ export class Bench {
   readonly journal = new ManualJournal();
   readonly published: Uint8Array[] = [];
   readonly proving: { readonly job: ProveJob; readonly emit: (event: ProveEvent) => void; cancelled: boolean }[] = [];
-  readonly requests: { readonly peer: Key; readonly done: Done<readonly Uint8Array[]> }[] = [];
+  readonly requests: { readonly peer: Key; readonly body: Uint8Array; readonly done: Done<readonly Uint8Array[]> }[] =
+    [];
   readonly fetches: Fetching[] = [];
   readonly events: string[] = [];
   readonly faults: Fault[] = [];
   readonly artefacts = memoryArtefacts({ defer: (run) => this.#deferred.push(run) });
   readonly store = memoryStore({ defer: (run) => this.#deferred.push(run) });
-  readonly signing = memorySigningRecord({ defer: (run) => this.#deferred.push(run) });
+  /** Durable at once: the journal alone is what tests wait for. */
+  readonly signing = memorySigningRecord({ defer: (run) => run() });
   readonly runtime: Runtime;
   peers: Key[] = [];
   nowMs = 0;
@@ -203,8 +205,8 @@ export class Bench {
     return {
       publish: (bytes) => void this.published.push(bytes),
       peers: () => this.peers,
-      request: (peer, _request, _body, _bytesMax, _timeoutMs, done) => {
-        this.requests.push({ peer, done });
+      request: (peer, _request, body, _bytesMax, _timeoutMs, done) => {
+        this.requests.push({ peer, body, done });
         return () => {};
       },
       fetch: (peer, hash, _bytesMax, _timeoutMs, done) => {

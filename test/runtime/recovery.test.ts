@@ -55,14 +55,10 @@ function recovered(
   const refused: string[] = [];
   const telemetry = { emit: () => {}, count: (name: string, label: string) => void refused.push(`${name} ${label}`) };
   let value: Recovered["value"] | null = null;
-  recover(
-    state,
-    { journal, store, equation, telemetry },
-    (result) => {
-      if (!result.ok) value = result.fault;
-      else value = { next: result.value.journal.next, head: result.value.journal.head };
-    },
-  );
+  recover(state, { journal, store, equation, telemetry }, (result) => {
+    if (!result.ok) value = result.fault;
+    else value = { next: result.value.journal.next, head: result.value.journal.head };
+  });
   if (value === null) throw new Error("recovery did not end");
   return { state, refused, value };
 }

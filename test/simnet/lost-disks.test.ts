@@ -1,7 +1,7 @@
 /** Disks that lose what was synced, up to exactly f, and what the votes of both lives add up to. */
 import { describe, expect, it } from "vitest";
 import type { VirtualOptions } from "../../simnet/virtual/options.ts";
-import { restoredUnheard, restoredWithoutWitness } from "../../simnet/virtual/lost-disks.ts";
+import { restoredUnheard, restoredWhileProving, restoredWithoutWitness } from "../../simnet/virtual/lost-disks.ts";
 import { runVirtual } from "../../simnet/virtual/run.ts";
 
 const base = { nodes: 4, attesters: 4, blocks: 14, shards: 3, delayMs: 20 } as const;
@@ -25,6 +25,11 @@ describe("a node whose journal is lost", () => {
     const options: VirtualOptions = { ...base, seed, script: restoredUnheard(damage) };
     const { violations, guilty } = runVirtual(options);
     expect([violations, guilty]).toEqual([[], {}]);
+  });
+
+  it.each([1, 2])("and whose grants nobody heard (seed %i) grants none of their attempts again", (seed) => {
+    const options: VirtualOptions = { ...base, seed, script: restoredWhileProving("old") };
+    expect(runVirtual(options).violations).toEqual([]);
   });
 
   it.each([

@@ -80,6 +80,7 @@ export class Checkers {
         if (batch.head.number >= from) this.wire.published(batch.head.author, batch.bytes);
       this.#lives.isUnsent = false;
     };
+    cluster.onDamage = ({ key }) => this.wire.lostDisk(key);
     cluster.onReturn = (node) => {
       if (doubled.has(node.key)) unsent(node, 0);
       else if (!isHostile(node.key)) unsent(node, this.wire.next(node.key));

@@ -116,6 +116,11 @@ export class WireChecker {
     return (this.#highest.get(author) ?? -1) + 1;
   }
 
+  /** Which proofs it has verified an honest node knows no more once its disk is lost; its locks bind it all the same. */
+  lostDisk(author: Key): void {
+    for (const known of this.#knowing) if (known.startsWith(`${author} `)) this.#knowing.delete(known);
+  }
+
   isHostile(key: Key): boolean {
     return this.#options.isHostile(key);
   }
