@@ -88,7 +88,8 @@ export function isRecovering(state: State): boolean {
 export function foundOwn(state: State, batch: Batch): void {
   const { number, start } = batch.head;
   const isAsking = state.mute !== null && PASSING.has(state.mute);
-  if (start > state.start.counter && isAsking) noteLaterStart(state, start);
+  // This start has signed nothing yet, so the batch is of a later one, or of a copy of it.
+  if (start >= state.start.counter && isAsking) noteLaterStart(state, start);
   if (!isAsking && state.mute !== null) return;
   if (!isAsking && start >= state.start.counter) {
     report(state, "key.in-use", { key: state.options.self, here: "stops", number, start });
@@ -160,9 +161,9 @@ function copied(state: State, counter: number): void {
  * goes above it.
  */
 function noteLaterStart(state: State, counter: number): void {
-  if (counter <= state.outrun) return;
-  state.outrun = counter;
-  if (state.mute === null || !PASSING.has(state.mute)) return remember(state);
+  const isKnown = counter <= state.outrun;
+  state.outrun = Math.max(state.outrun, counter);
+  if (state.mute === null || !PASSING.has(state.mute)) return isKnown ? undefined : remember(state);
   report(state, "start.outrun", { counter: state.start.counter, latest: counter });
   state.lostOwn = true;
   // No record fits until there is a new one.
