@@ -1,6 +1,6 @@
 /** Faults written down by hand: a disk is lost at the worst moment. */
 import type { Damage } from "./disk.ts";
-import type { Fault } from "./schedule.ts";
+import type { Fault } from "./fault.ts";
 
 type Unnumbered<F> = F extends Fault ? Omit<F, "number"> : never;
 

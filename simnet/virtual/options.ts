@@ -7,7 +7,7 @@ import type { Cause, Delays } from "./checkers/delays.ts";
 import type { NodeHooks } from "./cluster.ts";
 import type { Damage } from "./disk.ts";
 import type { HostileShape } from "./hostile.ts";
-import type { Fault } from "./schedule.ts";
+import type { Fault } from "./fault.ts";
 
 /**
  * The faults of a run, each with its own dial. What says `EveryMs` happens about that often, 0 is never; a share is
