@@ -54,7 +54,7 @@ describe("a feed whose author has lost numbers", () => {
     ["numbers left out in the same start", batch(1002, second, { start: 1, skipped: 1000 }), second],
     ["a start below that of the batch before", batch(1003, leap, { start: 1 }), leap],
     ["numbers left out behind another batch", batch(1002, first, { start: 2, skipped: 1000 }), second],
-  ])("is broken by %s, which is evidence (BATCH-14)", (_, wrong, before) => {
+  ])("is broken by %s, which is evidence (BATCH-17)", (_, wrong, before) => {
     const feed = new Feed(AUTHOR);
     for (const each of before === leap ? [first, second, leap] : [first, second]) feed.add(each);
     expect(feed.add(wrong)).toBe("chain-broken");
