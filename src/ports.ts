@@ -112,6 +112,19 @@ export interface StoredCertificate {
   readonly bytes: Uint8Array;
 }
 
+/** A block whose barrier is certified, as the index keeps it for good: its certificate may be moved to an archive. */
+export interface StoredClosed {
+  /** The block's id. */
+  readonly id: Hash;
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: Hash;
+  /** As the chain names the parent; `null` where a run starts. */
+  readonly parent: Hash | null;
+  /** The chain's running commitment after the block, in hex. */
+  readonly after: string;
+}
+
 /**
  * What was let go of in an author's feed, ascending. A restart must not take it for gaps that somebody could fill.
  */
@@ -134,11 +147,15 @@ export interface Store {
   /** Certificates of a chain from a height on, in order of height. */
   certificates(chain: number, fromHeight: number, countMax: number, done: Done<readonly StoredCertificate[]>): void;
   certificate(block: Hash, done: Done<StoredCertificate | null>): void;
+  /** The certified block that the chain names by this hash. */
+  closed(chain: number, hash: Hash, done: Done<StoredClosed | null>): void;
 }
 
 export interface StoreChange {
   readonly batches?: readonly StoredBatch[];
   readonly certificates?: readonly StoredCertificate[];
+  /** Entries of the index of certified blocks. */
+  readonly closed?: readonly StoredClosed[];
   readonly forget?: readonly { readonly author: Key; readonly number: number }[];
   /** In place of what was said of these authors before. */
   readonly gone?: readonly StoredGone[];
@@ -222,6 +239,8 @@ export interface SourceBlock {
 export type SourceEvent =
   | { readonly kind: "block"; readonly block: SourceBlock }
   | { readonly kind: "retract"; readonly chain: number; readonly hash: Hash }
+  /** The source has looked at its chain and the chain answered, with news or without. */
+  | { readonly kind: "seen"; readonly chain: number }
   /** The source cannot go on for now (`fault`) or is well again (`null`). It keeps trying by itself. */
   | { readonly kind: "trouble"; readonly chain: number; readonly fault: Fault | null }
   /** A source of finite length has ended. */

@@ -59,6 +59,17 @@ export const DIALS: Readonly<Record<keyof Dials, Dial>> = {
   reorgEveryMs: { flag: "--reorg-every", unit: MS, help: "the chain gives up its newest blocks" },
   reorgDepth: { flag: "--reorg-depth", unit: WHOLE, help: "at most so many of them" },
   stallEveryMs: { flag: "--stall-every", unit: MS, help: "the chain does not grow for a while" },
+  sourceAwayEveryMs: {
+    flag: "--source-away-every",
+    unit: MS,
+    help: "an attester's source does not answer for a while",
+  },
+  sourceLagEveryMs: { flag: "--source-lag-every", unit: MS, help: "an attester's source is up to 20 blocks behind" },
+  sourcesAway: { flag: "--sources-away", unit: WHOLE, help: "attesters whose source does not answer from the start" },
+  sourcesAwayMs: { flag: "--sources-away-for", unit: MS, help: "for how long" },
+  sourceLag: { flag: "--source-lag", unit: WHOLE, help: "blocks by which the first attester's source is behind" },
+  anyStart: { flag: "--any-start", unit: SWITCH, help: "runs of the chain's blocks may start at any height" },
+  absent: { flag: "--absent", unit: WHOLE, help: "nodes that are away from the beginning nearly to the end" },
   joiners: { flag: "--joiners", unit: WHOLE, help: "provers on nobody's list that come, and go" },
 };
 
@@ -114,7 +125,7 @@ function entriesOf(given: Partial<RunLimits>): string {
 }
 
 /** Reads `name=n,name=n`. */
-export function limits(text: string): Partial<RunLimits> {
+export function limitsOf(text: string): Partial<RunLimits> {
   return Object.fromEntries(
     text.split(",").map((pair) => {
       const [name = "", value = "", more] = pair.split("=");

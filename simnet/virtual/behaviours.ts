@@ -8,6 +8,7 @@ import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
 import type { Behaviour, Hostile } from "./byzantine.ts";
 import { type AttemptRef, attemptOf, chatter, forge, malleated, noise, provers, taskOf } from "./chatter.ts";
 import { CHAIN } from "./manifest.ts";
+import { FAKES } from "./fakes.ts";
 import { FLOODS } from "./floods.ts";
 import { LIES } from "./lies.ts";
 import { wrongProof } from "./provers.ts";
@@ -306,6 +307,18 @@ const ANYONE = {
       run: (node) => node.say(Array.from({ length: 100 }, () => chatter(node))),
     },
   },
+  leap: {
+    who: "anyone",
+    says: "batches of its own thousands of numbers above all others, and nothing in between",
+    every: {
+      ms: 2_000,
+      times: 20,
+      run: (node) => {
+        const next = 1000 * (node.chance.between(1, 1000) + 1000 * node.heard.length);
+        node.send(node.seal({ next, previous: noise(node) }, [chatter(node)]).bytes);
+      },
+    },
+  },
   "wrong-artefacts": {
     who: "anyone",
     says: "other bytes than those that are asked for",
@@ -346,6 +359,7 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
   ...LIES,
   ...RECEIPTS,
   ...FLOODS,
+  ...FAKES,
 };
 
 const VALID = { ok: true, value: { valid: true } } as const;

@@ -64,6 +64,7 @@ export class Hostile {
   readonly heard: Batch[] = [];
   readonly #known = new Set<Hash>();
   readonly #faceOf = new Map<Key, number>();
+  readonly #done = new Set<string>();
   #signer: Signer | null = null;
   #network: SimNetwork | null = null;
   #node: SimNode | null = null;
@@ -164,6 +165,13 @@ export class Hostile {
   /** Blocks as its own real node knows them. */
   blocks(): readonly Block[] {
     return [...(this.node.runtime?.state.blocks.values() ?? [])];
+  }
+
+  /** Whether this is the first call with this name: for what a behaviour does once. */
+  isFirst(name: string): boolean {
+    const isNew = !this.#done.has(name);
+    this.#done.add(name);
+    return isNew;
   }
 
   pick<T>(list: readonly T[]): T | undefined {

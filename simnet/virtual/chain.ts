@@ -3,16 +3,21 @@ import type { Source, SourceBlock, SourceEvent, Tell } from "../../src/ports.ts"
 import { domainHash, type Hash, u64 } from "../../src/protocol/ids.ts";
 import { CHAIN } from "./manifest.ts";
 import { payloadOf } from "./provers.ts";
+import type { World } from "./world.ts";
 
 /** How many blocks a source tells again where the branch is gone that it knew. */
 const REPEAT_BLOCKS = 64;
+/** How often a source looks at its chain. */
+const LOOK_MS = 5_000;
 
 export class SimChain {
   /** The canonical blocks, in order of height; the first has height 1. */
   readonly blocks: SourceBlock[] = [];
+  /** All blocks that were ever part of the chain, by hash. */
+  readonly told = new Map<Hash, SourceBlock>();
   /** Grows with every reorg: what is mined then has another hash. */
   #branch = 0;
-  readonly #followers = new Set<Tell>();
+  readonly #followers = new Set<Follower>();
 
   mine(): void {
     const height = this.blocks.length + 1;
@@ -21,6 +26,7 @@ export class SimChain {
     const place = { chain: CHAIN, height, hash, parent };
     const block = { ...place, payload: payloadOf(place), items: 0 };
     this.blocks.push(block);
+    this.told.set(hash, block);
     this.#tell({ kind: "block", block });
   }
 
@@ -32,28 +38,76 @@ export class SimChain {
     for (const _ of gone) this.mine();
   }
 
-  /** What a node's source sees of the chain; `close` ends it with the node. */
-  follow(): Source {
-    let told: Tell | null = null;
+  /** What a node's source sees of the chain through its link; `close` ends it with the node. */
+  follow(world: World, link: SourceLink): Source {
+    let follower: Follower | null = null;
     return {
       start: (after, emit) => {
+        follower = new Follower(world, link, emit);
         const isKnown = after === null || this.blocks[after.height - 1]?.hash === after.hash;
-        if (!isKnown) void emit({ kind: "retract", chain: CHAIN, hash: after.hash });
+        if (!isKnown) follower.hear({ kind: "retract", chain: CHAIN, hash: after.hash });
         const height = after?.height ?? 0;
         for (const block of this.blocks.slice(isKnown ? height : Math.max(height - REPEAT_BLOCKS, 0)))
-          void emit({ kind: "block", block });
-        told = emit;
-        this.#followers.add(emit);
+          follower.hear({ kind: "block", block });
+        this.#followers.add(follower);
       },
       close: () => {
-        if (told !== null) this.#followers.delete(told);
+        if (follower !== null) this.#followers.delete(follower);
+        follower?.close();
         return Promise.resolve();
       },
     };
   }
 
   #tell(event: SourceEvent): void {
-    for (const follower of this.#followers) void follower(event);
+    for (const follower of this.#followers) follower.hear(event);
+  }
+}
+
+/** How a node's source stands to the chain. It outlives the node's processes. */
+export class SourceLink {
+  /** How many faults keep the source from answering. */
+  away = 0;
+  /** How many blocks it is behind. */
+  lagBlocks = 0;
+}
+
+/** Holds back what a source that is away, or behind, does not know yet. */
+class Follower {
+  readonly #world: World;
+  readonly #link: SourceLink;
+  readonly #emit: Tell;
+  #events: SourceEvent[] = [];
+  #closed = false;
+
+  constructor(world: World, link: SourceLink, emit: Tell) {
+    this.#world = world;
+    this.#link = link;
+    this.#emit = emit;
+    this.#look();
+  }
+
+  hear(event: SourceEvent): void {
+    this.#events.push(event);
+    this.#pass();
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** As a real source does: it looks at its chain now and then, and knows that the chain answers. */
+  #look(): void {
+    if (this.#closed) return;
+    if (this.#link.away === 0) void this.#emit({ kind: "seen", chain: CHAIN });
+    this.#pass();
+    this.#world.after(LOOK_MS, () => this.#look());
+  }
+
+  #pass(): void {
+    const blocks = () => this.#events.filter(({ kind }) => kind === "block").length;
+    while (!this.#closed && this.#link.away === 0 && this.#events.length > 0 && blocks() > this.#link.lagBlocks)
+      for (const event of this.#events.splice(0, 1)) void this.#emit(event);
   }
 }
 

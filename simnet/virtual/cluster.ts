@@ -4,14 +4,23 @@ import { announcedAs, closedAs } from "../../src/core/ancestry.ts";
 import { sourceResumes } from "../../src/core/branch.ts";
 import { Runtime, type RuntimeModules } from "../../src/runtime/runtime.ts";
 import type { CoreOptions } from "../../src/core/state.ts";
-import type { Artefacts, Equation, Signer, Source, Telemetry, Transport, TransportHandler } from "../../src/ports.ts";
+import type {
+  Artefacts,
+  Equation,
+  Signer,
+  Source,
+  SourceBlock,
+  Telemetry,
+  Transport,
+  TransportHandler,
+} from "../../src/ports.ts";
 import { domainHash, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type Batch, openBatch, verifyBatch } from "../../src/protocol/batch.ts";
 import { equalBytes } from "../../src/protocol/messages.ts";
 import { variantsOf } from "../../src/protocol/stages.ts";
 import { sharedOwners } from "./owners.ts";
-import { SimChain } from "./chain.ts";
+import { SimChain, SourceLink } from "./chain.ts";
 import { type Damage, SimDisk } from "./disk.ts";
 import { SimClock, SimProcess } from "./process.ts";
 import { CHAIN, manifestOf, type NetworkShape, SYSTEMS } from "./manifest.ts";
@@ -71,6 +80,7 @@ export interface SimNode {
   readonly disk: SimDisk;
   readonly clock: SimClock;
   readonly machine: ProvingMachine;
+  readonly link: SourceLink;
   /** `null` while the node is down. */
   runtime: Runtime | null;
   process: SimProcess | null;
@@ -170,6 +180,7 @@ export class Cluster {
       disk: this.#createDisk(name),
       clock: new SimClock(this.world),
       machine: { factor: 1 },
+      link: new SourceLink(),
       runtime: null,
       process: null,
       source: null,
@@ -202,6 +213,7 @@ export class Cluster {
           self: node.key,
           roles: { source: node.attests, attester: node.attests, prover: !(node.attests && attestersOnlyAttest) },
           slots: 2,
+          follows: node.attests ? [CHAIN] : [],
           ownersOf: this.#owners,
           systems: this.systemsOf(node),
           selects,
@@ -223,7 +235,7 @@ export class Cluster {
       runtime.connect(process.guardTransport(transport));
       if (process.alive && runtime.state.mute === null) node.speaksSinceMs = this.world.nowMs;
       if (!node.attests || !process.alive) return;
-      node.source = this.chain.follow();
+      node.source = this.chain.follow(this.world, node.link);
       runtime.follow(node.source, sourceResumes(runtime.state, CHAIN));
     });
   }
@@ -349,7 +361,9 @@ export class Cluster {
   /** Whether the node holds the certificate of each canonical block. */
   hasAll(node: SimNode): boolean {
     const state = node.runtime?.state;
-    return state !== undefined && this.chain.blocks.every(({ hash }) => closedAs(state, CHAIN, hash) !== undefined);
+    const isCertified = ({ hash }: SourceBlock) =>
+      state !== undefined && (closedAs(state, CHAIN, hash) !== undefined || node.disk.store.isClosed(CHAIN, hash));
+    return state !== undefined && this.chain.blocks.every(isCertified);
   }
 
   /** By which ids nodes know a block of this hash. */

@@ -11,6 +11,7 @@ import type {
   StoreChange,
   StoredBatch,
   StoredCertificate,
+  StoredClosed,
   StoredFacts,
   SigningState,
   StoredGone,
@@ -34,19 +35,17 @@ import type { Chance, World } from "./world.ts";
 export type Damage = "intact" | "torn" | "old" | "empty" | "unsigned";
 export const DAMAGES: readonly Damage[] = ["intact", "torn", "old", "empty", "unsigned"];
 
-export interface Files extends StoredFacts {
+export interface StoreFiles extends StoredFacts {
+  readonly closed: readonly StoredClosed[];
+}
+
+export interface Files extends StoreFiles {
   readonly journal: Kept;
   readonly signing: SigningState | null;
 }
 
-export const NOTHING: Files = {
-  journal: { floor: null, records: [] },
-  batches: [],
-  certificates: [],
-  gone: [],
-  starts: [],
-  signing: null,
-};
+const EMPTY: StoreFiles = { batches: [], certificates: [], gone: [], starts: [], closed: [] };
+export const NOTHING: Files = { journal: { floor: null, records: [] }, signing: null, ...EMPTY };
 
 export class SimDisk {
   readonly #world: World;
@@ -119,6 +118,7 @@ export class SimStore implements Store {
   readonly #certificates = new Map<Hash, StoredCertificate>();
   readonly #gone = new Map<Key, StoredGone>();
   readonly #starts = new Map<Key, StoredStart>();
+  readonly #closed = new Map<string, StoredClosed>();
   /** The certificates of a chain in order of height. */
   readonly #chains = new Map<number, StoredCertificate[]>();
   #undo: (() => void)[] = [];
@@ -138,22 +138,24 @@ export class SimStore implements Store {
     this.#later(() => done({ ok: true, value }));
   }
 
-  files(): StoredFacts {
+  files(): StoreFiles {
     const authors = [...this.#batches].sort(([a], [b]) => (a < b ? -1 : 1));
     const batches = authors.flatMap(([, feed]) => [...feed.values()].sort((a, b) => a.number - b.number));
-    const certificates = [...this.#chains.values()].flat();
-    return { batches, certificates, gone: [...this.#gone.values()], starts: [...this.#starts.values()] };
+    const [certificates, gone, closed] = [[...this.#chains.values()].flat(), this.#gone, this.#closed];
+    const starts = [...this.#starts.values()];
+    return { batches, certificates, gone: [...gone.values()], starts, closed: [...closed.values()] };
   }
 
-  fill({ batches, certificates, gone, starts }: StoredFacts): void {
+  fill({ batches, certificates, gone, starts, closed }: StoreFiles): void {
     for (const each of starts) this.#starts.set(each.author, each);
+    for (const each of closed) this.#closed.set(`${each.chain}/${each.hash}`, each);
     for (const each of gone) this.#gone.set(each.author, each);
     for (const batch of batches) this.#feed(batch.author).set(batch.number, batch);
     for (const certificate of certificates) this.#insert(certificate);
   }
 
   write(
-    { batches = [], certificates = [], forget = [], gone = [], starts = [], sync = false }: StoreChange,
+    { batches = [], certificates = [], closed = [], forget = [], gone = [], starts = [], sync = false }: StoreChange,
     done: Done<void>,
   ): void {
     for (const each of gone) {
@@ -168,6 +170,7 @@ export class SimStore implements Store {
       this.#insert(certificate);
       if (this.#isTearable) this.#undo.push(() => this.#remove(certificate));
     }
+    for (const each of closed) this.#set(this.#closed, `${each.chain}/${each.hash}`, each);
     for (const { author, number } of forget) {
       const feed = this.#feed(author);
       const before = feed.get(number);
@@ -199,6 +202,16 @@ export class SimStore implements Store {
   certificate(block: Hash, done: Done<StoredCertificate | null>): void {
     const value = this.#certificates.get(block) ?? null;
     this.#later(() => done({ ok: true, value }));
+  }
+
+  closed(chain: number, hash: Hash, done: Done<StoredClosed | null>): void {
+    const value = this.#closed.get(`${chain}/${hash}`) ?? null;
+    this.#later(() => done({ ok: true, value }));
+  }
+
+  /** Whether the index of certified blocks has it. */
+  isClosed(chain: number, hash: Hash): boolean {
+    return this.#closed.has(`${chain}/${hash}`);
   }
 
   /** The machine died: what was not synced is gone, from some write on. */

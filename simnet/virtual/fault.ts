@@ -25,6 +25,8 @@ export type Fault = { readonly number: number; readonly atMs: number } & (
   | { readonly kind: "slow"; readonly node: number; readonly factor: number | null; readonly forMs: number }
   | { readonly kind: "reorg"; readonly depth: number }
   | { readonly kind: "stall"; readonly forMs: number }
+  | { readonly kind: "source-away"; readonly node: number; readonly forMs: number }
+  | { readonly kind: "source-lag"; readonly node: number; readonly blocks: number; readonly forMs: number }
   | { readonly kind: "outage"; readonly damage: Damage; readonly downMs: number }
   | { readonly kind: "backup"; readonly node: number }
   | { readonly kind: "join"; readonly node: number; readonly forMs: number | null }

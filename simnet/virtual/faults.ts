@@ -80,6 +80,14 @@ export class Nemesis {
       case "stall":
         this.stalls++;
         return this.#lasts(fault.forMs, () => void this.stalls--);
+      case "source-away":
+        if (node === undefined) return;
+        node.link.away++;
+        return this.#lasts(fault.forMs, () => void node.link.away--);
+      case "source-lag":
+        if (node === undefined) return;
+        node.link.lagBlocks += fault.blocks;
+        return this.#lasts(fault.forMs, () => void (node.link.lagBlocks -= fault.blocks));
       case "join": {
         if (node === undefined) return;
         node.gone = false;

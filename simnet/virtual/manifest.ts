@@ -20,6 +20,8 @@ export interface NetworkShape {
   /** Each shard is proven in three proof systems, of which two are enough; each node lacks one of them. */
   readonly families?: boolean;
   readonly window: number;
+  /** Runs of blocks may start at any height. */
+  readonly anyStart?: boolean;
   readonly retentionBlocks: number;
   /** Blocks are proven by this instead. */
   readonly workflow?: Fragment;
@@ -51,7 +53,7 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
         .slice(options.attestersOnlyAttest ? options.attesters : 0, options.nodes)
         .map((key) => ({ key, slots: 2, weight: 1 })),
     },
-    chains: [{ id: CHAIN, start: 1, confirmations: 0, workflow: "block" }],
+    chains: [{ id: CHAIN, start: options.anyStart === true ? "any" : 1, confirmations: 0, workflow: "block" }],
     workflows: options.workflow?.workflows ?? {
       block: {
         window: options.window,

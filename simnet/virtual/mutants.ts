@@ -11,11 +11,13 @@
  */
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
+import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
 import { DISK_MUTANTS, DISK_RUNS } from "./disk-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
 import { RECEIPT_MUTANTS } from "./receipt-mutants.ts";
+import { SOURCE_MUTANTS } from "./source-mutants.ts";
 import { SPLIT, SPLIT_MUTANTS } from "./split-mutants.ts";
 import { VOTE_MUTANTS } from "./vote-mutants.ts";
 
@@ -50,6 +52,9 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   copied: { ...base, seed: 18, nodes: 3, attesters: 3, blocks: 12, failing: 0.5, workflow: COPIED },
   agreed: { ...base, seed: 19, wrong: 0.3, workflow: AGREED },
   pieces: { ...base, seed: 20, blocks: 8, tooLarge: 0.6, failing: 0.2, workflow: SPLIT },
+  fakes: { ...base, seed: 1, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"] },
+  "fakes-away": { ...base, seed: 2, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"], sourcesAway: 2 },
+  "second-ids": { ...base, seed: 1, byzantineAttesters: 1, delayMs: 400, behaviours: ["two-ids"] },
   contradicting: { ...two, seed: 1, behaviours: ["receipt-other-bytes"] },
   "junk-first": { ...two, seed: 1, behaviours: ["receipt-junk-first"] },
   renamed: { ...two, seed: 1, failing: 0.4, behaviours: ["receipt-other-attempt"] },
@@ -63,6 +68,9 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
     behaviours: ["flood-attempts", "flood-nothing", "flood-proofs", "flood-blocks"],
     limits: { authorBytes: 1 << 20, membersBytes: 2 << 20, taskBytes: 16 << 10 },
   },
+  aged: { ...base, seed: 26, blocks: 40, absent: 1, joiners: 1, limits: { batchAheadMax: 32, retentionBlocks: 4 } },
+  boasters: { ...base, ...one, seed: 28, delayMs: 5, behaviours: ["boast-frontier"] },
+  forgetful: { ...base, ...rough, ...one, seed: 27, blocks: 12, behaviours: ["forget-all"] },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -155,5 +163,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["benches"],
     expected: /^S1: .* which does not own it/,
   },
+  ...CATCH_UP_MUTANTS,
   ...LATE_MUTANTS,
+  ...SOURCE_MUTANTS,
 };

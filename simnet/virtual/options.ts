@@ -51,8 +51,20 @@ export interface Dials {
   readonly reorgEveryMs: number;
   readonly reorgDepth: number;
   readonly stallEveryMs: number;
+  /** The source of some attester does not answer for a while, or is up to 20 blocks behind. */
+  readonly sourceAwayEveryMs: number;
+  readonly sourceLagEveryMs: number;
+  /** The sources of so many attesters do not answer from the beginning on, for so long. */
+  readonly sourcesAway: number;
+  readonly sourcesAwayMs: number;
+  /** The first attester's source is so many blocks behind. */
+  readonly sourceLag: number;
+  /** Runs of the chain's blocks may start at any height. */
+  readonly anyStart: boolean;
   /** Provers that are on nobody's list, come while the network runs, and some of which leave again. */
   readonly joiners: number;
+  /** Nodes of the start that are away from the beginning of the run nearly to its end. */
+  readonly absent: number;
 }
 
 export const NO_FAULTS: Dials = {
@@ -80,7 +92,14 @@ export const NO_FAULTS: Dials = {
   reorgEveryMs: 0,
   reorgDepth: 4,
   stallEveryMs: 0,
+  sourceAwayEveryMs: 0,
+  sourceLagEveryMs: 0,
+  sourcesAway: 0,
+  sourcesAwayMs: 600_000,
+  sourceLag: 0,
+  anyStart: false,
   joiners: 0,
+  absent: 0,
 };
 
 /** Limits that a run may make small, so that it reaches them: those of the core, and two of the manifest. */

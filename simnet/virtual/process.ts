@@ -102,6 +102,7 @@ export class SimProcess {
         },
         certificates: (chain, from, countMax, done) => store.certificates(chain, from, countMax, this.#answer(done)),
         certificate: (block, done) => store.certificate(block, this.#answer(done)),
+        closed: (chain, hash, done) => store.closed(chain, hash, this.#answer(done)),
       },
       artefacts: {
         has: (hash, done) => artefacts.has(hash, this.#answer(done)),

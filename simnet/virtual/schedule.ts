@@ -4,7 +4,7 @@
  */
 import { DAMAGES } from "./disk.ts";
 import type { Fault } from "./fault.ts";
-import { type Dials, dialsOf, type VirtualOptions } from "./options.ts";
+import { attestersOf, type Dials, dialsOf, type VirtualOptions } from "./options.ts";
 import { twinFaults } from "./twins.ts";
 import { Chance } from "./world.ts";
 
@@ -19,7 +19,8 @@ interface Draft {
 export function scheduleOf(options: VirtualOptions, untilMs: number): Fault[] {
   const dials = dialsOf(options);
   const drafts = [...machineFaults(options, dials, untilMs), ...networkFaults(options, dials, untilMs)];
-  drafts.push(...chainFaults(options, dials, untilMs), ...twinFaults(options, untilMs));
+  drafts.push(...chainFaults(options, dials, untilMs), ...sourceFaults(options, dials, untilMs));
+  drafts.push(...twinFaults(options, untilMs));
   drafts.sort((a, b) => a.atMs - b.atMs);
   const faults = drafts.map(({ atMs, drawn }, number) => ({ number, atMs, ...drawn }));
   return faults.filter(({ number }) => options.only?.includes(number) ?? true);
@@ -40,7 +41,15 @@ function machineFaults({ seed, nodes }: VirtualOptions, dials: Dials, untilMs: n
       return { kind: "join", node: 0, forMs: chance.next() < 0.3 ? chance.between(5_000, untilMs) : null } as const;
     },
   );
+  const leaving = new Chance(seed, "fault/absent");
+  const absences = Array.from({ length: dials.absent }, (): Draft => {
+    const [atMs, backMs] = [leaving.between(500, 2_000), Math.round((untilMs * leaving.between(70, 95)) / 100)];
+    const node = leaving.between(0, nodes - 1);
+    const downMs = Math.max(backMs - atMs, 10);
+    return { atMs, drawn: { kind: "crash", node, sites: null, damage: "intact", downMs } };
+  });
   return [
+    ...absences,
     ...draw("crash", dials.crashEveryMs, (chance, node) => {
       const sites = chance.next() < dials.crashSites ? chance.between(1, 60) : null;
       const any = DAMAGES[chance.between(0, DAMAGES.length - 1)] ?? "intact";
@@ -96,6 +105,31 @@ function chainFaults({ seed }: VirtualOptions, dials: Dials, untilMs: number): D
     }),
     ...every(new Chance(seed, "fault/stall"), dials.stallEveryMs, untilMs, (chance) => {
       return { kind: "stall", forMs: chance.between(1_000, 15_000) };
+    }),
+  ];
+}
+
+/** Sources that do not answer, or are behind. Those that are so from the beginning are the first nodes'. */
+function sourceFaults(options: VirtualOptions, dials: Dials, untilMs: number): Draft[] {
+  const { seed } = options;
+  const attesters = attestersOf(options);
+  const away = Array.from({ length: dials.sourcesAway }, (_, node): Draft => {
+    return { atMs: 0, drawn: { kind: "source-away", node, forMs: dials.sourcesAwayMs } };
+  });
+  const lagging: Draft[] =
+    dials.sourceLag === 0
+      ? []
+      : [{ atMs: 0, drawn: { kind: "source-lag", node: 0, blocks: dials.sourceLag, forMs: untilMs } }];
+  return [
+    ...away,
+    ...lagging,
+    ...every(new Chance(seed, "fault/source-away"), dials.sourceAwayEveryMs, untilMs, (chance) => {
+      const node = chance.between(0, attesters - 1);
+      return { kind: "source-away", node, forMs: chance.between(1_000, chance.next() < 0.3 ? 120_000 : 20_000) };
+    }),
+    ...every(new Chance(seed, "fault/source-lag"), dials.sourceLagEveryMs, untilMs, (chance) => {
+      const node = chance.between(0, attesters - 1);
+      return { kind: "source-lag", node, blocks: chance.between(1, 20), forMs: chance.between(1_000, 30_000) };
     }),
   ];
 }

@@ -27,7 +27,7 @@ import {
   startId,
   whyNotPublic,
 } from "../node.ts";
-import { type Manifest, readManifest } from "../protocol/manifest.ts";
+import { type Manifest, readManifest, trustInSources } from "../protocol/manifest.ts";
 import { rowsOf, stagesOf } from "../protocol/workflow.ts";
 import { ask } from "./client.ts";
 import { CommandError, EXIT, faultOf, statusOf } from "./exit.ts";
@@ -212,6 +212,7 @@ function checkManifest(config: NodeConfig, key: string | null, say: Say): Manife
     state: "ok",
     message: `network ${json.name} ${network.slice(0, 12)}, ${weights.size} attesters`,
   });
+  say({ check: "sources", state: "ok", message: trustInSources(manifest) });
   if (key === null) return manifest;
   const listed = json.provers.list.some((prover) => prover.key === key);
   const roles = [

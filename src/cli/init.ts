@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { defaultData, defaultKeys, manifestFile } from "../config.ts";
+import { trustInSources } from "../protocol/manifest.ts";
 import {
   createKeys,
   createManifestFile,
@@ -91,7 +92,8 @@ function run(flags: Flags): void {
     return;
   }
   process.stdout.write(`key       ${key}\nkey file  ${file}  (secret: keep it, never run two nodes with it)\n`);
-  if (manifest !== null) process.stdout.write(`manifest  ${manifest.file}\nnetwork   ${manifest.network}\n`);
+  if (manifest === null) return;
+  process.stdout.write(`manifest  ${manifest.file}\nnetwork   ${manifest.network}\nsources   ${manifest.sources}\n`);
 }
 
 function writeManifest(
@@ -99,7 +101,7 @@ function writeManifest(
   name: string,
   key: string,
   data: string,
-): { readonly file: string; readonly network: string } {
+): { readonly file: string; readonly network: string; readonly sources: string } {
   const file = manifestFile({ manifest: flags.manifest, data });
   if (existsSync(file)) throw new CommandError("manifest.exists", `${file} exists; a manifest is never overwritten`);
   const attesters = flags.attester.length === 0 ? [key] : flags.attester;
@@ -120,7 +122,8 @@ function writeManifest(
     system: flags.mock === true ? "mock" : flags.system,
     bootstrap: flags.bootstrap,
   });
-  return { file, network: createManifestFile(file, json).network };
+  const made = createManifestFile(file, json);
+  return { file, network: made.network, sources: trustInSources(made) };
 }
 
 function chain(text: string, previous: Flags["chain"]): Flags["chain"] {

@@ -14,20 +14,7 @@ import type { Batch } from "../protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { report, type State } from "./state.ts";
-
-/** Signature checks that were made for somebody and are not paid back by time yet. */
-export interface Bucket {
-  spent: number;
-  /** When that was counted. */
-  atMs: number;
-}
-
-export interface Account {
-  readonly checks: Bucket;
-  /** Whether its last batch was refused because the account was full; the report is made once. */
-  isFull: boolean;
-}
+import { type Bucket, report, type State } from "./state.ts";
 
 /** Uncertified blocks that one source may announce at one height: more than a chain has forks. */
 const SIBLINGS_MAX = 8;

@@ -3,8 +3,9 @@
  * announcement says; so several blocks may go by one name, of which at most one is what its payload says.
  */
 import type { Hash } from "../protocol/ids.ts";
+import type { Closed } from "./event.ts";
 import { takePending } from "./pending.ts";
-import type { Block, Closed, State } from "./state.ts";
+import type { Block, State } from "./state.ts";
 
 function nameOf(chain: number, hash: Hash): string {
   return `${chain}/${hash}`;
@@ -84,7 +85,24 @@ export function rememberClosed(state: State, closed: Closed): void {
   if (chain !== undefined) chain.certified = Math.max(chain.certified, closed.height);
 }
 
-/** The oldest go. */
+/** How a chain names a block. */
+export interface BlockName {
+  readonly chain: number;
+  readonly hash: Hash;
+}
+
+/**
+ * Names that the disk's index of certified blocks is asked for before this node hears of a block: the block's own and
+ * its parent's, where memory knows nothing of them. `closed` in memory is only the newest part of that index.
+ */
+export function lookUps(state: State, { chain, hash, parent }: Pick<Block, "chain" | "hash" | "parent">): BlockName[] {
+  if (!state.chains.has(chain)) return [];
+  const isUnknown = (name: Hash) =>
+    closedAs(state, chain, name) === undefined && announcedAs(state, chain, name).length === 0;
+  return [hash, parent].filter(isUnknown).map((name) => ({ chain, hash: name }));
+}
+
+/** The oldest go; the index on disk keeps them. */
 export function trimClosed(state: State): void {
   for (const [id, { chain, hash }] of state.closed) {
     if (state.closed.size <= state.limits.closedMax) return;

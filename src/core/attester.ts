@@ -18,9 +18,8 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import { ROUNDS_MAX } from "../protocol/limits.ts";
 import { asCode, type EntryOf, type Kind } from "../protocol/messages.ts";
 import { groupOf, restsOn } from "../protocol/workflow.ts";
-import { childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
+import { announcedAs, childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
 import { exactCode } from "./belonging.ts";
-import { contradictsSource } from "./blocks.ts";
 import {
   assignedTo,
   claimantOf,
@@ -37,6 +36,7 @@ import { touchAgreeing } from "./collector.ts";
 import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
 import type { TaskRef, VerifiedResult } from "./event.ts";
 import { hasRivals, isVoid, tasksOf } from "./graph.ts";
+import { isConfirmed } from "./own-source.ts";
 import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
 import { askToVerify, jobOf } from "./job.ts";
 import { quotaOf } from "./quota.ts";
@@ -65,7 +65,7 @@ const VOUCHED_MAX = 2;
 const REVOTE_MS = 2_000;
 
 export function settleVotes(state: State, task: Task): void {
-  if (!state.options.roles.attester || task.readyMs === null) return;
+  if (!state.options.roles.attester || task.readyMs === null || !isConfirmed(state, task.block)) return;
   for (const proof of task.proofs.values()) considerProof(state, task, proof);
   // What a closed block does without is nobody's turn any more, though its proof is welcome.
   if (task.completeMs !== null || task.block.state !== "open") return;
@@ -344,7 +344,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
 export function settleBarrierVote(state: State, block: Block): void {
   if (!maySign(state) || !state.options.roles.attester || block.state !== "closed" || block.certificate !== null)
     return;
-  if (contradictsSource(state, block) || !mayFollow(state, block)) return;
+  if (!isConfirmed(state, block) || hasSignedTwin(state, block) || !mayFollow(state, block)) return;
   const content = contentOf(state, block);
   if (content === null) return;
   const { hash } = content;
@@ -357,6 +357,12 @@ export function settleBarrierVote(state: State, block: Block): void {
   block.contents.set(hash, content.value);
   say(state, { kind: "barrier", block: block.id, content: hash });
   for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
+}
+
+/** A block has one id: whoever has signed the barrier of one signs none of another id of the same hash. */
+function hasSignedTwin(state: State, block: Block): boolean {
+  const twins = announcedAs(state, block.chain, block.hash);
+  return twins.some((twin) => twin !== block && twin.ownContent !== null);
 }
 
 /** Barriers are signed in chain order: none beyond a block that this node has not signed and no quorum has. */

@@ -6,7 +6,7 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { type Stage, groupCount, groupsAt, restsOf, variantOf } from "../protocol/workflow.ts";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
-import { afterOf, announcementOf, settleCertified, touch } from "./blocks.ts";
+import { afterOf, announcementOf, closedOf, settleCertified, touch } from "./blocks.ts";
 import { isBlockDone, tasksOf } from "./graph.ts";
 import { chosenProof } from "./makers.ts";
 import { type Block, type Signed, type State, isEarlier, isQuorum, keepVote, report, show } from "./state.ts";
@@ -80,7 +80,8 @@ function certify(
   votes: ReadonlyMap<Key, Signed>,
 ): void {
   const bytes = encodeCertificate(content, [...votes.values()].map(show));
-  state.effects.push({ kind: "certify", chain: block.chain, height: block.height, block: block.id, bytes });
+  const { id, chain, height } = block;
+  state.effects.push({ kind: "certify", chain, height, block: id, bytes, closed: closedOf(block, content.after) });
   report(state, "block.certified", {
     chain: block.chain,
     height: block.height,

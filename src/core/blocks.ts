@@ -18,11 +18,13 @@ import {
   parentOf,
   remember,
   rememberClosed,
+  trimClosed,
 } from "./ancestry.ts";
-import type { PreparedResult } from "./event.ts";
+import type { Closed, PreparedResult } from "./event.ts";
+import { isConfirmed, isSame } from "./own-source.ts";
 import {
   type Block,
-  type Closed,
+  type Chain,
   isEarlier,
   isQuorum,
   type Place,
@@ -67,16 +69,29 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
   const known = state.blocks.get(id);
   if (known !== undefined) {
     announceAgain(state, known, signed, entry.round);
+    noteTold(state, chain, known, signed.author);
     return null;
   }
   const block = createBlock(state, id, signed, entry);
   if (block === null) return "block.too-large";
   // mutant: tasks-before-payload
   remember(state, block);
+  noteTold(state, chain, block, signed.author);
+  // Of the ids that a block was announced under one counts.
+  for (const twin of announcedAs(state, block.chain, block.hash)) state.dirtyBlocks.add(twin);
   chain.announced = Math.max(chain.announced, block.height);
   state.dirtyBlocks.add(block);
   report(state, "block.announced", { chain: block.chain, height: block.height, hash: block.hash, items: block.items });
   return null;
+}
+
+/** Whether the own source has told the block: it has announced the block itself, or somebody else was first. */
+function noteTold(state: State, chain: Chain, block: Block, author: Key): void {
+  const seen = chain.canonical.get(block.height);
+  if (seen !== undefined && isSame(block, seen)) block.told = true;
+  if (author !== state.options.self) return;
+  block.ownAnnounce = true;
+  if (!chain.takenBack.has(block.hash)) block.told = true;
 }
 
 export function placeOf({ number, index }: Place): Place {
@@ -151,7 +166,10 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     closedMs: null,
     round: 0,
     rounds: new Map([[entry.round, new Map([[signed.author, placeOf(signed)]])]]),
-    retracts: new Set(),
+    retracts: new Map(),
+    ownRetract: false,
+    told: false,
+    ownAnnounce: false,
     cancels: new Map(),
     ownCancel: null,
     ownReturn: null,
@@ -243,7 +261,7 @@ export function settleBlock(state: State, block: Block): void {
 function mayOpen(state: State, block: Block): boolean {
   // Announced by nobody whose word counts.
   if (block.announcers.size === 0) return false;
-  if (contradictsSource(state, block)) return false;
+  if (!isConfirmed(state, block)) return false;
   const window = state.manifest.json.workflows[block.workflow]?.window ?? 1;
   let [at, unclosed] = [block, 0];
   while (!at.start) {
@@ -255,12 +273,6 @@ function mayOpen(state: State, block: Block): boolean {
     at = parent;
   }
   return true;
-}
-
-/** A node that has a source of its own refuses what it contradicts. */
-export function contradictsSource(state: State, block: Block): boolean {
-  const seen = state.chains.get(block.chain)?.canonical.get(block.height);
-  return seen !== undefined && seen.hash !== block.hash;
 }
 
 function prepare(state: State, block: Block): void {
@@ -334,9 +346,20 @@ export function settleCertified(state: State, block: Block, contentHash: Hash, a
     block.state = "closed";
     block.closedMs = state.nowMs;
   }
-  const { id, chain, height, hash } = block;
-  settleClosed(state, { id, chain, height, hash, parent: block.start ? null : block.parent, after });
+  settleClosed(state, closedOf(block, after));
   touch(state, block);
+}
+
+export function closedOf(block: Announced & { readonly id: Hash }, after: string): Closed {
+  const { id, chain, height, hash, start, parent } = block;
+  return { id, chain, height, hash, parent: start ? null : parent, after };
+}
+
+/** The disk's index has a certified block that left memory, which an announcement is about or builds on. */
+export function recallClosed(state: State, closed: Closed): void {
+  if (state.closed.has(closed.id)) return;
+  settleClosed(state, closed);
+  trimClosed(state);
 }
 
 /** Whatever else was announced under its hash is false. */

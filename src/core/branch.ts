@@ -7,50 +7,60 @@ import { ROUNDS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { announcedAs, closedAs } from "./ancestry.ts";
-import { announcementOf, contradictsSource, isKnownPlace, placeOf, settleRounds, touch } from "./blocks.ts";
-import { type Block, type Chain, report, type Seen, type Signed, type State, say } from "./state.ts";
+import { announcementOf, isKnownPlace, placeOf, settleRounds, startOf, touch } from "./blocks.ts";
+import {
+  contradictsSource,
+  hasSource,
+  isAnnouncedEnough,
+  isConfirmed,
+  isRetracted,
+  isRightStart,
+  isSame,
+  settleSources,
+  sourceAnswers,
+} from "./own-source.ts";
+import { type Block, type Chain, isEarlier, report, type Seen, type Signed, type State, say } from "./state.ts";
 
 /**
- * Where a source goes on after a restart: after the highest block that is certified, or that this node has announced
- * itself and whose ancestors are all here, down to a certified one or the start. What others announce may be on no chain,
- * or far above its head; a block told twice is a repetition. Nothing above a cancelled block is passed over, since that
- * may be back, nor above a block that is missing, since nobody else may announce it.
+ * Where a source goes on after a restart: after the highest certified block. Whatever is not certified is told again,
+ * because this node signs about it only once its own source has told it, and because blocks below the last one that it
+ * announced may be missing. A block told twice is a repetition. A run of an `any` chain of which nothing is certified
+ * goes on with the lowest block that this node has announced; its source would begin at another height else.
  */
 export function sourceResumes(state: State, chain: number): { readonly height: number; readonly hash: Hash } | null {
-  const blocks = [...state.blocks.values()].filter((block) => block.chain === chain);
-  const certified = state.chains.get(chain)?.certified ?? -1;
-  const gone = blocks.filter(({ state: is, height }) => is === "cancelled" && height > certified);
-  const below = Math.min(...gone.map(({ height }) => height));
-  const candidates: { readonly height: number; readonly hash: Hash }[] = [];
-  const whole = new Set<Hash>();
-  for (const closed of state.closed.values()) if (closed.chain === chain) candidates.push(closed);
-  for (const block of blocks.toSorted((a, b) => a.height - b.height)) {
-    const { start, parent, hash, height, announcers } = block;
-    if (height >= below || !(start || whole.has(parent) || closedAs(state, chain, parent) !== undefined)) continue;
-    whole.add(hash);
-    if (announcers.has(state.options.self)) candidates.push(block);
-  }
   let last: { readonly height: number; readonly hash: Hash } | null = null;
-  for (const { height, hash } of candidates) if (last === null || height > last.height) last = { height, hash };
-  return last;
+  for (const closed of state.closed.values())
+    if (closed.chain === chain && (last === null || closed.height > last.height)) last = closed;
+  if (last !== null) return { height: last.height, hash: last.hash };
+  if (startOf(state, chain) !== "any") return null;
+  const own = [...state.blocks.values()].filter((block) => block.chain === chain && block.ownAnnounce);
+  const lowest = Math.min(...own.map(({ height }) => height));
+  const first = own.find(({ height }) => height === lowest && height > 0);
+  return first === undefined ? null : { height: first.height - 1, hash: first.parent };
 }
 
-/** The own source has a block: announced unless somebody already did, and remembered to check what others say. */
-export function sourceBlock(state: State, seen: Seen): void {
+/**
+ * The own source tells a block. The block is remembered to check what others announce, and announced unless so many
+ * sources have done so that nodes without a source act on it. `handed`: the operator hands in a block alone, which says
+ * nothing of other blocks.
+ */
+export function sourceBlock(state: State, seen: Seen, handed: boolean): void {
   const chain = state.chains.get(seen.chain);
   const json = state.manifest.json.chains.find(({ id }) => id === seen.chain);
   if (chain === undefined || json === undefined) return;
-  // Runs of blocks come in any order and need not be one chain.
-  if (json.start !== "any") rememberCanonical(state, chain, seen);
-  for (const other of state.blocks.values()) {
-    if (other.chain !== seen.chain || other.height < seen.height) continue;
-    touch(state, other);
-    // Opened on the word of others, or before a restart during which the chain gave it up.
-    if (other.state === "open" && contradictsSource(state, other)) giveUp(state, other);
+  if (!handed) {
+    sourceAnswers(state, chain);
+    settleSources(state);
+    rememberCanonical(state, chain, seen);
   }
-  const known = announcedAs(state, seen.chain, seen.hash).find((block) => isSame(block, seen));
-  if (known === undefined && closedAs(state, seen.chain, seen.hash) !== undefined) return;
-  if (known !== undefined) return announceReturn(state, known);
+  const known = announcedAs(state, seen.chain, seen.hash).filter((block) => isSame(block, seen));
+  if (known.length === 0 && closedAs(state, seen.chain, seen.hash) !== undefined) return;
+  for (const block of known) {
+    block.told = true;
+    touch(state, block);
+  }
+  const right = known.find((block) => isRightStart(state, block));
+  if (right !== undefined) return settleReturn(state, right);
   if (!state.manifest.sources.has(state.options.self)) return;
   const isFirst =
     announcedAs(state, seen.chain, seen.parent).length === 0 && closedAs(state, seen.chain, seen.parent) === undefined;
@@ -59,69 +69,112 @@ export function sourceBlock(state: State, seen: Seen): void {
 }
 
 /**
- * A block may be cancelled by votes from before it was back on the branch. Whoever sees it there announces it again,
- * or nobody would: its source has told of it already. In the same way a block is cancelled again where somebody has
- * announced it in a new round, and the own source still sees another.
+ * A block may be cancelled by votes from before it was back on the branch. A node that sees it there announces it again,
+ * because its source has told it already and nobody else would. In the same way a block is cancelled again where somebody
+ * has announced it in a new round, and the own source still sees another. A node without a source cancels a block that
+ * enough sources take back.
  */
 export function settleReturn(state: State, block: Block): void {
-  const seen = state.chains.get(block.chain)?.canonical.get(block.height);
-  // mutant: cancel-alone/return
-  if (seen !== undefined && isSame(block, seen)) announceReturn(state, block);
+  if (block.certificate !== null) return;
+  const chain = state.chains.get(block.chain);
+  if (chain?.takenBack.delete(block.hash) === true) giveUp(state, block);
+  if (block.told && isConfirmed(state, block)) {
+    // mutant: cancel-alone/return
+    announceReturn(state, block);
+    announceToo(state, block);
+  }
+  if (!state.options.roles.attester) return;
   const isGone = block.state === "open" && contradictsSource(state, block);
-  if (isGone && state.options.roles.attester && block.certificate === null) cancel(state, block);
+  if (isGone || (chain !== undefined && !hasSource(chain) && isRetracted(state, block))) cancel(state, block);
 }
 
 function announceReturn(state: State, block: Block): void {
-  if (block.state !== "cancelled" || block.ownReturn === block.round || state.mute !== null || state.replaying) return;
-  if (!state.manifest.sources.has(state.options.self) || block.round + 1 >= ROUNDS_MAX) return;
+  if (block.state !== "cancelled" || block.ownReturn === block.round || !mayAnnounce(state)) return;
+  if (block.round + 1 >= ROUNDS_MAX) return;
   block.ownReturn = block.round;
+  block.ownAnnounce = true;
   say(state, { kind: "announce", ...announcementOf(block), round: block.round + 1 });
 }
 
-/** Whether it was announced as the own source sees it; where a run starts is the announcer's word. */
-function isSame(block: Block, { height, hash, parent, items, payload }: Seen): boolean {
-  return (
-    block.height === height &&
-    block.hash === hash &&
-    block.parent === parent &&
-    block.items === items &&
-    block.payload === payload
-  );
+/** Others were first, and too few of them for nodes that have no source. */
+function announceToo(state: State, block: Block): void {
+  if (block.ownAnnounce || isAnnouncedEnough(state, block) || !mayAnnounce(state)) return;
+  block.ownAnnounce = true;
+  say(state, { kind: "announce", ...announcementOf(block), round: block.round });
+}
+
+function mayAnnounce(state: State): boolean {
+  return state.mute === null && !state.replaying && state.manifest.sources.has(state.options.self);
 }
 
 function rememberCanonical(state: State, chain: Chain, seen: Seen): void {
   const { height } = seen;
+  chain.takenBack.delete(seen.hash);
+  dropOtherBranch(state, chain, seen);
   chain.canonical.set(height, seen);
   chain.sourceTip = height;
-  for (const above of [...chain.canonical.keys()].filter((key) => key > height)) chain.canonical.delete(above);
+  chain.sourceFrom = Math.min(chain.sourceFrom, height);
   chain.canonical.delete(height - state.limits.canonicalMax);
+  for (const other of state.blocks.values()) {
+    if (other.chain !== chain.id || other.height < height) continue;
+    touch(state, other);
+    // Opened while the source did not answer, or before a restart during which the chain gave it up.
+    if (other.state === "open" && contradictsSource(state, other)) giveUp(state, other);
+  }
+}
+
+/** A source that tells another block at a height has turned back there, and what it told above is gone. */
+function dropOtherBranch(state: State, { id, canonical }: Chain, seen: Seen): void {
+  const above = canonical.get(seen.height + 1);
+  const isOther = (canonical.get(seen.height)?.hash ?? seen.hash) !== seen.hash;
+  if (!isOther && (above === undefined || above.parent === seen.hash)) return;
+  for (const [at, before] of [...canonical].filter(([key]) => key >= seen.height)) {
+    canonical.delete(at);
+    for (const block of announcedAs(state, id, before.hash)) block.told = false;
+  }
 }
 
 export function sourceRetract(state: State, chainId: number, hash: Hash): void {
   const chain = state.chains.get(chainId);
   if (chain === undefined) return;
+  sourceAnswers(state, chain);
   for (const [height, seen] of chain.canonical) if (seen.hash === hash) chain.canonical.delete(height);
-  for (const block of announcedAs(state, chainId, hash)) giveUp(state, block);
+  const known = announcedAs(state, chainId, hash);
+  for (const block of known) giveUp(state, block);
+  if (known.length === 0) takeBackLater(state, chain, hash);
+}
+
+/** Its own announcement is on the way to the disk, if there is one. */
+function takeBackLater({ limits }: State, { takenBack }: Chain, hash: Hash): void {
+  takenBack.add(hash);
+  const [oldest] = takenBack;
+  if (takenBack.size > limits.canonicalMax && oldest !== undefined) takenBack.delete(oldest);
 }
 
 function giveUp(state: State, block: Block): void {
   if (block.certificate !== null) return;
-  if (state.manifest.sources.has(state.options.self))
+  block.told = false;
+  touch(state, block);
+  const isNews = !block.ownRetract && !block.retracts.has(state.options.self);
+  if (isNews && mayAnnounce(state)) {
+    block.ownRetract = true;
     say(state, { kind: "retract", block: block.id, round: block.round });
+  }
   if (state.options.roles.attester) cancel(state, block);
 }
 
+/**
+ * A source may take a block back once. A node that follows the chain believes its own source and nobody else's; others
+ * cancel once enough sources take the block back (`settleReturn`).
+ */
 export function applyRetract(state: State, signed: Signed, entry: EntryOf<"retract">): Refusal | null {
   const block = state.blocks.get(entry.block);
   if (block === undefined) return "block.unknown";
-  if (entry.round < block.round || block.certificate !== null) return null;
-  block.retracts.add(signed.author);
-  // An attester that follows the chain itself believes its own source and nobody else's, also before that has said
-  // anything: a liar would else have each cancel a block that has just come back from a restart.
-  const chain = state.chains.get(block.chain);
-  const sees = state.manifest.sources.has(state.options.self) || (chain !== undefined && chain.sourceTip >= 0);
-  if (state.options.roles.attester && !sees) cancel(state, block);
-  return null;
+  const known = block.retracts.get(signed.author);
+  if (known !== undefined && !isEarlier(signed, known)) return "retract.twice";
+  block.retracts.set(signed.author, { ...placeOf(signed), round: entry.round });
+  state.dirtyBlocks.add(block);
+  return known === undefined ? null : "retract.twice";
 }
 
 function cancel(state: State, block: Block): void {

@@ -12,6 +12,7 @@ import { maySign, ref } from "./attester.ts";
 import { isAble, isAbleTo, straggler, yieldable } from "./balance.ts";
 import { impliedValues, openAttempt, where } from "./makers.ts";
 import { wouldCount } from "./copies.ts";
+import { isConfirmed } from "./own-source.ts";
 import { isPaused } from "./failures.ts";
 import type { MadeProof } from "./event.ts";
 import { hasRivals, isNeeded, isVoid } from "./graph.ts";
@@ -54,7 +55,14 @@ function hedge(state: State): void {
 function claimHedged(state: State, task: Task): void {
   const { work } = task;
   const { number } = openAttempt(state, task);
-  if (work === null || !work.hedge || number !== work.attempt || isPaused(state, task)) return;
+  if (
+    work === null ||
+    !work.hedge ||
+    number !== work.attempt ||
+    isPaused(state, task) ||
+    !isConfirmed(state, task.block)
+  )
+    return;
   if (ownerOfAttempt(state, task, number) !== state.options.self) return;
   work.hedge = false;
   sayClaim(state, task, number);
@@ -97,7 +105,7 @@ function releaseUnable(state: State): void {
   for (const block of state.live) {
     const isAbleToAll = (stage: Stage) =>
       stage.distinct !== "provers" && stage.variants.every((variant) => isAbleTo(state, stage, variant));
-    if (block.state !== "open" || block.stages.every(isAbleToAll)) continue;
+    if (block.state !== "open" || !isConfirmed(state, block) || block.stages.every(isAbleToAll)) continue;
     for (const task of block.tasks) {
       if (isAble(state, task) || !mayClaim(state, task)) continue;
       if (openAttempt(state, task).number < orderOf(state, task).length) release(state, task);
@@ -145,7 +153,7 @@ function roomOf(state: State): (chain: number) => number {
 function claimable(state: State): Task[] {
   const tasks: Task[] = [];
   for (const block of state.live) {
-    if (block.state !== "open") continue;
+    if (block.state !== "open" || !isConfirmed(state, block)) continue;
     for (const task of block.tasks) if (mayClaim(state, task) && isAble(state, task)) tasks.push(task);
   }
   return tasks.sort(byPriority(state));

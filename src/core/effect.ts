@@ -13,7 +13,7 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import type { Entry } from "../protocol/messages.ts";
 import type { StageRow } from "../protocol/workflow.ts";
 import type { Span } from "../protocol/sync.ts";
-import type { TaskRef } from "./event.ts";
+import type { Closed, TaskRef } from "./event.ts";
 
 /** A task as whoever makes its result has to know it. */
 export interface Job {
@@ -93,6 +93,8 @@ export type Effect =
       readonly height: number;
       readonly block: Hash;
       readonly bytes: Uint8Array;
+      /** What the index on disk keeps of the block for good. */
+      readonly closed: Closed;
     }
   | { readonly kind: "sync"; readonly peer: Key }
   /** To be durable in the signing state before anything else is signed. */

@@ -4,7 +4,7 @@ import type { Certificate } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { StartRecord } from "../protocol/start.ts";
-import type { Frontier, Twin } from "../protocol/sync.ts";
+import type { Frontier, Span, Twin } from "../protocol/sync.ts";
 
 export interface TaskRef {
   readonly block: Hash;
@@ -19,36 +19,65 @@ export interface Prepared {
   readonly values: Readonly<Record<string, readonly Uint8Array[]>>;
 }
 
+/** A block whose barrier is certified, as far as its children need to know it. */
+export interface Closed {
+  readonly id: Hash;
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: Hash;
+  /** As the chain names the parent; `null` where none is needed. */
+  readonly parent: Hash | null;
+  readonly after: string;
+}
+
 export type Event =
   /** Time has passed; nothing else. */
   | { readonly kind: "tick" }
-  /** A batch whose signature holds; our own come back this way once they are durable. */
-  | { readonly kind: "batch"; readonly batch: Batch; readonly from: Key | null }
-  /** A certificate that checks against the manifest. */
-  | { readonly kind: "certificate"; readonly certificate: Certificate; readonly bytes: Uint8Array }
+  /**
+   * A batch whose signature holds; our own come back this way once they are durable. `isPulled`: it was in `from`'s answer
+   * to our frontier. `closed`: of the blocks that it announces, and of their parents, those that the disk's index of
+   * certified blocks has (`lookUps`).
+   */
+  | {
+      readonly kind: "batch";
+      readonly batch: Batch;
+      readonly from: Key | null;
+      readonly isPulled?: boolean;
+      readonly closed?: readonly Closed[];
+    }
+  /** A certificate that checks against the manifest; `from` names the peer whose answer to our frontier it was in. */
+  | {
+      readonly kind: "certificate";
+      readonly certificate: Certificate;
+      readonly bytes: Uint8Array;
+      readonly from?: Key;
+    }
   | { readonly kind: "peer"; readonly peer: Key; readonly state: "up" | "down" }
   /**
-   * A peer has answered our frontier with its own; `received` batches and certificates came with it, and what it has heard
-   * of other processes with our key.
+   * A peer has answered our frontier with its own, and with what it has heard of other processes with our key. The batches
+   * and certificates of the answer have come before.
    */
   | {
       readonly kind: "synced";
       readonly peer: Key;
       readonly frontier: Frontier | null;
-      readonly received: number;
       readonly twins?: readonly Twin[];
       /** Start records of this node's key that the peer has shown, and whose signature holds. */
       readonly starts?: readonly StartRecord[];
     }
   /** This node has signed another start record, after a `renew`. */
   | { readonly kind: "renewed"; readonly counter: number; readonly nonce: string }
-  /** The peer says that it has let go of the author's batches below `next`. */
-  | { readonly kind: "forgotten"; readonly peer: Key; readonly author: Key; readonly next: number }
-  /** This node's own source has a block whose payload is stored. */
+  /** The peer says that it has let go of the author's batches with these numbers. */
+  | { readonly kind: "forgotten"; readonly peer: Key; readonly author: Key; readonly span: Span }
+  /** This node's own source has a block whose payload is stored; `handed`: the operator has handed it in. */
   | {
       readonly kind: "source-block";
       readonly block: Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">;
+      readonly handed?: true;
+      readonly closed?: readonly Closed[];
     }
+  /** The own source has answered, with news or without. */
+  | { readonly kind: "source-seen"; readonly chain: number }
   | { readonly kind: "source-retract"; readonly chain: number; readonly hash: Hash }
   | { readonly kind: "source-trouble"; readonly chain: number; readonly fault: string | null }
   | { readonly kind: "prepared"; readonly block: Hash; readonly result: PreparedResult }

@@ -192,6 +192,7 @@ function takeBack(state: State, author: Key, from: number): void {
     for (const votes of block.votes.values()) isOver(votes);
     isOver(block.cancels);
     isOver(block.announcers);
+    isOver(block.retracts);
     for (const said of block.rounds.values()) isOver(said);
     for (const task of block.tasks) takeBackTask(task, author, isOver);
     rederive(state, block);

@@ -2,9 +2,9 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import { chosenProof, openAttempt } from "./makers.ts";
 import { isParentClosed, parentOf } from "./ancestry.ts";
-import { contradictsSource } from "./blocks.ts";
 import { countFailures, type FailureKind, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
 import { hasRivals, isNeeded, isVoid, missingInput } from "./graph.ts";
+import { contradictsSource, hasSource, isConfirmed } from "./own-source.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import type { Block, Out, State, Task } from "./state.ts";
 
@@ -111,10 +111,17 @@ function whyBlock(state: State, block: Block): string {
     }
     case "waiting":
       if (contradictsSource(state, block)) return "this node's own source sees another block at this height";
+      if (!isConfirmed(state, block)) return whyUnconfirmed(state, block);
       if (parentOf(state, block) === undefined && !isParentClosed(state, block))
         return "nobody has announced its parent";
       return "earlier blocks fill the window";
   }
+}
+
+function whyUnconfirmed(state: State, block: Block): string {
+  const chain = state.chains.get(block.chain);
+  if (chain === undefined || !hasSource(chain)) return "too few of the network's sources have announced it";
+  return block.told ? "it was announced under another id" : "this node's own source has not told it yet";
 }
 
 export function taskStatus(state: State, task: Task): TaskStatus {

@@ -30,6 +30,8 @@ export interface CoreLimits extends LogLimits {
   readonly closedMax: number;
   /** Heights of the own source's chain that are remembered. */
   readonly canonicalMax: number;
+  /** After so long without an answer the own source counts as none. */
+  readonly sourceDownMs: number;
   /** How far below the highest certified height a missing certificate is asked for. */
   readonly holeDepthMax: number;
   /** Members of the roster, those that the manifest lists included. */
@@ -59,6 +61,8 @@ export const CORE_LIMITS: CoreLimits = Object.freeze({
   closedMax: 4096,
   // More than a chain gives up: Ethereum finalizes within 64 to 96 slots.
   canonicalMax: 512,
+  // A source looks every second, and its longest pause between two tries is 30 s.
+  sourceDownMs: 30_000,
   // Older certificates may be archived everywhere.
   holeDepthMax: 512,
   // Ordering the owners of a block costs time by the member. Newcomers above it wait for a new manifest.

@@ -120,7 +120,7 @@ export function hearOfOwnFeed(state: State, peer: Key, answer: Answer): readonly
   const isShown = hearOfStarts(state, answer.starts);
   if (state.mute !== "feed.unchecked" && state.mute !== "feed.behind") return [];
   const feed = state.log.feed(state.options.self);
-  const whole = feed === undefined || feed.highest < feed.next;
+  const whole = feed?.isGapped !== true;
   if (!whole || seen > (feed?.next ?? 0)) return [];
   // What is dead will not be heard again; what lives will, and then we are the ones to go.
   if (twins.some((twin) => isElder(state, twin) && twin.agoMs < LINGER_MS)) return [];

@@ -11,10 +11,10 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { ownersOf } from "../protocol/owner.ts";
+import type { Span } from "../protocol/sync.ts";
 import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
-import type { Account, Bucket } from "./account.ts";
 import type { Effect } from "./effect.ts";
-import type { Prepared } from "./event.ts";
+import type { Closed, Prepared } from "./event.ts";
 import { CORE_LIMITS, type CoreLimits } from "./limits.ts";
 
 /** Where in its author's feed something was said: the batch's number, and the entry's place in it. */
@@ -251,7 +251,14 @@ export interface Block {
   round: number;
   /** Who has announced it in which round. */
   readonly rounds: Map<number, Map<Key, Place>>;
-  readonly retracts: Set<Key>;
+  /** By source: where it first took the block back, and in which round. A source may do so once. */
+  readonly retracts: Map<Key, Place & { readonly round: number }>;
+  /** This node has said that its source took the block back; soft. */
+  ownRetract: boolean;
+  /** The own source has told exactly this block, or the operator has handed it in, and nobody took it back here; soft. */
+  told: boolean;
+  /** This node has announced it; soft, because its own batch comes back late. */
+  ownAnnounce: boolean;
   readonly cancels: Map<Key, Place & { readonly round: number }>;
   ownCancel: number | null;
   /** The last round after whose cancellation this node has announced it again; soft. */
@@ -282,17 +289,6 @@ export interface Block {
   bars: boolean;
 }
 
-/** A block whose barrier is certified, as far as its children need to know it. */
-export interface Closed {
-  readonly id: Hash;
-  readonly chain: number;
-  readonly height: number;
-  readonly hash: Hash;
-  /** As the chain names the parent; `null` where none is needed. */
-  readonly parent: Hash | null;
-  readonly after: string;
-}
-
 /** A block as the own source tells of it. */
 export type Seen = Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">;
 
@@ -304,10 +300,19 @@ export interface Chain {
   announced: number;
   /** Heights up to which entries are gone and nothing is signed any more. */
   retired: number;
-  /** What this node's own source says the chain looks like; only the last few hundred heights. */
+  /** The blocks that this node's own source tells; only the last few hundred heights. */
   readonly canonical: Map<number, Seen>;
   /** Up to this height this node takes no lock in the first attempts of a block that it hears of: it may have. */
   barred: number;
+  /** Blocks that the own source took back before their announcement was durable. */
+  readonly takenBack: Set<Hash>;
+  /** Whether a source of this node follows the chain, and when that source last answered by this node's clock. */
+  follows: boolean;
+  sourceMs: number;
+  /** The source has not answered for too long: it counts as none. */
+  sourceDown: boolean;
+  /** The lowest and the last height that the own source has told in this life. */
+  sourceFrom: number;
   sourceTip: number;
   sourceFault: string | null;
 }
@@ -417,10 +422,12 @@ export interface State {
   /** Counts the questions, so that every peer is asked in turn; begins anywhere. */
   syncTurn: number;
   readonly syncing: Set<Key>;
+  /** Peers whose answer, as far as it is applied, has brought this node forward. */
+  readonly gained: Set<Key>;
   /** By attester: how much of each feed it has said it holds, or has let go of. */
   readonly frontiers: Map<Key, ReadonlyMap<Key, number>>;
-  /** By author with a gap: what peers say they have let go of it, below which number. */
-  readonly forgotten: Map<Key, Map<Key, number>>;
+  /** By author and peer: which batches the peer says that it has let go of, where they are missing here (`gaps.ts`). */
+  readonly forgotten: Map<Key, Map<Key, readonly Span[]>>;
   readonly peers: Set<Key>;
   /** Why this node signs nothing: it drains, or its own feed may be behind what peers have seen of it. */
   mute: string | null;
@@ -441,6 +448,19 @@ export interface State {
   replaying: boolean;
 }
 
+/** Signature checks that were made for somebody and are not paid back by time yet. */
+export interface Bucket {
+  spent: number;
+  /** When that was counted. */
+  atMs: number;
+}
+
+export interface Account {
+  readonly checks: Bucket;
+  /** Whether its last batch was refused because the account was full; the report is made once. */
+  isFull: boolean;
+}
+
 /** An entry of the log and its place in its author's feed. */
 export interface Located {
   readonly signed: Signed;
@@ -458,6 +478,8 @@ export interface Pending {
 export interface CoreOptions {
   readonly self: Key;
   readonly roles: { readonly source: boolean; readonly attester: boolean; readonly prover: boolean };
+  /** Chains that a source of this node follows. Blocks that an operator hands in are no such source. */
+  readonly follows?: readonly number[];
   /** How many proofs this node makes at once; 0 for none. */
   readonly slots: number;
   /** Proof systems that this node can prove. */
@@ -483,21 +505,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
       return [key, { key, weight, slots, turns, lost: 0, heardMs: 0, claimDelay: null }];
     }),
   );
-  const chains = new Map<number, Chain>(
-    manifest.json.chains.map(({ id }) => [
-      id,
-      {
-        id,
-        certified: -1,
-        announced: -1,
-        retired: -1,
-        barred: -1,
-        canonical: new Map(),
-        sourceTip: -1,
-        sourceFault: null,
-      },
-    ]),
-  );
+  const chains = new Map<number, Chain>(manifest.json.chains.map(({ id }) => [id, createChain(id, options)]));
   const limits = Object.freeze({ ...CORE_LIMITS, ...options.limits });
   return {
     manifest,
@@ -544,6 +552,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     syncMs: 0,
     syncTurn: options.seed,
     syncing: new Set(),
+    gained: new Set(),
     frontiers: new Map(),
     forgotten: new Map(),
     peers: new Set(),
@@ -557,6 +566,24 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     elders: new Set(),
     juniors: new Set(),
     replaying: false,
+  };
+}
+
+function createChain(id: number, { follows = [] }: CoreOptions): Chain {
+  return {
+    id,
+    certified: -1,
+    announced: -1,
+    retired: -1,
+    barred: -1,
+    canonical: new Map(),
+    takenBack: new Set(),
+    follows: follows.includes(id),
+    sourceMs: 0,
+    sourceDown: false,
+    sourceFrom: Number.POSITIVE_INFINITY,
+    sourceTip: -1,
+    sourceFault: null,
   };
 }
 

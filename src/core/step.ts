@@ -7,7 +7,7 @@
  */
 import type { Added } from "../log/feed.ts";
 import { type Batch, openVote, readVote } from "../protocol/batch.ts";
-import { blockId, type Hash, type Key } from "../protocol/ids.ts";
+import { blockId, type Hash } from "../protocol/ids.ts";
 import { BATCH_ENTRIES_MAX } from "../protocol/limits.ts";
 import { readEvidence } from "../protocol/evidence.ts";
 import { asCode, type Entry, MESSAGES } from "../protocol/messages.ts";
@@ -23,12 +23,14 @@ import { openAttempt } from "./makers.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
-import type { Event } from "./event.ts";
+import type { Closed, Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
 import * as failures from "./failures.ts";
+import * as gaps from "./gaps.ts";
 import { hasRivals, isVoid, missingInput } from "./graph.ts";
 import * as lists from "./lists.ts";
 import * as ownFeed from "./own-feed.ts";
+import * as ownSource from "./own-source.ts";
 import * as replicator from "./replicator.ts";
 import { addPending, takePending } from "./pending.ts";
 import { settleLevel } from "./split.ts";
@@ -98,6 +100,8 @@ export function resume(state: State, nowMs: number, equation: Equation): Effect[
   state.beatMs = nowMs;
   // Nobody can have been heard while this node was away.
   for (const member of state.roster.values()) member.heardMs = nowMs;
+  // So long ago its source may have told the last block: it has its time to answer.
+  for (const chain of state.chains.values()) chain.sourceMs = nowMs;
   for (const block of state.blocks.values()) {
     // The content that this node has signed gets its time again: the others' votes for it may only come now.
     block.votedMs = nowMs;
@@ -113,7 +117,7 @@ export function nextWakeMs(state: State): number {
   // Only what may be done then: a moment that passes without a deed would come again at once, for ever.
   let wake = state.peers.size > 0 ? state.syncMs : Number.POSITIVE_INFINITY;
   if (dispatcher.beats(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
-  wake = Math.min(wake, evidence.nextDoubtMs(state), ownFeed.nextSpeakMs(state));
+  wake = Math.min(wake, evidence.nextDoubtMs(state), ownFeed.nextSpeakMs(state), ownSource.nextSourceMs(state));
   if (state.joinMs !== null && maySign(state)) wake = Math.min(wake, state.joinMs);
   for (const block of state.live) {
     if (block.wakeMs !== null) wake = Math.min(wake, block.wakeMs);
@@ -138,13 +142,15 @@ function apply(state: State, event: Event, equation: Equation): void {
     case "tick":
       return;
     case "batch":
-      return applyBatch(state, event.batch, event.from, equation);
+      recall(state, event.closed);
+      return applyBatch(state, event, equation);
     case "certificate":
       return applyCertificate(state, event, equation);
     case "peer":
       if (event.state === "down") {
         state.peers.delete(event.peer);
         state.syncing.delete(event.peer);
+        state.gained.delete(event.peer);
         return;
       }
       state.peers.add(event.peer);
@@ -156,9 +162,16 @@ function apply(state: State, event: Event, equation: Equation): void {
       for (const peer of state.peers) if (state.manifest.weights.has(peer)) replicator.askPeer(state, peer);
       return;
     case "forgotten":
-      return replicator.hearForgotten(state, event.peer, event.author, event.next);
+      if (gaps.hearForgotten(state, event.peer, event.author, event.span)) replicator.gain(state, event.peer);
+      return;
     case "source-block":
-      return branch.sourceBlock(state, event.block);
+      recall(state, event.closed);
+      return branch.sourceBlock(state, event.block, event.handed === true);
+    case "source-seen": {
+      const chain = state.chains.get(event.chain);
+      if (chain !== undefined) ownSource.sourceAnswers(state, chain);
+      return;
+    }
     case "source-retract":
       return branch.sourceRetract(state, event.chain, event.hash);
     case "source-trouble": {
@@ -192,6 +205,14 @@ function apply(state: State, event: Event, equation: Equation): void {
   }
 }
 
+/** Entries that wait for a block that was certified long ago wait for nothing. */
+function recall(state: State, closed: readonly Closed[] = []): void {
+  for (const each of closed) {
+    blocks.recallClosed(state, each);
+    takePending(state, each.id);
+  }
+}
+
 function withTask(
   state: State,
   ref: { readonly block: Hash; readonly stage: string; readonly index: number },
@@ -210,7 +231,11 @@ export function isKnownAuthor(state: State, batch: Batch): boolean {
   return isOpen && batch.entries.every((entry) => entry.kind === "join");
 }
 
-function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equation): void {
+function applyBatch(
+  state: State,
+  { batch, from, isPulled = false }: Extract<Event, { kind: "batch" }>,
+  equation: Equation,
+): void {
   const { author, number } = batch.head;
   const isOwn = author === state.options.self;
   // Left with the peers: the log would take it for known and the block would be lost. An own batch is durable already,
@@ -220,6 +245,8 @@ function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equa
   if (over !== null) return refused(state, author, "batch", over);
   const { next = 0 } = state.log.feed(author) ?? {};
   if (addToLog(state, batch) !== "new") return;
+  if (isPulled && from !== null) replicator.gain(state, from);
+  gaps.settleGap(state, author);
   if (!isOwn) standing.alive(state, author);
   else if (from !== null && number >= next) ownFeed.foundOwn(state, batch);
   applyEntries(state, batch, equation);
@@ -438,18 +465,20 @@ function applyShown(state: State, votes: readonly Parameters<typeof openVote>[1]
 function applyCertificate(state: State, event: Extract<Event, { kind: "certificate" }>, equation: Equation): void {
   const { content, contentHash, block: id } = event.certificate;
   if (state.closed.has(id)) return;
+  if (event.from !== undefined) replicator.gain(state, event.from);
   const block = state.blocks.get(id);
   if (block !== undefined) {
     blocks.settleCertified(state, block, contentHash, content.after);
     applyPending(state, id, equation);
   } else {
-    const { chain, height, hash, start, parent, after } = content;
-    blocks.settleClosed(state, { id, chain, height, hash, parent: start ? null : parent, after });
+    blocks.settleClosed(state, blocks.closedOf({ ...content, id }, content.after));
     // Nobody will announce it here any more; what waits for that would keep its batches in the log for ever.
     takePending(state, id);
   }
   if (state.replaying) return;
-  state.effects.push({ kind: "certify", chain: content.chain, height: content.height, block: id, bytes: event.bytes });
+  const { chain, height, after } = content;
+  const closed = blocks.closedOf({ ...content, id }, after);
+  state.effects.push({ kind: "certify", chain, height, block: id, bytes: event.bytes, closed });
   report(state, "block.learned", {
     chain: content.chain,
     height: content.height,
@@ -466,6 +495,7 @@ function mayForget(state: State): boolean {
 /** Looks at everything that facts or time have touched, until nothing is left to look at. */
 function settle(state: State, equation: Equation, certifiedBefore: number): void {
   ownFeed.settleSpeech(state);
+  ownSource.settleSources(state);
   wakeDue(state);
   evidence.settleEvidence(state);
   applyAgain(state, equation);

@@ -47,6 +47,13 @@ export class Log {
     return feed === null ? "too-far" : feed.add(batch);
   }
 
+  /** Whether the batch is too far above the gap of its feed to be taken in, or of an author that there is no room for. */
+  isTooFar({ head }: Batch): boolean {
+    const feed = this.#feeds.get(head.author);
+    if (feed === undefined && this.#feeds.size >= this.#limits.feedsMax) return true;
+    return (feed ?? new Feed(head.author, this.#limits.batchAheadMax)).isTooFar(head);
+  }
+
   skipTo(author: Key, next: number): void {
     this.#open(author)?.skipTo(next);
   }
@@ -106,19 +113,21 @@ export class Log {
    * author of whom the other node takes no more keeps nobody else's batches away.
    */
   missing({ feeds, beyond, tips }: Pick<Frontier, "feeds" | "beyond" | "tips">, bytesMax: number): SyncFrame[] {
-    const lacking: { readonly feed: Feed; readonly next: number; readonly bytes: number }[] = [];
+    const lacking: { readonly feed: Feed; readonly next: number; readonly reach: number; readonly bytes: number }[] =
+      [];
     for (const feed of this.#feeds.values()) {
-      const next = isFork(feed, feeds, tips) ? 0 : (feeds.get(feed.author) ?? 0);
+      const theirs = feeds.get(feed.author) ?? 0;
+      const next = isFork(feed, feeds, tips) ? 0 : theirs;
       if (next >= feed.next && next > feed.highest) continue;
-      const bytes = feed.kept().reduce((sum, { head, bytes }) => sum + (head.number < next ? 0 : bytes.length), 0);
-      lacking.push({ feed, next, bytes });
+      const bytes = feed.kept().reduce((sum, each) => sum + (each.head.number < next ? 0 : each.bytes.length), 0);
+      lacking.push({ feed, next, reach: theirs + this.#limits.batchAheadMax, bytes });
     }
     lacking.sort((a, b) => a.bytes - b.bytes);
     const frames: SyncFrame[] = [];
     let left = bytesMax;
-    for (const [at, { feed, next }] of lacking.entries()) {
+    for (const [at, { feed, ...from }] of lacking.entries()) {
       const share = Math.floor(left / (lacking.length - at));
-      left -= missingOf(feed, next, beyond?.get(feed.author) ?? [], { share, left }, frames);
+      left -= missingOf(feed, from, beyond?.get(feed.author) ?? [], { share, left }, frames);
     }
     return frames;
   }
@@ -134,7 +143,7 @@ export class Log {
 
   get gaps(): number {
     let gaps = 0;
-    for (const feed of this.#feeds.values()) if (feed.highest >= feed.next) gaps++;
+    for (const feed of this.#feeds.values()) if (feed.isGapped) gaps++;
     return gaps;
   }
 
@@ -158,16 +167,16 @@ function isFork(feed: Feed, theirs: ReadonlyMap<Key, number>, tips: ReadonlyMap<
 /** Adds what a node lacks of the feed, up to its share and at least one batch; returns how many bytes that takes. */
 function missingOf(
   feed: Feed,
-  next: number,
+  { next, reach }: { readonly next: number; readonly reach: number },
   spans: readonly Span[],
   room: { readonly share: number; readonly left: number },
   frames: SyncFrame[],
 ): number {
   // What is compacted away here is said right behind the batch that follows it: an answer that is cut off between
   // the two would be the same answer for ever.
-  let [expected, bytes] = [next, 0];
+  let [expected, reached, bytes] = [next, reach, 0];
   for (const batch of feed.kept()) {
-    const { number } = batch.head;
+    const { number, skipped } = batch.head;
     if (number < next) continue;
     if (!spans.some(({ from, to }) => from <= number && number < to)) {
       const size = batch.bytes.length;
@@ -176,9 +185,13 @@ function missingOf(
       frames.push({ kind: "batch", bytes: batch.bytes });
     }
     const gone = Math.min(number, feed.next);
-    if (gone > expected) frames.push({ kind: "forgotten", author: feed.author, next: gone });
+    if (gone > expected) frames.push({ kind: "forgotten", author: feed.author, from: expected, to: gone });
     expected = number + 1;
+    // The first batch that is too far for the other node shows that the author goes on there. The node would refuse
+    // those behind it as well, and asks for them once it has skipped the gap.
+    if (number - skipped > reached) return bytes;
+    reached += skipped;
   }
-  if (expected < feed.next) frames.push({ kind: "forgotten", author: feed.author, next: feed.next });
+  if (expected < feed.next) frames.push({ kind: "forgotten", author: feed.author, from: expected, to: feed.next });
   return bytes;
 }

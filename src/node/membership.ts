@@ -13,6 +13,8 @@ export interface Membership extends Partition<Manifest> {
   readonly roles: Roles;
   /** Proofs at once. */
   readonly slots: number;
+  /** Chains of the partition that a source of this node follows. */
+  readonly follows: readonly number[];
 }
 
 /**
@@ -42,14 +44,13 @@ export function membershipsOf(config: NodeConfig, manifest: Manifest, key: Key):
         attester: config.roles.includes("attester") && partition.manifest.weights.has(key),
         prover: proves && mayProve && isNamed(name),
       };
+      const sources = followed(config);
+      const follows = partition.manifest.json.chains
+        .filter(({ id, reproves = id }) => sources.includes(id) || sources.includes(reproves))
+        .map(({ id }) => id);
       const isHere =
-        roles.attester ||
-        roles.prover ||
-        (named === undefined ? name === null : isNamed(name)) ||
-        followed(config).some((chain) =>
-          partition.manifest.json.chains.some(({ id, reproves }) => id === chain || reproves === chain),
-        );
-      return { ...partition, roles, isHere };
+        roles.attester || roles.prover || (named === undefined ? name === null : isNamed(name)) || follows.length > 0;
+      return { ...partition, roles, follows, isHere };
     })
     .filter(({ isHere }) => isHere);
   // The remainder goes to those that the configuration names first.
@@ -59,10 +60,11 @@ export function membershipsOf(config: NodeConfig, manifest: Manifest, key: Key):
     config.slots,
     proven.toSorted((a, b) => rank(a) - rank(b)),
   );
-  return wanted.map(({ name, manifest: part, roles }) => ({
+  return wanted.map(({ name, manifest: part, roles, follows }) => ({
     name,
     manifest: part,
     roles,
+    follows,
     slots: slots.get(name) ?? 0,
   }));
 }

@@ -57,7 +57,7 @@ export interface NodePartition {
 }
 
 export async function openPartition(
-  { name, manifest, roles, slots }: Membership,
+  { name, manifest, roles, slots, follows }: Membership,
   { instance, nodeKey, keys, selects, directory, artefacts, fatal, ...shared }: Shared,
   given: Given,
   closers: Closers,
@@ -74,6 +74,7 @@ export async function openPartition(
     self: nodeKey.key,
     roles,
     slots,
+    follows,
     systems: given.provers.map(({ system }) => system),
     resources: given.resources,
     selects,

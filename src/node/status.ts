@@ -2,7 +2,7 @@
 import { type BlockStatus, blockStatus, whereOut } from "../core/lifecycle.ts";
 import { quotaOf } from "../core/quota.ts";
 import { headOf, isIn } from "../core/standing.ts";
-import { type State, weightOf } from "../core/state.ts";
+import { type Chain, type State, weightOf } from "../core/state.ts";
 import type { Network } from "../network/node.ts";
 import { domainHash, type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
@@ -83,6 +83,14 @@ export interface PartitionStatus {
   readonly log: LogStatus | null;
 }
 
+/** What is wrong with the own source of a chain, or `null`. */
+function sourceFault({ nowMs, limits }: State, { sourceDown, sourceMs, sourceFault: fault }: Chain): string | null {
+  if (!sourceDown) return fault;
+  const seconds = [Math.round((nowMs - sourceMs) / 1000), limits.sourceDownMs / 1000];
+  const down = `has not answered for ${seconds[0]} s and counts as none (after ${seconds[1]} s)`;
+  return fault === null ? down : `${down}: ${fault}`;
+}
+
 export function statusOf(
   key: Key,
   manifest: Manifest,
@@ -100,7 +108,8 @@ export function statusOf(
   const heights = certificates?.heights();
   const chainsOf = (state: State | undefined, id: number, reproves: number | null) => {
     const chain = state?.chains.get(id);
-    return { id, reproves, certified: chain?.certified ?? heights?.get(id) ?? -1, source: chain?.sourceFault ?? null };
+    const source = state === undefined || chain === undefined ? null : sourceFault(state, chain);
+    return { id, reproves, certified: chain?.certified ?? heights?.get(id) ?? -1, source };
   };
   return {
     key,

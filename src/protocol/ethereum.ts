@@ -46,6 +46,7 @@ export interface PayloadFault {
 export type PayloadCode =
   | "payload.too-large"
   | "payload.malformed"
+  | "payload.blocks-mismatch"
   | "payload.header-mismatch"
   | "payload.header-unknown"
   | "payload.transaction-mismatch"

@@ -35,6 +35,8 @@ export const KEYS = z.record(
   "an object of keys",
 );
 
+const SOURCE = 'a key, or {"key", "weight"}';
+
 const SCHEMA = z.strictObject(
   {
     format: z.literal(1, "1"),
@@ -43,7 +45,14 @@ const SCHEMA = z.strictObject(
       .array(z.strictObject({ key, weight: int(1, 1000) }, '{"key", "weight"}'), list)
       .min(1, `1 to ${ATTESTERS_MAX} attesters`)
       .max(ATTESTERS_MAX, `1 to ${ATTESTERS_MAX} attesters`),
-    sources: z.array(key, list).max(100, "at most 100 keys"),
+    /**
+     * Keys that may announce blocks, each with a weight of 1 unless it is written as `{"key", "weight"}`. Nodes without a
+     * source of their own act on what more than a third of the weight has announced. With fewer than four sources of
+     * equal weight that is one source, so the network trusts each of them.
+     */
+    sources: z
+      .array(z.union([key, z.strictObject({ key, weight: int(1, 1000) }, SOURCE)], SOURCE), list)
+      .max(100, "at most 100 sources"),
     provers: z.strictObject(
       {
         admission: z.enum(["open", "list"], '"open" or "list"'),
@@ -136,6 +145,9 @@ export interface Manifest extends Weights {
   /** The canonical JSON, as served to nodes that join. */
   readonly bytes: Uint8Array;
   readonly sources: ReadonlySet<Key>;
+  readonly sourceWeights: ReadonlyMap<Key, number>;
+  /** So much of the sources' weight has an honest source in it: more than a third (`floor((n-1)/3)+1`). */
+  readonly oneHonestSource: number;
   readonly retry: Retry;
   /** Hash of the verifying key, by the key's name. */
   readonly keyHashes: ReadonlyMap<string, Hash>;
@@ -167,10 +179,32 @@ function derive(json: ManifestJson): Manifest {
     network: domainHash("manifest", bytes),
     bytes,
     ...weigh(json.attesters),
-    sources: new Set(json.sources),
+    ...weighSources(json.sources),
     retry: retryOf(json),
     keyHashes: keyHashesOf(json.keys),
   };
+}
+
+function weighSources(
+  sources: ManifestJson["sources"],
+): Pick<Manifest, "sources" | "sourceWeights" | "oneHonestSource"> {
+  const weighed = sources.map(weighedSource);
+  const { weights, weight, oneHonest } = weigh(weighed);
+  return { sources: new Set(weights.keys()), sourceWeights: weights, oneHonestSource: weight === 0 ? 1 : oneHonest };
+}
+
+/** In one line: how many sources it takes to have a block proven that is on no chain. */
+export function trustInSources({ sourceWeights, oneHonestSource }: Manifest): string {
+  const { size } = sourceWeights;
+  const lightest = Math.min(...sourceWeights.values());
+  const noun = size === 1 ? "source" : "sources";
+  if (size === 0 || lightest < oneHonestSource)
+    return `${size} ${noun}; nodes without a source wait for a weight of ${oneHonestSource} of them`;
+  return `${size} ${noun}; the network trusts each of them: it takes four of equal weight to bear a false one`;
+}
+
+function weighedSource(source: ManifestJson["sources"][number]): { readonly key: Key; readonly weight: number } {
+  return typeof source === "string" ? { key: source, weight: 1 } : source;
 }
 
 function retryOf(json: ManifestJson): Retry {
@@ -211,6 +245,9 @@ function crossCheck(json: ManifestJson): ShapeError[] {
   const wrong = (path: string, value: unknown, allowed: string) => errors.push({ path, value, allowed });
   duplicates(json.attesters.map((attester) => attester.key)).forEach((at) =>
     wrong(`attesters[${at}].key`, json.attesters[at]?.key, "a key that is not listed before"),
+  );
+  duplicates(json.sources.map((source) => weighedSource(source).key)).forEach((at) =>
+    wrong(`sources[${at}]`, json.sources[at], "a key that is not listed before"),
   );
   duplicates(json.provers.list.map((prover) => prover.key)).forEach((at) =>
     wrong(`provers.list[${at}].key`, json.provers.list[at]?.key, "a key that is not listed before"),

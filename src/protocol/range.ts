@@ -48,8 +48,24 @@ export function rangeOf(blocks: readonly EncodedBlock[]): PayloadResult<EncodedB
   return { ok: true, value: { height, hash: last.hash, parent: first.parent, payload, items } };
 }
 
-/** Checks the payload of a block or a range against the hash, which is the last block's, and reads what it says. */
-export function readRange(payload: Uint8Array, hash: Hash): PayloadResult<PayloadRange> {
+/**
+ * Checks the payload of a range of `size` blocks against the hash, which is the last block's, and reads what it says. A
+ * block alone has one payload only: the list of that payload is refused, because the block would have two ids otherwise.
+ */
+export function readRange(payload: Uint8Array, hash: Hash, size: number): PayloadResult<PayloadRange> {
+  if (size === 1) return readAlone(payload, hash);
+  const read = readEither(payload, hash);
+  if (!read.ok || read.value.blocks === size) return read;
+  return no("payload.blocks-mismatch", `the payload has ${read.value.blocks} blocks, not ${size}`);
+}
+
+function readAlone(payload: Uint8Array, hash: Hash): PayloadResult<PayloadRange> {
+  const block = readPayload(payload, hash);
+  return block.ok ? { ok: true, value: { ...block.value, blocks: 1 } } : block;
+}
+
+/** Reads a payload that `readRange` has accepted before: of a block alone, or of a range of any size. */
+export function readEither(payload: Uint8Array, hash: Hash): PayloadResult<PayloadRange> {
   let parts: readonly Uint8Array[] | null;
   try {
     parts = partsOf(payload);
@@ -57,10 +73,7 @@ export function readRange(payload: Uint8Array, hash: Hash): PayloadResult<Payloa
     if (error instanceof Malformed) return no("payload.malformed", error.message);
     throw error;
   }
-  if (parts === null) {
-    const block = readPayload(payload, hash);
-    return block.ok ? { ok: true, value: { ...block.value, blocks: 1 } } : block;
-  }
+  if (parts === null) return readAlone(payload, hash);
   const read: PayloadBlock[] = [];
   let [expected, items] = [hash, 0];
   for (const part of parts.toReversed()) {

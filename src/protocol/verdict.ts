@@ -46,6 +46,7 @@ export type Refusal =
   | "block.workflow-unknown"
   | "block.before-start"
   | "block.retired"
+  | "retract.twice"
   | "block.too-far"
   | "block.too-large"
   | "block.cancelled"

@@ -7,7 +7,7 @@
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { shardRange } from "../protocol/ethereum.ts";
 import { domainDigest, type Hash, u64 } from "../protocol/ids.ts";
-import { readRange } from "../protocol/range.ts";
+import { readEither } from "../protocol/range.ts";
 import type {
   Cancel,
   Clock,
@@ -80,7 +80,7 @@ function chances(seed: string, job: ProveJob): readonly number[] {
 
 /** Transactions that the job is about; `null` where its payload is no block's. */
 function itemsIn({ payload, id, shards, group }: ProveJob): number | null {
-  const read = readRange(payload, id.hash);
+  const read = readEither(payload, id.hash);
   if (!read.ok) return null;
   const { length } = read.value.items;
   if (shards === 0) return length;

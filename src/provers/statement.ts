@@ -12,7 +12,7 @@
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Item, type PayloadBlock, SHARD_ITEMS_MAX, shardRange } from "../protocol/ethereum.ts";
 import { domainDigest, type Hash, u64 } from "../protocol/ids.ts";
-import { readRange } from "../protocol/range.ts";
+import { readEither } from "../protocol/range.ts";
 import type { Preparation, Result } from "../ports.ts";
 import { FIELD_ORDER, poseidon } from "./poseidon.ts";
 
@@ -119,7 +119,7 @@ export function foldBlock(
   chain: number,
   shards: number,
 ): Result<Folded> {
-  const read = readRange(payload, hash);
+  const read = readEither(payload, hash);
   if (!read.ok) return read;
   return { ok: true, value: foldShards(read.value, before ?? beginning(chain, read.value.parent), shards) };
 }

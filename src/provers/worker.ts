@@ -50,11 +50,9 @@ function refuse(
 function prepare(job: PrepareJob): Result<Prepared> {
   const given = job.before === null ? null : elementOf(job.before);
   if (job.before !== null && given === null) return refuse("prepare.before", "before is no field element");
-  const read = readRange(job.payload, job.hash);
+  const read = readRange(job.payload, job.hash, job.range);
   if (!read.ok) return read;
   const block = read.value;
-  if (block.blocks !== job.range)
-    return refuse("payload.blocks-mismatch", `the payload has ${block.blocks} blocks, not ${job.range}`);
   const announced = { parent: job.parent, height: job.height, items: job.items };
   const found = { parent: block.parent, height: rangeEndingAt(block.height, job.range), items: block.items.length };
   for (const name of ["parent", "height", "items"] as const) {

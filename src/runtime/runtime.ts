@@ -6,9 +6,9 @@
  */
 import { inlineProof } from "../core/receipts.ts";
 import type { Effect } from "../core/effect.ts";
-import type { Event, TaskRef } from "../core/event.ts";
+import type { Closed, Event, TaskRef } from "../core/event.ts";
 import { type CoreOptions, createState, type State } from "../core/state.ts";
-import { announcedAs, closedAs } from "../core/ancestry.ts";
+import { announcedAs, type BlockName, closedAs, lookUps } from "../core/ancestry.ts";
 import { begin, hasOthers } from "../core/own-feed.ts";
 import { nextWakeMs, resume, step } from "../core/step.ts";
 import type {
@@ -40,12 +40,13 @@ import { type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { signStart, type StartRecord } from "../protocol/start.ts";
 import { ARTEFACT_BYTES_MAX } from "../protocol/limits.ts";
-import { ACCEPT, type Verdict } from "../protocol/verdict.ts";
+import { ACCEPT, ignore, type Verdict } from "../protocol/verdict.ts";
 import { whenFree } from "./busy.ts";
 import { Fetcher } from "./fetcher.ts";
 import { admit, type BatchChecks } from "./ingress.ts";
 import { Intake } from "./intake.ts";
 import { Proposer, type SinkLine, type SinkStatus } from "./proposer.ts";
+import { Recall } from "./recall.ts";
 import { recover } from "./recovery.ts";
 import { Repair } from "./repair.ts";
 import { Sealer } from "./sealer.ts";
@@ -57,6 +58,7 @@ import { Workshop } from "./work.ts";
 /** Events that wait; more than this means that the node cannot keep up, and gossip is refused until it can. */
 const QUEUE_MAX = 16_384;
 const ASK_DEAF_MS = 1_000;
+const SEEN_MS = 1_000;
 /** The journal is rewritten without what is over once it has grown past this. */
 const JOURNAL_BYTES_MAX: number = 16 * 1024 * 1024;
 
@@ -99,6 +101,14 @@ export interface RuntimeModules {
   readonly fatal: (fault: Fault) => void;
 }
 
+/** `null` while the disk is asked, and for good where that event is dropped. */
+interface Queued {
+  event: Event | null;
+  waits: boolean;
+  /** Called once the effects of the event are under way. */
+  performed?: () => void;
+}
+
 export class Runtime implements TransportHandler {
   readonly #options: RuntimeOptions;
   readonly #modules: RuntimeModules;
@@ -108,12 +118,15 @@ export class Runtime implements TransportHandler {
   readonly #workshop: Workshop;
   readonly #repair: Repair;
   readonly #proposer: Proposer;
-  readonly #queue: Event[] = [];
+  readonly #recall: Recall;
+  /** In order; an event that waits for the disk holds back those behind it. */
+  readonly #queue: Queued[] = [];
   #transport: Transport | null = null;
   #running = false;
   #closed = false;
   #timer: { readonly atMs: number; readonly cancel: Cancel } | null = null;
   #compacting = false;
+  readonly #seenMs = new Map<number, number>();
   #draining = false;
   /** One for each source that this node follows. */
   readonly #intakes: Intake[] = [];
@@ -158,9 +171,10 @@ export class Runtime implements TransportHandler {
       ownStart: () => this.#ownStart?.bytes ?? null,
       state: this.#state,
       transport: () => this.#transportNow(),
-      take: (bytes, from) => this.#take(bytes, from),
+      take: (bytes, from) => void this.#take(bytes, from, true),
       post: (event) => this.post(event),
     });
+    this.#recall = new Recall({ ...modules, state: this.#state });
     this.#proposer = new Proposer({ network, self: options.core.self }, modules.sinks, modules);
   }
 
@@ -220,7 +234,7 @@ export class Runtime implements TransportHandler {
     this.#transport = transport;
     this.#running = true;
     this.#queueEffects(resume(this.#state, this.#modules.clock.now(), this.#modules.equation));
-    for (const peer of transport.peers()) this.#queue.push({ kind: "peer", peer, state: "up" });
+    for (const peer of transport.peers()) this.#enqueue({ kind: "peer", peer, state: "up" });
     this.#drain();
     this.#askDeaf();
     this.#proposer.start();
@@ -241,8 +255,32 @@ export class Runtime implements TransportHandler {
 
   post(event: Event): void {
     if (this.#closed) return;
-    this.#queue.push(event);
+    this.#enqueue(event);
     if (this.#running) this.#drain();
+  }
+
+  #enqueue(event: Event | null): Queued {
+    const queued: Queued = { event, waits: event === null };
+    this.#queue.push(queued);
+    return queued;
+  }
+
+  /** Posts what `event` makes of the disk's answer, in the place in the queue that it has now; `null` drops it. */
+  #postRecalled(
+    names: readonly BlockName[],
+    event: (closed: readonly Closed[] | null) => Event | null,
+    performed?: () => void,
+  ): void {
+    if (this.#closed) return;
+    const queued = this.#enqueue(null);
+    const answered = (closed: readonly Closed[] | null) => {
+      queued.event = event(closed);
+      queued.waits = false;
+      if (performed !== undefined) queued.performed = performed;
+      if (this.#running) this.#drain();
+    };
+    if (names.length === 0) answered([]);
+    else this.#recall.ask(names, answered);
   }
 
   #drain(): void {
@@ -250,12 +288,16 @@ export class Runtime implements TransportHandler {
     // What the effects of an event post waits its turn instead of nesting.
     if (this.#draining) return;
     this.#draining = true;
-    for (let event = this.#queue.shift(); event !== undefined && !this.#closed; event = this.#queue.shift()) {
+    while (this.#queue[0]?.waits === false && !this.#closed) {
+      const queued = this.#queue.shift();
+      const event = queued?.event ?? null;
+      if (event === null) continue;
       const effects = step(this.#state, event, clock.now(), equation);
       if (event.kind === "batch" && event.from !== null) this.#heard(event.batch);
       this.#rememberFirst(effects);
       this.#regain();
       this.#queueEffects(effects);
+      queued?.performed?.();
     }
     this.#draining = false;
     if (this.#state.mute === "key.in-use" && !this.#closed) {
@@ -401,9 +443,9 @@ export class Runtime implements TransportHandler {
 
   #certify(effect: Extract<Effect, { kind: "certify" }>): void {
     const { store, telemetry } = this.#modules;
-    const { chain, height, block, bytes } = effect;
+    const { chain, height, block, bytes, closed } = effect;
     const certificate: StoredCertificate = { chain, height, block, bytes };
-    store.write({ certificates: [certificate], sync: true }, (result) => {
+    store.write({ certificates: [certificate], closed: [closed], sync: true }, (result) => {
       if (this.#closed) return;
       // Nobody would ever write it again: a node that starts anew asks its peers for what it lacks.
       if (!result.ok) return this.#fail(result.fault);
@@ -443,10 +485,10 @@ export class Runtime implements TransportHandler {
   message(bytes: Uint8Array, from: Key): Verdict {
     if (!this.#running || this.#closed || this.#queue.length >= QUEUE_MAX)
       return { kind: "ignore", code: "peer.flood" };
-    return this.#take(bytes, from);
+    return this.#take(bytes, from, false);
   }
 
-  #take(bytes: Uint8Array, from: Key): Verdict {
+  #take(bytes: Uint8Array, from: Key, isPulled: boolean): Verdict {
     const { equation, telemetry, checks } = this.#modules;
     const admitted = admit(this.#state, equation, bytes, checks);
     if (!admitted.ok) {
@@ -457,8 +499,14 @@ export class Runtime implements TransportHandler {
       }
       return admitted.verdict;
     }
-    this.post({ kind: "batch", batch: admitted.batch, from });
-    return ACCEPT;
+    const { batch } = admitted;
+    // The core refuses it as well, and notes how far the author has come. A batch that is refused is not passed on.
+    const isTooFar = this.#state.log.isTooFar(batch);
+    // A batch that is dropped here is not in the log, so the next comparison of logs brings it again.
+    this.#postRecalled(this.#recall.namesIn(batch), (closed) =>
+      closed === null ? null : { kind: "batch", batch, from, isPulled, closed },
+    );
+    return isTooFar ? ignore("batch.too-far") : ACCEPT;
   }
 
   peer(peer: Key, state: "up" | "down"): void {
@@ -476,7 +524,7 @@ export class Runtime implements TransportHandler {
 
   // What the operator and the chain say -----------------------------------------------------------------------------
 
-  /** Stores a block's payload and announces it. `done` means that the announcement is durable. */
+  /** The operator hands in a block. `done` means that its announcement is durable. */
   submit(block: SourceBlock, done: Done<void>): void {
     const { artefacts, clock } = this.#modules;
     const write = (written: Done<Hash>) => artefacts.write(block.payload, written);
@@ -485,11 +533,19 @@ export class Runtime implements TransportHandler {
       const { chain, height, hash, parent, items } = block;
       const seen = { chain, height, hash, parent, items, payload: written.value };
       const announce = () => {
-        this.post({ kind: "source-block", block: seen });
-        this.#sealer.flushed(() => done({ ok: true, value: undefined }));
+        const told = { kind: "source-block", block: seen, handed: true } as const;
+        this.#postTold(told, () => this.#sealer.flushed(() => done({ ok: true, value: undefined })));
       };
       this.#voice.whenSpeaking(announce, (fault) => done({ ok: false, fault }));
     });
+  }
+
+  /** What a source or the operator tells; of a block the disk is asked first whether it is certified already. */
+  #postTold(event: Event, performed?: () => void): void {
+    const names = event.kind === "source-block" ? lookUps(this.#state, event.block) : [];
+    const recalled = (closed: readonly Closed[] | null): Event =>
+      event.kind === "source-block" ? { ...event, closed: closed ?? [] } : event;
+    this.#postRecalled(names, recalled, performed);
   }
 
   /** An artefact's bytes where this node has them. */
@@ -520,7 +576,7 @@ export class Runtime implements TransportHandler {
 
   follow(source: Source, after: { readonly height: number; readonly hash: Hash } | null): void {
     const { artefacts, clock, telemetry } = this.#modules;
-    const post = (event: Event) => this.post(event);
+    const post = (event: Event) => this.#postTold(event);
     const fail = (fault: Fault) => this.#fail(fault);
     const flushed = (then: () => void) => this.#sealer.flushed(then);
     const intake = new Intake({ artefacts, clock, telemetry, voice: this.#voice, flushed, post, fail });
@@ -536,12 +592,22 @@ export class Runtime implements TransportHandler {
       case "retract":
         telemetry.emit("source.retract", { chain: event.chain, hash: event.hash });
         return intake.take(event);
+      case "seen":
+        return this.#seen(event.chain);
       case "trouble":
         telemetry.emit(event.fault === null ? "source.well" : "source.trouble", { chain: event.chain, ...event.fault });
         return this.post({ kind: "source-trouble", chain: event.chain, fault: event.fault?.message ?? null });
       case "end":
         return telemetry.emit("source.end");
     }
+  }
+
+  /** Sources look several times a second where a chain is fast; the core has to know it once a second. */
+  #seen(chain: number): void {
+    const nowMs = this.#modules.clock.now();
+    if (nowMs - (this.#seenMs.get(chain) ?? Number.NEGATIVE_INFINITY) < SEEN_MS) return;
+    this.#seenMs.set(chain, nowMs);
+    this.post({ kind: "source-seen", chain });
   }
 
   /** Gives back what is not finished and falls silent. `done` when that is durable and sent. */

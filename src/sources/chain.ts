@@ -128,6 +128,7 @@ class ChainSource implements Source {
       const round: Result<void> = await this.#round(rpc, follower, sure).catch(threw);
       sure = round.ok;
       this.#report(round.ok ? null : round.fault);
+      if (round.ok) void this.#emit({ kind: "seen", chain });
       if (!round.ok) await pause(backOffMs(++failures, round.fault), signal);
       else failures = 0;
     }

@@ -4,6 +4,7 @@
  *     b author(32) number(8)            a batch
  *     c chain(8) height(8) block(32)    a certificate, in the order of chain and height
  *     i block(32)                       the chain and height of a block's certificate
+ *     n chain(8) hash(32)               a certified block by the hash that its chain gives it, as JSON
  *     g author(32)                      what of its feed was let go of, as JSON
  *     s author(32)                      its latest start records, as JSON
  *     p                                 written to find out whether the disk takes writes again
@@ -12,7 +13,7 @@
  * the key as well, or a block read from the wrong place would pass.
  */
 import { hash } from "node:crypto";
-import type { StoreChange, StoredBatch, StoredCertificate, StoredGone, StoredStart } from "../ports.ts";
+import type { StoreChange, StoredBatch, StoredCertificate, StoredClosed, StoredGone, StoredStart } from "../ports.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 
 const VERSION = 1;
@@ -23,6 +24,7 @@ const BATCH = 0x62;
 const CERTIFICATE = 0x63;
 const GONE = 0x67;
 const INDEX = 0x69;
+const CLOSED = 0x6e;
 const START = 0x73;
 
 export const PROBE_KEY: Buffer = Buffer.from("p");
@@ -45,6 +47,15 @@ function certificateKey(chain: number, height: number, block: Hash): Buffer {
 
 export function indexKey(block: Hash): Buffer {
   return Buffer.concat([Buffer.from([INDEX]), Buffer.from(block, "hex")]);
+}
+
+export function closedKey(chain: number, named: Hash): Buffer {
+  return Buffer.concat([Buffer.from([CLOSED]), u64(chain), Buffer.from(named, "hex")]);
+}
+
+/** The value under a key of `closedKey`; it has been unwrapped, so it is what `operationsOf` has written. */
+export function closedIn(bytes: Uint8Array): StoredClosed {
+  return JSON.parse(Buffer.from(bytes).toString()) as StoredClosed;
 }
 
 /** Bounds of a chain's certificates from a height on. */
@@ -89,6 +100,8 @@ export function operationsOf(change: StoreChange): Operation[] {
     put(key, bytes);
     put(indexKey(block), key);
   }
+  for (const closed of change.closed ?? [])
+    put(closedKey(closed.chain, closed.hash), Buffer.from(JSON.stringify(closed)));
   for (const { author, number } of change.forget ?? []) operations.push({ type: "del", key: batchKey(author, number) });
   for (const { author, spans } of change.gone ?? []) {
     put(Buffer.concat([Buffer.from([GONE]), Buffer.from(author, "hex")]), Buffer.from(JSON.stringify(spans)));

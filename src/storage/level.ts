@@ -17,6 +17,7 @@ import type {
   StoreChange,
   StoredBatch,
   StoredCertificate,
+  StoredClosed,
   StoredGone,
   StoredStart,
   Telemetry,
@@ -43,6 +44,8 @@ import {
   CERTIFICATES,
   certificateAt,
   certificateRange,
+  closedIn,
+  closedKey,
   indexKey,
   operationsOf,
   type Operation,
@@ -215,6 +218,13 @@ class DiskStore implements LevelStore {
       const key = Buffer.from(place);
       const bytes = await this.#get(db, key);
       return bytes === null ? null : certificateAt(key, bytes);
+    }, done);
+  }
+
+  closed(chain: number, hash: Hash, done: Done<StoredClosed | null>): void {
+    void this.#read(async (db) => {
+      const bytes = await this.#get(db, closedKey(chain, hash));
+      return bytes === null ? null : closedIn(bytes);
     }, done);
   }
 

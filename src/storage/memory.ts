@@ -15,6 +15,7 @@ import type {
   StoreChange,
   StoredBatch,
   StoredCertificate,
+  StoredClosed,
   StoredFacts,
   StoredGone,
   SigningRecord,
@@ -41,6 +42,7 @@ class MemoryStore implements Store {
   readonly #certificates = new Map<Hash, StoredCertificate>();
   /** The certificates of a chain in order; nearly always a new one goes to the end. */
   readonly #chains = new Map<number, StoredCertificate[]>();
+  readonly #closed = new Map<string, StoredClosed>();
 
   constructor(defer: (run: () => void) => void) {
     this.#defer = defer;
@@ -58,6 +60,7 @@ class MemoryStore implements Store {
   write(change: StoreChange, done: Done<void>): void {
     for (const batch of change.batches ?? []) this.#feed(batch.author).set(batch.number, batch);
     for (const certificate of change.certificates ?? []) this.#insert(certificate);
+    for (const closed of change.closed ?? []) this.#closed.set(`${closed.chain}/${closed.hash}`, closed);
     for (const { author, number } of change.forget ?? []) this.#feed(author).delete(number);
     for (const gone of change.gone ?? []) this.#gone.set(gone.author, gone);
     for (const start of change.starts ?? []) this.#starts.set(start.author, start);
@@ -73,6 +76,11 @@ class MemoryStore implements Store {
 
   certificate(block: Hash, done: Done<StoredCertificate | null>): void {
     const found = this.#certificates.get(block) ?? null;
+    this.#defer(() => done(succeeded(found)));
+  }
+
+  closed(chain: number, hash: Hash, done: Done<StoredClosed | null>): void {
+    const found = this.#closed.get(`${chain}/${hash}`) ?? null;
     this.#defer(() => done(succeeded(found)));
   }
 

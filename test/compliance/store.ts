@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Store, StoreChange, StoredBatch, StoredCertificate, StoredFacts } from "../../src/ports.ts";
+import type { Store, StoreChange, StoredBatch, StoredCertificate, StoredClosed, StoredFacts } from "../../src/ports.ts";
 import { valueOf } from "./completion.ts";
 
 /** A store, empty at first, and a way to see whether it remembers. */
@@ -154,6 +154,24 @@ export function storeCompliance(name: string, open: () => Promise<StoreUnderTest
       const found = await find(certificate(2, 2).block);
       expect(found === null ? null : plain([found])).toEqual(plain([certificate(2, 2)]));
       expect(await find("f".repeat(64))).toBeNull();
+    });
+
+    test("a certified block is found by the hash that its chain gives it, and by no other chain's", async () => {
+      const { store } = await open();
+      const [id, hash, parent, after] = ["1", "2", "3", "4"].map((digit) => digit.repeat(64)) as [
+        string,
+        string,
+        string,
+        string,
+      ];
+      const closed: StoredClosed = { id, chain: 2, height: 7, hash, parent, after };
+      await write(store, { closed: [closed, { ...closed, hash: parent, parent: null }], sync: true });
+      const find = (chain: number, named: string) =>
+        valueOf<StoredClosed | null>((done) => store.closed(chain, named, done));
+      expect(await find(2, hash)).toEqual(closed);
+      expect((await find(2, parent))?.parent).toBeNull();
+      expect(await find(1, hash)).toBeNull();
+      expect(await find(2, id)).toBeNull();
     });
 
     test("a certificate written twice is there once", async () => {

@@ -148,7 +148,7 @@ describe("a chain", () => {
     const test = new Subject();
     test.announce(blockAt(1100));
     expect(test.core.refusals()).toEqual(["block.too-far"]);
-    expect(test.core.state.log.feed(test.core.state.manifest.json.sources[0] ?? "")?.highest).toBe(0);
+    expect(test.core.state.log.feed([...test.core.state.manifest.sources][0] ?? "")?.highest).toBe(0);
   });
 });
 
@@ -279,47 +279,30 @@ describe("a reorg", () => {
 
   it("that happened while the node was away is told of the blocks that were opened", () => {
     const test = new Subject({ parties: SOURCE, announced: false });
-    test.hear("b", announceOf(blockAt(1, "fork")));
+    ["b", "c"].forEach((who) => test.hear(who, announceOf(blockAt(1, "fork"))));
     expect(test.core.block(blockAt(1, "fork")).state).toBe("open");
     expect(test.core.step(seenAt(1))).toEqual(["retract round 0", "cancel round 0", "announce height 1"]);
   });
 });
 
 describe("a source", () => {
-  it("goes on after what this node announced or is certified, whatever others announce above it", () => {
-    const test = new Subject({ announced: false, parties: SOURCE });
-    const resumes = () => sourceResumes(test.core.state, 1)?.height;
-    expect(resumes()).toBe(undefined);
-    test.hear("b", announceOf(blockAt(1)));
-    test.core.step(seenAt(1));
-    expect(resumes()).toBe(undefined);
-    test.core.step(seenAt(2));
-    test.core.step(seenAt(3));
-    test.hear("b", announceOf(blockAt(900, "lie")), announceOf({ ...blockAt(4), hash: blockAt(3).hash }));
-    expect(resumes()).toBe(3);
-  });
-
-  it("goes on below a hole in what it announced, and behind a parent that somebody else announced", () => {
-    const test = new Subject({ announced: false, parties: SOURCE });
-    const resumes = () => sourceResumes(test.core.state, 1)?.height ?? null;
-    test.core.step(seenAt(2));
-    test.core.step(seenAt(3));
+  it("goes on after the highest certified block, and tells everything above it again", () => {
+    const net = new Net(NAMES);
+    const resumes = () => sourceResumes(net.core("a").state, 1);
     expect(resumes()).toBe(null);
-    test.core.step(seenAt(1));
-    expect(resumes()).toBe(3);
-    test.core.step(seenAt(5));
-    test.core.step(seenAt(6));
-    expect(resumes()).toBe(3);
-    test.hear("b", announceOf(blockAt(4)));
-    expect(resumes()).toBe(6);
+    net.mine(blockAt(1));
+    net.isValid = () => false;
+    for (const height of [2, 3]) net.mine(blockAt(height));
+    expect(resumes()).toEqual({ height: 1, hash: blockAt(1).hash });
   });
 
-  it("passes over nothing above a block that was cancelled", () => {
-    const test = new Subject({ announced: false, parties: SOURCE });
-    for (const height of [1, 2, 3]) test.core.step(seenAt(height));
-    test.core.step({ kind: "source-retract", chain: 1, hash: blockAt(2).hash });
-    ["b", "c"].forEach((who) => test.hear(who, { kind: "cancel", block: test.id(blockAt(2)), round: 0 }));
-    expect(sourceResumes(test.core.state, 1)?.height).toBe(1);
+  it("goes on with the lowest block that this node has announced where a run starts anywhere", () => {
+    const chains = manifestJson([]).chains.map((chain) => ({ ...chain, start: "any" as const }));
+    const test = new Subject({ announced: false, parties: SOURCE, change: { chains } });
+    expect(sourceResumes(test.core.state, 1)).toBe(null);
+    for (const height of [7, 8]) test.core.step(seenAt(height));
+    test.hear("b", { ...announceOf(blockAt(3)), start: true });
+    expect(sourceResumes(test.core.state, 1)).toEqual({ height: 6, hash: blockAt(6).hash });
   });
 });
 

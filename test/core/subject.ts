@@ -186,7 +186,7 @@ export class Subject {
       [keyOf(peer), peerNext],
     ]);
     const frontier = { feeds, chains: new Map<number, number>(), recovers };
-    return this.core.step({ kind: "synced", peer: keyOf(peer), frontier, received: 0, twins, starts });
+    return this.core.step({ kind: "synced", peer: keyOf(peer), frontier, twins, starts });
   }
 
   /** The record of the subject's start, or another one of its key. */

@@ -4,7 +4,7 @@ import { parsePeers } from "../../src/network/keeper.ts";
 import { openBatch } from "../../src/protocol/batch.ts";
 import { checkCertificate } from "../../src/protocol/certificate.ts";
 import { payloadOf, readPayload } from "../../src/protocol/ethereum.ts";
-import { readRange } from "../../src/protocol/range.ts";
+import { readEither } from "../../src/protocol/range.ts";
 import { decodeEntry } from "../../src/protocol/messages.ts";
 import { readManifest } from "../../src/protocol/manifest.ts";
 import { decode, Malformed } from "../../src/protocol/rlp.ts";
@@ -34,7 +34,7 @@ const READERS: Readonly<Record<string, { readonly bytesMax: number; readonly rea
   manifest: { bytesMax: 4 * MIB, read: (bytes) => readManifest(json(bytes)) },
   "block as JSON": { bytesMax: 4 * MIB, read: (bytes) => payloadOf(json(bytes)) },
   payload: { bytesMax: 11 * MIB, read: (bytes) => readPayload(bytes, "00".repeat(32)) },
-  range: { bytesMax: 11 * MIB, read: (bytes) => readRange(bytes, "00".repeat(32)) },
+  range: { bytesMax: 11 * MIB, read: (bytes) => readEither(bytes, "00".repeat(32)) },
   rlp: { bytesMax: 11 * MIB, read: orMalformed(decode) },
   peers: { bytesMax: 64 * 1024, read: parsePeers },
   "prover result": {

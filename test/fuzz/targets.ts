@@ -19,7 +19,7 @@ import {
   encodeCertificate,
 } from "../../src/protocol/certificate.ts";
 import { payloadOf, readPayload } from "../../src/protocol/ethereum.ts";
-import { readRange } from "../../src/protocol/range.ts";
+import { readEither } from "../../src/protocol/range.ts";
 import { chainOf } from "../protocol/blocks.ts";
 import { blockId, ZERO_HASH } from "../../src/protocol/ids.ts";
 import { decodeEntry, encodeEntry, type Entry, equalBytes } from "../../src/protocol/messages.ts";
@@ -172,7 +172,7 @@ const syncFrame: Target = {
     encodeSyncFrame({ kind: "frontier", frontier }),
     encodeSyncFrame({ kind: "batch", bytes: batches[0]?.bytes ?? new Uint8Array() }),
     encodeSyncFrame({ kind: "certificate", bytes: text("{}") }),
-    encodeSyncFrame({ kind: "forgotten", author: hashOf("x"), next: 5 }),
+    encodeSyncFrame({ kind: "forgotten", author: hashOf("x"), from: 2, to: 5 }),
   ],
   read(bytes) {
     const frame = decodeSyncFrame(bytes);
@@ -334,7 +334,7 @@ const range: Target = {
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
     }
-    const read = readRange(bytes, hash);
+    const read = readEither(bytes, hash);
     return read.ok ? accepted(null) : refused(read.fault.code);
   },
 };

@@ -51,7 +51,8 @@ export class Rig {
   }
 
   static async start(dir: string, count: number): Promise<Rig> {
-    const members = makeMembers(count, { shards: 2 }, (json) => json, dir);
+    // Blocks are handed in at the last node alone, so that one is the network's source.
+    const members = makeMembers(count, { shards: 2 }, (json) => ({ ...json, sources: json.sources.slice(-1) }), dir);
     const nodes: StartedNode[] = [];
     for (const member of members.list) {
       const join = nodes[0] === undefined ? [] : ["--bootstrap", nodes[0].address];

@@ -126,7 +126,7 @@ test("fifty blocks are recorded in order, each once, by three processes that are
       key,
       weight: index === RECORDERS ? ANCHOR_WEIGHT : 1,
     }));
-    return { ...json, attesters };
+    return { ...json, attesters, sources: json.sources.slice(-1) };
   });
   const { registry, configs } = await setUp(chain, members);
   const anchor = await startCli(flagsOf(members, members.list[RECORDERS] as Member, PROVING_MS), START_MS);

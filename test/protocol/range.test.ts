@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { EncodedBlock } from "../../src/protocol/ethereum.ts";
-import { rangeEndingAt, rangeOf, readRange } from "../../src/protocol/range.ts";
+import { rangeEndingAt, rangeOf, readEither, readRange } from "../../src/protocol/range.ts";
 import { listOf } from "../../src/protocol/rlp.ts";
 import { chainOf } from "./blocks.ts";
 
@@ -11,7 +11,7 @@ function ranged(blocks: readonly EncodedBlock[]): EncodedBlock {
 }
 
 const codeOf = (payload: Uint8Array, hash: string): string => {
-  const read = readRange(payload, hash);
+  const read = readEither(payload, hash);
   return read.ok ? "ok" : read.fault.code;
 };
 
@@ -21,15 +21,28 @@ describe("a range of blocks", () => {
 
   it("has the hash of its last block, the parent of its first, and all their transactions in order", () => {
     expect(range).toMatchObject({ height: 4, hash: blocks[4]?.hash, parent: blocks[0]?.parent, items: 8 });
-    const read = readRange(range.payload, range.hash);
+    const read = readRange(range.payload, range.hash, 5);
     if (!read.ok) throw new Error(read.fault.message);
     expect(read.value).toMatchObject({ height: 24, parent: blocks[0]?.parent, blocks: 5 });
     const each = blocks.flatMap(({ payload, hash }) => {
-      const block = readRange(payload, hash);
+      const block = readRange(payload, hash, 1);
       return block.ok ? block.value.items : [];
     });
     expect(read.value.items).toEqual(each);
     expect(each).toHaveLength(8);
+  });
+
+  it("is no payload of a block alone, whose list would be a second id of the same block", () => {
+    const refused = (payload: Uint8Array, hash: string, size: number) => {
+      const read = readRange(payload, hash, size);
+      return read.ok ? "ok" : read.fault.code;
+    };
+    const [block] = blocks;
+    if (block === undefined) throw new Error("no block");
+    expect(refused(block.payload, block.hash, 1)).toBe("ok");
+    expect(refused(listOf([block.payload]), block.hash, 1)).toBe("payload.header-mismatch");
+    expect(refused(range.payload, range.hash, 4)).toBe("payload.blocks-mismatch");
+    expect(refused(block.payload, block.hash, 5)).toBe("payload.blocks-mismatch");
   });
 
   it("begins and ends where ranges do, and has every block in between", () => {

@@ -1,7 +1,9 @@
 /** What must hold once a run is over, and of the state of honest nodes while it lasts. */
+import type { SourceBlock } from "../../../src/ports.ts";
 import type { State } from "../../../src/core/state.ts";
 import type { Certificate, CheckedCertificate } from "../../../src/protocol/certificate.ts";
-import type { Hash, Key } from "../../../src/protocol/ids.ts";
+import { artefactHash, type Hash, type Key } from "../../../src/protocol/ids.ts";
+import type { SimChain } from "../chain.ts";
 import type { WireChecker } from "./wire.ts";
 
 /** The highest byte of the group's order: no S is above it. */
@@ -10,18 +12,19 @@ const TOP_OF_ORDER = 0x10;
 export type Held = ReadonlyMap<string, readonly CheckedCertificate[]>;
 
 /**
- * L1 and S6 at the end of a run: every honest node holds a certificate of each canonical block, all of the same
+ * L1, S6 and S8 at the end of a run: every honest node holds a certificate of each canonical block, all of the same
  * content, and no
  * certificate names a proof that does not verify. Which of several true proofs stands, and whether its credit had come,
  * may differ: attesters sign again as their logs converge (protocol.md §4).
  */
 export function checkEnd(
-  canonical: readonly { readonly height: number; readonly hash: Hash }[],
+  { blocks: canonical, told }: Pick<SimChain, "blocks" | "told">,
   held: Held,
   checker: WireChecker,
 ): string[] {
   const violations: string[] = [];
   const contents = new Map<Hash, string>();
+  const ids = new Map<Hash, Hash>();
   for (const [node, files] of held) {
     for (const file of files)
       if (!file.ok) violations.push(`S7: ${node} keeps a certificate that is none: ${file.code}`);
@@ -34,6 +37,11 @@ export function checkEnd(
       const other = contents.get(content.hash);
       if (other !== undefined && other !== plain) violations.push(`S6: ${node} has another block at ${content.height}`);
       contents.set(content.hash, plain);
+      const id = ids.get(content.hash) ?? block;
+      ids.set(content.hash, id);
+      if (id !== block) violations.push(`S1: ${node} holds height ${content.height} certified under a second id`);
+      if (!isTold(content, told.get(content.hash)))
+        violations.push(`S8: ${node} holds the certificate of height ${content.height}, a block that is on no chain`);
       for (const { stage, index, artefact, credited, prover, attempt } of content.tasks) {
         const task = { block, stage, index };
         const where = `the certificate of height ${content.height}`;
@@ -45,6 +53,14 @@ export function checkEnd(
     }
   }
   return violations;
+}
+
+/** S8: whether the chain has had exactly this block. */
+function isTold(content: Certificate["content"], block: SourceBlock | undefined): boolean {
+  if (block === undefined) return false;
+  const { height, parent, items, payload } = block;
+  const isSame = content.height === height && content.parent === parent && content.items === items;
+  return isSame && content.payload === artefactHash(payload);
 }
 
 function certificatesIn(files: readonly CheckedCertificate[]): Certificate[] {

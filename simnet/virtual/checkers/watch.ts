@@ -1,6 +1,7 @@
 /** All checkers of a run, and what they look at while it lasts. */
 import type { Hash, Key } from "../../../src/protocol/ids.ts";
 import { checkBounds } from "./bounds.ts";
+import { CatchUp } from "./catchup.ts";
 import { DelayChecker } from "./delays.ts";
 import type { Durable } from "./durable.ts";
 import { checkBlocks, checkLog } from "./end.ts";
@@ -39,6 +40,9 @@ export class Checkers {
   healed = false;
   readonly #subjects: Subjects;
   readonly #lives: Lives;
+  readonly #catchUp: CatchUp;
+  /** Where disks lose what a node has let go of, it may keep again what it once has not. */
+  readonly #isLossless: boolean;
   #looks = 0;
 
   constructor(subjects: Subjects) {
@@ -64,8 +68,16 @@ export class Checkers {
     this.wire = new WireChecker({ manifest, equation, open, now, isHostile, complain, heard });
     this.starvation = new Starvation(manifest, complain);
     this.forks = new Forks(doubledKeys(cluster));
+    this.#catchUp = new CatchUp(cluster, subjects.honest);
+    this.#isLossless = dials.damage === "intact";
     this.#listen();
     this.#look();
+  }
+
+  /** What a node reports. */
+  event(node: SimNode, event: string, { author, from, to }: Readonly<Record<string, unknown>>): void {
+    if (event === "feed.skipped" && this.#isLossless)
+      this.violations.push(...this.#catchUp.skipped(node, String(author), Number(from), Number(to)));
   }
 
   /** The checker hears what is published, and what a node had made durable but not sent when it died: peers pull that. */
@@ -104,6 +116,7 @@ export class Checkers {
       if (at % LOGS_IN_TURN === this.#looks % LOGS_IN_TURN)
         this.violations.push(...checkLog(name, runtime.state, this.wire));
     }
+    this.violations.push(...this.#catchUp.look());
     if (this.healed) this.#lookForStarved();
     this.#tell();
   }
@@ -146,6 +159,10 @@ function isLight(dials: Dials): boolean {
     dials.fullDiskEveryMs,
     dials.pauseEveryMs,
     dials.jumpEveryMs,
+    dials.sourceAwayEveryMs,
+    dials.sourceLagEveryMs,
+    dials.sourcesAway,
+    dials.sourceLag,
   ];
   return dials.damage === "intact" && [...rates, ...faults].every((dial) => dial === 0);
 }

@@ -74,6 +74,8 @@ export class WireChecker {
   /** Attester and task: it has said that a proof verifies. */
   readonly #knowing = new Set<string>();
   readonly #credits = new Map<string, string>();
+  /** By chain, hash, stage and index: the block id under which the task was credited. */
+  readonly #paid = new Map<string, Hash>();
   readonly #blocks = new Map<Hash, Block>();
   readonly #named = new Map<string, Set<Hash>>();
   /** By block: attesters that signed its barrier, whatever the content. */
@@ -301,6 +303,18 @@ export class WireChecker {
     const other = this.#credits.get(task);
     if (other !== undefined && other !== credit) this.#broken(`S1: ${task} is credited twice`);
     this.#credits.set(task, credit);
+    this.#paidOnce(entry);
+  }
+
+  /** Credits by content: a block that has two ids must not be paid under both. */
+  #paidOnce({ block, stage, index }: TaskRef): void {
+    const announce = this.#blocks.get(block)?.announce;
+    if (announce === undefined) return;
+    const content = `${announce.chain}/${announce.hash} ${stage}/${index}`;
+    const other = this.#paid.get(content) ?? block;
+    this.#paid.set(content, other);
+    if (other !== block)
+      this.#violation(`S1: ${stage}/${index} of height ${announce.height} is credited under two ids`);
   }
 
   #vouch(author: Key, entry: TaskRef & { readonly artefact: Hash }): void {
