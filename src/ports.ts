@@ -159,7 +159,7 @@ export interface StoreChange {
   readonly forget?: readonly { readonly author: Key; readonly number: number }[];
   /** In place of what was said of these authors before. */
   readonly gone?: readonly StoredGone[];
-  /** In place of what was stored for these keys before. */
+  /** In place of what was stored for these keys before; without a record the key is let go of. */
   readonly starts?: readonly StoredStart[];
   /** Also force to disk before `done`. */
   readonly sync?: boolean;

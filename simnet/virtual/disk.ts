@@ -162,7 +162,7 @@ export class SimStore implements Store {
       const { author } = each;
       this.#set(this.#gone, author, each);
     }
-    for (const each of starts) this.#set(this.#starts, each.author, each);
+    for (const each of starts) this.#set(this.#starts, each.author, each.records.length > 0 ? each : undefined);
     for (const batch of batches) {
       this.#set(this.#feed(batch.author), batch.number, batch);
     }
@@ -184,12 +184,14 @@ export class SimStore implements Store {
     });
   }
 
-  #set<K, V>(map: Map<K, V>, key: K, value: V): void {
+  /** `undefined` takes the value away. */
+  #set<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
+    const put = (to: V | undefined) => void (to === undefined ? map.delete(key) : map.set(key, to));
     if (this.#isTearable) {
       const before = map.get(key);
-      this.#undo.push(() => void (before === undefined ? map.delete(key) : map.set(key, before)));
+      this.#undo.push(() => put(before));
     }
-    map.set(key, value);
+    put(value);
   }
 
   certificates(chain: number, fromHeight: number, countMax: number, done: Done<readonly StoredCertificate[]>): void {

@@ -164,7 +164,7 @@ export class Runtime implements TransportHandler {
       proofBytesMax: options.manifest.json.limits.proofBytesMax,
       post: (event) => this.post(event),
     });
-    this.#starts = new Starts(network, modules.equation, modules.store);
+    this.#starts = new Starts(network, modules.equation, modules.store, (key) => this.#isMember(key));
     this.#repair = new Repair({
       ...modules,
       starts: this.#starts,
@@ -509,10 +509,13 @@ export class Runtime implements TransportHandler {
     return isTooFar ? ignore("batch.too-far") : ACCEPT;
   }
 
-  peer(peer: Key, state: "up" | "down"): void {
+  #isMember(key: Key): boolean {
     const { manifest, roster } = this.#state;
-    const isNamed = manifest.weights.has(peer) || manifest.sources.has(peer) || roster.has(peer);
-    this.#modules.telemetry.emit(`peer.${state}`, isNamed ? { peer } : { peer, stranger: true });
+    return manifest.weights.has(key) || manifest.sources.has(key) || roster.has(key);
+  }
+
+  peer(peer: Key, state: "up" | "down"): void {
+    this.#modules.telemetry.emit(`peer.${state}`, this.#isMember(peer) ? { peer } : { peer, stranger: true });
     if (state === "down") this.#repair.gone(peer);
     this.post({ kind: "peer", peer, state });
   }

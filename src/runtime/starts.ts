@@ -2,25 +2,39 @@
  * Start records of other keys: the latest of each, durable before it is shown.
  *
  * Of one counter two records are kept. They show that a disk was copied, and their signer is shown both.
+ *
+ * Keys cost nothing, so strangers have a room of their own. Where it is full the stranger goes that has not shown its
+ * record for longest. A stranger has no vote, so nothing is lost with its record.
  */
 import type { Equation, Store, StoredStart } from "../ports.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { openStart, type StartRecord } from "../protocol/start.ts";
 import { STARTS_MAX } from "../protocol/sync.ts";
 
-/** Keys of which records are kept: members of the network, and as many strangers as may have a feed. */
-const KEYS_MAX = 8_192;
+/** As many as the roster holds. Attesters, sources and the roster are limited themselves, and always have room. */
+const STRANGERS_MAX = 4_096;
 
 export class Starts {
   readonly #network: Hash;
   readonly #equation: Equation;
   readonly #store: Store;
+  readonly #isMember: (key: Key) => boolean;
+  readonly #strangersMax: number;
+  /** Those that were shown last come last. */
   readonly #known = new Map<Key, readonly StartRecord[]>();
 
-  constructor(network: Hash, equation: Equation, store: Store) {
+  constructor(
+    network: Hash,
+    equation: Equation,
+    store: Store,
+    isMember: (key: Key) => boolean,
+    strangersMax: number = STRANGERS_MAX,
+  ) {
     this.#network = network;
     this.#equation = equation;
     this.#store = store;
+    this.#isMember = isMember;
+    this.#strangersMax = strangersMax;
   }
 
   /** What was stored before this start. */
@@ -42,15 +56,31 @@ export class Starts {
   shown(author: Key, bytes: Uint8Array, done: (records: readonly Uint8Array[]) => void): void {
     const known = this.#known.get(author) ?? [];
     const record = this.open(author, bytes);
-    if (record === null || (known.length === 0 && this.#known.size >= KEYS_MAX)) return done([]);
+    if (record === null) return done([]);
+    if (known.length > 0) this.#renew(author, known);
     const kept = latest(known, record);
     const records = kept.map((each) => each.bytes);
     if (kept === known) return done(records);
-    this.#store.write({ starts: [{ author, records }], sync: true }, (result) => {
+    const gone = known.length > 0 || this.#isMember(author) ? [] : this.#makeRoom();
+    this.#store.write({ starts: [{ author, records }, ...gone], sync: true }, (result) => {
       if (!result.ok) return done([]);
-      this.#known.set(author, latest(this.#known.get(author) ?? [], record));
-      done((this.#known.get(author) ?? []).map((each) => each.bytes));
+      const now = latest(this.#known.get(author) ?? [], record);
+      this.#renew(author, now);
+      done(now.map((each) => each.bytes));
     });
+  }
+
+  #renew(author: Key, records: readonly StartRecord[]): void {
+    this.#known.delete(author);
+    this.#known.set(author, records);
+  }
+
+  /** Lets go of the strangers that are too many with one more. */
+  #makeRoom(): readonly StoredStart[] {
+    const strangers = [...this.#known.keys()].filter((key) => !this.#isMember(key));
+    const gone = strangers.slice(0, Math.max(strangers.length - this.#strangersMax + 1, 0));
+    for (const author of gone) this.#known.delete(author);
+    return gone.map((author) => ({ author, records: [] }));
   }
 }
 

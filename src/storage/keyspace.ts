@@ -107,8 +107,10 @@ export function operationsOf(change: StoreChange): Operation[] {
     put(Buffer.concat([Buffer.from([GONE]), Buffer.from(author, "hex")]), Buffer.from(JSON.stringify(spans)));
   }
   for (const { author, records } of change.starts ?? []) {
+    const key = Buffer.concat([Buffer.from([START]), Buffer.from(author, "hex")]);
     const value = JSON.stringify(records.map((record) => Buffer.from(record).toString("hex")));
-    put(Buffer.concat([Buffer.from([START]), Buffer.from(author, "hex")]), Buffer.from(value));
+    if (records.length > 0) put(key, Buffer.from(value));
+    else operations.push({ type: "del", key });
   }
   return operations;
 }

@@ -63,7 +63,10 @@ class MemoryStore implements Store {
     for (const closed of change.closed ?? []) this.#closed.set(`${closed.chain}/${closed.hash}`, closed);
     for (const { author, number } of change.forget ?? []) this.#feed(author).delete(number);
     for (const gone of change.gone ?? []) this.#gone.set(gone.author, gone);
-    for (const start of change.starts ?? []) this.#starts.set(start.author, start);
+    for (const start of change.starts ?? []) {
+      if (start.records.length > 0) this.#starts.set(start.author, start);
+      else this.#starts.delete(start.author);
+    }
     this.#defer(() => done(DONE));
   }
 

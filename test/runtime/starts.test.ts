@@ -15,8 +15,8 @@ function record(counter: number, nonce = "00", author = A): Uint8Array {
   return signStart(NETWORK, content, author.sign).bytes;
 }
 
-function starts(store: Store = memoryStore({ defer: (run) => run() })) {
-  const made = new Starts(NETWORK, equation, store);
+function starts(store: Store = memoryStore({ defer: (run) => run() }), strangersMax = 2) {
+  const made = new Starts(NETWORK, equation, store, (key) => key === A.key, strangersMax);
   const shown = (bytes: Uint8Array, author = A.key) => {
     let answer: readonly Uint8Array[] | null = null;
     made.shown(author, bytes, (records) => (answer = records));
@@ -53,6 +53,28 @@ describe("start records of others", () => {
         done({ ok: false, fault }),
     });
     expect(starts(full).shown(record(1))).toEqual([]);
+  });
+
+  it("of strangers leave room for those of members, and the one not shown for longest goes (START-2)", () => {
+    const store = memoryStore({ defer: (run) => run() });
+    const { shown } = starts(store);
+    const strangers = [2, 3, 4, 5].map((seed) => simSigner(seed, "stranger"));
+    const [first, second, third, fourth] = strangers as [typeof A, typeof A, typeof A, typeof A];
+    shown(record(1));
+    for (const each of [first, second]) shown(record(7, "aa", each), each.key);
+    shown(record(7, "aa", first), first.key);
+    shown(record(7, "aa", third), third.key);
+    expect(shown(record(2))).toEqual([record(2)]);
+    expect(shown(record(6, "aa", first), first.key), "shown again before the third came").toEqual([
+      record(7, "aa", first),
+    ]);
+    shown(record(7, "aa", fourth), fourth.key);
+    let stored: readonly string[] = [];
+    store.load((loaded) => (stored = loaded.ok ? loaded.value.starts.map(({ author }) => author) : []));
+    expect(stored.toSorted()).toEqual([A.key, first.key, fourth.key].toSorted());
+    expect(shown(record(6, "bb", second), second.key), "nobody knows the later one any more").toEqual([
+      record(6, "bb", second),
+    ]);
   });
 
   it("count for their signer alone, and only with a signature that holds (START-1)", () => {
