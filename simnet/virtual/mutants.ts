@@ -12,6 +12,7 @@
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
+import { DISK_MUTANTS, DISK_RUNS } from "./disk-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
@@ -41,6 +42,7 @@ const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 
 /** Runs in which honest nodes break no rule; the mutants are sent through the same. */
 export const RUNS: Readonly<Record<string, VirtualOptions>> = {
+  ...DISK_RUNS,
   quiet: { ...base, seed: 1 },
   rough: { ...base, ...rough, seed: 2 },
   late: { ...base, seed: 3, loss: 0.2, delayMs: 1200, failing: 0.2 },
@@ -91,6 +93,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
 
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...VOTE_MUTANTS,
+  ...DISK_MUTANTS,
   ...COPY_MUTANTS,
   ...SPLIT_MUTANTS,
   ...PACE_MUTANTS,

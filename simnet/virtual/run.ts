@@ -47,7 +47,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   checking = checkers;
   const { violations: found, wire, forks } = checkers;
   const faultsMs = 100 + blocks * blockMs;
-  const faults = scheduleOf(options, faultsMs);
+  const faults = options.script ?? scheduleOf(options, faultsMs);
   const nemesis = new Nemesis(cluster, faults, (fault) => figures.fault(fault));
   for (const node of cluster.nodes) if (!node.gone) cluster.start(node);
   growChain(cluster, nemesis, blocks, blockMs);
@@ -155,6 +155,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
   );
   hostiles.appoint(cluster, options);
   cluster.isHostile = ({ key }) => hostiles.has(key);
+  cluster.isUnbounded = options.beyondF === true;
   return cluster;
 }
 

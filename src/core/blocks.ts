@@ -191,12 +191,15 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     ownersVersion: -1,
     griefers: { certified: -1, last: new Set(), tried: new Set() },
     wakeMs: null,
+    bars: false,
   };
 }
 
 /** Makes the block's tasks, once it is certain how many it has: its payload says so, or a quorum has signed it. */
-function makeTasks(block: Block): void {
+function makeTasks(state: State, block: Block): void {
   if (block.tasks.length > 0) return;
+  // mutant: bar-nothing/unknown
+  const barred = block.bars || block.height <= (state.chains.get(block.chain)?.barred ?? -1) ? 0 : -1;
   const tasks: Task[] = [];
   const tasksByStage = new Map<string, Task[]>();
   for (const stage of block.stages) {
@@ -213,7 +216,7 @@ function makeTasks(block: Block): void {
         openFrom: 0,
         overTo: 0,
         receipts: new Map(),
-        barred: -1,
+        barred,
         requeues: new Map(),
         base: 0,
         reportedSince: null,
@@ -315,7 +318,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
   block.preparing = false;
   switch (result.kind) {
     case "ready":
-      makeTasks(block);
+      makeTasks(state, block);
       block.prepared = result.prepared;
       block.content = null;
       block.retryMs = null;
@@ -341,7 +344,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
 
 /** The barrier of a block is certified: its children may count on it, and its work is over. */
 export function settleCertified(state: State, block: Block, contentHash: Hash, content: BarrierContent): void {
-  makeTasks(block);
+  makeTasks(state, block);
   block.certificate = contentHash;
   state.live.delete(block);
   if (block.state !== "closed") {

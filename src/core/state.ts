@@ -293,6 +293,8 @@ export interface Block {
   /** Who goes last in its orders, by the certificates known when there were so many. */
   griefers: Griefers & { readonly certified: number };
   wakeMs: number | null;
+  /** It was known when a disk was lost, and its tasks have to be barred once there are any. */
+  bars: boolean;
 }
 
 /** Provers that are last in every order of a block, and those of them that are first for one task of each stage. */
@@ -317,6 +319,8 @@ export interface Chain {
   retired: number;
   /** The blocks that this node's own source tells; only the last few hundred heights. */
   readonly canonical: Map<number, Seen>;
+  /** Up to this height this node takes no lock in the first attempts of a block that it hears of: it may have. */
+  barred: number;
   /** Blocks that the own source took back before their announcement was durable. */
   readonly takenBack: Set<Hash>;
   /** Whether a source of this node follows the chain, and when that source last answered by this node's clock. */
@@ -450,7 +454,11 @@ export interface State {
   readonly confirmed: Set<Key>;
   /** When this process began, by its own clock. */
   startedMs: number;
-  /** Peers had words of ours that were not on our disk; until when it waits therefore. */
+  /** This start of the node: the counter and the random bytes of its record. */
+  start: { readonly counter: number; readonly nonce: string };
+  /** Counter of the latest start of the own key that this node knows of. */
+  outrun: number;
+  /** The journal was lost, and something that was open then is not over yet; until when it waits therefore. */
   lostOwn: boolean;
   speakMs: number;
   /** Attesters that hear another process with our key: one that began before this one, and one that began after. */
@@ -571,6 +579,8 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     mute: null,
     confirmed: new Set(),
     startedMs: 0,
+    start: { counter: 1, nonce: "" },
+    outrun: 1,
     lostOwn: false,
     speakMs: 0,
     elders: new Set(),
@@ -585,6 +595,7 @@ function createChain(id: number, { follows = [] }: CoreOptions): Chain {
     certified: -1,
     announced: -1,
     retired: -1,
+    barred: -1,
     canonical: new Map(),
     takenBack: new Set(),
     follows: follows.includes(id),

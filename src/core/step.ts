@@ -156,7 +156,11 @@ function apply(state: State, event: Event, equation: Equation): void {
       state.peers.add(event.peer);
       return replicator.askPeer(state, event.peer);
     case "synced":
-      return replicator.applySynced(state, event.peer, event.frontier, event.twins ?? []);
+      return replicator.applySynced(state, event);
+    case "renewed":
+      ownFeed.begin(state, event, true);
+      for (const peer of state.peers) if (state.manifest.weights.has(peer)) replicator.askPeer(state, peer);
+      return;
     case "forgotten":
       if (gaps.hearForgotten(state, event.peer, event.author, event.span)) replicator.gain(state, event.peer);
       return;

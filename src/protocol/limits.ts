@@ -33,7 +33,7 @@ export const WANTED_MAX = 64;
 /** Runs of batches behind gaps that one frontier names, all feeds together. */
 export const FRONTIER_SPANS_MAX = 256;
 /** A frontier of that many feeds (45 bytes each), chains (20 bytes), block ids (34 bytes) and runs (19 with their framing). */
-export const FRONTIER_BYTES_MAX: number = FRONTIER_MAX * 83 + WANTED_MAX * 34 + FRONTIER_SPANS_MAX * 19 + 512;
+export const FRONTIER_BYTES_MAX: number = FRONTIER_MAX * 83 + WANTED_MAX * 34 + FRONTIER_SPANS_MAX * 19 + 1024;
 /** Rounds of a block: each begins when a chain goes back to it. */
 export const ROUNDS_MAX = 64;
 /** Depth of a batch's Merkle tree: BATCH_ENTRIES_MAX is 2^8. */

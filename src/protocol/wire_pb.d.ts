@@ -84,6 +84,20 @@ export declare type BatchHead = Message<"proofmesh.v1.BatchHead"> & {
    * @generated from field: uint32 count = 5;
    */
   count: number;
+
+  /**
+   * counter of the author's start that signed it, from 1
+   *
+   * @generated from field: uint64 start = 6;
+   */
+  start: bigint;
+
+  /**
+   * numbers before this one that the author may have signed and lost; only at the first batch of a start
+   *
+   * @generated from field: uint64 skipped = 7;
+   */
+  skipped: bigint;
 };
 
 /**
@@ -91,6 +105,75 @@ export declare type BatchHead = Message<"proofmesh.v1.BatchHead"> & {
  * Use `create(BatchHeadSchema)` to create a new message.
  */
 export declare const BatchHeadSchema: GenMessage<BatchHead>;
+
+/**
+ * What a node signs once at each start. The signature covers the domain "proofmesh/start/1", the network id and the bytes of `body`.
+ *
+ * @generated from message proofmesh.v1.StartRecord
+ */
+export declare type StartRecord = Message<"proofmesh.v1.StartRecord"> & {
+  /**
+   * @generated from field: bytes body = 1;
+   */
+  body: Uint8Array;
+
+  /**
+   * @generated from field: bytes signature = 2;
+   */
+  signature: Uint8Array;
+};
+
+/**
+ * Describes the message proofmesh.v1.StartRecord.
+ * Use `create(StartRecordSchema)` to create a new message.
+ */
+export declare const StartRecordSchema: GenMessage<StartRecord>;
+
+/**
+ * @generated from message proofmesh.v1.StartBody
+ */
+export declare type StartBody = Message<"proofmesh.v1.StartBody"> & {
+  /**
+   * 32 bytes, Ed25519 public key
+   *
+   * @generated from field: bytes author = 1;
+   */
+  author: Uint8Array;
+
+  /**
+   * from 1, higher at each start
+   *
+   * @generated from field: uint64 counter = 2;
+   */
+  counter: bigint;
+
+  /**
+   * 16 random bytes
+   *
+   * @generated from field: bytes nonce = 3;
+   */
+  nonce: Uint8Array;
+
+  /**
+   * the next number of the own feed, as its disk says
+   *
+   * @generated from field: uint64 number = 4;
+   */
+  number: bigint;
+
+  /**
+   * 32 bytes, hash of the last head; zeros where there is none
+   *
+   * @generated from field: bytes head = 5;
+   */
+  head: Uint8Array;
+};
+
+/**
+ * Describes the message proofmesh.v1.StartBody.
+ * Use `create(StartBodySchema)` to create a new message.
+ */
+export declare const StartBodySchema: GenMessage<StartBody>;
 
 /**
  * One entry of one batch, with all that a third party needs to check who signed it.
@@ -997,6 +1080,20 @@ export declare type Frontier = Message<"proofmesh.v1.Frontier"> & {
    * @generated from field: repeated bytes wanted = 6;
    */
   wanted: Uint8Array[];
+
+  /**
+   * In a question: the asker's own record, alone. In an answer: the latest records of the asker that are stored; several where they have one counter.
+   *
+   * @generated from field: repeated proofmesh.v1.StartRecord starts = 7;
+   */
+  starts: StartRecord[];
+
+  /**
+   * in an answer: the answering node has lost its own journal and cannot sign yet
+   *
+   * @generated from field: bool recovers = 8;
+   */
+  recovers: boolean;
 };
 
 /**

@@ -7,6 +7,7 @@
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event, VerifiedResult } from "../../src/core/event.ts";
 import { type Block, type CoreOptions, createState, type State } from "../../src/core/state.ts";
+import { begin } from "../../src/core/own-feed.ts";
 import { replayLog, resume, step } from "../../src/core/step.ts";
 import { type Batch, sealBatch } from "../../src/protocol/batch.ts";
 import { blockId, domainDigest, type Hash, type Key, u64, ZERO_HASH } from "../../src/protocol/ids.ts";
@@ -150,8 +151,9 @@ export class Core {
   }
 
   /** The process died and is back: its own feed survived, and of what it heard as much as is given. */
-  restart(heard: readonly Batch[]): { readonly core: Core; readonly said: string[] } {
+  restart(heard: readonly Batch[], isLost = false): { readonly core: Core; readonly said: string[] } {
     const core = new Core(this.#setup, new Feed(this.name, this.feed.batches));
+    begin(core.state, { counter: this.state.start.counter + 1, nonce: "5a".repeat(16) }, isLost);
     core.heard.push(...heard);
     replayLog(core.state, [...this.feed.batches, ...heard], equation);
     const before = core.feed.batches.length;

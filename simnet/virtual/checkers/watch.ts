@@ -58,7 +58,8 @@ export class Checkers {
     const byKey = new Map(cluster.nodes.map((node) => [node.key, node]));
     const speaksSince = (key: Key) => byKey.get(key)?.speaksSinceMs ?? null;
     const isWhole = options.hooks === undefined && options.families !== true && options.workflow === undefined;
-    const isJudged = isLight(dials) && isWhole && !cluster.nodes.some(({ key }) => isHostile(key));
+    const isJudged =
+      isLight(dials) && options.script === undefined && isWhole && !cluster.nodes.some(({ key }) => isHostile(key));
     this.delays = isJudged ? new DelayChecker({ manifest, now, hopMs, speaksSince, complain }) : null;
     const pace = isLight(dials) && isWhole ? new Pace({ manifest, now, isHostile, complain }) : null;
     this.#lives = new Lives({
@@ -92,12 +93,11 @@ export class Checkers {
     const unsent = (node: SimNode | undefined, from: number) => {
       this.#lives.isUnsent = true;
       const feed = node?.runtime?.state.log.feed(node.key);
-      for (let number = from; number <= (feed?.highest ?? -1); number++) {
-        const batch = feed?.get(number);
-        if (batch !== undefined) this.wire.published(batch.head.author, batch.bytes);
-      }
+      for (const batch of feed?.kept() ?? [])
+        if (batch.head.number >= from) this.wire.published(batch.head.author, batch.bytes);
       this.#lives.isUnsent = false;
     };
+    cluster.onDamage = ({ key }) => this.wire.lostDisk(key);
     cluster.onReturn = (node) => {
       if (doubled.has(node.key)) unsent(node, 0);
       else if (!isHostile(node.key)) unsent(node, this.wire.next(node.key));

@@ -7,7 +7,7 @@
  * while the hostile weight is below a third. Where they break, `guilt` names the keys that did it.
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { type Batch, type openBatch, openVote, verifyBatch } from "../../../src/protocol/batch.ts";
+import { type Batch, numberBefore, type openBatch, openVote, verifyBatch } from "../../../src/protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
@@ -65,6 +65,7 @@ export class WireChecker {
   readonly #outputs = new Outputs();
   readonly #total: number;
   readonly #feeds = new Map<Key, Map<number, Hash>>();
+  readonly #highest = new Map<Key, number>();
   /** Every batch that somebody signed. */
   readonly #said = new Set<Hash>();
   readonly #attempts = new Map<string, Attempt>();
@@ -114,7 +115,12 @@ export class WireChecker {
 
   /** The number that this author is expected to say next. */
   next(author: Key): number {
-    return this.#feeds.get(author)?.size ?? 0;
+    return (this.#highest.get(author) ?? -1) + 1;
+  }
+
+  /** Which proofs it has verified an honest node knows no more once its disk is lost; its locks bind it all the same. */
+  lostDisk(author: Key): void {
+    for (const known of this.#knowing) if (known.startsWith(`${author} `)) this.#knowing.delete(known);
   }
 
   isHostile(key: Key): boolean {
@@ -144,10 +150,12 @@ export class WireChecker {
     this.guilt.batch(head.author, head.number, hash);
     if (isHonest && known !== undefined && known !== hash)
       this.#violation(`S4: ${name(head.author)} signed two batches ${head.number}`);
-    if (isHonest && head.number > 0 && feed.get(head.number - 1) !== head.previous) {
+    const before = numberBefore(head);
+    if (isHonest && before >= 0 && feed.get(before) !== head.previous) {
       this.#violation(`S5: ${name(head.author)} sent batch ${head.number} on one that it never sent`);
     }
     feed.set(head.number, hash);
+    this.#highest.set(head.author, Math.max(this.#highest.get(head.author) ?? -1, head.number));
     if (this.#said.has(hash)) return false;
     this.#said.add(hash);
     return true;
