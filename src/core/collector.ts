@@ -14,6 +14,7 @@ import { completionChanged, followersOf, isBlockDone } from "./graph.ts";
 import { chosenProof, claimantOf, openAttempt, stands, where } from "./makers.ts";
 import { copiesOf } from "./matching.ts";
 import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
+import { moveBlock } from "./moves.ts";
 import { keepReceipt, proofOf } from "./receipts.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
@@ -102,8 +103,6 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
   found.task.block.merits = null;
   // Which copy a prover stands for depends on what was granted to it.
   if (found.task.stage.distinct === "provers") found.task.block.content = null;
-  // mutant: forget-grants
-  if (signed.author === state.options.self) found.attempt.own.granted = entry.prover;
   state.dirtyTasks.add(found.task);
   return null;
 }
@@ -115,8 +114,6 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.task.block.merits = null;
   found.attempt.overCode ??= entry.code;
-  // mutant: forget-timeouts
-  if (signed.author === state.options.self) found.attempt.own.timedOut = true;
   state.dirtyTasks.add(found.task);
   return null;
 }
@@ -191,7 +188,6 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   const votes = attempt.attests.get(entry.prover) ?? new Map<Key, Signed>();
   const isNew = keepVote(votes, signed);
   attempt.attests.set(entry.prover, votes);
-  if (signed.author === state.options.self) attempt.own.attested ??= entry.artefact;
   if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
   // That the proof verifies is objective, whatever else its author has attested.
   vouch(state, task, entry.artefact, signed);
@@ -285,7 +281,7 @@ export function reopen(state: State, task: Task): void {
   state.dirtyBlocks.add(block);
   state.dirtyTasks.add(task);
   if (block.state !== "closed" || block.certificate !== null || isBlockDone(block)) return;
-  block.state = "open";
+  moveBlock(state, block, "open");
   block.closedMs = null;
   touch(state, block);
 }
