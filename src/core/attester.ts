@@ -92,7 +92,7 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     attempt.claimedMs = state.nowMs;
   }
   if (!maySign(state) || owner !== claimant || attempt.number <= task.barred) return;
-  // mutant: grant-again
+  // mutant: grant-again, lock-taken-twice
   if (grantedTo(state, task, attempt.number) !== null) return;
   // mutant: grant-after-timeout
   if (hasTimedOut(state, task, attempt.number)) return;

@@ -53,7 +53,7 @@ export function settleBarrier(state: State, block: Block): void {
     block.state === "open" &&
     // mutant: barrier-with-holes
     isBlockDone(block) &&
-    // mutant: barrier-before-parent
+    // mutant: barrier-before-parent, close-early
     isParentClosed(state, block);
   if (isClosing) {
     moveBlock(state, block, "closed");

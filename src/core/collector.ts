@@ -112,6 +112,7 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   if (typeof found === "string") return found;
   noteConflicts(state, found.attempt, signed, entry);
   if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
+  // mutant: memo-kept
   found.task.block.merits = null;
   found.attempt.overCode ??= entry.code;
   state.dirtyTasks.add(found.task);

@@ -17,7 +17,21 @@ export class BrokenInvariant extends Error {
   }
 }
 
+/** Runs `run`; the broken invariant that ended it, `null` where none did. Any other error goes on to the caller. */
+export function brokenBy(run: () => void): BrokenInvariant | null {
+  try {
+    run();
+    return null;
+  } catch (error) {
+    if (error instanceof BrokenInvariant) return error;
+    throw error;
+  }
+}
+
 /** Ends the step. The message names the block or task, what was found, and what is allowed. */
 export function broken(invariant: Invariant, message: string): never {
+  // The checkers of the simulator have to see these mutants by themselves.
+  // mutant: grant-again/unchecked, grant-closed/unchecked, grant-after-timeout/unchecked, attest-unassigned/unchecked, attest-again/unchecked
+  // mutant: attest-after-timeout/unchecked, timeout-after-attest/unchecked, open-too-soon/unchecked, assigned-too-soon/unchecked, complete-too-soon/unchecked, barrier-before-parent/unchecked
   throw new BrokenInvariant(invariant, message);
 }

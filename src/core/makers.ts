@@ -50,7 +50,7 @@ export function openAttempt(state: State, task: Task): Attempt {
   for (let number = 0; number < ATTEMPTS_MAX; number++) {
     const attempt = attemptOf(task, number);
     if (attempt.timeouts.size === 0) return attempt;
-    // mutant: open-too-soon
+    // mutant: open-too-soon, open-early
     if (!isQuorum(state, attempt.timeouts.keys())) return attempt;
   }
   return attemptOf(task, ATTEMPTS_MAX - 1);
@@ -112,7 +112,7 @@ export function chosenProof(state: State, task: Task): MadeBy | null {
 
 /** Whether a quorum says that it verifies. */
 export function isVouchedFor(state: State, proof: Proof): boolean {
-  // mutant: complete-too-soon
+  // mutant: complete-too-soon, name-unverified
   return isQuorum(state, proof.vouchers.keys());
 }
 

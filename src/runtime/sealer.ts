@@ -32,6 +32,8 @@ export class Sealer {
   #writing: Group[] | null = null;
   #broken = false;
   #next = 0;
+  /** The journal has acknowledged all own batches below this number. */
+  #durableNext = 0;
   #previous: Hash = ZERO_HASH;
 
   constructor(
@@ -62,6 +64,10 @@ export class Sealer {
   /** The number of the next own batch. The journal holds, or is asked to hold, all that this node keeps below it. */
   get next(): number {
     return this.#next;
+  }
+
+  isDurable(number: number): boolean {
+    return number < this.#durableNext;
   }
 
   /**
@@ -98,7 +104,7 @@ export class Sealer {
     const groups = this.#waiting;
     this.#waiting = [];
     this.#writing = groups;
-    // mutant: send-before-journal
+    // mutant: send-before-journal, publish-early
     const batches = split(groups.flatMap((group) => group.entries)).map((part) => this.#seal(part));
     this.#journal.append(
       batches.map((batch) => batch.bytes),
@@ -121,6 +127,8 @@ export class Sealer {
       return this.#failed(result.fault);
     }
     this.#writing = null;
+    const last = batches.at(-1);
+    if (last !== undefined) this.#durableNext = last.head.number + 1;
     // mutant: send-before-journal/later
     for (const batch of batches) this.#durable(batch);
     for (const group of groups) group.promised();
