@@ -93,7 +93,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
       { at: "timeout-after-attest", remove: true },
       { at: "timeout-after-attest/valid", remove: true },
     ],
-    runs: ["rough", "split", "late"],
+    runs: ["crashes", "rough", "split", "late"],
     expected: /^S4: .* timed out .* after its own attest/,
   },
   "timeout-despite-proof": {

@@ -111,9 +111,10 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   noteConflicts(state, found.attempt, signed, entry);
-  if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
+  // An earlier timeout of the same author may replace its code.
   // mutant: memo-kept
   found.task.block.merits = null;
+  if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
   state.dirtyTasks.add(found.task);
   return null;
@@ -189,6 +190,9 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   const votes = attempt.attests.get(entry.prover) ?? new Map<Key, Signed>();
   const isNew = keepVote(votes, signed);
   attempt.attests.set(entry.prover, votes);
+  // Who is credited depends on it, also where its proof is not counted yet.
+  task.block.content = null;
+  task.block.merits = null;
   if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
   // That the proof verifies is objective, whatever else its author has attested.
   vouch(state, task, entry.artefact, signed);
