@@ -220,6 +220,7 @@ export class Cluster {
           limits,
           instance: domainHash("sim-instance", utf8ToBytes(node.name), u64(node.starts)).slice(0, 32),
           seed: chance.between(0, 1 << 20),
+          checkAllEvery: 64,
         },
       },
       hooks.modules?.(modules, node) ?? modules,

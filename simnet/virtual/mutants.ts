@@ -10,6 +10,7 @@
  * stand before it.
  */
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
+import { ASSERTION_MUTANTS } from "./assertion-mutants.ts";
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
 import { DISK_MUTANTS, DISK_RUNS } from "./disk-mutants.ts";
@@ -99,10 +100,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...PACE_MUTANTS,
   ...RECEIPT_MUTANTS,
   ...ACCOUNT_MUTANTS,
+  ...ASSERTION_MUTANTS,
   "send-before-journal": {
     rule: "durable before sent",
     edits: [
-      { at: "send-before-journal", after: "for (const batch of batches) this.#durable(batch);" },
+      { at: "send-before-journal/unchecked", remove: true },
+      { at: "send-before-journal", after: "for (const batch of now) this.#durable(batch);" },
       { at: "send-before-journal/later", remove: true },
     ],
     runs: ["quiet", "crashes"],

@@ -1,6 +1,6 @@
 /**
- * The vote rules. Every lock is taken here and nowhere else, in the same step that decides to sign; the runtime makes
- * the signature durable before it sends it.
+ * The vote rules. Every lock (`locks.ts`) is taken here and nowhere else, in the same step that decides to sign; the
+ * runtime makes the signature durable before it sends it.
  *
  * grant:   once per (task, attempt), only to the owner by our view, only while the attempt is open, only within the
  *          owner's capacity, never after our own timeout for it, and never where it makes or has made another copy of
@@ -29,6 +29,7 @@ import {
   unsound,
   where,
 } from "./makers.ts";
+import { assertAttest, assertBarrier, assertGrant } from "./assertions.ts";
 import { contentOf } from "./barrier.ts";
 import { touchAgreeing } from "./collector.ts";
 import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
@@ -36,6 +37,7 @@ import type { TaskRef, VerifiedResult } from "./event.ts";
 import { hasRivals, isVoid, tasksOf } from "./graph.ts";
 import { isConfirmed } from "./own-source.ts";
 import { askToVerify, jobOf } from "./job.ts";
+import { grantedTo, hasAttested, hasTimedOut, sayLocked } from "./locks.ts";
 import { quarantineOf } from "./quarantine.ts";
 import { quotaOf } from "./quota.ts";
 import { claimWindowMs, isJoined, overdue } from "./reclaim.ts";
@@ -85,10 +87,10 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     attempt.claimedMs = state.nowMs;
   }
   if (!maySign(state) || owner !== claimant || attempt.number <= task.barred) return;
-  // mutant: grant-again
-  if (attempt.own.granted !== null) return;
+  // mutant: grant-again, lock-taken-twice
+  if (grantedTo(state, task, attempt.number) !== null) return;
   // mutant: grant-after-timeout
-  if (attempt.own.timedOut) return;
+  if (hasTimedOut(state, task, attempt.number)) return;
   // mutant: grant-beyond-capacity
   if (isFull(state, openClaims(state), claimant, task.block.chain)) {
     refuse(state, task, "claim", claimant, "claim.capacity");
@@ -97,8 +99,8 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     return;
   }
   if (!wouldCount(state, task, claimant)) return refuse(state, task, "claim", claimant, "claim.other-copy");
-  attempt.own.granted = claimant;
-  say(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: claimant });
+  assertGrant(state, task, attempt.number);
+  sayLocked(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: claimant });
 }
 
 /** Claims that this node granted and whose tasks are not complete, by prover and chain. */
@@ -108,7 +110,7 @@ function openClaims(state: State): ReadonlyMap<Key, ReadonlyMap<number, number>>
     if (block.state !== "open") continue;
     for (const task of block.tasks) {
       if (task.completeMs !== null || task.attempts.size === 0) continue;
-      const { granted } = openAttempt(state, task).own;
+      const granted = grantedTo(state, task, openAttempt(state, task).number);
       if (granted === null) continue;
       const chains = open.get(granted) ?? new Map<number, number>();
       open.set(granted, chains.set(block.chain, (chains.get(block.chain) ?? 0) + 1));
@@ -134,7 +136,7 @@ function isSaturated(state: State, owner: Key, { chain, height }: Block): boolea
 }
 
 function considerTimeout(state: State, task: Task, attempt: Attempt): void {
-  if (attempt.own.timedOut) return;
+  if (hasTimedOut(state, task, attempt.number)) return;
   const owner = claimantOf(state, task, attempt);
   const over = overdue(state, task, attempt, owner);
   if ("wakeMs" in over) {
@@ -144,7 +146,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
   if (attempt.number <= task.barred && !isJoined(state, attempt)) return;
   if (!maySign(state)) return;
   // mutant: timeout-after-attest
-  if (attempt.own.attested !== null) return;
+  if (hasAttested(state, task, attempt.number)) return;
   // mutant: timeout-after-attest/valid, timeout-despite-proof
   if (knowsValid(state, task)) return;
   if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner, task.block)) {
@@ -152,8 +154,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
     wake(task, state.nowMs + claimWindowMs(state, attempt.number, owner));
     return;
   }
-  attempt.own.timedOut = true;
-  say(state, { ...ref(task), kind: "timeout", attempt: attempt.number, code: over.code });
+  sayLocked(state, { ...ref(task), kind: "timeout", attempt: attempt.number, code: over.code });
 }
 
 /** Votes for the pauses of a task to begin anew, where it is in quarantine. */
@@ -295,15 +296,15 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
     const attempt = attemptOf(task, receipt.attempt);
     if (attempt.number <= task.barred) continue;
     // mutant: attest-again
-    if (attempt.own.attested !== null) continue;
+    if (hasAttested(state, task, attempt.number)) continue;
     // mutant: attest-after-timeout
-    if (attempt.own.timedOut) continue;
+    if (hasTimedOut(state, task, attempt.number)) continue;
     // mutant: attest-unassigned
     const isAssigned = assignedTo(state, attempt) === prover;
     if (isAssigned) {
-      attempt.own.attested = proof.artefact;
+      assertAttest(state, task, attempt.number, prover);
       proof.vouched = true;
-      say(state, { ...ref(task), kind: "attest", attempt: attempt.number, prover, artefact: proof.artefact });
+      sayLocked(state, { ...ref(task), kind: "attest", attempt: attempt.number, prover, artefact: proof.artefact });
       return;
     }
     // The grants may still be on their way; an attest is worth more than a complete, so wait for them a little.
@@ -334,6 +335,7 @@ export function settleBarrierVote(state: State, block: Block): void {
   block.ownContent = hash;
   block.votedMs = state.nowMs;
   block.contents.set(hash, content.value);
+  assertBarrier(state, block, content.value);
   say(state, { kind: "barrier", block: block.id, content: hash });
   for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
 }

@@ -17,6 +17,7 @@ import { afterOf, announcementOf, closedOf, settleCertified, touch } from "./blo
 import { lostBefore } from "./failures.ts";
 import { isBlockDone, tasksOf } from "./graph.ts";
 import { chosenProof } from "./makers.ts";
+import { moveBlock } from "./moves.ts";
 import { type Block, type Signed, type State, isEarlier, isQuorum, keepVote, report, show } from "./state.ts";
 
 /** Contents of one block's barrier that an attester may sign: each is one more fact that came late. */
@@ -60,10 +61,10 @@ export function settleBarrier(state: State, block: Block): void {
     block.state === "open" &&
     // mutant: barrier-with-holes
     isBlockDone(block) &&
-    // mutant: barrier-before-parent
+    // mutant: barrier-before-parent, close-early
     isParentClosed(state, block);
   if (isClosing) {
-    block.state = "closed";
+    moveBlock(state, block, "closed");
     block.closedMs = state.nowMs;
     report(state, "block.closed", { chain: block.chain, height: block.height, hash: block.hash });
     for (const heir of heirsOf(state, block)) touch(state, heir);
@@ -110,6 +111,12 @@ export function contentOf(state: State, block: Block): Block["content"] {
   const value = foldContent(state, block);
   block.content = value === null ? null : { value, hash: hashOf(block, value) };
   return block.content;
+}
+
+/** The hash of what the barrier says, worked out anew; `null` while something is missing. */
+export function freshContent(state: State, block: Block): Hash | null {
+  const value = foldContent(state, block);
+  return value === null ? null : hashOf(block, value);
 }
 
 /** Most facts that come once a block is closed change nothing, and hashing a content takes longer than comparing two. */

@@ -10,7 +10,6 @@ import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import {
-  abandon,
   announcedAs,
   childrenOf,
   closedAs,
@@ -23,6 +22,7 @@ import {
 } from "./ancestry.ts";
 import type { Closed, PreparedResult } from "./event.ts";
 import { tallyOf } from "./griefing.ts";
+import { abandon, moveBlock } from "./moves.ts";
 import { isConfirmed, isSame } from "./own-source.ts";
 import {
   type Block,
@@ -135,7 +135,7 @@ export function settleRounds(state: State, block: Block): void {
   block.round = 0;
   while (isGivenUp() && (block.rounds.get(block.round + 1)?.size ?? 0) > 0) block.round++;
   if (isGivenUp() === (block.state === "cancelled")) return;
-  block.state = block.state === "cancelled" ? "waiting" : "cancelled";
+  moveBlock(state, block, block.state === "cancelled" ? "waiting" : "cancelled");
   state.live.delete(block);
   for (const task of block.tasks) task.readyMs = null;
 }
@@ -252,7 +252,7 @@ export function touch(state: State, block: Block): void {
 export function settleBlock(state: State, block: Block): void {
   block.wakeMs = null;
   if (block.state === "waiting" && mayOpen(state, block)) {
-    block.state = "open";
+    moveBlock(state, block, "open");
     state.live.add(block);
     block.openedMs = state.nowMs;
     report(state, "block.opened", { chain: block.chain, height: block.height, hash: block.hash });
@@ -348,7 +348,7 @@ export function settleCertified(state: State, block: Block, contentHash: Hash, c
   block.certificate = contentHash;
   state.live.delete(block);
   if (block.state !== "closed") {
-    block.state = "closed";
+    moveBlock(state, block, "closed");
     block.closedMs = state.nowMs;
   }
   state.tallies.set(block.id, tallyOf(content));

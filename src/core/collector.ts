@@ -13,6 +13,7 @@ import { completionChanged, followersOf, isBlockDone } from "./graph.ts";
 import { chosenProof, claimantOf, openAttempt, stands, where } from "./makers.ts";
 import { copiesOf } from "./matching.ts";
 import { failCode, learnDuration } from "./reclaim.ts";
+import { moveBlock } from "./moves.ts";
 import { keepReceipt, proofOf } from "./receipts.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
@@ -96,8 +97,6 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
   found.task.block.merits = null;
   // Which copy a prover stands for depends on what was granted to it.
   if (found.task.stage.distinct === "provers") found.task.block.content = null;
-  // mutant: forget-grants
-  if (signed.author === state.options.self) found.attempt.own.granted = entry.prover;
   state.dirtyTasks.add(found.task);
   return null;
 }
@@ -106,11 +105,11 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   noteConflicts(state, found.attempt, signed, entry);
-  if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
+  // An earlier timeout of the same author may replace its code.
+  // mutant: memo-kept
   found.task.block.merits = null;
+  if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
-  // mutant: forget-timeouts
-  if (signed.author === state.options.self) found.attempt.own.timedOut = true;
   state.dirtyTasks.add(found.task);
   return null;
 }
@@ -185,7 +184,9 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   const votes = attempt.attests.get(entry.prover) ?? new Map<Key, Signed>();
   const isNew = keepVote(votes, signed);
   attempt.attests.set(entry.prover, votes);
-  if (signed.author === state.options.self) attempt.own.attested ??= entry.artefact;
+  // Who is credited depends on it, also where its proof is not counted yet.
+  task.block.content = null;
+  task.block.merits = null;
   if (!mayName(state, task, entry.artefact, signed.author)) return "proof.unknown";
   // That the proof verifies is objective, whatever else its author has attested.
   vouch(state, task, entry.artefact, signed);
@@ -279,7 +280,7 @@ export function reopen(state: State, task: Task): void {
   state.dirtyBlocks.add(block);
   state.dirtyTasks.add(task);
   if (block.state !== "closed" || block.certificate !== null || isBlockDone(block)) return;
-  block.state = "open";
+  moveBlock(state, block, "open");
   block.closedMs = null;
   touch(state, block);
 }

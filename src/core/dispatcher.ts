@@ -16,6 +16,7 @@ import { isConfirmed } from "./own-source.ts";
 import type { MadeProof } from "./event.ts";
 import { hasRivals, isNeeded, isVoid } from "./graph.ts";
 import { jobOf } from "./job.ts";
+import { hasTimedOut } from "./locks.ts";
 import { hasHandedIn } from "./receipts.ts";
 import { orderOf, ownerOfAttempt } from "./standing.ts";
 import { attemptOf, type OwnFailure, report, show, type State, say, type Task } from "./state.ts";
@@ -162,7 +163,7 @@ function mayClaim(state: State, task: Task): boolean {
   if (attempt.ends.has(self)) return false;
   if ((attempt.waitUntilMs ?? 0) > state.nowMs) return false;
   // After a restart the receipt is in the log, and its proof was durable before it.
-  return !attempt.own.timedOut && !tooLate(state, task) && !hasHandedIn(task, self, attempt.number);
+  return !hasTimedOut(state, task, attempt.number) && !tooLate(state, task) && !hasHandedIn(task, self, attempt.number);
 }
 
 /** A claim made now would meet timeouts that are already signed: better to wait for the next attempt. */

@@ -24,6 +24,7 @@ import { maySign } from "./attester.ts";
 import { settleRounds, touch } from "./blocks.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
 import { findTask, noTask, reopen } from "./collector.ts";
+import { moveBlock } from "./moves.ts";
 import { askToVerify } from "./job.ts";
 import { proofOf } from "./receipts.ts";
 import { recountTurns, rosterChanged } from "./standing.ts";
@@ -227,7 +228,7 @@ function rederive(state: State, block: Block): void {
   }
   settleRounds(state, block);
   if (block.announcers.size === 0 && block.state !== "cancelled") {
-    block.state = "waiting";
+    moveBlock(state, block, "waiting");
     state.live.delete(block);
     for (const task of block.tasks) task.readyMs = null;
   }

@@ -9,6 +9,17 @@ import { failuresOf, type Quarantine, quarantineOf } from "./quarantine.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import type { Block, Out, State, Task } from "./state.ts";
 
+/**
+ * A view of the facts, so a task moves with each fact that counts or counts no longer.
+ *
+ * waiting -> ready: its block is open and prepared, and its inputs are complete.
+ * ready -> claimed -> proven -> complete: its owner has claimed it, somebody has handed in a proof, a quorum vouches for one.
+ * claimed -> ready: a quorum of timeouts ended the attempt. An attempt is open, then over; it never opens again, unless
+ * an attester whose timeout counted is out.
+ * ready, claimed -> quarantined -> ready: a quorum says that it has failed too often, and later asks for another round.
+ * complete -> ready: no proof stands for it any more, because whoever made or vouched for it is out.
+ * optional, unused: others of its stage are enough, or its block is cut into other pieces.
+ */
 export type TaskState = "waiting" | "ready" | "claimed" | "proven" | "complete" | "optional" | "quarantined" | "unused";
 
 export interface TaskStatus {

@@ -49,7 +49,7 @@ export function openAttempt(state: State, task: Task): Attempt {
   for (;;) {
     const attempt = attemptOf(task, task.openFrom);
     if (attempt.timeouts.size === 0) return attempt;
-    // mutant: open-too-soon
+    // mutant: open-too-soon, open-early
     if (!isQuorum(state, attempt.timeouts.keys())) return attempt;
     task.openFrom++;
   }
@@ -111,7 +111,7 @@ export function chosenProof(state: State, task: Task): MadeBy | null {
 
 /** Whether a quorum says that it verifies. */
 export function isVouchedFor(state: State, proof: Proof): boolean {
-  // mutant: complete-too-soon
+  // mutant: complete-too-soon, name-unverified
   return isQuorum(state, proof.vouchers.keys());
 }
 

@@ -10,7 +10,7 @@ import type { Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import { type Candidate, ownerOf, ownersOf } from "../protocol/owner.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { groupCount } from "../protocol/workflow.ts";
+import { groupCount, type Stage } from "../protocol/workflow.ts";
 import {
   type Admission,
   type Benching,
@@ -52,34 +52,43 @@ export function orderOf(state: State, task: Task): readonly Key[] {
     block.ownersVersion = state.rosterVersion;
   }
   settleGriefers(state, block);
-  let owners = block.owners.get(stage.name);
-  if (owners === undefined) {
-    const able = ableAt(state, block);
-    const candidates: Candidate[] = able.map(({ key, weight }) => ({ key, weight }));
-    const { last: griefers, tried } = block.griefers;
-    const isLast = (member: Member) =>
-      state.discredited.has(member.key) || !isIn(state, member, block.chain, block.height);
-    const last = new Set(able.filter(isLast).map(({ key }) => key));
-    const deal = state.options.ownersOf ?? ownersOf;
-    const copies = stage.distinct === "provers" ? stage.variants.length : 1;
-    const dealt = (name: string, groups: number) =>
-      deal(state.manifest.network, block.id, name, groups * stage.variants.length, candidates, copies);
-    // Each level has to be even for itself.
-    const orders =
-      stage.levels.length > 0
-        ? stage.levels.flatMap((groups, level) => dealt(`${stage.name}/${level}`, groups))
-        : dealt(stage.name, groupCount(stage, block.counts) ?? 0);
-    // Who is tried again keeps its place in the first order that it leads.
-    const first = new Map([...tried].map((key) => [key, orders.findIndex(([owner]) => owner === key)]));
-    owners = orders.map((order, index) => {
-      // mutant: griefers-first
-      const isBehind = (key: Key) => last.has(key) || (griefers.has(key) && first.get(key) !== index);
-      const listed = order.filter((key) => !state.out.has(key));
-      return [...listed.filter((key) => !isBehind(key)), ...listed.filter(isBehind)];
-    });
-    block.owners.set(stage.name, owners);
-  }
+  const known = block.owners.get(stage.name);
+  if (known !== undefined) return known[task.index] ?? [];
+  const owners = dealOut(state, block, stage);
+  block.owners.set(stage.name, owners);
   return owners[task.index] ?? [];
+}
+
+/** The owners of a stage, worked out anew. */
+export function freshOwners(state: State, block: Block, name: string): readonly (readonly Key[])[] {
+  const stage = block.stages.find((each) => each.name === name);
+  return stage === undefined ? [] : dealOut(state, block, stage);
+}
+
+function dealOut(state: State, block: Block, stage: Stage): readonly (readonly Key[])[] {
+  const able = ableAt(state, block);
+  const candidates: Candidate[] = able.map(({ key, weight }) => ({ key, weight }));
+  const { last: griefers, tried } = block.griefers;
+  const isLast = (member: Member) =>
+    state.discredited.has(member.key) || !isIn(state, member, block.chain, block.height);
+  const last = new Set(able.filter(isLast).map(({ key }) => key));
+  const deal = state.options.ownersOf ?? ownersOf;
+  const copies = stage.distinct === "provers" ? stage.variants.length : 1;
+  const dealt = (name: string, groups: number) =>
+    deal(state.manifest.network, block.id, name, groups * stage.variants.length, candidates, copies);
+  // Each level has to be even for itself.
+  const orders =
+    stage.levels.length > 0
+      ? stage.levels.flatMap((groups, level) => dealt(`${stage.name}/${level}`, groups))
+      : dealt(stage.name, groupCount(stage, block.counts) ?? 0);
+  // Who is tried again keeps its place in the first order that it leads.
+  const first = new Map([...tried].map((key) => [key, orders.findIndex(([owner]) => owner === key)]));
+  return orders.map((order, index) => {
+    // mutant: griefers-first
+    const isBehind = (key: Key) => last.has(key) || (griefers.has(key) && first.get(key) !== index);
+    const listed = order.filter((key) => !state.out.has(key));
+    return [...listed.filter((key) => !isBehind(key)), ...listed.filter(isBehind)];
+  });
 }
 
 function ableAt(state: State, block: Block): readonly Member[] {

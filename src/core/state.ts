@@ -77,12 +77,10 @@ export interface Attempt {
   readonly ends: Map<Key, string>;
   /** Provers that said they failed, and how. */
   readonly fails: Map<Key, FailureVote>;
-  /** What this node has signed. Each is a lock: set when decided, never unset. */
   /** Why the first attester that said so held it to be over. */
   overCode: string | null;
   /** A timeout certificate of it was held against its owner. */
   lossNoted: boolean;
-  readonly own: { granted: Key | null; timedOut: boolean; attested: Hash | null };
 }
 
 /** What a prover signed of a proof. */
@@ -203,6 +201,10 @@ export interface List {
 
 export interface Work {
   readonly attempt: number;
+  /**
+   * queued -> running: a prover of this node is free. running -> done: the proof is made and its receipt is to be signed.
+   * From each of them the work is dropped where the task is complete, given back or somebody else's.
+   */
   state: "queued" | "running" | "done";
   /** Signs of progress of this task, and of all the node's work when it began: a beat must never go back. */
   units: number;
@@ -221,6 +223,17 @@ export interface Merits {
   readonly faults: number;
 }
 
+/**
+ * How far a block is. `moveBlock` makes the moves and refuses any other.
+ *
+ * waiting -> open: its parent is closed, or is open and inside the window, and the own source or enough sources confirm it.
+ * open -> closed: all its tasks are complete and its parent is closed.
+ * closed -> open: a task is not complete any more, because a vote or a receipt is no fact since its author is out.
+ * waiting, open, closed -> cancelled: a quorum of attesters cancels it, or another block of its hash is certified.
+ * cancelled -> waiting: a source has announced it again in a new round, or a cancellation is no fact any more.
+ * open, closed -> waiting: no announcement of it is a fact any more.
+ * waiting, open, cancelled -> closed: this node has learned its certificate. A certified block stays closed.
+ */
 export type BlockState = "waiting" | "open" | "closed" | "cancelled";
 
 export interface Block {
@@ -389,6 +402,8 @@ export interface State {
   /** By certified block: what its certificate says of the attempts of provers. Kept as long as the block in `closed`. */
   readonly tallies: Map<Hash, Tally>;
   readonly chains: Map<number, Chain>;
+  /** Each lock that this node has taken, and for which value (`locks.ts`). */
+  readonly locks: LockTable;
   readonly roster: Map<Key, Member>;
   rosterVersion: number;
   /** Votes to admit a prover, by `prover/chain/height/slots`. */
@@ -448,7 +463,15 @@ export interface State {
   /** By author and peer: which batches the peer says that it has let go of, where they are missing here (`gaps.ts`). */
   readonly forgotten: Map<Key, Map<Key, readonly Span[]>>;
   readonly peers: Set<Key>;
-  /** Why this node signs nothing: it drains, or its own feed may be behind what peers have seen of it. */
+  /**
+   * Why this node signs nothing; `null` where it signs.
+   *
+   * null -> feed.unchecked: the process begins, and other attesters are needed for a quorum.
+   * feed.unchecked -> null: enough attesters have confirmed the own feed.
+   * null, feed.unchecked, feed.waiting -> feed.behind: a peer had an own batch that this node had not.
+   * feed.behind -> feed.waiting -> null: enough attesters have confirmed the feed since, and one lease is over.
+   * Every state -> draining, key.in-use, key.out, key.cloned: for the rest of this process.
+   */
   mute: string | null;
   /** Attesters that have confirmed since the last doubt that they know no more of our feed than we do. */
   readonly confirmed: Set<Key>;
@@ -465,7 +488,18 @@ export interface State {
   readonly elders: Set<Key>;
   readonly juniors: Set<Key>;
   replaying: boolean;
+  /** Counts the steps that assertions have looked at, and has what they have reported (`assertions.ts`). */
+  readonly checks: { steps: number; readonly reported: Set<string> };
 }
+
+/** What the locks of one attempt were taken for; `null` for a free lock. */
+export interface AttemptLocks {
+  grant: Key | null;
+  end: string | null;
+}
+
+/** By block, then by stage, index and attempt. */
+export type LockTable = Map<Hash, Map<string, AttemptLocks>>;
 
 /** Signature checks that were made for somebody and are not paid back by time yet. */
 export interface Bucket {
@@ -513,6 +547,8 @@ export interface CoreOptions {
   readonly instance?: string;
   /** Decides which peer to compare logs with next; drawn once by the runtime. */
   readonly seed: number;
+  /** Every so many steps the assertions look at the whole state (simulator and tests); left out, only at what a step touched. */
+  readonly checkAllEvery?: number;
   /** Limits that differ from those of production (`CORE_LIMITS`). */
   readonly limits?: Partial<CoreLimits>;
 }
@@ -539,6 +575,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     closedNames: new Map(),
     tallies: new Map(),
     chains,
+    locks: new Map(),
     roster,
     rosterVersion: 0,
     admissions: new Map(),
@@ -586,6 +623,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     elders: new Set(),
     juniors: new Set(),
     replaying: false,
+    checks: { steps: 0, reported: new Set() },
   };
 }
 
@@ -628,7 +666,6 @@ export function attemptOf(task: Task, number: number): Attempt {
       fails: new Map(),
       overCode: null,
       lossNoted: false,
-      own: { granted: null, timedOut: false, attested: null },
     };
     task.attempts.set(number, attempt);
   }

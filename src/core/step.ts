@@ -18,6 +18,7 @@ import { applyVerdict, maySign, requeue, settleBarrierVote, settleVotes } from "
 import * as blocks from "./blocks.ts";
 import * as branch from "./branch.ts";
 import * as collector from "./collector.ts";
+import { assertStep, type Touched } from "./assertions.ts";
 import { applyBarrier, settleBarrier } from "./barrier.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
@@ -27,6 +28,7 @@ import * as evidence from "./evidence.ts";
 import * as gaps from "./gaps.ts";
 import { tallyOf } from "./griefing.ts";
 import { hasRivals, isVoid, missingInput } from "./graph.ts";
+import { learnLock } from "./locks.ts";
 import * as lists from "./lists.ts";
 import * as ownFeed from "./own-feed.ts";
 import * as ownSource from "./own-source.ts";
@@ -43,7 +45,7 @@ export function step(state: State, event: Event, nowMs: number, equation: Equati
   const certifiedBefore = state.certifiedCount;
   apply(state, event, equation);
   applyAgain(state, equation);
-  if (!state.replaying) settle(state, equation, certifiedBefore);
+  if (!state.replaying) assertStep(state, settle(state, equation, certifiedBefore));
   return takeEffects(state);
 }
 
@@ -350,6 +352,7 @@ function refused(state: State, author: string, entry: string, code: Refusal): vo
 function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equation): Refusal | null {
   if (!mayHold(state, signed.author, entry)) return "author.role";
   if (!counts(state, signed.author, signed.number)) return "author.out";
+  if (signed.author === state.options.self) learnLock(state, entry);
   switch (entry.kind) {
     case "announce":
       return applyAnnounce(state, signed, entry, equation);
@@ -492,7 +495,8 @@ function mayForget(state: State): boolean {
 }
 
 /** Looks at everything that facts or time have touched, until nothing is left to look at. */
-function settle(state: State, equation: Equation, certifiedBefore: number): void {
+function settle(state: State, equation: Equation, certifiedBefore: number): Touched {
+  const touched: Touched = { tasks: new Set(), blocks: new Set() };
   ownFeed.settleSpeech(state);
   ownSource.settleSources(state);
   wakeDue(state);
@@ -501,6 +505,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
   while (state.dirtyBlocks.size > 0 || state.dirtyTasks.size > 0) {
     for (const block of state.dirtyBlocks) {
       state.dirtyBlocks.delete(block);
+      touched.blocks.add(block);
       branch.settleReturn(state, block);
       blocks.settleBlock(state, block);
       lists.settleLists(state, block);
@@ -510,6 +515,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
     }
     for (const task of state.dirtyTasks) {
       state.dirtyTasks.delete(task);
+      touched.tasks.add(task);
       settleAhead(state, task, equation);
       settleTask(state, task);
     }
@@ -519,6 +525,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
   dispatcher.settleBeat(state);
   replicator.settleSync(state);
   if (state.certifiedCount !== certifiedBefore && mayForget(state)) replicator.compact(state);
+  return touched;
 }
 
 function settleTask(state: State, task: Task): void {

@@ -5,6 +5,7 @@
  * The node signs the number behind the last own batch. A batch that is in the journal and does not get into the own
  * feed would therefore make it sign a number twice, so such a journal stops the node.
  */
+import { brokenBy } from "../core/invariant.ts";
 import type { State } from "../core/state.ts";
 import { type Replayed, replay, replayLog } from "../core/step.ts";
 import type { Done, Equation, Fault, Journal, JournalFloor, Result, Store, StoredStart, Telemetry } from "../ports.ts";
@@ -43,7 +44,10 @@ export function recover(state: State, modules: Modules, done: Done<Recovered>): 
       batches.filter(({ author }) => author !== self).map(({ bytes }) => bytes),
       telemetry,
     );
-    const fault = faultOf(state, replayLog(state, [...own.value, ...others], modules.equation));
+    let replayed: readonly Replayed[] = [];
+    const broken = brokenBy(() => (replayed = replayLog(state, [...own.value, ...others], modules.equation)));
+    const fault =
+      broken === null ? faultOf(state, replayed) : { code: broken.code, message: `the log on disk: ${broken.message}` };
     if (fault !== null) return done({ ok: false, fault });
     // What the journal has let go of is not to be taken in again.
     state.log.restore(self, state.log.feed(self)?.gone() ?? []);

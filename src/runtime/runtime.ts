@@ -9,6 +9,7 @@ import type { Effect } from "../core/effect.ts";
 import type { Closed, Event, TaskRef } from "../core/event.ts";
 import { type CoreOptions, createState, type State } from "../core/state.ts";
 import { announcedAs, type BlockName, closedAs, lookUps } from "../core/ancestry.ts";
+import { brokenBy } from "../core/invariant.ts";
 import { begin, hasOthers } from "../core/own-feed.ts";
 import { nextWakeMs, resume, step } from "../core/step.ts";
 import type {
@@ -233,7 +234,9 @@ export class Runtime implements TransportHandler {
   connect(transport: Transport): void {
     this.#transport = transport;
     this.#running = true;
-    this.#queueEffects(resume(this.#state, this.#modules.clock.now(), this.#modules.equation));
+    const { clock, equation } = this.#modules;
+    this.#queueEffects(this.#checked(() => resume(this.#state, clock.now(), equation)));
+    if (this.#closed) return;
     for (const peer of transport.peers()) this.#enqueue({ kind: "peer", peer, state: "up" });
     this.#drain();
     this.#askDeaf();
@@ -292,7 +295,8 @@ export class Runtime implements TransportHandler {
       const queued = this.#queue.shift();
       const event = queued?.event ?? null;
       if (event === null) continue;
-      const effects = step(this.#state, event, clock.now(), equation);
+      const effects = this.#checked(() => step(this.#state, event, clock.now(), equation));
+      if (this.#closed) break;
       if (event.kind === "batch" && event.from !== null) this.#heard(event.batch);
       this.#rememberFirst(effects);
       this.#regain();
@@ -307,6 +311,16 @@ export class Runtime implements TransportHandler {
     }
     this.#voice.speak();
     this.#schedule();
+  }
+
+  /** Of a step that breaks an invariant nothing is performed, so nothing that it decided is signed; the node ends. */
+  #checked(run: () => Effect[]): Effect[] {
+    let effects: Effect[] = [];
+    const broken = brokenBy(() => (effects = run()));
+    if (broken === null) return effects;
+    const message = `${broken.message}. The node ended before it signed anything that rests on this. Report it with the log, then start the node again`;
+    this.#fail({ code: broken.code, message });
+    return [];
   }
 
   /** Only what the log took in is kept: of two heads of one number a store could hold but one, and not the evidence. */
@@ -427,7 +441,14 @@ export class Runtime implements TransportHandler {
     if (known !== undefined) this.#proposer.notice({ state, ...named, block: known.id });
   }
 
+  /** S5: nothing is published before the journal has it. */
   #durable(batch: Batch): void {
+    const { number } = batch.head;
+    // mutant: send-before-journal/unchecked
+    if (!this.#sealer.isDurable(number)) {
+      const message = `own batch ${number} shall be published, and the journal has not acknowledged it`;
+      return this.#fail({ code: "invariant.S5", message });
+    }
     this.#keep(batch);
     this.#transport?.publish(batch.bytes);
     this.post({ kind: "batch", batch, from: null });

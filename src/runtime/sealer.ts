@@ -34,6 +34,8 @@ export class Sealer {
   #writing: Group[] | null = null;
   #broken = false;
   #next = 0;
+  /** The journal has acknowledged all own batches below this number. */
+  #durableNext = 0;
   #previous: Hash = ZERO_HASH;
   #start = 1;
   /** The number of the next batch where numbers are left out. */
@@ -87,6 +89,11 @@ export class Sealer {
   /** The next batch has at least this number; those between are left out. */
   leapTo(number: number): void {
     this.#leapTo = Math.max(number, this.#next);
+  }
+
+  /** Whether the journal has acknowledged the own batch with this number. */
+  isDurable(number: number): boolean {
+    return number < this.#durableNext;
   }
 
   /**
@@ -146,7 +153,7 @@ export class Sealer {
     const [now, later] = [batches.slice(0, GROUP_BATCHES_MAX), batches.slice(GROUP_BATCHES_MAX)];
     const last = now.at(-1);
     if (last === undefined) return this.#finish(groups);
-    // mutant: send-before-journal
+    // mutant: send-before-journal, publish-early
     const records = now.map((batch) => batch.bytes);
     this.#journal.append(records, (result) => {
       // Nothing may be sent that is not on disk, nor anything after it: the node stops signing for good.
@@ -155,6 +162,7 @@ export class Sealer {
         return this.#failed(result.fault);
       }
       const send = (): void => {
+        this.#durableNext = last.head.number + 1;
         // mutant: send-before-journal/later
         for (const batch of now) this.#durable(batch);
         this.#commit(later, groups);

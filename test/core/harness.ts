@@ -91,6 +91,7 @@ export interface CoreSetup {
   /** Functions that stages are collected by. */
   readonly selects?: CoreOptions["selects"];
   readonly limits?: CoreOptions["limits"];
+  readonly checkAllEvery?: number;
   readonly names: readonly string[];
 }
 
@@ -124,6 +125,7 @@ export class Core {
       ...(setup.selects === undefined ? {} : { selects: setup.selects }),
       ...(setup.limits === undefined ? {} : { limits: setup.limits }),
       seed: 0,
+      checkAllEvery: setup.checkAllEvery ?? 8,
     };
     this.state = createState(manifest, options);
   }

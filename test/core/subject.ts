@@ -30,6 +30,7 @@ export interface SubjectOptions {
   readonly roles?: CoreSetup["roles"];
   readonly name?: string;
   readonly limits?: CoreSetup["limits"];
+  readonly checkAllEvery?: number;
   /** Announce block 1 at once. */
   readonly announced?: boolean;
 }
@@ -54,11 +55,12 @@ export class Subject {
     name = "a",
     announced = true,
     limits = {},
+    checkAllEvery = 8,
   }: SubjectOptions = {}) {
     this.parties = parties;
     this.manifest = network(parties, change);
     const names = [...new Set([...parties.attesters, ...parties.provers, ...parties.sources])];
-    this.core = new Core({ name, manifest: this.manifest, roles, names, limits });
+    this.core = new Core({ name, manifest: this.manifest, roles, names, limits, checkAllEvery });
     if (announced) this.announce(blockAt(1));
   }
 
