@@ -81,7 +81,16 @@ describe("the locks of a node", () => {
     const { state } = test.core;
     expect([...state.locks.keys()]).toEqual([test.id()]);
     const { height, hash, parent } = blockAt(1);
-    const of = { format: 1 as const, network: test.manifest.network, chain: 1, height, hash, parent, start: true, workflow: "block" };
+    const of = {
+      format: 1 as const,
+      network: test.manifest.network,
+      chain: 1,
+      height,
+      hash,
+      parent,
+      start: true,
+      workflow: "block",
+    };
     const content = { ...of, items: 0, payload: hashOf("other"), before: "00", after: "01", tasks: [], lost: [] };
     // Another block of its hash is certified.
     const certificate = { content, contentHash: hashOf("content"), block: hashOf("other block"), signers: [] };
