@@ -101,6 +101,7 @@ export class Bench {
           slots: 1,
           systems: ["mock"],
           seed: 0,
+          checkAllEvery: 8,
         },
       },
       {

@@ -94,6 +94,23 @@ describe("nothing is sent, and no proof begins, before the journal has it", () =
   });
 });
 
+describe("a node whose own state breaks an invariant", () => {
+  it("ends with the invariant's code before it signs anything of that step (S4)", () => {
+    const bench = new Bench("a", ALONE).start();
+    bench.mine(1);
+    bench.flush();
+    const [block] = bench.runtime.state.blocks.keys();
+    const before = [bench.published.length, bench.journal.waiting.length];
+    // A vote without its lock, as a fault of this program would leave it.
+    const task = { block: block ?? hashOf("none"), stage: "shard", index: 0, attempt: 0 };
+    bench.runtime.state.outbox.push({ kind: "timeout", ...task, code: "limit" });
+    bench.runtime.post({ kind: "tick" });
+    bench.pass(5_000);
+    expect(bench.faults).toMatchObject([{ code: "invariant.S4" }]);
+    expect([bench.published.length, bench.journal.waiting.length]).toEqual(before);
+  });
+});
+
 describe("a disk that is full", () => {
   const full = { ok: false, fault: { code: "disk.full", message: "no space" } } as const;
 
