@@ -8,7 +8,7 @@
 import type { BarrierContent } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
 import { isParentCertified, parentOf } from "./ancestry.ts";
-import { freshContent } from "./barrier.ts";
+import { freshContent, isCurrent } from "./barrier.ts";
 import { broken, type Invariant } from "./invariant.ts";
 import { isLocked } from "./locks.ts";
 import { freshMerits } from "./quota.ts";
@@ -102,7 +102,9 @@ function countQuorums(state: State, votes: ReadonlyMap<Key, ReadonlyMap<Key, unk
 function assertViews(state: State, block: Block, isWhole: boolean): void {
   if (block.certificate !== null || !state.blocks.has(block.id)) return;
   const stale = (view: string) => broken("S6", `the memo of ${view} of block ${block.id} is not what its facts say`);
-  if (block.content !== null && freshContent(state, block) !== block.content.hash) stale("the content");
+  const { content } = block;
+  if (content !== null && isCurrent(state, content) && freshContent(state, block) !== content.hash)
+    stale("the content");
   if (block.merits !== null && !isSameMerits(block.merits, freshMerits(state, block))) stale("the merits");
   if (!isWhole || block.ownersVersion !== state.rosterVersion) return;
   for (const [stage, owners] of block.owners)

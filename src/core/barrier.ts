@@ -18,7 +18,17 @@ import { lostBefore } from "./failures.ts";
 import { isBlockDone, tasksOf } from "./graph.ts";
 import { chosenProof } from "./makers.ts";
 import { moveBlock } from "./moves.ts";
-import { type Block, type Signed, type State, isEarlier, isQuorum, keepVote, report, show } from "./state.ts";
+import {
+  type Block,
+  type Signed,
+  type State,
+  isEarlier,
+  isQuorum,
+  keepVote,
+  report,
+  show,
+  type ContentMemo,
+} from "./state.ts";
 
 /** Contents of one block's barrier that an attester may sign: each is one more fact that came late. */
 const CONTENTS_PER_ATTESTER_MAX = 8;
@@ -107,10 +117,16 @@ function certify(
 
 /** What the barrier says, by this node's log; `null` while something is missing. */
 export function contentOf(state: State, block: Block): Block["content"] {
-  if (block.content !== null) return block.content;
+  if (block.content !== null && isCurrent(state, block.content)) return block.content;
   const value = foldContent(state, block);
-  block.content = value === null ? null : { value, hash: hashOf(block, value) };
+  const { rosterVersion, certifiedCount } = state;
+  block.content = value === null ? null : { value, hash: hashOf(block, value), rosterVersion, certifiedCount };
   return block.content;
+}
+
+/** Whether the owners that the content names are those of now. */
+export function isCurrent(state: State, { rosterVersion, certifiedCount }: ContentMemo): boolean {
+  return rosterVersion === state.rosterVersion && certifiedCount === state.certifiedCount;
 }
 
 /** The hash of what the barrier says, worked out anew; `null` while something is missing. */

@@ -95,8 +95,8 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
   if (!keepVote(votes, signed)) return "vote.duplicate";
   found.attempt.grants.set(entry.prover, votes);
   found.task.block.merits = null;
-  // Which copy a prover stands for depends on what was granted to it.
-  if (found.task.stage.distinct === "provers") found.task.block.content = null;
+  // Whose a lost attempt is, and which copy a prover stands for, depend on what was granted to it.
+  found.task.block.content = null;
   state.dirtyTasks.add(found.task);
   return null;
 }
@@ -108,6 +108,7 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   // An earlier timeout of the same author may replace its code.
   // mutant: memo-kept
   found.task.block.merits = null;
+  found.task.block.content = null;
   if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
   state.dirtyTasks.add(found.task);

@@ -234,6 +234,14 @@ export interface Merits {
  * open, closed -> waiting: no announcement of it is a fact any more.
  * waiting, open, cancelled -> closed: this node has learned its certificate. A certified block stays closed.
  */
+/** What a barrier says, for a version of the roster and a number of certified blocks: lost attempts name owners. */
+export interface ContentMemo {
+  readonly value: BarrierContent;
+  readonly hash: Hash;
+  readonly rosterVersion: number;
+  readonly certifiedCount: number;
+}
+
 export type BlockState = "waiting" | "open" | "closed" | "cancelled";
 
 export interface Block {
@@ -292,7 +300,7 @@ export interface Block {
   /** Attesters' barrier votes by content hash. */
   readonly votes: Map<Hash, Map<Key, Signed>>;
   /** What the barrier says by the facts heard so far; `null` once a fact has come that may change it. */
-  content: { readonly value: BarrierContent; readonly hash: Hash } | null;
+  content: ContentMemo | null;
   /** By prover, by the facts heard so far; `null` once a fact has come that may change it. */
   merits: ReadonlyMap<Key, Merits> | null;
   /** Contents this node has signed or built, by hash. */
