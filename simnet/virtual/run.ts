@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { type CheckedCertificate, checkCertificate } from "../../src/protocol/certificate.ts";
 import type { Key } from "../../src/protocol/ids.ts";
+import { isExcluded, notExcluding } from "./checkers/contradictions.ts";
 import { Durable } from "./checkers/durable.ts";
 import { checkEnd, checkLog, contentSplits } from "./checkers/end.ts";
 import type { Guilt } from "./checkers/guilt.ts";
@@ -61,7 +62,9 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     runUntil(cluster, SETTLE_MS, () => found.length > 0 || isDone());
     // But who broke it, every honest node shall know.
     const isNamed = () =>
-      [...wire.guilt.proven.keys()].every((key) => honest().every((node) => holdsGuilty(node, key)));
+      [...wire.guilt.proven.keys()].every((key) =>
+        honest().every((node) => node.runtime === null || isExcluded(node, key)),
+      );
     if (found.length > 0 && hostiles.malice.size > 0) runUntil(cluster, CONVERGE_MS, isNamed);
   });
   const isSound = crash === null && found.length === 0;
@@ -192,11 +195,9 @@ function lateNews(cluster: Cluster, nodes: readonly SimNode[], hostiles: Hostile
   return [...forks.missing(nodes), ...lateLogs(cluster, nodes, (author) => !hostiles.has(author))];
 }
 
-/** L3: who signed two receipts that exclude each other is soon excluded on every node. */
 function unexcluded(cluster: Cluster, nodes: readonly SimNode[], { proven }: Guilt): string[] {
   const guilty = [...proven].flatMap(([key, grounds]) => (grounds.has("two-receipts") ? key : []));
-  const missing = () =>
-    guilty.flatMap((key) => nodes.filter((node) => !holdsGuilty(node, key)).map(({ name }) => [name, key] as const));
+  const missing = () => guilty.flatMap((key) => notExcluding(nodes, key).map((name) => [name, key] as const));
   if (guilty.length > 0) runUntil(cluster, CONVERGE_MS, () => missing().length === 0);
   return missing().map(([name, key]) => `L3: ${name} does not exclude ${key.slice(0, 8)} for two-receipts`);
 }
@@ -220,10 +221,6 @@ function lateLogs(cluster: Cluster, nodes: readonly SimNode[], isMeant: (author:
 
 function frontierOf(node: SimNode): Map<Key, number> {
   return node.runtime?.state.log.frontier() ?? new Map<Key, number>();
-}
-
-function holdsGuilty({ runtime }: SimNode, key: Key): boolean {
-  return runtime === null || runtime.state.out.has(key);
 }
 
 function evidenceOf(cluster: Cluster, honest: readonly SimNode[]): VirtualReport["evidence"] {
