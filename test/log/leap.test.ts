@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Feed } from "../../src/log/feed.ts";
-import { type Batch, sealBatch } from "../../src/protocol/batch.ts";
+import { LOG_LIMITS } from "../../src/log/limits.ts";
+import { Log } from "../../src/log/log.ts";
+import { type Batch, openBatch, sealBatch } from "../../src/protocol/batch.ts";
 import { readEvidence, showHead } from "../../src/protocol/evidence.ts";
 import { ZERO_HASH } from "../../src/protocol/ids.ts";
 
@@ -34,6 +36,20 @@ describe("a feed whose author has lost numbers", () => {
       for (const each of order) feed.add(each);
       expect([feed.next, feed.highest, feed.beyond(9)]).toEqual([1004, 1003, []]);
     }
+  });
+
+  it("is one answer for a node that has none of it, however many numbers are left out", () => {
+    const limits = { ...LOG_LIMITS, batchAheadMax: 3 };
+    const [full, fresh] = [new Log(limits), new Log(limits)];
+    for (const each of [first, second, leap, after, batch(1004, after, { start: 2 })]) full.add(each);
+    const frames = full.missing({ feeds: new Map() }, 1e6);
+    const given = frames.flatMap((frame) => (frame.kind === "batch" ? [openBatch(frame.bytes)] : []));
+    for (const opened of given) {
+      if (!opened.ok) throw new Error(opened.code);
+      expect(fresh.isTooFar(opened.value)).toBe(false);
+      expect(fresh.add(opened.value)).toBe("new");
+    }
+    expect([fresh.feed(AUTHOR)?.next, fresh.gaps]).toEqual([1005, 0]);
   });
 
   it("takes a lost batch in that turns up later, and is not forked by it", () => {
