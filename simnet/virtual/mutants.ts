@@ -49,6 +49,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   late: { ...base, seed: 3, loss: 0.2, delayMs: 1200, failing: 0.2 },
   split: { ...base, ...rough, ...one, seed: 4, behaviours: ["withhold-votes", "steal"] },
   crashes: { ...base, ...rough, seed: 5, nodes: 4, blocks: 8, crashEveryMs: 400, failing: 0.3 },
+  "late-crashes": { ...base, loss: 0.3, delayMs: 800, seed: 14, nodes: 4, blocks: 8, crashEveryMs: 400, failing: 0.2 },
   "lost-disks": { ...base, seed: 23, nodes: 4, blocks: 8, delayMs: 50, crashEveryMs: 2000, damage: "empty" },
   wrong: { ...base, seed: 7, wrong: 0.4 },
   greedy: { ...base, ...one, seed: 8, behaviours: ["claim-all"] },
@@ -126,7 +127,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "forget-timeouts": {
     rule: "the own timeouts are known after a restart",
     edits: [{ at: "forget-timeouts", remove: true }],
-    runs: ["crashes"],
+    runs: ["late-crashes"],
     expected: /^S4: .* after its own timeout/,
   },
   "believe-signatures": {
