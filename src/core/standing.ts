@@ -8,13 +8,14 @@
  */
 import type { Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
-import { type Candidate, ownerOf, ownersOf } from "../protocol/owner.ts";
+import { ownerOf, ownersOf } from "../protocol/owner.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { groupCount } from "../protocol/workflow.ts";
 import {
   type Admission,
   type Benching,
   type Block,
+  type Dealt,
   isEarlier,
   isQuorum,
   type Member,
@@ -36,6 +37,9 @@ const UNDECIDED_MAX = 256;
 /** What a newcomer may claim at once, whatever it says of itself. */
 const NEWCOMER_SLOTS_MAX = 4;
 
+/** Who goes last, and who owns nothing: a long roster's orders have room for each group (`owner.ts`). */
+const GROUP = { first: 0, griefers: 1, last: 2, out: 3 };
+
 export function ownerOfAttempt(state: State, task: Task, attempt: number): Key | null {
   return ownerOf(orderOf(state, task), attempt);
 }
@@ -47,19 +51,12 @@ export function ownerOfAttempt(state: State, task: Task, attempt: number): Key |
  */
 export function orderOf(state: State, task: Task): readonly Key[] {
   const { block, stage } = task;
-  if (block.ownersVersion !== state.rosterVersion) {
-    block.owners.clear();
-    block.ownersVersion = state.rosterVersion;
-  }
   settleGriefers(state, block);
+  settleCandidates(state, block);
   let owners = block.owners.get(stage.name);
   if (owners === undefined) {
-    const able = ableAt(state, block);
-    const candidates: Candidate[] = able.map(({ key, weight }) => ({ key, weight }));
-    const { last: griefers, tried } = block.griefers;
-    const isLast = (member: Member) =>
-      state.discredited.has(member.key) || !isIn(state, member, block.chain, block.height);
-    const last = new Set(able.filter(isLast).map(({ key }) => key));
+    const { candidates, griefers } = block;
+    const groups = new Map(candidates.map(({ key, group }) => [key, group]));
     const deal = state.options.ownersOf ?? ownersOf;
     const copies = stage.distinct === "provers" ? stage.variants.length : 1;
     const dealt = (name: string, groups: number) =>
@@ -70,16 +67,42 @@ export function orderOf(state: State, task: Task): readonly Key[] {
         ? stage.levels.flatMap((groups, level) => dealt(`${stage.name}/${level}`, groups))
         : dealt(stage.name, groupCount(stage, block.counts) ?? 0);
     // Who is tried again keeps its place in the first order that it leads.
-    const first = new Map([...tried].map((key) => [key, orders.findIndex(([owner]) => owner === key)]));
+    const first = new Map([...griefers.tried].map((key) => [key, orders.findIndex(([owner]) => owner === key)]));
     owners = orders.map((order, index) => {
       // mutant: griefers-first
-      const isBehind = (key: Key) => last.has(key) || (griefers.has(key) && first.get(key) !== index);
-      const listed = order.filter((key) => !state.out.has(key));
+      const isBehind = (key: Key) => {
+        return groups.get(key) === GROUP.last || (griefers.last.has(key) && first.get(key) !== index);
+      };
+      const listed = order.filter((key) => groups.get(key) !== GROUP.out);
       return [...listed.filter((key) => !isBehind(key)), ...listed.filter(isBehind)];
     });
     block.owners.set(stage.name, owners);
   }
   return owners[task.index] ?? [];
+}
+
+/** Most changes of the roster concern later blocks: the owners of this one stay while its candidates are the same. */
+function settleCandidates(state: State, block: Block): void {
+  if (block.ownersVersion === state.rosterVersion) return;
+  block.ownersVersion = state.rosterVersion;
+  const candidates = ableAt(state, block).map((member) => {
+    const { key, weight } = member;
+    return { key, weight, group: groupOf(state, block, member) };
+  });
+  const isSame = (each: Dealt, at: number) => {
+    const known = block.candidates[at];
+    return known?.key === each.key && known.weight === each.weight && known.group === each.group;
+  };
+  if (candidates.length === block.candidates.length && candidates.every(isSame)) return;
+  block.candidates = candidates;
+  block.owners.clear();
+}
+
+function groupOf(state: State, block: Block, member: Member): number {
+  const { key } = member;
+  if (state.out.has(key)) return GROUP.out;
+  if (state.discredited.has(key) || !isIn(state, member, block.chain, block.height)) return GROUP.last;
+  return block.griefers.last.has(key) ? GROUP.griefers : GROUP.first;
 }
 
 function ableAt(state: State, block: Block): readonly Member[] {
@@ -93,7 +116,10 @@ function settleGriefers(state: State, block: Block): void {
   const isSame = (a: ReadonlySet<Key>, b: ReadonlySet<Key>) => a.size === b.size && [...a].every((key) => b.has(key));
   const able = ableAt(state, block).map(({ key }) => key);
   const { last, tried } = griefersOf(state, block, able);
-  if (!isSame(last, block.griefers.last) || !isSame(tried, block.griefers.tried)) block.owners.clear();
+  if (!isSame(last, block.griefers.last) || !isSame(tried, block.griefers.tried)) {
+    block.owners.clear();
+    block.ownersVersion = -1;
+  }
   block.griefers = { last, tried, certified };
 }
 

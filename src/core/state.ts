@@ -10,7 +10,7 @@ import type { Evidence } from "../protocol/evidence.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
-import type { ownersOf } from "../protocol/owner.ts";
+import type { Candidate, ownersOf } from "../protocol/owner.ts";
 import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
 import type { Closed, Prepared } from "./event.ts";
@@ -289,6 +289,8 @@ export interface Block {
   /** Owners by stage, for the roster version below. */
   owners: Map<string, readonly (readonly Key[])[]>;
   ownersVersion: number;
+  /** Who was on the roster for this block when its owners were computed. */
+  candidates: readonly Dealt[];
   /** Who goes last in its orders, by the certificates known when there were so many. */
   griefers: Griefers & { readonly certified: number };
   wakeMs: number | null;
@@ -328,6 +330,9 @@ export interface Chain {
   sourceTip: number;
   sourceFault: string | null;
 }
+
+/** A member as a block's owners were computed from it. */
+export type Dealt = Required<Candidate>;
 
 export interface Member {
   readonly key: Key;
