@@ -30,8 +30,10 @@ import { touch } from "./blocks.ts";
 import { griefersOf } from "./griefing.ts";
 
 const LOST_MAX = 3;
-/** A newcomer is admitted from this many heights above the highest block known: all have heard of it by then. */
-const ADMIT_AHEAD = 2;
+/** Newcomers begin at heights that are multiples of this, so that attesters with different heads name one height. */
+const EPOCH_BLOCKS = 16;
+/** Above every height: whether a turn will end is asked with it. */
+const FOR_EVER = Number.MAX_SAFE_INTEGER;
 /** Votes of one attester about the roster that no quorum has joined yet. */
 const UNDECIDED_MAX = 256;
 /** What a newcomer may claim at once, whatever it says of itself. */
@@ -240,7 +242,8 @@ export function compactRoster(state: State): void {
     for (const [name, { prover, chain, height }] of state.admissions) {
       if (chain !== id || !isOver(prover, height)) continue;
       state.admissions.delete(name);
-      state.ownAdmissions.delete(name);
+      const own = `${prover}/${chain}`;
+      if (state.ownAdmissions.get(own) === height) state.ownAdmissions.delete(own);
     }
     for (const [name, { prover, chain, turn }] of state.benches) {
       if (chain !== id || !isOver(prover, turn)) continue;
@@ -275,7 +278,7 @@ export function announceSelf(state: State): void {
   const member = state.roster.get(self);
   if (member === undefined && state.manifest.json.provers.admission !== "open") return;
   const missing = state.manifest.json.chains.filter(
-    ({ id }) => member === undefined || !isIn(state, member, id, headOf(state, id) + ADMIT_AHEAD),
+    ({ id }) => member === undefined || !isIn(state, member, id, FOR_EVER),
   );
   if (missing.length === 0) {
     state.joinMs = null;
@@ -287,16 +290,35 @@ export function announceSelf(state: State): void {
     say(state, {
       kind: "join",
       chain: id,
-      height: headOf(state, id) + ADMIT_AHEAD,
       slots: Math.min(Math.max(slots, 1), NEWCOMER_SLOTS_MAX),
     });
   }
 }
 
-/** The highest height of a chain that this node has heard of. */
+/**
+ * The highest block of a chain that is certified, or that this node has prepared. A block that somebody merely announced
+ * does not count, because it may be on no chain.
+ */
 export function headOf(state: State, chain: number): number {
-  const known = state.chains.get(chain);
-  return Math.max(known?.certified ?? 0, known?.announced ?? 0, 0);
+  let head = Math.max(state.chains.get(chain)?.certified ?? 0, 0);
+  // mutant: head-announced
+  for (const block of state.blocks.values())
+    if (block.chain === chain && block.prepared !== null) head = Math.max(head, block.height);
+  return head;
+}
+
+/**
+ * The height that this node's vote names: where the first epoch begins that no node has dealt a block of. The joiner has
+ * no say in it, because it could choose its key to own blocks whose hashes it knows.
+ */
+function admissionHeight(state: State, chain: number): number {
+  const rule = state.manifest.json.chains.find(({ id }) => id === chain);
+  // Heights mean nothing where runs of blocks come in any order.
+  if (rule === undefined || rule.start === "any") return 0;
+  const window = state.manifest.json.workflows[rule.workflow]?.window ?? 1;
+  const dealt = headOf(state, chain) + rule.confirmations + window;
+  // mutant: admitted-at-once
+  return (Math.floor(dealt / EPOCH_BLOCKS) + 1) * EPOCH_BLOCKS;
 }
 
 export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">): Refusal | null {
@@ -305,18 +327,21 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   if (!state.chains.has(entry.chain)) return "block.chain-unknown";
   if (member === undefined && state.roster.size >= state.limits.rosterMax) return "roster.full";
   if (!state.options.roles.attester || state.mute !== null || state.replaying) return null;
-  // Heights mean nothing where runs of blocks come in any order.
-  const anyHeight = state.manifest.json.chains.find(({ id }) => id === entry.chain)?.start === "any";
-  const height = anyHeight ? 0 : entry.height;
-  if (member !== undefined && isIn(state, member, entry.chain, entry.height)) return null;
-  // Blocks that are dealt already stay as they are.
-  if (!anyHeight && height <= headOf(state, entry.chain)) return "block.retired";
+  if (member !== undefined && isIn(state, member, entry.chain, FOR_EVER)) return null;
+  const height = admissionHeight(state, entry.chain);
+  // Votes that split over the beginning of an epoch are cast again: the prover asks again until it is admitted.
+  const voted = state.ownAdmissions.get(`${signed.author}/${entry.chain}`) ?? -1;
+  // mutant: admissions-unbounded
+  if (voted >= height) return null;
   const slots = member?.slots ?? Math.min(Math.max(entry.slots, 1), NEWCOMER_SLOTS_MAX);
-  const name = admissionName(signed.author, entry.chain, height, slots);
-  if (state.ownAdmissions.has(name)) return null;
-  state.ownAdmissions.add(name);
+  noteOwnAdmission(state, signed.author, entry.chain, height);
   say(state, { kind: "admit", prover: signed.author, chain: entry.chain, height, slots });
   return null;
+}
+
+function noteOwnAdmission(state: State, prover: Key, chain: number, height: number): void {
+  const name = `${prover}/${chain}`;
+  state.ownAdmissions.set(name, Math.max(height, state.ownAdmissions.get(name) ?? 0));
 }
 
 export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">): Refusal | null {
@@ -327,7 +352,7 @@ export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">
   if (known === undefined || isEarlier(signed, known))
     admission.voters.set(signed.author, { number: signed.number, index: signed.index });
   state.admissions.set(name, admission);
-  if (signed.author === state.options.self) state.ownAdmissions.add(name);
+  if (signed.author === state.options.self) noteOwnAdmission(state, prover, chain, height);
   const isDecided = ({ voters }: Admission) => isQuorum(state, voters.keys());
   if (trimUndecided(state, state.admissions, signed.author, isDecided)) return "vote.too-many";
   if (!isDecided(admission)) return null;

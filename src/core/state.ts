@@ -393,7 +393,8 @@ export interface State {
   rosterVersion: number;
   /** Votes to admit a prover, by `prover/chain/height/slots`. */
   readonly admissions: Map<string, Admission>;
-  readonly ownAdmissions: Set<string>;
+  /** By `prover/chain`: the height of this node's latest vote to admit. */
+  readonly ownAdmissions: Map<string, number>;
   /** Votes that a prover's turn is over, by `prover/chain/turn`. */
   readonly benches: Map<string, Benching>;
   /** Turns that this node has voted to end. */
@@ -536,7 +537,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     roster,
     rosterVersion: 0,
     admissions: new Map(),
-    ownAdmissions: new Set(),
+    ownAdmissions: new Map(),
     benches: new Map(),
     ownBenches: new Set(),
     out: new Map(),
