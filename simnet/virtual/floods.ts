@@ -52,10 +52,10 @@ export const FLOODS = {
     who: "prover",
     says: "that it wants to join, with every number of slots",
     every: {
-      ms: 250,
+      // Before a quorum has admitted it.
+      ms: 10,
       times: 16,
-      run: (node) =>
-        say(node, () => ({ kind: "join", chain: CHAIN, slots: node.chance.between(0, 10_000) })),
+      run: (node) => say(node, () => ({ kind: "join", chain: CHAIN, slots: node.chance.between(0, 10_000) })),
     },
   },
   "flood-evidence": {

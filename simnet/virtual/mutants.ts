@@ -10,6 +10,7 @@
  * stand before it.
  */
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
+import { ADMISSION_MUTANTS } from "./admission-mutants.ts";
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
@@ -82,6 +83,8 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
     behaviours: ["flood-attempts", "flood-nothing", "flood-proofs", "flood-blocks"],
     limits: { authorBytes: 1 << 20, membersBytes: 2 << 20, taskBytes: 16 << 10 },
   },
+  // The hostile prover is one of those that join: all others attest.
+  joins: { ...base, seed: 31, nodes: 4, blocks: 20, joiners: 2, byzantineProvers: 1, behaviours: ["flood-joins"] },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -174,6 +177,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["benches"],
     expected: /^S1: .* which does not own it/,
   },
+  ...ADMISSION_MUTANTS,
   ...LATE_MUTANTS,
   ...SOURCE_MUTANTS,
 };

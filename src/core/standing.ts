@@ -301,7 +301,6 @@ export function announceSelf(state: State): void {
  */
 export function headOf(state: State, chain: number): number {
   let head = Math.max(state.chains.get(chain)?.certified ?? 0, 0);
-  // mutant: head-announced
   for (const block of state.blocks.values())
     if (block.chain === chain && block.prepared !== null) head = Math.max(head, block.height);
   return head;
