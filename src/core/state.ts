@@ -418,6 +418,8 @@ export interface State {
   readonly accounts: Map<Key, Account>;
   readonly membersChecks: Bucket;
   readonly strangersChecks: Bucket;
+  /** When each stranger with a feed was last heard, the longest ago first (`strangers.ts`). */
+  readonly strangers: Map<Key, number>;
   /** How many certified blocks this node has learned of since it started. */
   certifiedCount: number;
   /** Statements decided in this step, to be signed and sent in one batch. */
@@ -551,6 +553,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     accounts: new Map(),
     membersChecks: { spent: 0, atMs: 0 },
     strangersChecks: { spent: 0, atMs: 0 },
+    strangers: new Map(),
     certifiedCount: 0,
     outbox: [],
     effects: [],

@@ -130,6 +130,46 @@ describe("an open network", () => {
     expect(log.add(test.batch("b", join()))).toBe("new");
   });
 
+  it("JOIN-6: lets the stranger that was silent for longest make room for a new one", () => {
+    const parties = { ...PARTIES, provers: ["p", "q", "r", "new", "later", "one", "two"] };
+    const change = { provers: { ...OPEN.provers, list: LISTED } };
+    // The source has a feed, and two strangers have one.
+    const test = new Subject({ parties, change, limits: { strangerFeedsMax: 3, strangerKeptMs: 1000 } });
+    const has = (who: string) => test.core.state.log.feed(keyOf(who)) !== undefined;
+    const known = (who: string) => isKnownAuthor(test.core.state, test.batch(who, join()));
+    test.hear("one", join());
+    test.tick(500);
+    test.hear("two", join());
+    expect([known("new"), has("one"), has("two")]).toEqual([false, true, true]);
+    test.tick(600);
+    test.hear("one", join());
+    expect(known("new")).toBe(false);
+    test.tick(500);
+    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
+    expect(["new", "one", "two"].map(has)).toEqual([true, true, false]);
+    expect(known("later")).toBe(false);
+    // A member keeps its feed, however long it is silent.
+    ["b", "c", "d"].forEach((who) => test.hear(who, { ...admit(16), prover: keyOf("one") }));
+    test.tick(60_000);
+    test.hear("later", join());
+    expect(["one", "new", "later"].map(has)).toEqual([true, false, true]);
+  });
+
+  it("JOIN-6: lets no stranger keep its place with a batch that the log refuses", () => {
+    const parties = { ...PARTIES, provers: ["p", "q", "r", "new", "far"] };
+    const change = { provers: { ...OPEN.provers, list: LISTED } };
+    const test = new Subject({
+      parties,
+      change,
+      limits: { strangerFeedsMax: 2, strangerKeptMs: 1000, batchAheadMax: 2 },
+    });
+    for (let at = 0; at < 8; at++) test.batch("far", join());
+    test.hear("far", join());
+    expect(test.core.refusals()).toEqual(["batch.too-far"]);
+    test.tick(1000);
+    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
+  });
+
   it("hears of a newcomer that it wants to join and nothing else, for nobody takes in the rest", () => {
     const manifest = network(PARTIES, { provers: { ...OPEN.provers, list: LISTED } });
     const roles = { source: false, attester: false, prover: true };
