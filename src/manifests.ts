@@ -1,6 +1,7 @@
 /** Which network a node is part of: the manifest it was given, the one it keeps, one it joins, or a new one of its own. */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { DEV_CHAIN, manifestFile, type NodeConfig } from "./config.ts";
 import { genesis, packageKeys, TIMING } from "./genesis.ts";
 import type { Fault, Telemetry } from "./ports.ts";
@@ -159,7 +160,7 @@ async function fetchPatiently(address: string, network: string, emit: Telemetry[
       const code = error instanceof Error && "code" in error ? error.code : "";
       if (code !== "join.unreachable" || performance.now() + pauseMs > endMs) throw error;
       emit("join.waiting", { code, message: error instanceof Error ? error.message : "", retryInMs: pauseMs });
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      await setTimeout(pauseMs);
     }
   }
 }

@@ -69,6 +69,7 @@ export const DIALS: Readonly<Record<keyof Dials, Dial>> = {
   sourcesAwayMs: { flag: "--sources-away-for", unit: MS, help: "for how long" },
   sourceLag: { flag: "--source-lag", unit: WHOLE, help: "blocks by which the first attester's source is behind" },
   anyStart: { flag: "--any-start", unit: SWITCH, help: "runs of the chain's blocks may start at any height" },
+  absent: { flag: "--absent", unit: WHOLE, help: "nodes that are away from the beginning nearly to the end" },
   joiners: { flag: "--joiners", unit: WHOLE, help: "provers on nobody's list that come, and go" },
 };
 
@@ -124,7 +125,7 @@ function entriesOf(given: Partial<RunLimits>): string {
 }
 
 /** Reads `name=n,name=n`. */
-export function limits(text: string): Partial<RunLimits> {
+export function limitsOf(text: string): Partial<RunLimits> {
   return Object.fromEntries(
     text.split(",").map((pair) => {
       const [name = "", value = "", more] = pair.split("=");

@@ -18,9 +18,9 @@ import {
   type Verdict,
 } from "../virtual/options.ts";
 import { runVirtual } from "../virtual/run.ts";
-import { swarmDials, swarmHostile, swarmSize } from "../virtual/swarm.ts";
+import { swarmDials, swarmHostile, swarmLimits, swarmSize } from "../virtual/swarm.ts";
 import { Campaign } from "./campaign.ts";
-import { addDials, commandOf, dialsGiven, limits } from "./dials.ts";
+import { addDials, commandOf, dialsGiven, limitsOf } from "./dials.ts";
 import { failure, told, toldShort } from "./tell.ts";
 
 interface VirtualFlags {
@@ -95,7 +95,7 @@ export function virtualCommand(): Command {
     .option("--blocks <n>", "blocks, one a second (default: 20)", whole)
     .option("--shards <n>", "tasks of a block side by side (default: 4)", whole)
     .option("--workflow <file>", "blocks are proven by its workflow `block`, as in config/workflows")
-    .option("--limits <name=n,...>", "limits to make smaller or larger (see below)", limits)
+    .option("--limits <name=n,...>", "limits to make smaller or larger (see below)", limitsOf)
     .option("--twins <n>", "attesters whose key a second process has, a copy of the node", whole)
     .option("--byzantine-attesters <n>", "attesters that are hostile, each in ways drawn from the seed", whole)
     .option("--byzantine-provers <n>", "the same for nodes that only prove", whole)
@@ -226,13 +226,15 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
   );
   if (flags.swarm !== true) return { seed, nodes: 7, blocks: 20, shards: 4, ...dials, ...given };
   const size = { ...swarmSize(seed, flags.byzantine === true), ...given };
+  const faults = { ...swarmDials(seed), ...dials };
+  const limits = { ...swarmLimits(seed, faults), ...limitsGiven };
   return {
     seed,
     ...size,
-    ...swarmDials(seed),
+    ...faults,
     ...swarmHostile(seed, size, flags.byzantine === true),
-    ...dials,
     ...given,
+    ...(Object.keys(limits).length === 0 ? {} : { limits }),
   };
 }
 

@@ -379,6 +379,18 @@ const ANYONE = {
       run: (node) => node.say(Array.from({ length: 100 }, () => chatter(node))),
     },
   },
+  leap: {
+    who: "anyone",
+    says: "batches of its own thousands of numbers above all others, and nothing in between",
+    every: {
+      ms: 2_000,
+      times: 20,
+      run: (node) => {
+        const next = 1000 * (node.chance.between(1, 1000) + 1000 * node.heard.length);
+        node.send(node.seal({ next, previous: noise(node) }, [chatter(node)]).bytes);
+      },
+    },
+  },
   "wrong-artefacts": {
     who: "anyone",
     says: "other bytes than those that are asked for",

@@ -10,10 +10,13 @@ export const INVARIANTS = {
   S8: ["every certified block was told by the chain's own source", "checkers/end"],
   L1: ["after the heal every canonical block gets its certificate on every honest node", "checkers/end"],
   L2: ["no ready task waits for ever while a prover is free: measured after the heal", "checkers/starvation"],
-  L3: ["after the heal all logs meet, and whoever signs two feeds is out on every node", "run, checkers/forks"],
+  L3: [
+    "after the heal all logs meet, those of late nodes too; two feeds exclude a key on every node; no needed batch is skipped",
+    "run, checkers/forks, catchup",
+  ],
   L4: [
     "nothing is over too soon; and what a failure costs, in runs without other faults",
     "checkers/patience, delays, pace, griefing",
   ],
-  R1: ["what a node keeps, and what an owner may claim, is bounded", "checkers/bounds, wire"],
+  R1: ["what a node keeps and asks, and what an owner may claim, is bounded", "checkers/bounds, catchup, wire"],
 } as const satisfies Readonly<Record<string, readonly [says: string, by: string]>>;

@@ -25,7 +25,12 @@ export const LIES = {
       ...frames.filter(({ kind }) => kind !== "batch"),
       ...frames.flatMap((frame): SyncFrame[] =>
         frame.kind === "frontier"
-          ? [...frame.frontier.feeds].map(([author, next]) => ({ kind: "forgotten", author, next: next + AHEAD }))
+          ? [...frame.frontier.feeds].map(([author, next]) => ({
+              kind: "forgotten",
+              author,
+              from: 0,
+              to: next + AHEAD,
+            }))
           : [],
       ),
     ],

@@ -12,6 +12,7 @@
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
 import { ADMISSION_MUTANTS } from "./admission-mutants.ts";
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
+import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
@@ -85,6 +86,9 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   },
   // The hostile prover is one of those that join: all others attest.
   joins: { ...base, seed: 31, nodes: 4, blocks: 20, joiners: 2, byzantineProvers: 1, behaviours: ["flood-joins"] },
+  aged: { ...base, seed: 26, blocks: 40, absent: 1, joiners: 1, limits: { batchAheadMax: 32, retentionBlocks: 4 } },
+  boasters: { ...base, ...one, seed: 28, delayMs: 5, behaviours: ["boast-frontier"] },
+  forgetful: { ...base, ...rough, ...one, seed: 27, blocks: 12, behaviours: ["forget-all"] },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -178,6 +182,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S1: .* which does not own it/,
   },
   ...ADMISSION_MUTANTS,
+  ...CATCH_UP_MUTANTS,
   ...LATE_MUTANTS,
   ...SOURCE_MUTANTS,
 };

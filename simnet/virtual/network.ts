@@ -70,6 +70,8 @@ export class SimNetwork {
   messages = 0;
   bytes = 0;
   requests = 0;
+  /** By address: its questions from log to log. */
+  readonly asked = new Map<Address, number>();
 
   constructor(world: World, chance: Chance, faults: LinkFaults) {
     this.#world = world;
@@ -309,6 +311,7 @@ export class SimNetwork {
     done: Done<readonly Uint8Array[]>,
   ): Cancel {
     this.requests++;
+    this.asked.set(here.address, (this.asked.get(here.address) ?? 0) + 1);
     const { end, cancel } = this.#once(here, timeoutMs, done);
     const there = this.#reachable(here, to);
     if (there === undefined) return cancel;

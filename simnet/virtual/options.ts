@@ -62,6 +62,8 @@ export interface Dials {
   readonly anyStart: boolean;
   /** Provers that are on nobody's list, come while the network runs, and some of which leave again. */
   readonly joiners: number;
+  /** Nodes of the start that are away from the beginning of the run nearly to its end. */
+  readonly absent: number;
 }
 
 export const NO_FAULTS: Dials = {
@@ -96,6 +98,7 @@ export const NO_FAULTS: Dials = {
   sourceLag: 0,
   anyStart: false,
   joiners: 0,
+  absent: 0,
 };
 
 /** Limits that a run may make small, so that it reaches them: those of the core, and two of the manifest. */

@@ -7,12 +7,13 @@
 import { createHash } from "node:crypto";
 import { type BarrierContent, type CheckedCertificate, checkCertificate } from "../../src/protocol/certificate.ts";
 import type { Key } from "../../src/protocol/ids.ts";
+import { isExcluded, notExcluding } from "./checkers/contradictions.ts";
 import { Durable } from "./checkers/durable.ts";
 import { checkEnd, checkLog, contentSplits } from "./checkers/end.ts";
 import type { Guilt } from "./checkers/guilt.ts";
 import type { Forks } from "./checkers/forks.ts";
 import { Checkers } from "./checkers/watch.ts";
-import { Cluster, type NodeHooks, type SimNode } from "./cluster.ts";
+import { Cluster, type NodeHooks, type SimNode, type Watch } from "./cluster.ts";
 import { Nemesis } from "./faults.ts";
 import { Figures } from "./figures.ts";
 import { Hostiles } from "./hostile.ts";
@@ -35,10 +36,15 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   const figures = new Figures();
   const hostiles = new Hostiles();
   const durable = new Durable();
-  const cluster = clusterOf(options, hostiles, durable, figures);
+  let checking: Checkers | null = null;
+  const cluster = clusterOf(options, hostiles, durable, (node, event, fields) => {
+    figures.event(cluster.world.nowMs, node, event, fields);
+    checking?.event(node, event, fields);
+  });
   const { world } = cluster;
   const honest = () => cluster.nodes.filter(({ key, gone }) => !gone && !hostiles.has(key));
   const checkers = new Checkers({ cluster, options, durable, honest, isHostile: (key) => hostiles.has(key) });
+  checking = checkers;
   const { violations: found, wire, forks } = checkers;
   const faultsMs = 100 + blocks * blockMs;
   const faults = scheduleOf(options, faultsMs);
@@ -56,7 +62,9 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     runUntil(cluster, SETTLE_MS, () => found.length > 0 || isDone());
     // But who broke it, every honest node shall know.
     const isNamed = () =>
-      [...wire.guilt.proven.keys()].every((key) => honest().every((node) => holdsGuilty(node, key)));
+      [...wire.guilt.proven.keys()].every((key) =>
+        honest().every((node) => node.runtime === null || isExcluded(node, key)),
+      );
     if (found.length > 0 && hostiles.malice.size > 0) runUntil(cluster, CONVERGE_MS, isNamed);
   });
   const isSound = crash === null && found.length === 0;
@@ -116,7 +124,7 @@ function caught(run: () => void): string | null {
   }
 }
 
-function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, figures: Figures): Cluster {
+function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, watch: Watch): Cluster {
   const { seed, nodes, shards, families = false, workflow, sabotage, hooks } = options;
   const { retentionBlocks, window, ...limits } = { ...RUN_LIMITS, ...options.limits };
   const { wrong, failing, wrongFirst, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage, anyStart } =
@@ -143,7 +151,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       twins: twinned(options),
       hooks: { ...(sabotage === undefined ? {} : { returning: sabotage }), ...bothOf(hostiles.hooks(durable), hooks) },
     },
-    (node, event, fields) => figures.event(cluster.world.nowMs, node, event, fields),
+    watch,
   );
   hostiles.appoint(cluster, options);
   cluster.isHostile = ({ key }) => hostiles.has(key);
@@ -179,28 +187,27 @@ function runUntil(cluster: Cluster, limitMs: number, until: () => boolean): void
   world.run(world.nowMs + limitMs, () => over);
 }
 
-/** What all must have heard soon: who signs two feeds, and where nobody is hostile all that anybody knew. */
+/** What all must have heard soon: who signs two feeds, and all that anybody knew of honest authors. */
 function lateNews(cluster: Cluster, nodes: readonly SimNode[], hostiles: Hostiles, forks: Forks): string[] {
-  if (hostiles.malice.size === 0) return lateLogs(cluster, nodes);
+  if (hostiles.malice.size === 0) return lateLogs(cluster, nodes, () => true);
   forks.look(nodes);
   if (forks.forked.size > 0) runUntil(cluster, CONVERGE_MS, () => forks.missing(nodes).length === 0);
-  return forks.missing(nodes);
+  return [...forks.missing(nodes), ...lateLogs(cluster, nodes, (author) => !hostiles.has(author))];
 }
 
-/** L3: who signed two receipts that exclude each other is soon excluded on every node. */
 function unexcluded(cluster: Cluster, nodes: readonly SimNode[], { proven }: Guilt): string[] {
   const guilty = [...proven].flatMap(([key, grounds]) => (grounds.has("two-receipts") ? key : []));
-  const missing = () =>
-    guilty.flatMap((key) => nodes.filter((node) => !holdsGuilty(node, key)).map(({ name }) => [name, key] as const));
+  const missing = () => guilty.flatMap((key) => notExcluding(nodes, key).map((name) => [name, key] as const));
   if (guilty.length > 0) runUntil(cluster, CONVERGE_MS, () => missing().length === 0);
   return missing().map(([name, key]) => `L3: ${name} does not exclude ${key.slice(0, 8)} for two-receipts`);
 }
 
-/** L3: what anybody knew at this moment, everybody knows soon. */
-function lateLogs(cluster: Cluster, nodes: readonly SimNode[]): string[] {
+/** L3: what anybody knew at this moment of these authors, everybody knows soon, a node that came late as well. */
+function lateLogs(cluster: Cluster, nodes: readonly SimNode[], isMeant: (author: Key) => boolean): string[] {
   const known = new Map<Key, number>();
   for (const node of nodes)
-    for (const [author, next] of frontierOf(node)) known.set(author, Math.max(next, known.get(author) ?? 0));
+    for (const [author, next] of frontierOf(node))
+      if (isMeant(author)) known.set(author, Math.max(next, known.get(author) ?? 0));
   const lags = (node: SimNode): Key | undefined => {
     const own = frontierOf(node);
     return [...known].find(([author, next]) => (own.get(author) ?? 0) < next)?.[0];
@@ -214,10 +221,6 @@ function lateLogs(cluster: Cluster, nodes: readonly SimNode[]): string[] {
 
 function frontierOf(node: SimNode): Map<Key, number> {
   return node.runtime?.state.log.frontier() ?? new Map<Key, number>();
-}
-
-function holdsGuilty({ runtime }: SimNode, key: Key): boolean {
-  return runtime === null || runtime.state.out.has(key);
 }
 
 function evidenceOf(cluster: Cluster, honest: readonly SimNode[]): VirtualReport["evidence"] {

@@ -72,7 +72,15 @@ function machineFaults({ seed, nodes }: VirtualOptions, dials: Dials, untilMs: n
       return { kind: "join", node: 0, forMs: chance.next() < 0.3 ? chance.between(5_000, untilMs) : null } as const;
     },
   );
+  const leaving = new Chance(seed, "fault/absent");
+  const absences = Array.from({ length: dials.absent }, (): Draft => {
+    const [atMs, backMs] = [leaving.between(500, 2_000), Math.round((untilMs * leaving.between(70, 95)) / 100)];
+    const node = leaving.between(0, nodes - 1);
+    const downMs = Math.max(backMs - atMs, 10);
+    return { atMs, drawn: { kind: "crash", node, sites: null, damage: "intact", downMs } };
+  });
   return [
+    ...absences,
     ...draw("crash", dials.crashEveryMs, (chance, node) => {
       const sites = chance.next() < dials.crashSites ? chance.between(1, 60) : null;
       const any = DAMAGES[chance.between(0, DAMAGES.length - 1)] ?? "intact";

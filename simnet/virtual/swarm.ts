@@ -1,6 +1,6 @@
 /** Swarm mode: which faults a run has, and how strong, is drawn from its seed. Ranges after TigerBeetle's VOPR. */
 import type { HostileShape } from "./hostile.ts";
-import { attestersOf, type Dials, NO_FAULTS, type VirtualOptions } from "./options.ts";
+import { attestersOf, type Dials, NO_FAULTS, RUN_LIMITS, type RunLimits, type VirtualOptions } from "./options.ts";
 import { RECEIPTS } from "./receipts.ts";
 import { Chance } from "./world.ts";
 
@@ -43,7 +43,24 @@ export function swarmDials(seed: number): Dials {
     outageEveryMs: every(5_000, 20_000, 0.2),
     sourceAwayEveryMs: every(3_000, 20_000, 0.3),
     sourceLagEveryMs: every(3_000, 20_000, 0.3),
+    absent: on(1, 0, 0.3),
   };
+}
+
+/**
+ * Limits so small that a run passes them many times: half of the runs have small ones. A chain that reorganises keeps
+ * the retention of `RUN_LIMITS`, because no node goes back further than that.
+ */
+export function swarmLimits(seed: number, { reorgEveryMs }: Pick<Dials, "reorgEveryMs">): Partial<RunLimits> {
+  const chance = new Chance(seed, "swarm/limits");
+  const isSmall = chance.next() < 0.5;
+  const drawn = {
+    batchAheadMax: chance.between(16, 128),
+    blockAheadMax: chance.between(8, 32),
+    window: chance.between(1, 4),
+    retentionBlocks: reorgEveryMs > 0 ? RUN_LIMITS.retentionBlocks : chance.between(4, RUN_LIMITS.retentionBlocks),
+  };
+  return isSmall ? drawn : {};
 }
 
 /** How large the network is, and how long it runs. Where nodes are to be hostile there are enough to outvote them. */

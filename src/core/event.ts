@@ -3,7 +3,7 @@ import type { Batch } from "../protocol/batch.ts";
 import type { Certificate } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
-import type { Frontier, Twin } from "../protocol/sync.ts";
+import type { Frontier, Span, Twin } from "../protocol/sync.ts";
 
 export interface TaskRef {
   readonly block: Hash;
@@ -33,26 +33,37 @@ export type Event =
   /** Time has passed; nothing else. */
   | { readonly kind: "tick" }
   /**
-   * A batch whose signature holds; our own come back this way once they are durable. `closed`: of the blocks that it
-   * announces, and of their parents, those that the disk's index of certified blocks has (`lookUps`).
+   * A batch whose signature holds; our own come back this way once they are durable. `isPulled`: it was in `from`'s answer
+   * to our frontier. `closed`: of the blocks that it announces, and of their parents, those that the disk's index of
+   * certified blocks has (`lookUps`).
    */
-  | { readonly kind: "batch"; readonly batch: Batch; readonly from: Key | null; readonly closed?: readonly Closed[] }
-  /** A certificate that checks against the manifest. */
-  | { readonly kind: "certificate"; readonly certificate: Certificate; readonly bytes: Uint8Array }
+  | {
+      readonly kind: "batch";
+      readonly batch: Batch;
+      readonly from: Key | null;
+      readonly isPulled?: boolean;
+      readonly closed?: readonly Closed[];
+    }
+  /** A certificate that checks against the manifest; `from` names the peer whose answer to our frontier it was in. */
+  | {
+      readonly kind: "certificate";
+      readonly certificate: Certificate;
+      readonly bytes: Uint8Array;
+      readonly from?: Key;
+    }
   | { readonly kind: "peer"; readonly peer: Key; readonly state: "up" | "down" }
   /**
-   * A peer has answered our frontier with its own; `received` batches and certificates came with it, and what it has heard
-   * of other processes with our key.
+   * A peer has answered our frontier with its own, and with what it has heard of other processes with our key. The batches
+   * and certificates of the answer have come before.
    */
   | {
       readonly kind: "synced";
       readonly peer: Key;
       readonly frontier: Frontier | null;
-      readonly received: number;
       readonly twins?: readonly Twin[];
     }
-  /** The peer says that it has let go of the author's batches below `next`. */
-  | { readonly kind: "forgotten"; readonly peer: Key; readonly author: Key; readonly next: number }
+  /** The peer says that it has let go of the author's batches with these numbers. */
+  | { readonly kind: "forgotten"; readonly peer: Key; readonly author: Key; readonly span: Span }
   /** This node's own source has a block whose payload is stored; `handed`: the operator has handed it in. */
   | {
       readonly kind: "source-block";

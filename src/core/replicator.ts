@@ -7,12 +7,13 @@ import type { Feed } from "../log/feed.ts";
 import type { Batch } from "../protocol/batch.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { readEvidence } from "../protocol/evidence.ts";
-import { WANTED_MAX } from "../protocol/limits.ts";
+import { MESSAGE_BYTES_MAX, WANTED_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Frontier, SyncFrame, Twin } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
 import { abandon, closedAs, forget, trimClosed } from "./ancestry.ts";
 import { startOf } from "./blocks.ts";
+import { silentAbout } from "./gaps.ts";
 import { hearOfOwnFeed } from "./own-feed.ts";
 import { hasSource } from "./own-source.ts";
 import { dropForgotten, dropUnannounced } from "./pending.ts";
@@ -20,6 +21,8 @@ import { compactRoster } from "./standing.ts";
 import type { Closed } from "./event.ts";
 import type { Chain, Place, State } from "./state.ts";
 
+/** How often a peer is asked while there is a gap to fill. */
+const GAP_MS = 250;
 /** Peers asked at once. */
 const SYNCING_MAX = 3;
 /** Compaction waits until the retention is exceeded by this part of it. */
@@ -55,18 +58,33 @@ function holesOf(state: State): Hash[] {
 
 /** The answer to a peer's frontier, without the certificates, which are on disk. */
 export function answerSync(state: State, theirs: Frontier, bytesMax: number): SyncFrame[] {
-  return [{ kind: "frontier", frontier: frontierOf(state) }, ...state.log.missing(theirs, bytesMax)];
+  const room = isFarBehind(state, theirs) ? Math.min(bytesMax, MESSAGE_BYTES_MAX) : bytesMax;
+  return [{ kind: "frontier", frontier: frontierOf(state) }, ...state.log.missing(theirs, room)];
 }
 
-/** Asks the next peer in turn; at once where there is a gap to fill. */
+/** Whether the peer refuses what is announced now. It needs certificates first, and hardly a batch would be taken in. */
+function isFarBehind(state: State, theirs: Frontier): boolean {
+  return [...state.chains.values()].some(({ id, certified }) => {
+    const start = startOf(state, id);
+    if (typeof start !== "number") return false;
+    return certified > Math.max(theirs.chains.get(id) ?? -1, start) + state.limits.blockAheadMax;
+  });
+}
+
+/** Asks the next peer in turn; sooner where there is a gap to fill. */
 export function settleSync(state: State): void {
   if (state.replaying || state.nowMs < state.syncMs || state.peers.size === 0) return;
   const { syncMs } = state.manifest.json.timing;
-  state.syncMs = state.nowMs + (state.log.gaps > 0 ? Math.min(syncMs, 250) : syncMs);
+  state.syncMs = state.nowMs + (state.log.gaps > 0 ? Math.min(syncMs, GAP_MS) : syncMs);
+  const turn = state.syncTurn++;
   const peers = [...state.peers].filter((peer) => !state.syncing.has(peer));
   // In turn, never by the clock: its steps may fall on one peer again and again, and that one may be a liar.
-  const peer = peers[state.syncTurn++ % Math.max(peers.length, 1)];
+  const peer = peers[turn % Math.max(peers.length, 1)];
   if (peer !== undefined) askPeer(state, peer);
+  // Beside the turn: a network has many peers, and few of them can confirm that a gap will not be filled.
+  const silent = silentAbout(state, peers);
+  const witness = silent[turn % Math.max(silent.length, 1)];
+  if (witness !== undefined) askPeer(state, witness);
 }
 
 export function askPeer(state: State, peer: Key): void {
@@ -75,15 +93,18 @@ export function askPeer(state: State, peer: Key): void {
   state.effects.push({ kind: "sync", peer });
 }
 
-/** A peer has answered. What it had for us is applied by now; if there is more, it is asked again. */
-export function applySynced(
-  state: State,
-  peer: Key,
-  theirs: Frontier | null,
-  received: number,
-  twins: readonly Twin[],
-): void {
+/** Notes that the peer's answer has brought this node forward. */
+export function gain(state: State, peer: Key): void {
+  state.gained.add(peer);
+}
+
+/**
+ * A peer has answered. What it had for us is applied by now. The peer is asked again at once only if its answer brought
+ * this node forward: an answer that the log refused would be given again, as often as somebody asks.
+ */
+export function applySynced(state: State, peer: Key, theirs: Frontier | null, twins: readonly Twin[]): void {
   state.syncing.delete(peer);
+  const hasGained = state.gained.delete(peer);
   if (theirs === null) return;
   if (state.manifest.weights.has(peer)) state.frontiers.set(peer, theirs.feeds);
   for (const other of hearOfOwnFeed(state, peer, theirs.feeds.get(state.options.self) ?? 0, twins))
@@ -92,33 +113,9 @@ export function applySynced(
     ([chain, height]) => height > (state.chains.get(chain)?.certified ?? -1),
   );
   const lacks = certificatesMissing || state.log.lacks(theirs.feeds) || holesOf(state).length > 0;
-  if (received > 0 && lacks) askPeer(state, peer);
-}
-
-/**
- * A peer says that it has let go of what is missing here. One alone may lie and hide what is to come, so as much weight
- * of attesters has to say so as holds an honest one; where this node is the only attester nobody can, and any peer's
- * word is taken. Even then only as far as the author's own signature has been seen.
- *
- * They will: nobody lets go of what a quorum of attesters does not have, so as many are left who had it (`spreadOf`).
- */
-export function hearForgotten(state: State, peer: Key, author: Key, next: number): void {
-  const feed = state.log.feed(author);
-  if (feed === undefined || next <= feed.next) return;
-  const said = state.forgotten.get(author) ?? new Map<Key, number>();
-  const { weight, weights, oneHonest } = state.manifest;
-  const needed = Math.min(oneHonest, weight - (weights.get(state.options.self) ?? 0));
-  if (needed > 0 && !weights.has(peer)) return;
-  said.set(peer, Math.min(next, feed.highest + 1));
-  state.forgotten.set(author, said);
-  let heard = 0;
-  for (const [key, below] of [...said].sort(([, a], [, b]) => b - a)) {
-    heard += weights.get(key) ?? 0;
-    if (heard < needed) continue;
-    state.log.skipTo(author, below);
-    state.forgotten.delete(author);
-    return;
-  }
+  // mutant: ask-in-a-loop
+  if (hasGained && lacks) askPeer(state, peer);
+  if (state.log.gaps > 0) state.syncMs = Math.min(state.syncMs, state.nowMs + GAP_MS);
 }
 
 /**

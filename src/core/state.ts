@@ -11,6 +11,7 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { Candidate, ownersOf } from "../protocol/owner.ts";
+import type { Span } from "../protocol/sync.ts";
 import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
 import type { Closed, Prepared } from "./event.ts";
@@ -444,10 +445,12 @@ export interface State {
   /** Counts the questions, so that every peer is asked in turn; begins anywhere. */
   syncTurn: number;
   readonly syncing: Set<Key>;
+  /** Peers whose answer, as far as it is applied, has brought this node forward. */
+  readonly gained: Set<Key>;
   /** By attester: how much of each feed it has said it holds, or has let go of. */
   readonly frontiers: Map<Key, ReadonlyMap<Key, number>>;
-  /** By author with a gap: what peers say they have let go of it, below which number. */
-  readonly forgotten: Map<Key, Map<Key, number>>;
+  /** By author and peer: which batches the peer says that it has let go of, where they are missing here (`gaps.ts`). */
+  readonly forgotten: Map<Key, Map<Key, readonly Span[]>>;
   readonly peers: Set<Key>;
   /** Why this node signs nothing: it drains, or its own feed may be behind what peers have seen of it. */
   mute: string | null;
@@ -570,6 +573,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     syncMs: 0,
     syncTurn: options.seed,
     syncing: new Set(),
+    gained: new Set(),
     frontiers: new Map(),
     forgotten: new Map(),
     peers: new Set(),

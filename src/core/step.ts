@@ -7,7 +7,7 @@
  */
 import type { Added } from "../log/feed.ts";
 import { type Batch, openVote, readVote } from "../protocol/batch.ts";
-import { blockId, type Hash, type Key } from "../protocol/ids.ts";
+import { blockId, type Hash } from "../protocol/ids.ts";
 import { BATCH_ENTRIES_MAX } from "../protocol/limits.ts";
 import { readEvidence } from "../protocol/evidence.ts";
 import { asCode, type Entry, MESSAGES } from "../protocol/messages.ts";
@@ -24,6 +24,7 @@ import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
 import type { Closed, Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
+import * as gaps from "./gaps.ts";
 import { tallyOf } from "./griefing.ts";
 import { hasRivals, isVoid, missingInput } from "./graph.ts";
 import * as lists from "./lists.ts";
@@ -143,21 +144,23 @@ function apply(state: State, event: Event, equation: Equation): void {
       return;
     case "batch":
       recall(state, event.closed);
-      return applyBatch(state, event.batch, event.from, equation);
+      return applyBatch(state, event, equation);
     case "certificate":
       return applyCertificate(state, event, equation);
     case "peer":
       if (event.state === "down") {
         state.peers.delete(event.peer);
         state.syncing.delete(event.peer);
+        state.gained.delete(event.peer);
         return;
       }
       state.peers.add(event.peer);
       return replicator.askPeer(state, event.peer);
     case "synced":
-      return replicator.applySynced(state, event.peer, event.frontier, event.received, event.twins ?? []);
+      return replicator.applySynced(state, event.peer, event.frontier, event.twins ?? []);
     case "forgotten":
-      return replicator.hearForgotten(state, event.peer, event.author, event.next);
+      if (gaps.hearForgotten(state, event.peer, event.author, event.span)) replicator.gain(state, event.peer);
+      return;
     case "source-block":
       recall(state, event.closed);
       return branch.sourceBlock(state, event.block, event.handed === true);
@@ -225,7 +228,11 @@ export function isKnownAuthor(state: State, batch: Batch): boolean {
   return isOpen && batch.entries.every((entry) => entry.kind === "join");
 }
 
-function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equation): void {
+function applyBatch(
+  state: State,
+  { batch, from, isPulled = false }: Extract<Event, { kind: "batch" }>,
+  equation: Equation,
+): void {
   const { author, number } = batch.head;
   const isOwn = author === state.options.self;
   // Left with the peers: the log would take it for known and the block would be lost. An own batch is durable already,
@@ -235,6 +242,8 @@ function applyBatch(state: State, batch: Batch, from: Key | null, equation: Equa
   if (over !== null) return refused(state, author, "batch", over);
   const { next = 0 } = state.log.feed(author) ?? {};
   if (addToLog(state, batch) !== "new") return;
+  if (isPulled && from !== null) replicator.gain(state, from);
+  gaps.settleGap(state, author);
   if (!isOwn) standing.alive(state, author);
   else if (from !== null && number >= next) ownFeed.foundOwn(state, batch);
   applyEntries(state, batch, equation);
@@ -454,6 +463,7 @@ function applyShown(state: State, votes: readonly Parameters<typeof openVote>[1]
 function applyCertificate(state: State, event: Extract<Event, { kind: "certificate" }>, equation: Equation): void {
   const { content, contentHash, block: id } = event.certificate;
   if (state.closed.has(id)) return;
+  if (event.from !== undefined) replicator.gain(state, event.from);
   const block = state.blocks.get(id);
   if (block !== undefined) {
     blocks.settleCertified(state, block, contentHash, content);

@@ -20,6 +20,7 @@ export class Feed {
   #next = 0;
   #highest = -1;
   #cost = 0;
+  #seen = -1;
   #end = Number.POSITIVE_INFINITY;
   /** What was let go of before a restart, and not passed yet. */
   #gone: readonly Span[] = [];
@@ -38,9 +39,24 @@ export class Feed {
     return this.#next;
   }
 
-  /** The highest number seen, -1 for none. */
+  /** The highest number taken in, -1 for none. */
   get highest(): number {
     return this.#highest;
+  }
+
+  /** The highest number that the author is known to have signed, also of a batch that was refused; -1 for none. */
+  get seen(): number {
+    return Math.max(this.#seen, this.#highest);
+  }
+
+  /** Whether batches below the highest one that the author has signed are missing. */
+  get isGapped(): boolean {
+    return this.seen >= this.#next;
+  }
+
+  /** Whether a batch with this number has to wait with the peers until the gap below it is smaller. */
+  isTooFar(number: number): boolean {
+    return number > this.#next + this.#aheadMax;
   }
 
   /** No batch from this number on is taken in. */
@@ -87,7 +103,11 @@ export class Feed {
     if (number >= this.#end) return "out";
     const known = this.#batches.get(number);
     if (known !== undefined) return known.hash === batch.hash ? "known" : "equivocation";
-    if (number > this.#next + this.#aheadMax) return "too-far";
+    if (this.isTooFar(number)) {
+      // mutant: number-unseen
+      this.#seen = Math.max(this.#seen, number);
+      return "too-far";
+    }
     if (this.forkOf(batch) !== undefined) return "chain-broken";
     if (this.#isForgotten(number)) return "known";
     this.#batches.set(number, batch);
@@ -171,6 +191,7 @@ export class Feed {
     }
     this.#next = Math.min(this.#next, this.#end);
     this.#highest = Math.min(this.#highest, this.#end - 1);
+    this.#seen = Math.min(this.#seen, this.#end - 1);
   }
 
   #isForgotten(number: number): boolean {

@@ -47,6 +47,13 @@ export class Log {
     return feed === null ? "too-far" : feed.add(batch);
   }
 
+  /** Whether the batch is too far above the gap of its feed to be taken in, or of an author that there is no room for. */
+  isTooFar({ head: { author, number } }: Batch): boolean {
+    const feed = this.#feeds.get(author);
+    if (feed === undefined) return number > this.#limits.batchAheadMax || this.#feeds.size >= this.#limits.feedsMax;
+    return feed.isTooFar(number);
+  }
+
   skipTo(author: Key, next: number): void {
     this.#open(author)?.skipTo(next);
   }
@@ -111,19 +118,21 @@ export class Log {
    * author of whom the other node takes no more keeps nobody else's batches away.
    */
   missing({ feeds, beyond, tips }: Pick<Frontier, "feeds" | "beyond" | "tips">, bytesMax: number): SyncFrame[] {
-    const lacking: { readonly feed: Feed; readonly next: number; readonly bytes: number }[] = [];
+    const lacking: { readonly feed: Feed; readonly next: number; readonly reach: number; readonly bytes: number }[] =
+      [];
     for (const feed of this.#feeds.values()) {
-      const next = isFork(feed, feeds, tips) ? 0 : (feeds.get(feed.author) ?? 0);
+      const theirs = feeds.get(feed.author) ?? 0;
+      const next = isFork(feed, feeds, tips) ? 0 : theirs;
       if (next >= feed.next && next > feed.highest) continue;
-      const bytes = feed.kept().reduce((sum, { head, bytes }) => sum + (head.number < next ? 0 : bytes.length), 0);
-      lacking.push({ feed, next, bytes });
+      const bytes = feed.kept().reduce((sum, each) => sum + (each.head.number < next ? 0 : each.bytes.length), 0);
+      lacking.push({ feed, next, reach: theirs + this.#limits.batchAheadMax, bytes });
     }
     lacking.sort((a, b) => a.bytes - b.bytes);
     const frames: SyncFrame[] = [];
     let left = bytesMax;
-    for (const [at, { feed, next }] of lacking.entries()) {
+    for (const [at, { feed, ...from }] of lacking.entries()) {
       const share = Math.floor(left / (lacking.length - at));
-      left -= missingOf(feed, next, beyond?.get(feed.author) ?? [], { share, left }, frames);
+      left -= missingOf(feed, from, beyond?.get(feed.author) ?? [], { share, left }, frames);
     }
     return frames;
   }
@@ -139,7 +148,7 @@ export class Log {
 
   get gaps(): number {
     let gaps = 0;
-    for (const feed of this.#feeds.values()) if (feed.highest >= feed.next) gaps++;
+    for (const feed of this.#feeds.values()) if (feed.isGapped) gaps++;
     return gaps;
   }
 
@@ -163,7 +172,7 @@ function isFork(feed: Feed, theirs: ReadonlyMap<Key, number>, tips: ReadonlyMap<
 /** Adds what a node lacks of the feed, up to its share and at least one batch; returns how many bytes that takes. */
 function missingOf(
   feed: Feed,
-  next: number,
+  { next, reach }: { readonly next: number; readonly reach: number },
   spans: readonly Span[],
   room: { readonly share: number; readonly left: number },
   frames: SyncFrame[],
@@ -181,9 +190,12 @@ function missingOf(
       frames.push({ kind: "batch", bytes: batch.bytes });
     }
     const gone = Math.min(number, feed.next);
-    if (gone > expected) frames.push({ kind: "forgotten", author: feed.author, next: gone });
+    if (gone > expected) frames.push({ kind: "forgotten", author: feed.author, from: expected, to: gone });
     expected = number + 1;
+    // The first batch that is too far for the other node shows that the author goes on there. The node would refuse
+    // those behind it as well, and asks for them once it has skipped the gap.
+    if (number > reach) return bytes;
   }
-  if (expected < feed.next) frames.push({ kind: "forgotten", author: feed.author, next: feed.next });
+  if (expected < feed.next) frames.push({ kind: "forgotten", author: feed.author, from: expected, to: feed.next });
   return bytes;
 }

@@ -12,8 +12,8 @@ import {
 } from "./limits.ts";
 import { equalBytes } from "./messages.ts";
 import {
-  type FrontierFeed,
-  FrontierFeedSchema,
+  type Forgotten,
+  ForgottenSchema,
   FrontierSchema,
   type Frontier as FrontierMessage,
   SyncFrameSchema,
@@ -64,8 +64,8 @@ export type SyncFrame =
   | { readonly kind: "frontier"; readonly frontier: Frontier }
   | { readonly kind: "batch"; readonly bytes: Uint8Array }
   | { readonly kind: "certificate"; readonly bytes: Uint8Array }
-  /** Batches of the author below `next` were compacted away where this comes from. */
-  | { readonly kind: "forgotten"; readonly author: Key; readonly next: number };
+  /** Batches of the author with these numbers were compacted away where this comes from. */
+  | ({ readonly kind: "forgotten"; readonly author: Key } & Span);
 
 export function encodeFrontier(frontier: Frontier): Uint8Array {
   return toBinary(FrontierSchema, frontierMessage(frontier));
@@ -96,7 +96,8 @@ function frameKind(frame: SyncFrame): SyncFrameMessage["kind"] {
     case "certificate":
       return { case: "certificate", value: Uint8Array.from(frame.bytes) };
     case "forgotten": {
-      const value = create(FrontierFeedSchema, { author: hexToBytes(frame.author), next: BigInt(frame.next) });
+      const { author, from, to } = frame;
+      const value = create(ForgottenSchema, { author: hexToBytes(author), from: BigInt(from), to: BigInt(to) });
       return { case: "forgotten", value };
     }
   }
@@ -129,9 +130,7 @@ export function decodeSyncFrame(bytes: Uint8Array): SyncFrame | null {
       case "certificate":
         return { kind: kind.case, bytes: kind.value };
       case "forgotten":
-        return kind.value.author.length === 32 && kind.value.next <= MAX && isPlain(kind.value)
-          ? { kind: "forgotten", author: bytesToHex(kind.value.author), next: Number(kind.value.next) }
-          : null;
+        return readForgotten(kind.value);
       case undefined:
         return null;
     }
@@ -140,8 +139,9 @@ export function decodeSyncFrame(bytes: Uint8Array): SyncFrame | null {
   }
 }
 
-function isPlain({ beyond, tip }: FrontierFeed): boolean {
-  return beyond.length === 0 && tip.length === 0;
+function readForgotten({ author, from, to }: Forgotten): SyncFrame | null {
+  if (author.length !== 32 || from >= to || to > MAX) return null;
+  return { kind: "forgotten", author: bytesToHex(author), from: Number(from), to: Number(to) };
 }
 
 const MAX = BigInt(Number.MAX_SAFE_INTEGER);

@@ -1119,11 +1119,11 @@ export declare type SyncFrame = Message<"proofmesh.v1.SyncFrame"> & {
     case: "certificate";
   } | {
     /**
-     * batches below `next` are compacted away here
+     * batches that are compacted away here
      *
-     * @generated from field: proofmesh.v1.FrontierFeed forgotten = 4;
+     * @generated from field: proofmesh.v1.Forgotten forgotten = 4;
      */
-    value: FrontierFeed;
+    value: Forgotten;
     case: "forgotten";
   } | { case: undefined; value?: undefined };
 };
@@ -1133,4 +1133,30 @@ export declare type SyncFrame = Message<"proofmesh.v1.SyncFrame"> & {
  * Use `create(SyncFrameSchema)` to create a new message.
  */
 export declare const SyncFrameSchema: GenMessage<SyncFrame>;
+
+/**
+ * @generated from message proofmesh.v1.Forgotten
+ */
+export declare type Forgotten = Message<"proofmesh.v1.Forgotten"> & {
+  /**
+   * @generated from field: bytes author = 1;
+   */
+  author: Uint8Array;
+
+  /**
+   * @generated from field: uint64 from = 2;
+   */
+  from: bigint;
+
+  /**
+   * @generated from field: uint64 to = 3;
+   */
+  to: bigint;
+};
+
+/**
+ * Describes the message proofmesh.v1.Forgotten.
+ * Use `create(ForgottenSchema)` to create a new message.
+ */
+export declare const ForgottenSchema: GenMessage<Forgotten>;
 

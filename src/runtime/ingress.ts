@@ -43,6 +43,9 @@ export function admit(
   if (!isKnownAuthor(state, batch)) return { ok: false, verdict: ignore("author.unknown"), author };
   // Left with the peers before it costs a signature check; said to be nothing new, or they would be asked again at once.
   if (isTooFar(state, batch)) return { ok: false, verdict: ignore("block.too-far"), author };
+  // Already known how far the author has come; nothing else about it counts until the gap is smaller.
+  if (state.log.isTooFar(batch) && batch.head.number <= (state.log.feed(author)?.seen ?? -1))
+    return { ok: false, verdict: ignore("batch.too-far"), author };
   const over = refusalOf(state, batch);
   if (over !== null) return { ok: false, verdict: ignore(over), author };
   // mutant: believe-signatures

@@ -12,7 +12,6 @@ import { upMs } from "../core/own-feed.ts";
 import { checkCertificate } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { decodeFrontier, decodeSyncFrame, encodeFrontier, encodeSyncFrame, type Frontier } from "../protocol/sync.ts";
-import type { Verdict } from "../protocol/verdict.ts";
 import { Instances } from "./instances.ts";
 
 const BYTES_MAX: number = 4 * 1024 * 1024;
@@ -27,8 +26,8 @@ interface Modules {
   readonly store: Store;
   readonly telemetry: Telemetry;
   readonly transport: () => Transport;
-  /** Checks a batch and gives it to the core, as if it had come by gossip. */
-  readonly take: (bytes: Uint8Array, from: Key) => Verdict;
+  /** Checks a batch and gives it to the core. */
+  readonly take: (bytes: Uint8Array, from: Key) => void;
   readonly post: (event: Event) => void;
 }
 
@@ -55,10 +54,10 @@ export class Repair {
     transport().request(peer, "sync", body, BYTES_MAX, ANSWER_MS_MAX, (result) => {
       if (!result.ok) {
         telemetry.count("sync.failed", result.fault.code);
-        return post({ kind: "synced", peer, frontier: null, received: 0 });
+        return post({ kind: "synced", peer, frontier: null });
       }
-      const { frontier, received } = this.#takeFrames(peer, result.value);
-      post({ kind: "synced", peer, frontier, received, twins: frontier?.twins ?? [] });
+      const frontier = this.#takeFrames(peer, result.value);
+      post({ kind: "synced", peer, frontier, twins: frontier?.twins ?? [] });
     });
   }
 
@@ -104,40 +103,37 @@ export class Repair {
     next();
   }
 
-  #takeFrames(peer: Key, frames: readonly Uint8Array[]): { frontier: Frontier | null; received: number } {
-    let [frontier, received]: [Frontier | null, number] = [null, 0];
+  /** The frontier of the peer; `null` where a frame of its answer is none. */
+  #takeFrames(peer: Key, frames: readonly Uint8Array[]): Frontier | null {
+    let frontier: Frontier | null = null;
     for (const bytes of frames) {
       const frame = decodeSyncFrame(bytes);
-      if (frame === null) return { frontier: null, received };
+      if (frame === null) return null;
       switch (frame.kind) {
         case "frontier":
           frontier = frame.frontier;
           break;
         case "batch":
-          if (this.#modules.take(frame.bytes, peer).kind === "accept") received++;
+          this.#modules.take(frame.bytes, peer);
           break;
         case "certificate":
-          if (this.#takeCertificate(frame.bytes, peer)) received++;
+          this.#takeCertificate(frame.bytes, peer);
           break;
-        case "forgotten":
-          this.#modules.post({ kind: "forgotten", peer, author: frame.author, next: frame.next });
+        case "forgotten": {
+          const { author, from, to } = frame;
+          this.#modules.post({ kind: "forgotten", peer, author, span: { from, to } });
           break;
+        }
       }
     }
-    return { frontier, received };
+    return frontier;
   }
 
-  /** Whether it is a certificate that was not here yet. */
-  #takeCertificate(bytes: Uint8Array, peer: Key): boolean {
+  #takeCertificate(bytes: Uint8Array, peer: Key): void {
     const { state, equation, telemetry, post } = this.#modules;
     const checked = checkCertificate(state.manifest, bytes, equation);
-    if (checked.ok) {
-      const isNew = !state.closed.has(checked.value.block);
-      post({ kind: "certificate", certificate: checked.value, bytes });
-      return isNew;
-    }
+    if (checked.ok) return post({ kind: "certificate", certificate: checked.value, bytes, from: peer });
     telemetry.emit("refused", { code: checked.code, author: peer, entry: "certificate", from: peer });
-    return false;
   }
 }
 

@@ -37,7 +37,7 @@ import type { Batch } from "../protocol/batch.ts";
 import { type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { ARTEFACT_BYTES_MAX } from "../protocol/limits.ts";
-import { ACCEPT, type Verdict } from "../protocol/verdict.ts";
+import { ACCEPT, ignore, type Verdict } from "../protocol/verdict.ts";
 import { whenFree } from "./busy.ts";
 import { Fetcher } from "./fetcher.ts";
 import { admit, type BatchChecks } from "./ingress.ts";
@@ -151,7 +151,7 @@ export class Runtime implements TransportHandler {
       ...modules,
       state: this.#state,
       transport: () => this.#transportNow(),
-      take: (bytes, from) => this.#take(bytes, from),
+      take: (bytes, from) => void this.#take(bytes, from, true),
       post: (event) => this.post(event),
     });
     this.#recall = new Recall({ ...modules, state: this.#state });
@@ -404,10 +404,10 @@ export class Runtime implements TransportHandler {
   message(bytes: Uint8Array, from: Key): Verdict {
     if (!this.#running || this.#closed || this.#queue.length >= QUEUE_MAX)
       return { kind: "ignore", code: "peer.flood" };
-    return this.#take(bytes, from);
+    return this.#take(bytes, from, false);
   }
 
-  #take(bytes: Uint8Array, from: Key): Verdict {
+  #take(bytes: Uint8Array, from: Key, isPulled: boolean): Verdict {
     const { equation, telemetry, checks } = this.#modules;
     const admitted = admit(this.#state, equation, bytes, checks);
     if (!admitted.ok) {
@@ -419,11 +419,13 @@ export class Runtime implements TransportHandler {
       return admitted.verdict;
     }
     const { batch } = admitted;
+    // The core refuses it as well, and notes how far the author has come. A batch that is refused is not passed on.
+    const isTooFar = this.#state.log.isTooFar(batch);
     // A batch that is dropped here is not in the log, so the next comparison of logs brings it again.
     this.#postRecalled(this.#recall.namesIn(batch), (closed) =>
-      closed === null ? null : { kind: "batch", batch, from, closed },
+      closed === null ? null : { kind: "batch", batch, from, isPulled, closed },
     );
-    return ACCEPT;
+    return isTooFar ? ignore("batch.too-far") : ACCEPT;
   }
 
   peer(peer: Key, state: "up" | "down"): void {

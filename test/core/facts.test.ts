@@ -116,35 +116,3 @@ describe("the roster's votes", () => {
     expect(test.core.reports("prover.benched").map(({ height }) => height)).toEqual([10, 30]);
   });
 });
-
-describe("what a peer says it has let go of", () => {
-  const gap = (test: Subject) => {
-    const batches = Array.from({ length: 4 }, () => test.batch("q", { kind: "beat", tasks: [] }));
-    const last = batches.at(-1);
-    if (last !== undefined) test.core.hear(last);
-    return () => test.core.state.log.feed(keyOf("q"))?.next;
-  };
-  const forgotten = (test: Subject, peer: string, next: number) =>
-    test.core.step({ kind: "forgotten", peer: keyOf(peer), author: keyOf("q"), next });
-
-  it("is believed from as many attesters as hold an honest one, and from nobody else", () => {
-    const test = new Subject();
-    const next = gap(test);
-    for (const peer of ["p", "q", "r", "s", "stranger"]) forgotten(test, peer, 3);
-    forgotten(test, "b", 3);
-    forgotten(test, "b", 3);
-    expect(next()).toBe(0);
-    forgotten(test, "c", 2);
-    expect(next()).toBe(2);
-    forgotten(test, "c", 3);
-    forgotten(test, "d", 100);
-    expect(next()).toBe(4);
-  });
-
-  it("is believed from any peer where this node is the only attester", () => {
-    const test = new Subject({ parties: { ...PARTIES, attesters: ["a"] } });
-    const next = gap(test);
-    forgotten(test, "p", 3);
-    expect(next()).toBe(4);
-  });
-});

@@ -105,7 +105,7 @@ export class Net {
     for (const core of this.live())
       for (const other of this.live().filter((each) => each !== core)) {
         const [peer, frontier] = [keyOf(other.name), frontierOf(other.state)];
-        core.step({ kind: "synced", peer, frontier, received: 0 });
+        core.step({ kind: "synced", peer, frontier });
       }
   }
 

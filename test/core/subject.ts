@@ -173,7 +173,7 @@ export class Subject {
   /** A peer has answered: it has heard this much of our feed. */
   synced(peer: string, seen: number, twins: readonly Twin[] = []): string[] {
     const frontier = { feeds: new Map([[keyOf(this.core.name), seen]]), chains: new Map<number, number>() };
-    return this.core.step({ kind: "synced", peer: keyOf(peer), frontier, received: 0, twins });
+    return this.core.step({ kind: "synced", peer: keyOf(peer), frontier, twins });
   }
 
   /** All the others know as much of its feed as it does itself. */

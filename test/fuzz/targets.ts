@@ -172,7 +172,7 @@ const syncFrame: Target = {
     encodeSyncFrame({ kind: "frontier", frontier }),
     encodeSyncFrame({ kind: "batch", bytes: batches[0]?.bytes ?? new Uint8Array() }),
     encodeSyncFrame({ kind: "certificate", bytes: text("{}") }),
-    encodeSyncFrame({ kind: "forgotten", author: hashOf("x"), next: 5 }),
+    encodeSyncFrame({ kind: "forgotten", author: hashOf("x"), from: 2, to: 5 }),
   ],
   read(bytes) {
     const frame = decodeSyncFrame(bytes);

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Feed } from "../../src/log/feed.ts";
+import { LOG_LIMITS } from "../../src/log/limits.ts";
 import { Log } from "../../src/log/log.ts";
 import { type Batch, openBatch, sealBatch } from "../../src/protocol/batch.ts";
 import { type Hash, type Key, ZERO_HASH } from "../../src/protocol/ids.ts";
@@ -40,7 +41,7 @@ function logOf(...batches: readonly Batch[]): Log {
 /** What the frames would add, in words. */
 function summary(frames: readonly SyncFrame[]): string[] {
   return frames.map((frame) => {
-    if (frame.kind === "forgotten") return `forgotten below ${frame.next}`;
+    if (frame.kind === "forgotten") return `forgotten ${frame.from}..${frame.to - 1}`;
     if (frame.kind !== "batch") return frame.kind;
     const opened = openBatch(frame.bytes);
     return opened.ok ? `batch ${opened.value.head.number}` : opened.code;
@@ -66,6 +67,19 @@ describe("a feed", () => {
     expect(feed.add(batch(alice, 4097, ZERO_HASH))).toBe("too-far");
     expect(feed.add(batch(alice, Number.MAX_SAFE_INTEGER, ZERO_HASH))).toBe("too-far");
     expect(feed.add(batch(alice, 4096, ZERO_HASH))).toBe("new");
+  });
+
+  it("remembers the highest number that its author has signed, also of what it has refused", () => {
+    const feed = new Feed(alice, 10);
+    expect([feed.seen, feed.isGapped]).toEqual([-1, false]);
+    feed.add(batch(alice, 0, ZERO_HASH));
+    expect([feed.seen, feed.isGapped]).toEqual([0, false]);
+    feed.add(batch(alice, 40, ZERO_HASH));
+    feed.add(batch(alice, 30, ZERO_HASH));
+    expect([feed.seen, feed.highest, feed.isGapped]).toEqual([40, 0, true]);
+    expect(feed.beyond(9)).toEqual([]);
+    feed.cut(20);
+    expect([feed.seen, feed.isGapped]).toEqual([19, true]);
   });
 
   it("refuses what does not name the one before, from either side", () => {
@@ -231,7 +245,7 @@ describe("a log", () => {
     const given = (full: Log) => summary(full.missing({ feeds: other.frontier(), beyond: other.beyond() }, 1 << 20));
     expect(given(log)).toEqual(["batch 1", "batch 2", "batch 5", "batch 6", "batch 8", "batch 9"]);
     for (const number of [1, 2]) log.forget(alice, number);
-    expect(given(log)).toEqual(["forgotten below 3", "batch 5", "batch 6", "batch 8", "batch 9"]);
+    expect(given(log)).toEqual(["forgotten 1..2", "batch 5", "batch 6", "batch 8", "batch 9"]);
     expect(logOf(...batches).beyond().size).toBe(0);
   });
 
@@ -279,9 +293,9 @@ describe("a log", () => {
     log.forget(alice, 2);
     expect(summary(log.missing({ feeds: new Map() }, 1 << 20))).toEqual([
       "batch 1",
-      "forgotten below 1",
+      "forgotten 0..0",
       "batch 3",
-      "forgotten below 3",
+      "forgotten 2..2",
     ]);
     expect(summary(log.missing({ feeds: new Map([[alice, 3]]) }, 1 << 20))).toEqual(["batch 3"]);
   });
@@ -289,16 +303,22 @@ describe("a log", () => {
   it("moves the other's frontier by everything it gives, until both are the same", () => {
     // The last batch of a feed is never forgotten.
     const steps = fc.array(fc.integer({ min: 0, max: 10 }), { maxLength: 12 });
+    const look = fc.integer({ min: 1, max: 12 });
     fc.assert(
-      fc.property(steps, steps, fc.integer({ min: 300, max: 2000 }), (mine, theirs, bytesMax) => {
+      fc.property(steps, steps, fc.integer({ min: 300, max: 2000 }), look, (mine, theirs, bytesMax, batchAheadMax) => {
         const batches = chain(alice, 12);
-        const [full, other] = [logOf(...batches), logOf(...theirs.map((number) => at(batches, number)))];
+        const limits = { ...LOG_LIMITS, batchAheadMax };
+        const [full, other] = [new Log(), new Log(limits)].map((log, index) => {
+          for (const each of index === 0 ? batches : theirs.map((number) => at(batches, number))) log.add(each);
+          return log;
+        }) as [Log, Log];
         for (const number of mine) full.forget(alice, number);
         for (let round = 0; other.lacks(full.frontier()); round++) {
           expect(round).toBeLessThan(20);
           for (const frame of full.missing({ feeds: other.frontier() }, bytesMax)) {
-            if (frame.kind === "forgotten")
-              other.skipTo(frame.author, Math.min(frame.next, (other.feed(frame.author)?.highest ?? -1) + 1));
+            const feed = other.feed(alice);
+            if (frame.kind === "forgotten" && feed !== undefined && frame.from <= feed.next)
+              other.skipTo(frame.author, Math.min(frame.to, feed.seen + 1));
             const opened = frame.kind === "batch" ? openBatch(frame.bytes) : null;
             if (opened?.ok === true) other.add(opened.value);
           }
@@ -306,6 +326,17 @@ describe("a log", () => {
         expect(other.frontier().get(alice)).toBe(12);
       }),
     );
+  });
+
+  it("gives one batch more than the other can take in, and what is gone before it", () => {
+    const batches = chain(alice, 9);
+    const log = new Log({ ...LOG_LIMITS, batchAheadMax: 3 });
+    for (const each of batches) log.add(each);
+    for (const number of [1, 2, 3, 4]) log.forget(alice, number);
+    const given = (next: number) => summary(log.missing({ feeds: new Map([[alice, next]]) }, 1 << 20));
+    expect(given(1)).toEqual(["batch 5", "forgotten 1..4"]);
+    expect(given(5)).toEqual(["batch 5", "batch 6", "batch 7", "batch 8"]);
+    expect(given(0)).toEqual(["batch 0", "batch 5", "forgotten 1..4"]);
   });
 
   it("opens no more feeds than it has room for", () => {

@@ -74,7 +74,7 @@ describe.each(BROKEN)("an adapter that %s", (_, fail) => {
       start: (after, emit) => {
         starts.push(after);
         if (starts.length > 1) return;
-        emit({ kind: "block", block: block satisfies SourceBlock });
+        void emit({ kind: "block", block: block satisfies SourceBlock });
         return fail(new Error("broken"));
       },
       close: () => Promise.resolve(),

@@ -251,7 +251,7 @@ describe("a journal into which peers give back lost batches", () => {
   it("gets a floor above batches that the peers have let go of, and the node starts again from it", () => {
     const own = feed();
     const bench = benchWith(own.slice(0, 5));
-    const forgotten: SyncFrame = { kind: "forgotten", author: keyOf("a"), next: 20 };
+    const forgotten: SyncFrame = { kind: "forgotten", author: keyOf("a"), from: 0, to: 20 };
     for (let round = 0; round < 4; round++) {
       const asked = ["b", "c", "d"].filter((peer) => bench.requests.some((request) => request.peer === keyOf(peer)));
       for (const peer of asked) answer(bench, peer, MANY, [...frames(own.slice(20)), forgotten]);
@@ -512,5 +512,42 @@ describe("the fetcher", () => {
     const got: boolean[] = [];
     made.get(wanted, (result) => got.push(result.ok));
     expect([got, asked.length]).toEqual([[true], 0]);
+  });
+});
+
+describe("batches that are too far above the gap of their feed", () => {
+  const sealed = (number: number, sign = simSigner(1, "b").sign): Batch => {
+    const head = { author: keyOf("b"), number, previous: hashOf("before") };
+    return sealBatch(new Bench("a", FOUR).manifest.network, head, [{ kind: "beat", tasks: [] }], sign);
+  };
+
+  it("are not passed on, and show how far their author has come only where the signature holds", () => {
+    const bench = new Bench("a", FOUR).start();
+    const verdict = (number: number, sign?: (message: Uint8Array) => Uint8Array) =>
+      bench.runtime.message(sealed(number, sign).bytes, keyOf("c"));
+    const forged = () => new Uint8Array(64);
+    const tooFar = { kind: "ignore", code: "batch.too-far" };
+    expect(verdict(6000)).toEqual(tooFar);
+    expect(verdict(7000, forged)).toEqual({ kind: "reject", code: "signature.invalid" });
+    expect(bench.runtime.state.log.feed(keyOf("b"))).toMatchObject({ next: 0, highest: -1, seen: 6000 });
+    // Refused before its signature costs anything.
+    expect(verdict(5000, forged)).toEqual(tooFar);
+    expect(verdict(10)).toEqual({ kind: "accept" });
+  });
+
+  it("are no reason to ask the peer again at once that has sent them", () => {
+    const bench = new Bench("a", FOUR);
+    bench.peers = ["b", "c", "d"].map(keyOf);
+    bench.start();
+    const frames: SyncFrame[] = [
+      { kind: "frontier", frontier: { feeds: new Map([[keyOf("b"), 6003]]), chains: new Map() } },
+      ...[6000, 6001, 6002].map((number) => ({ kind: "batch", bytes: sealed(number).bytes }) as const),
+    ];
+    expect(bench.requests).toHaveLength(3);
+    for (const { done } of bench.requests.splice(0)) done({ ok: true, value: frames.map(encodeSyncFrame) });
+    expect(bench.runtime.state.log.feed(keyOf("b"))?.seen).toBe(6002);
+    expect(bench.requests).toEqual([]);
+    bench.pass(500);
+    expect(bench.requests).toHaveLength(1);
   });
 });

@@ -2,6 +2,7 @@
 import type { BarrierContent } from "../../../src/protocol/certificate.ts";
 import type { Hash, Key } from "../../../src/protocol/ids.ts";
 import { checkBounds } from "./bounds.ts";
+import { CatchUp } from "./catchup.ts";
 import { DelayChecker } from "./delays.ts";
 import type { Durable } from "./durable.ts";
 import { checkBlocks, checkLog } from "./end.ts";
@@ -42,6 +43,9 @@ export class Checkers {
   healed = false;
   readonly #subjects: Subjects;
   readonly #lives: Lives;
+  readonly #catchUp: CatchUp;
+  /** Where disks lose what a node has let go of, it may keep again what it once has not. */
+  readonly #isLossless: boolean;
   #looks = 0;
 
   constructor(subjects: Subjects) {
@@ -68,8 +72,16 @@ export class Checkers {
     this.wire = new WireChecker({ manifest, equation, open, now, isHostile, complain, heard });
     this.starvation = new Starvation(manifest, complain);
     this.forks = new Forks(doubledKeys(cluster));
+    this.#catchUp = new CatchUp(cluster, subjects.honest);
+    this.#isLossless = dials.damage === "intact";
     this.#listen();
     this.#look();
+  }
+
+  /** What a node reports. */
+  event(node: SimNode, event: string, { author, from, to }: Readonly<Record<string, unknown>>): void {
+    if (event === "feed.skipped" && this.#isLossless)
+      this.violations.push(...this.#catchUp.skipped(node, String(author), Number(from), Number(to)));
   }
 
   /** The checker hears what is published, and what a node had made durable but not sent when it died: peers pull that. */
@@ -109,6 +121,7 @@ export class Checkers {
       if (at % LOGS_IN_TURN === this.#looks % LOGS_IN_TURN)
         this.violations.push(...checkLog(name, runtime.state, this.wire));
     }
+    this.violations.push(...this.#catchUp.look());
     if (this.healed) this.#lookForStarved();
     this.#tell();
   }
