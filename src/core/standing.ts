@@ -58,7 +58,7 @@ export function orderOf(state: State, task: Task): readonly Key[] {
   let owners = block.owners.get(stage.name);
   if (owners === undefined) {
     const { candidates, griefers } = block;
-    const groups = new Map(candidates.map(({ key, group }) => [key, group]));
+    const dealtGroups = new Map(candidates.map(({ key, group }) => [key, group]));
     const deal = state.options.ownersOf ?? ownersOf;
     const copies = stage.distinct === "provers" ? stage.variants.length : 1;
     const dealt = (name: string, groups: number) =>
@@ -73,9 +73,9 @@ export function orderOf(state: State, task: Task): readonly Key[] {
     owners = orders.map((order, index) => {
       // mutant: griefers-first
       const isBehind = (key: Key) => {
-        return groups.get(key) === GROUP.last || (griefers.last.has(key) && first.get(key) !== index);
+        return dealtGroups.get(key) === GROUP.last || (griefers.last.has(key) && first.get(key) !== index);
       };
-      const listed = order.filter((key) => groups.get(key) !== GROUP.out);
+      const listed = order.filter((key) => dealtGroups.get(key) !== GROUP.out);
       return [...listed.filter((key) => !isBehind(key)), ...listed.filter(isBehind)];
     });
     block.owners.set(stage.name, owners);
