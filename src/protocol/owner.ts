@@ -10,6 +10,7 @@
  * A hash for each task and member takes seconds where thousands are members. Rosters above `EXACT_MAX` therefore draw from
  * one hash for each stage and member, which each task's seed scrambles, and their orders end after `ORDER_MAX` members.
  */
+import { sha256 } from "@noble/hashes/sha2.js";
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { domainDigest, type Hash, type Key, u64 } from "./ids.ts";
 
@@ -122,8 +123,12 @@ function longDeal(network: Hash, block: Hash, stage: string, candidates: readonl
   const seed = domainDigest("owner-stage", hexToBytes(network), hexToBytes(block), utf8ToBytes(stage));
   // In the order of their keys, which decides between equal draws.
   const sorted = [...candidates].sort((a, b) => (a.key < b.key ? -1 : 1));
+  // The seed keeps these hashes apart from all others. Half of it and a key are one block of SHA-256; with a domain it were two.
+  const message = new Uint8Array(48);
+  message.set(seed.subarray(0, 16));
   const drawers = sorted.map(({ key, weight }) => {
-    return { key, weight, words: wordsOf(domainDigest("owner-member", seed, hexToBytes(key))) };
+    message.set(hexToBytes(key), 16);
+    return { key, weight, words: wordsOf(sha256(message)) };
   });
   const groups = new Map<number, number[]>();
   for (const [at, { group = 0 }] of sorted.entries()) {
