@@ -10,6 +10,7 @@
  * stand before it.
  */
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
+import { ADMISSION_MUTANTS } from "./admission-mutants.ts";
 import { ASSERTION_MUTANTS } from "./assertion-mutants.ts";
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
@@ -87,6 +88,8 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
     behaviours: ["flood-attempts", "flood-nothing", "flood-proofs", "flood-blocks"],
     limits: { authorBytes: 1 << 20, membersBytes: 2 << 20, taskBytes: 16 << 10 },
   },
+  // The hostile prover is one of those that join: all others attest.
+  joins: { ...base, seed: 31, nodes: 4, blocks: 20, joiners: 2, byzantineProvers: 1, behaviours: ["flood-joins"] },
   aged: { ...base, seed: 26, blocks: 40, absent: 1, joiners: 1, limits: { batchAheadMax: 32, retentionBlocks: 4 } },
   boasters: { ...base, ...one, seed: 28, delayMs: 5, behaviours: ["boast-frontier"] },
   forgetful: { ...base, ...rough, ...one, seed: 27, blocks: 12, behaviours: ["forget-all"] },
@@ -185,6 +188,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["benches"],
     expected: /^S1: .* which does not own it/,
   },
+  ...ADMISSION_MUTANTS,
   ...CATCH_UP_MUTANTS,
   ...LATE_MUTANTS,
   ...SOURCE_MUTANTS,

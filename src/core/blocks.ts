@@ -189,6 +189,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     certificate: null,
     owners: new Map(),
     ownersVersion: -1,
+    candidates: [],
     griefers: { certified: -1, last: new Set(), tried: new Set() },
     wakeMs: null,
     bars: false,

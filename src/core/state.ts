@@ -10,7 +10,7 @@ import type { Evidence } from "../protocol/evidence.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
-import type { ownersOf } from "../protocol/owner.ts";
+import type { Candidate, ownersOf } from "../protocol/owner.ts";
 import type { Span } from "../protocol/sync.ts";
 import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
@@ -311,6 +311,8 @@ export interface Block {
   /** Owners by stage, for the roster version below. */
   owners: Map<string, readonly (readonly Key[])[]>;
   ownersVersion: number;
+  /** Who was on the roster for this block when its owners were computed. */
+  candidates: readonly Dealt[];
   /** Who goes last in its orders, by the certificates known when there were so many. */
   griefers: Griefers & { readonly certified: number };
   wakeMs: number | null;
@@ -354,6 +356,9 @@ export interface Chain {
   sourceTip: number;
   sourceFault: string | null;
 }
+
+/** A member as a block's owners were computed from it. */
+export type Dealt = Required<Candidate>;
 
 export interface Member {
   readonly key: Key;
@@ -416,7 +421,8 @@ export interface State {
   rosterVersion: number;
   /** Votes to admit a prover, by `prover/chain/height/slots`. */
   readonly admissions: Map<string, Admission>;
-  readonly ownAdmissions: Set<string>;
+  /** By `prover/chain`: the height of this node's latest vote to admit. */
+  readonly ownAdmissions: Map<string, number>;
   /** Votes that a prover's turn is over, by `prover/chain/turn`. */
   readonly benches: Map<string, Benching>;
   /** Turns that this node has voted to end. */
@@ -440,6 +446,8 @@ export interface State {
   readonly accounts: Map<Key, Account>;
   readonly membersChecks: Bucket;
   readonly strangersChecks: Bucket;
+  /** When each stranger with a feed was last heard, the longest ago first (`strangers.ts`). */
+  readonly strangers: Map<Key, number>;
   /** How many certified blocks this node has learned of since it started. */
   certifiedCount: number;
   /** Statements decided in this step, to be signed and sent in one batch. */
@@ -587,7 +595,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     roster,
     rosterVersion: 0,
     admissions: new Map(),
-    ownAdmissions: new Set(),
+    ownAdmissions: new Map(),
     benches: new Map(),
     ownBenches: new Set(),
     out: new Map(),
@@ -601,6 +609,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     accounts: new Map(),
     membersChecks: { spent: 0, atMs: 0 },
     strangersChecks: { spent: 0, atMs: 0 },
+    strangers: new Map(),
     certifiedCount: 0,
     outbox: [],
     effects: [],

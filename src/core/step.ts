@@ -37,6 +37,7 @@ import { applyRequeue, settlePause } from "./quarantine.ts";
 import * as replicator from "./replicator.ts";
 import { settleLevel, settlePiece } from "./split.ts";
 import * as standing from "./standing.ts";
+import * as strangers from "./strangers.ts";
 import { report, type Signed, type State, type Task } from "./state.ts";
 
 /** Runs one event at `nowMs` (a clock that never goes back) and returns what has to be done, in order. */
@@ -229,7 +230,7 @@ export function isKnownAuthor(state: State, batch: Batch): boolean {
   const { author } = batch.head;
   const { manifest, roster } = state;
   if (manifest.weights.has(author) || manifest.sources.has(author) || roster.has(author)) return true;
-  const isOpen = manifest.json.provers.admission === "open" && state.log.admits(author);
+  const isOpen = manifest.json.provers.admission === "open" && strangers.hasRoomForStranger(state, author);
   return isOpen && batch.entries.every((entry) => entry.kind === "join");
 }
 
@@ -262,7 +263,10 @@ const REFUSED: Readonly<Record<Exclude<Added, "new" | "known">, Refusal>> = {
 };
 
 function addToLog(state: State, batch: Batch): Added {
+  if (!state.replaying) strangers.makeRoomFor(state, batch.head.author);
   const added = state.log.add(batch);
+  // A batch that is refused may have opened a feed as well.
+  if (added === "new" || !state.strangers.has(batch.head.author)) strangers.heardStranger(state, batch.head.author);
   if (added === "new" || added === "known") return added;
   if (added === "chain-broken" || added === "equivocation") forked(state, batch);
   refused(state, batch.head.author, "batch", REFUSED[added]);

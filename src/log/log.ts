@@ -71,6 +71,11 @@ export class Log {
     this.#feeds.get(author)?.forget(number);
   }
 
+  /** Of this author nothing is known any more. */
+  drop(author: Key): void {
+    this.#feeds.delete(author);
+  }
+
   /** By author: all batches below the number are here. */
   frontier(): Map<Key, number> {
     return new Map([...this.#feeds].map(([author, feed]) => [author, feed.next]));

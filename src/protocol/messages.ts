@@ -87,7 +87,7 @@ export const MESSAGES = {
   },
   retract: { by: "source", fields: { block: id, round: u32 } },
   cancel: { by: "attester", fields: { block: id, round: u32 } },
-  join: { by: "anyone", fields: { slots: u32, height: u53, chain: u53 } },
+  join: { by: "anyone", fields: { slots: u32, chain: u53 } },
   admit: { by: "attester", fields: { prover: id, slots: u32, height: u53, chain: u53 } },
   bench: { by: "attester", fields: { prover: id, chain: u53, height: u53, turn: u53 } },
   claim: { by: "prover", fields: { ...attempt, timeouts: { type: "list", of: vote, countMax: ATTESTERS_MAX } } },

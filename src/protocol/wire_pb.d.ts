@@ -463,12 +463,7 @@ export declare type Join = Message<"proofmesh.v1.Join"> & {
   slots: number;
 
   /**
-   * @generated from field: uint64 height = 2;
-   */
-  height: bigint;
-
-  /**
-   * @generated from field: uint64 chain = 3;
+   * @generated from field: uint64 chain = 2;
    */
   chain: bigint;
 };

@@ -104,7 +104,10 @@ export function operationsOf(change: StoreChange): Operation[] {
     put(closedKey(closed.chain, closed.hash), Buffer.from(JSON.stringify(closed)));
   for (const { author, number } of change.forget ?? []) operations.push({ type: "del", key: batchKey(author, number) });
   for (const { author, spans } of change.gone ?? []) {
-    put(Buffer.concat([Buffer.from([GONE]), Buffer.from(author, "hex")]), Buffer.from(JSON.stringify(spans)));
+    const key = Buffer.concat([Buffer.from([GONE]), Buffer.from(author, "hex")]);
+    // Otherwise each stranger whose feed made room for another would leave a row behind.
+    if (spans.length === 0) operations.push({ type: "del", key });
+    else put(key, Buffer.from(JSON.stringify(spans)));
   }
   for (const { author, records } of change.starts ?? []) {
     const key = Buffer.concat([Buffer.from([START]), Buffer.from(author, "hex")]);

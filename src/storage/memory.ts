@@ -62,7 +62,10 @@ class MemoryStore implements Store {
     for (const certificate of change.certificates ?? []) this.#insert(certificate);
     for (const closed of change.closed ?? []) this.#closed.set(`${closed.chain}/${closed.hash}`, closed);
     for (const { author, number } of change.forget ?? []) this.#feed(author).delete(number);
-    for (const gone of change.gone ?? []) this.#gone.set(gone.author, gone);
+    for (const gone of change.gone ?? []) {
+      if (gone.spans.length === 0) this.#gone.delete(gone.author);
+      else this.#gone.set(gone.author, gone);
+    }
     for (const start of change.starts ?? []) {
       if (start.records.length > 0) this.#starts.set(start.author, start);
       else this.#starts.delete(start.author);

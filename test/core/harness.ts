@@ -202,8 +202,7 @@ export class Core {
     if ("stage" in entry) words.push(`${entry.stage}/${entry.index}${"attempt" in entry ? `#${entry.attempt}` : ""}`);
     if ("prover" in entry) words.push(this.#names.get(entry.prover) ?? "stranger");
     if ("code" in entry) words.push(entry.code);
-    if (entry.kind === "announce" || entry.kind === "admit" || entry.kind === "join")
-      words.push(`height ${entry.height}`);
+    if (entry.kind === "announce" || entry.kind === "admit") words.push(`height ${entry.height}`);
     if ("round" in entry && entry.kind !== "announce") words.push(`round ${entry.round}`);
     return words.join(" ");
   }

@@ -293,7 +293,7 @@ function grantOf(attempt: number): Entry {
 }
 
 function join(): Entry {
-  return { kind: "join", slots: 1, height: 1, chain: CHAIN };
+  return { kind: "join", slots: 1, chain: CHAIN };
 }
 
 function seedOf(name: string): Uint8Array {

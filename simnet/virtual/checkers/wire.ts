@@ -14,6 +14,7 @@ import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
 import type { Equation } from "../../../src/protocol/signing.ts";
 import type { Stage } from "../../../src/protocol/workflow.ts";
 import { stagesAnnounced } from "../provers.ts";
+import { Admissions } from "./admissions.ts";
 import { Guilt, type Position } from "./guilt.ts";
 import { Hands } from "./hands.ts";
 import { Levels } from "./levels.ts";
@@ -83,8 +84,10 @@ export class WireChecker {
   readonly #benches = new Map<string, Set<Key>>();
   readonly #hands: Hands;
   readonly #levels: Levels;
+  readonly #admissions: Admissions;
 
   constructor(options: WireOptions) {
+    this.#admissions = new Admissions((violation) => this.#violation(violation));
     this.#options = options;
     this.#manifest = options.manifest;
     this.truth = new Truth(options.manifest);
@@ -161,6 +164,10 @@ export class WireChecker {
     return true;
   }
 
+  #admit(author: Key, entry: EntryOf<"admit">): void {
+    if (!this.#options.isHostile(author)) this.#admissions.heard(author, entry);
+  }
+
   /** The other kinds promise nothing that another statement could break. */
   #entry(author: Key, entry: Entry, at: Position | null): void {
     // What somebody says without the right to is no statement of the protocol (S7).
@@ -177,6 +184,7 @@ export class WireChecker {
     else if (entry.kind === "reject") this.#reject(author, entry);
     else if (entry.kind === "barrier") this.#barrier(author, entry);
     else if (entry.kind === "cancel") this.#blocks.get(entry.block)?.cancels.add(author);
+    else if (entry.kind === "admit") this.#admit(author, entry);
     else if (entry.kind === "bench") this.#bench(author, entry);
   }
 
