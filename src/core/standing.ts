@@ -68,12 +68,7 @@ export function freshOwners(state: State, block: Block, name: string): readonly 
   return stage === undefined ? [] : dealOut(state, block, stage, candidatesOf(state, block));
 }
 
-function dealOut(
-  state: State,
-  block: Block,
-  stage: Stage,
-  candidates: readonly Dealt[],
-): readonly (readonly Key[])[] {
+function dealOut(state: State, block: Block, stage: Stage, candidates: readonly Dealt[]): readonly (readonly Key[])[] {
   const { griefers } = block;
   const dealtGroups = new Map(candidates.map(({ key, group }) => [key, group]));
   const deal = state.options.ownersOf ?? ownersOf;
