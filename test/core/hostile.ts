@@ -268,7 +268,8 @@ export class Hostile {
         return isTrue ? announceOf(BLOCKS[choice.block] ?? blockAt(1), round) : announceOf(blockAt(2, "fork", "main"));
       case "evidence":
         return { kind: "evidence", shown: this.#shown(at) };
-      default:
+      case "claim":
+      case "join":
         return { kind: "claim", ...ref, attempt, timeouts: this.#timeouts(ref, attempt - 1) };
     }
   }
