@@ -117,8 +117,10 @@ const ROLE = z.enum(["source", "prover", "attester"], '"source", "prover" or "at
 
 const SCHEMA = z.strictObject(
   {
-    /** Everything the node keeps: key, journal, store, artefacts, certificates. */
+    /** Everything the node keeps but its key: journal, store, artefacts, certificates. */
     data: path,
+    /** The node's key and how far it has signed. Without it: beside the data directory. */
+    keys: path,
     /** The network's manifest. Without it: the one in the data directory, or a new network of this node alone. */
     manifest: path.optional(),
     /** `<network id>@<multiaddr>` of a node that serves the manifest. */
@@ -126,7 +128,6 @@ const SCHEMA = z.strictObject(
       .string("<network id>@<multiaddr>")
       .regex(/^[0-9a-f]{64}@\/.+/, "<network id of 64 hex digits>@<multiaddr>, as a running node prints it")
       .optional(),
-    key: path.optional(),
     listen: z.array(address, "a list of multiaddrs").max(16, "at most 16 addresses"),
     announce: z.array(address, "a list of multiaddrs").max(16, "at most 16 addresses"),
     bootstrap: z.array(address, "a list of multiaddrs").max(64, "at most 64 addresses"),
@@ -182,7 +183,7 @@ export class ConfigError extends Error {
   readonly code = "config.invalid";
 }
 
-const DEFAULTS: Omit<NodeConfig, "data"> = {
+const DEFAULTS: Omit<NodeConfig, "data" | "keys"> = {
   listen: ["/ip4/0.0.0.0/tcp/4600"],
   announce: [],
   bootstrap: [],
@@ -214,6 +215,11 @@ export function defaultData(name: string): string {
   return join(homedir(), ".proofmesh", name);
 }
 
+/** Where the key and the signing state are if nothing else is said: never inside the data directory. */
+export function defaultKeys(data: string): string {
+  return `${resolve(data)}-keys`;
+}
+
 /** A node's manifest: where it was given, or with all else that the node keeps. */
 export function manifestFile({ manifest, data }: Pick<NodeConfig, "manifest" | "data">): string {
   return manifest ?? join(data, "manifest.json");
@@ -234,9 +240,18 @@ export function readConfig(file: string | undefined, environment: NodeJS.Process
     }
   }
   merged["data"] ??= defaultData(typeof merged["join"] === "string" ? `join-${merged["join"].slice(0, 12)}` : "dev");
+  if (typeof merged["data"] === "string") merged["keys"] ??= defaultKeys(merged["data"]);
   const shaped = checkShape(SCHEMA, merged);
   if (!shaped.ok) throw new ConfigError(shaped.errors.map((error) => describe(error, origin)).join("\n"));
-  return Object.freeze({ ...shaped.value, data: resolve(shaped.value.data) });
+  const [data, keys] = [resolve(shaped.value.data), resolve(shaped.value.keys)];
+  if (`${keys}/`.startsWith(`${data}/`)) {
+    const where = origin.get("keys") ?? "the default";
+    const why = "a copy of the data directory must not bring an old signing state with it";
+    throw new ConfigError(
+      `${where}: keys is ${keys}, inside the data directory ${data}; allowed: outside of it, because ${why}`,
+    );
+  }
+  return Object.freeze({ ...shaped.value, data, keys });
 }
 
 function describe(error: ShapeError, origin: ReadonlyMap<string, string>): string {
@@ -280,7 +295,7 @@ const ENVIRONMENT: Readonly<Record<string, (text: string) => readonly [string, u
   PROOFMESH_DATA: (text) => ["data", text],
   PROOFMESH_MANIFEST: (text) => ["manifest", text],
   PROOFMESH_JOIN: (text) => ["join", text],
-  PROOFMESH_KEY: (text) => ["key", text],
+  PROOFMESH_KEYS: (text) => ["keys", text],
   PROOFMESH_LISTEN: (text) => ["listen", text.split(",")],
   PROOFMESH_ANNOUNCE: (text) => ["announce", text.split(",")],
   PROOFMESH_BOOTSTRAP: (text) => ["bootstrap", text.split(",")],

@@ -26,7 +26,8 @@ import { CERTIFICATE_GOSSIP_BYTES_MAX, MESSAGE_BYTES_MAX } from "./protocol/limi
 import type { Manifest } from "./protocol/manifest.ts";
 import { openArtefacts } from "./storage/artefacts.ts";
 import { bindDirectory, openDirectory } from "./storage/directory.ts";
-import { createKey, loadKey, type NodeKey } from "./storage/keystore.ts";
+import { loadKey, type NodeKey } from "./storage/keystore.ts";
+import { createKeys, keyFileIn, lockKeys } from "./storage/signing.ts";
 import { createTelemetry, type NodeTelemetry } from "./telemetry.ts";
 
 export interface ProofmeshNode {
@@ -60,6 +61,8 @@ async function open(config: NodeConfig, write: (line: string) => void, closers: 
   const telemetry = createTelemetry({ form, write }, { clock: CLOCK });
   const directory = await openDirectory(config.data);
   closers.push(() => directory.lock.release());
+  const keysLock = await lockKeys(config.keys);
+  closers.push(() => keysLock.release());
   const nodeKey = openKey(config);
   const manifest = await openManifest(config, nodeKey.key, telemetry);
   const selects = openSelects(manifest, config, telemetry);
@@ -75,7 +78,9 @@ async function open(config: NodeConfig, write: (line: string) => void, closers: 
     fail = resolve;
   });
   const instance = randomBytes(16).toString("hex");
-  const shared: Shared = { instance, nodeKey, selects, directory, artefacts, telemetry, fatal: (fault) => fail(fault) };
+  const { keys } = config;
+  const fatal = (fault: Fault) => fail(fault);
+  const shared: Shared = { instance, nodeKey, keys, selects, directory, artefacts, telemetry, fatal };
   const parts = await openParts(config, manifest, memberships, shared, closers);
   needed = () => new Set(parts.partitions.flatMap(({ runtime }) => [...artefactsNeeded(runtime.state)]));
   const network = await connect(config, manifest, parts, shared);
@@ -123,8 +128,8 @@ async function closeAll(closers: Readonly<Closers>): Promise<Error | null> {
 }
 
 function openKey(config: NodeConfig): NodeKey {
-  const file = config.key ?? join(config.data, "key.json");
-  return config.key === undefined && !existsSync(file) ? createKey(file) : loadKey(file);
+  const file = keyFileIn(config.keys);
+  return existsSync(file) ? loadKey(file) : createKeys(config.keys);
 }
 
 /** An undivided network has the one partition on the topic that all share; a divided one has certificates there. */
@@ -201,6 +206,7 @@ export { openDevices, openVerifier, openWorkbench } from "./node/workers.ts";
 export { whyNotPublic } from "./node/reach.ts";
 export { writeFileDurably } from "./storage/files.ts";
 export { createKey, loadKey, nativeEquation } from "./storage/keystore.ts";
+export { createKeys, keyFileIn } from "./storage/signing.ts";
 export { rangeOf } from "./protocol/range.ts";
 export { readBlocks } from "./sources/file.ts";
 export { type BlockStatus, type OpenTask } from "./core/lifecycle.ts";

@@ -70,6 +70,34 @@ export interface JournalFloor {
   readonly closed: Readonly<Record<string, number>>;
 }
 
+/**
+ * How far this node has signed: a small file beside its key, apart from the journal. A journal that is older than this
+ * was restored from a copy.
+ */
+export interface SigningState {
+  /** Counter of the latest start of this key that this node knows of; 0 where it never started. */
+  readonly counter: number;
+  /** The number that the next own batch has, and the hash of the head before it. */
+  readonly next: number;
+  readonly head: Hash;
+  /** A journal was lost, and something that was open then is not over yet. */
+  readonly lost: boolean;
+}
+
+/** Where the signing state is. */
+export interface SigningRecord {
+  /** As it was when the node was opened; `null` where it is missing. */
+  load(): SigningState | null;
+  /** Durable when `done` is called, in order of the calls. After any crash it is one of the states written, whole. */
+  write(state: SigningState, done: Done<void>): void;
+}
+
+/** The latest start record of a key, as sent; of one counter there may be two. */
+export interface StoredStart {
+  readonly author: Key;
+  readonly records: readonly Uint8Array[];
+}
+
 export interface StoredBatch {
   readonly author: Key;
   readonly number: number;
@@ -109,6 +137,7 @@ export interface StoredFacts {
   readonly batches: readonly StoredBatch[];
   readonly certificates: readonly StoredCertificate[];
   readonly gone: readonly StoredGone[];
+  readonly starts: readonly StoredStart[];
 }
 
 /** What can be rebuilt from peers: batches of all feeds, and certificates. Every value is checksummed. */
@@ -130,6 +159,8 @@ export interface StoreChange {
   readonly forget?: readonly { readonly author: Key; readonly number: number }[];
   /** In place of what was said of these authors before. */
   readonly gone?: readonly StoredGone[];
+  /** In place of what was stored for these keys before; without a record the key is let go of. */
+  readonly starts?: readonly StoredStart[];
   /** Also force to disk before `done`. */
   readonly sync?: boolean;
 }

@@ -139,9 +139,9 @@ const LINES: Readonly<Record<string, (fields: Fields) => string>> = {
   "prover.unable": (f) =>
     `prover ${text(f, "prover")} DOES NOT WORK and is not used: ${text(f, "message")}  [${text(f, "code")}]`,
   "task.quarantined": (f) =>
-    `QUARANTINED  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  ${text(f, "code")}  after ${num(f, "infrastructure")} failures of machines, ${num(f, "logical")} of the input; its block waits: proofmesh tasks`,
+    `QUARANTINED  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  ${text(f, "code")}  after ${num(f, "infrastructure")} failures of machines, ${num(f, "logical")} of the input; attempt ${num(f, "attempt") + 1} opens in ${seconds(num(f, "pauseMs"))}: proofmesh tasks`,
   "task.requeued": (f) =>
-    `  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  is tried again, round ${num(f, "round") + 1}`,
+    `  ${text(f, "stage")} ${num(f, "index")} of ${num(f, "height")}  is requeued, attempt ${num(f, "attempt") + 1} opens`,
   "key.out": (f) =>
     `KEY OUT ${short(f["key"])}: ${text(f, "offence")}` +
     (f["stage"] === undefined

@@ -5,7 +5,8 @@ import net from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { createKey, genesis } from "../../src/node.ts";
+import { defaultKeys } from "../../src/config.ts";
+import { createKeys, genesis } from "../../src/node.ts";
 import type { Fragment } from "../../src/protocol/fragment.ts";
 import type { Key } from "../../src/protocol/ids.ts";
 import { variantsOf } from "../../src/protocol/stages.ts";
@@ -105,7 +106,7 @@ export class Fleet {
       const name = `node-${at}`;
       const directory = join(options.directory, name);
       mkdirSync(directory, { recursive: true });
-      const { key } = createKey(join(directory, "key.json"));
+      const { key } = createKeys(defaultKeys(directory));
       return {
         name,
         duty,

@@ -1,10 +1,12 @@
 /** Every way to be hostile that the simulator knows, by name. A hostile node has one or several of them. */
 import { hexToBytes } from "@noble/hashes/utils.js";
+import { openAttempt } from "../../src/core/makers.ts";
 import { ownerOfAttempt } from "../../src/core/standing.ts";
-import type { Task } from "../../src/core/state.ts";
+import { show, type Task } from "../../src/core/state.ts";
 import type { ProveEvent, Prover } from "../../src/ports.ts";
 import { artefactHash, domainDigest, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
+import type { RuntimeModules } from "../../src/runtime/runtime.ts";
 import type { Behaviour, Hostile } from "./byzantine.ts";
 import { type AttemptRef, attemptOf, chatter, forge, malleated, noise, provers, taskOf } from "./chatter.ts";
 import { CHAIN } from "./manifest.ts";
@@ -145,6 +147,27 @@ const VOTERS = {
       },
     },
   },
+  "requeue-all": {
+    who: "attester",
+    says: "a vote to requeue the open attempt of each task, and one far above it",
+    every: {
+      ms: 700,
+      times: 100,
+      run: (node) => {
+        const { runtime } = node.node;
+        const open = node.blocks().filter(({ state }) => state === "open");
+        const tasks = open.flatMap((block) => block.tasks).filter(({ completeMs }) => completeMs === null);
+        if (runtime === null) return;
+        node.say(
+          tasks.slice(0, 50).flatMap((task): Entry[] => {
+            const { number } = openAttempt(runtime.state, task);
+            const at = { block: task.block.id, stage: task.stage.name, index: task.index };
+            return [number, number + 1000].map((attempt) => ({ ...at, kind: "requeue", attempt }));
+          }),
+        );
+      },
+    },
+  },
   "poison-blocks": {
     who: "attester",
     says: "announcements of true blocks with another payload, parent, height or size",
@@ -193,20 +216,50 @@ const PROVERS = {
     says: "progress without end, and never a proof",
     modules: (modules) => ({
       ...modules,
+      provers: modules.provers.map((prover) => proving(prover, (_job, emit) => beating(modules, emit))),
+    }),
+  },
+  "fail-logically": {
+    who: "prover",
+    says: "that the input of each task cannot be proven",
+    modules: (modules) => ({
+      ...modules,
       provers: modules.provers.map((prover) =>
-        proving(prover, (_job, emit) => {
-          let [units, over] = [0, false];
-          const beat = () => {
-            if (over) return;
-            emit({ kind: "progress", units: ++units });
-            modules.clock.after(200, beat);
-          };
-          modules.clock.after(200, beat);
-          return () => {
-            over = true;
-          };
-        }),
+        proving(prover, (_job, emit) =>
+          modules.clock.after(50, () =>
+            emit({ kind: "failed", logical: true, fault: { code: "input.unprovable", message: "simulated" } }),
+          ),
+        ),
       ),
+    }),
+  },
+  "fail-early": {
+    who: "prover",
+    says: "a claim and a failure for each attempt of its own as soon as that is open, whatever its pause",
+    hears: (entry, _author, node) => {
+      const { runtime } = node.node;
+      const task = entry.kind === "timeout" ? taskAt(node, entry) : undefined;
+      if (runtime === null || task === undefined || task.completeMs !== null) return;
+      const { number, ends } = openAttempt(runtime.state, task);
+      if (ends.has(node.key) || ownerOfAttempt(runtime.state, task, number) !== node.key) return;
+      ends.set(node.key, "early");
+      const at = { block: task.block.id, stage: task.stage.name, index: task.index, attempt: number };
+      const before = number === 0 ? [] : [...(task.attempts.get(number - 1)?.timeouts.values() ?? [])];
+      node.say([
+        { ...at, kind: "claim", timeouts: before.map(show) },
+        { ...at, kind: "fail", code: "input.unprovable", logical: true },
+      ]);
+    },
+  },
+  "lose-some": {
+    who: "prover",
+    says: "a proof of every other task, and for the rest progress without end",
+    modules: (modules) => ({
+      ...modules,
+      provers: modules.provers.map((prover) => {
+        let jobs = 0;
+        return proving(prover, (job, emit) => (++jobs % 2 === 0 ? prover.prove(job, emit) : beating(modules, emit)));
+      }),
     }),
   },
   "wrong-proof": {
@@ -255,6 +308,25 @@ const PROVERS = {
     says: "receipts with somebody else's proof, for the same task and for the next",
     hears: (entry, _author, node) => {
       if (entry.kind === "receipt") node.say([{ ...entry }, { ...entry, index: entry.index + 1 }]);
+    },
+  },
+  "claim-late": {
+    who: "prover",
+    says: "a claim at the last moment, as late as the others allow it by then, a release right behind it, and no proof",
+    modules: (modules) => ({ ...modules, provers: modules.provers.map((prover) => proving(prover, () => () => {})) }),
+    rewrite: (entry, face, node) => {
+      if (entry.kind !== "claim") return [entry];
+      const state = lateness.get(node) ?? { ms: LATE_MS };
+      lateness.set(node, state);
+      node.options.world.after(state.ms, () => {
+        const task = taskAt(node, entry);
+        const { runtime } = node.node;
+        if (task === undefined || runtime === null) return;
+        const isInTime = openAttempt(runtime.state, task).number === entry.attempt;
+        state.ms = Math.min(Math.max(state.ms * (isInTime ? 1.2 : 0.8), LATE_MS), LATE_MS_MAX);
+        node.say([entry, { ...attemptOf(entry), kind: "release" }], face);
+      });
+      return [];
     },
   },
   "claim-and-release": {
@@ -364,6 +436,11 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
   ...THIEVES,
 };
 
+/** By node: how late it claims. It tries how much the others learn to wait. */
+const lateness = new WeakMap<Hostile, { ms: number }>();
+const LATE_MS = 420;
+const LATE_MS_MAX = 3900;
+
 const VALID = { ok: true, value: { valid: true } } as const;
 
 function otherProver(node: Hostile, prover: Key): Key {
@@ -387,6 +464,20 @@ function receiptOf(node: Hostile, at: AttemptRef): { readonly prover: Key; reado
 function taskAt(node: Hostile, at: Omit<AttemptRef, "attempt">): Task | undefined {
   const block = node.blocks().find(({ id }) => id === at.block);
   return block?.tasks.find(({ stage, index }) => stage.name === at.stage && index === at.index);
+}
+
+/** Work that shows progress and has no end. */
+function beating({ clock }: Pick<RuntimeModules, "clock">, emit: (event: ProveEvent) => void): () => void {
+  let [units, over] = [0, false];
+  const beat = () => {
+    if (over) return;
+    emit({ kind: "progress", units: ++units });
+    clock.after(200, beat);
+  };
+  clock.after(200, beat);
+  return () => {
+    over = true;
+  };
 }
 
 function proving(prover: Prover, prove: Prover["prove"]): Prover {

@@ -78,7 +78,7 @@ export function chatter(node: Hostile, votesOnly = false): Entry {
     { ...at, kind: "release" },
     { ...at, kind: "fail", code: "chatter", logical: true },
     { kind: "beat", tasks: [{ ...at, units: node.chance.between(0, 2 ** 31) }] },
-    { kind: "join", slots: 3, height: node.chance.between(0, 99), chain: CHAIN },
+    { kind: "join", slots: 3, chain: CHAIN },
     receiptFor(node, at, artefact),
   ];
   return node.pick(votesOnly ? votes : [...votes, ...words]) ?? { ...at, kind: "release" };

@@ -75,7 +75,7 @@ export interface SimNode {
   readonly address: Address;
   /** Whether it is that: a copy that somebody starts while the first one still has the key. */
   readonly isTwin: boolean;
-  /** Whether it attests and has a source; every node proves. */
+  /** Whether it attests and has a source. Every node proves, attesters only where they are not `separate`. */
   readonly attests: boolean;
   readonly disk: SimDisk;
   readonly clock: SimClock;
@@ -108,13 +108,17 @@ export class Cluster {
   readonly manifest: Manifest;
   readonly nodes: readonly SimNode[];
   readonly #options: ClusterOptions;
+  /** Disks are damaged even where more than f are faulty. */
+  isUnbounded = false;
   readonly chain: SimChain = new SimChain();
-  /** Whose word is worth nothing where a node that lost its disk asks for its own feed. */
+  /** Counts among the f faults from the first step on. */
   isHostile: (node: SimNode) => boolean = () => false;
   /** Names of those that ended because another process has their key. */
   readonly retired: string[] = [];
   /** Called with a node that comes up, before it speaks. */
   onReturn: (node: SimNode) => void = () => {};
+  /** Called with a node whose disk has just lost what was synced. */
+  onDamage: (node: SimNode) => void = () => {};
   readonly #watch: Watch;
   #times: ProvingTimes;
   readonly #opened = new WeakMap<Uint8Array, ReturnType<typeof openBatch>>();
@@ -218,6 +222,7 @@ export class Cluster {
           limits,
           instance: domainHash("sim-instance", utf8ToBytes(node.name), u64(node.starts)).slice(0, 32),
           seed: chance.between(0, 1 << 20),
+          checkAllEvery: 64,
         },
       },
       hooks.modules?.(modules, node) ?? modules,
@@ -240,6 +245,7 @@ export class Cluster {
 
   /** Where proofs of several families are wanted no node can make all of them. */
   systemsOf(node: SimNode): readonly string[] {
+    if (node.attests && this.#options.attestersOnlyAttest === true) return [];
     const { workflow, families } = this.#options;
     if (workflow !== undefined) {
       const stages = Object.values(workflow.workflows).flatMap((each) => each.stages);
@@ -252,13 +258,12 @@ export class Cluster {
 
   #modules(node: SimNode, chance: Chance): RuntimeModules {
     const times = () => this.#times;
+    let draws = 0;
     const telemetry: Telemetry = {
       emit: (event, fields = {}) => {
         this.world.note(event, node.name, JSON.stringify(fields));
-        if (event === "feed.confirmed") {
-          node.damaged = false;
-          node.speaksSinceMs = this.world.nowMs;
-        }
+        if (event === "feed.confirmed") node.speaksSinceMs = this.world.nowMs;
+        if (event === "feed.recovered") node.damaged = false;
         this.#watch(node, event, fields);
       },
       count: () => {},
@@ -272,6 +277,8 @@ export class Cluster {
         verify: (network, batch, equation) => this.#verify(network, batch, equation),
       },
       journal: node.disk.journal,
+      signing: node.disk.signing,
+      nonce: () => domainHash("sim-nonce", utf8ToBytes(node.name), u64(node.starts), u64(draws++)).slice(0, 32),
       store: node.disk.store,
       artefacts: node.disk.artefacts,
       verifier: simVerifier(this.world, times, this.#prepared),
@@ -303,7 +310,7 @@ export class Cluster {
   crash(node: SimNode, damage: Damage, chance: Chance, downMs: number): void {
     const { runtime, process } = node;
     if (runtime === null || process === null) return;
-    const left = this.#bearable(node, runtime, damage);
+    const left = this.#borne(node, damage);
     this.world.note("crash", node.name, left);
     process.alive = false;
     runtime.close();
@@ -314,7 +321,10 @@ export class Cluster {
     node.speaksSinceMs = null;
     this.network.leave(node.address);
     node.disk.crash(left, chance);
-    if (left === "old" || left === "empty") node.damaged = true;
+    if (left !== "intact" && left !== "torn") {
+      node.damaged = true;
+      this.onDamage(node);
+    }
     node.downUntilMs = this.world.nowMs + downMs;
     this.world.after(downMs, () => this.#comeBack(node));
   }
@@ -337,22 +347,16 @@ export class Cluster {
   }
 
   /**
-   * How much of what it wrote a node may lose without anything being lost for good. Whatever it said must be known to so
-   * many that one of them answers before it speaks again; so one node at a time loses its disk, only when it was
-   * heard by enough honest ones, and nobody loses what it heard of that node meanwhile.
+   * The damage that the protocol claims to bear. A disk that loses what was synced counts among the f faults, as every
+   * hostile key does, until its node signs again. Provers that do not attest are not counted.
    */
-  #bearable(node: SimNode, { state }: Runtime, damage: Damage): Damage {
-    if (damage === "intact") return damage;
-    if (this.nodes.some((other) => other !== node && other.damaged && !this.#isDoubled(other))) return "intact";
-    if (damage === "torn") return node.damaged ? "intact" : damage;
-    const said = state.log.feed(node.key)?.next ?? 0;
-    let heard = 0;
-    for (const other of this.nodes) {
-      // That goes for a doubled key, too, which counts as hostile: what it has heard the other process may have heard.
-      const next = other === node || this.isHostile(other) ? 0 : (other.runtime?.state.log.feed(node.key)?.next ?? 0);
-      if (next >= said) heard += this.manifest.weights.get(other.key) ?? 0;
-    }
-    return heard > this.manifest.weight - this.manifest.quorum ? damage : "torn";
+  #borne(node: SimNode, damage: Damage): Damage {
+    if (damage === "intact" || damage === "torn") return damage;
+    const { weights, weight, quorum } = this.manifest;
+    const faulty = this.nodes.filter((other) => other === node || other.damaged || this.isHostile(other));
+    const keys = new Set(faulty.map(({ key }) => key));
+    const sum = [...keys].reduce((total, key) => total + (weights.get(key) ?? 0), 0);
+    return sum <= weight - quorum || !weights.has(node.key) || this.isUnbounded ? damage : "torn";
   }
 
   #verify(network: Hash, batch: Batch, equation: Equation): boolean {

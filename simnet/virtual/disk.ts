@@ -13,15 +13,27 @@ import type {
   StoredCertificate,
   StoredClosed,
   StoredFacts,
+  SigningState,
   StoredGone,
+  StoredStart,
 } from "../../src/ports.ts";
 import type { Hash, Key } from "../../src/protocol/ids.ts";
-import { type Kept, type MemoryJournal, memoryArtefacts, memoryJournal } from "../../src/storage/memory.ts";
+import {
+  type Kept,
+  type MemoryJournal,
+  type MemorySigningRecord,
+  memoryArtefacts,
+  memoryJournal,
+  memorySigningRecord,
+} from "../../src/storage/memory.ts";
 import type { Chance, World } from "./world.ts";
 
-/** What comes back: all that was written; less than what was unsynced; a backup from before; nothing. */
-export type Damage = "intact" | "torn" | "old" | "empty";
-export const DAMAGES: readonly Damage[] = ["intact", "torn", "old", "empty"];
+/**
+ * What comes back: all that was written; less than what was unsynced; a backup from before; nothing; all but the
+ * signing state. The signing state is not on the disk of the others, so it is newer than a backup.
+ */
+export type Damage = "intact" | "torn" | "old" | "empty" | "unsigned";
+export const DAMAGES: readonly Damage[] = ["intact", "torn", "old", "empty", "unsigned"];
 
 export interface StoreFiles extends StoredFacts {
   readonly closed: readonly StoredClosed[];
@@ -29,15 +41,17 @@ export interface StoreFiles extends StoredFacts {
 
 export interface Files extends StoreFiles {
   readonly journal: Kept;
+  readonly signing: SigningState | null;
 }
 
-const EMPTY: StoreFiles = { batches: [], certificates: [], gone: [], closed: [] };
-export const NOTHING: Files = { journal: { floor: null, records: [] }, ...EMPTY };
+const EMPTY: StoreFiles = { batches: [], certificates: [], gone: [], starts: [], closed: [] };
+export const NOTHING: Files = { journal: { floor: null, records: [] }, signing: null, ...EMPTY };
 
 export class SimDisk {
   readonly #world: World;
   readonly #diskMs: number;
   journal: MemoryJournal;
+  signing: MemorySigningRecord;
   store: SimStore;
   artefacts: Artefacts;
   /** Nothing more can be written. */
@@ -55,6 +69,7 @@ export class SimDisk {
     this.#isTearable = isTearable;
     this.#artefactMs = artefactMs;
     this.journal = memoryJournal(this.#defers());
+    this.signing = memorySigningRecord(this.#defers());
     this.store = new SimStore(world, diskMs, isTearable);
     this.artefacts = memoryArtefacts(this.#defers(artefactMs));
   }
@@ -66,20 +81,25 @@ export class SimDisk {
 
   /** All that is durable now. */
   copy(): Files {
-    return { journal: this.journal.kept(), ...this.store.files() };
+    return { journal: this.journal.kept(), signing: this.signing.kept(), ...this.store.files() };
   }
 
   /** The process is dead; completions that are due are not called any more. */
   crash(damage: Damage, chance: Chance): void {
+    // The journal is written before the signing state.
     this.journal.crash(chance.between(0, 3));
+    this.signing.crash(0);
+    const signing = this.signing.kept();
     if (damage === "torn") this.store.loseUnsynced(chance);
-    if (damage === "old") this.restore(this.#backup);
-    if (damage === "empty") this.restore(NOTHING);
+    if (damage === "old") this.restore({ ...this.#backup, signing });
+    if (damage === "empty") this.restore({ ...NOTHING, signing: chance.next() < 0.5 ? signing : null });
+    if (damage === "unsigned") this.restore({ ...this.copy(), signing: null });
   }
 
   /** Another disk takes the place of this one. */
-  restore({ journal, ...facts }: Files): void {
+  restore({ journal, signing, ...facts }: Files): void {
     this.journal = memoryJournal(this.#defers(), journal);
+    this.signing = memorySigningRecord(this.#defers(), signing);
     this.store = new SimStore(this.#world, this.#diskMs, this.#isTearable);
     this.store.fill(facts);
     this.artefacts = memoryArtefacts(this.#defers(this.#artefactMs));
@@ -97,6 +117,7 @@ export class SimStore implements Store {
   readonly #batches = new Map<Key, Map<number, StoredBatch>>();
   readonly #certificates = new Map<Hash, StoredCertificate>();
   readonly #gone = new Map<Key, StoredGone>();
+  readonly #starts = new Map<Key, StoredStart>();
   readonly #closed = new Map<string, StoredClosed>();
   /** The certificates of a chain in order of height. */
   readonly #chains = new Map<number, StoredCertificate[]>();
@@ -121,10 +142,12 @@ export class SimStore implements Store {
     const authors = [...this.#batches].sort(([a], [b]) => (a < b ? -1 : 1));
     const batches = authors.flatMap(([, feed]) => [...feed.values()].sort((a, b) => a.number - b.number));
     const [certificates, gone, closed] = [[...this.#chains.values()].flat(), this.#gone, this.#closed];
-    return { batches, certificates, gone: [...gone.values()], closed: [...closed.values()] };
+    const starts = [...this.#starts.values()];
+    return { batches, certificates, gone: [...gone.values()], starts, closed: [...closed.values()] };
   }
 
-  fill({ batches, certificates, gone, closed }: StoreFiles): void {
+  fill({ batches, certificates, gone, starts, closed }: StoreFiles): void {
+    for (const each of starts) this.#starts.set(each.author, each);
     for (const each of closed) this.#closed.set(`${each.chain}/${each.hash}`, each);
     for (const each of gone) this.#gone.set(each.author, each);
     for (const batch of batches) this.#feed(batch.author).set(batch.number, batch);
@@ -132,13 +155,14 @@ export class SimStore implements Store {
   }
 
   write(
-    { batches = [], certificates = [], closed = [], forget = [], gone = [], sync = false }: StoreChange,
+    { batches = [], certificates = [], closed = [], forget = [], gone = [], starts = [], sync = false }: StoreChange,
     done: Done<void>,
   ): void {
     for (const each of gone) {
       const { author } = each;
       this.#set(this.#gone, author, each);
     }
+    for (const each of starts) this.#set(this.#starts, each.author, each.records.length > 0 ? each : undefined);
     for (const batch of batches) {
       this.#set(this.#feed(batch.author), batch.number, batch);
     }
@@ -160,12 +184,14 @@ export class SimStore implements Store {
     });
   }
 
-  #set<K, V>(map: Map<K, V>, key: K, value: V): void {
+  /** `undefined` takes the value away. */
+  #set<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
+    const put = (to: V | undefined) => void (to === undefined ? map.delete(key) : map.set(key, to));
     if (this.#isTearable) {
       const before = map.get(key);
-      this.#undo.push(() => void (before === undefined ? map.delete(key) : map.set(key, before)));
+      this.#undo.push(() => put(before));
     }
-    map.set(key, value);
+    put(value);
   }
 
   certificates(chain: number, fromHeight: number, countMax: number, done: Done<readonly StoredCertificate[]>): void {

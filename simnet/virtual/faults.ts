@@ -2,8 +2,8 @@
 import type { Cluster, SimNode } from "./cluster.ts";
 import { NOTHING } from "./disk.ts";
 import type { Address } from "./network.ts";
-import type { Fault } from "./schedule.ts";
-import type { TwinFault } from "./twins.ts";
+import type { Fault } from "./fault.ts";
+import type { TwinFault } from "./fault.ts";
 import { Chance } from "./world.ts";
 
 export class Nemesis {

@@ -1,6 +1,6 @@
 /** What a run counts while it goes, and the last of what happened, to tell the story of a failure. */
 import type { Cluster, SimNode } from "./cluster.ts";
-import type { Fault } from "./schedule.ts";
+import type { Fault } from "./fault.ts";
 
 const REMEMBERED_MAX = 65_536;
 const STORY_LINES_MAX = 40;

@@ -50,12 +50,12 @@ export const FLOODS = {
   },
   "flood-joins": {
     who: "prover",
-    says: "that it wants to join, at every height",
+    says: "that it wants to join, with every number of slots",
     every: {
-      ms: 250,
+      // Before a quorum has admitted it.
+      ms: 10,
       times: 16,
-      run: (node) =>
-        say(node, () => ({ kind: "join", chain: CHAIN, height: node.chance.between(0, 10_000), slots: 1 })),
+      run: (node) => say(node, () => ({ kind: "join", chain: CHAIN, slots: node.chance.between(0, 10_000) })),
     },
   },
   "flood-evidence": {

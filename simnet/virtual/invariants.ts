@@ -14,6 +14,9 @@ export const INVARIANTS = {
     "after the heal all logs meet, those of late nodes too; two feeds exclude a key on every node; no needed batch is skipped",
     "run, checkers/forks, catchup",
   ],
-  L4: ["nothing is over too soon; and what a failure costs, in runs without other faults", "checkers/patience, delays"],
+  L4: [
+    "nothing is over too soon; and what a failure costs, in runs without other faults",
+    "checkers/patience, delays, pace, griefing",
+  ],
   R1: ["what a node keeps and asks, and what an owner may claim, is bounded", "checkers/bounds, catchup, wire"],
 } as const satisfies Readonly<Record<string, readonly [says: string, by: string]>>;

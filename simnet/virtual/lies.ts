@@ -36,6 +36,16 @@ export const LIES = {
     ],
   },
   "stale-answers": { who: "anyone", says: "that there is nothing new", answers: () => [NOTHING] },
+  "empty-peer": {
+    who: "anyone",
+    says: "that nothing was ever signed, like a node whose disk is empty",
+    answers: (frames) =>
+      frames
+        .map((frame) =>
+          frame.kind === "frontier" ? { ...frame, frontier: { ...frame.frontier, feeds: new Map() } } : frame,
+        )
+        .filter(({ kind }) => kind === "frontier"),
+  },
   "garbage-answers": { who: "anyone", says: "bytes that mean nothing", answers: () => "garbage" },
   "forge-answers": {
     who: "anyone",

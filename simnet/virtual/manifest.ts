@@ -68,6 +68,8 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
       ...keysOf(options.workflow),
     },
     timing: { claimWindowMs: 500, claimWindowMsMax: 4000, heartbeatMs: 500, leaseMs: 2000, syncMs: 1000 },
+    // A run lasts minutes, and hostile provers may have several turns before an honest one has its own.
+    retry: { pauseMs: 2_000, pauseMsMax: 8_000 },
     limits: { proofBytesMax: 1 << 20, claimsPerSlotMax: 8, retentionBlocks: options.retentionBlocks },
     bootstrap: [],
   };

@@ -10,11 +10,15 @@
  * stand before it.
  */
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
+import { ADMISSION_MUTANTS } from "./admission-mutants.ts";
+import { ASSERTION_MUTANTS } from "./assertion-mutants.ts";
 import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
+import { DISK_MUTANTS, DISK_RUNS } from "./disk-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
+import { PACE_MUTANTS } from "./pace-mutants.ts";
 import { RECEIPT_MUTANTS } from "./receipt-mutants.ts";
 import { SOURCE_MUTANTS } from "./source-mutants.ts";
 import { SPLIT, SPLIT_MUTANTS } from "./split-mutants.ts";
@@ -22,6 +26,18 @@ import { VOTE_MUTANTS } from "./vote-mutants.ts";
 
 const base = { nodes: 6, attesters: 4, blocks: 5, shards: 3 } as const;
 const rough = { loss: 0.3, delayMs: 400 } as const;
+/** Four provers, of which three never prove anything and the last hardly ever, until the faults are over. */
+const paused = {
+  nodes: 8,
+  attesters: 4,
+  attestersOnlyAttest: true,
+  byzantineProvers: 3,
+  blocks: 20,
+  shards: 2,
+  failing: 0.9,
+} as const;
+/** A prover that proves every other of its tasks: only what it proves can show that it had the first attempt. */
+const griefed = { blocks: 40, blockMs: 2000, shards: 5, byzantineProvers: 1 } as const;
 /** Attesters that do not prove, and of three provers two that sign receipts too many. */
 const two = { ...base, nodes: 7, attestersOnlyAttest: true, byzantineProvers: 2 } as const;
 /** Slow provers, whose proofs come late, and others that only hand in what these make. */
@@ -37,11 +53,13 @@ const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 
 /** Runs in which honest nodes break no rule; the mutants are sent through the same. */
 export const RUNS: Readonly<Record<string, VirtualOptions>> = {
+  ...DISK_RUNS,
   quiet: { ...base, seed: 1 },
   rough: { ...base, ...rough, seed: 2 },
   late: { ...base, seed: 3, loss: 0.2, delayMs: 1200, failing: 0.2 },
   split: { ...base, ...rough, ...one, seed: 4, behaviours: ["withhold-votes", "steal"] },
   crashes: { ...base, ...rough, seed: 5, nodes: 4, blocks: 8, crashEveryMs: 400, failing: 0.3 },
+  "late-crashes": { ...base, loss: 0.3, delayMs: 800, seed: 14, nodes: 4, blocks: 8, crashEveryMs: 400, failing: 0.2 },
   "lost-disks": { ...base, seed: 23, nodes: 4, blocks: 8, delayMs: 50, crashEveryMs: 2000, damage: "empty" },
   wrong: { ...base, seed: 7, wrong: 0.4 },
   greedy: { ...base, ...one, seed: 8, behaviours: ["claim-all"] },
@@ -59,6 +77,10 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   copied: { ...base, seed: 18, nodes: 3, attesters: 3, blocks: 12, failing: 0.5, workflow: COPIED },
   agreed: { ...base, seed: 19, wrong: 0.3, workflow: AGREED },
   pieces: { ...base, seed: 20, blocks: 8, tooLarge: 0.6, failing: 0.2, workflow: SPLIT },
+  paused: { ...paused, seed: 26, behaviours: ["fail-logically"] },
+  early: { ...paused, seed: 27, behaviours: ["fail-logically", "fail-early"] },
+  requeues: { ...paused, seed: 28, behaviours: ["fail-logically", "requeue-all"], byzantineAttesters: 1 },
+  griefed: { ...base, ...griefed, seed: 29, behaviours: ["lose-some"] },
   fakes: { ...base, seed: 1, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"] },
   "fakes-away": { ...base, seed: 2, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"], sourcesAway: 2 },
   "second-ids": { ...base, seed: 1, byzantineAttesters: 1, delayMs: 400, behaviours: ["two-ids"] },
@@ -77,6 +99,8 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
     behaviours: ["flood-attempts", "flood-nothing", "flood-proofs", "flood-blocks"],
     limits: { authorBytes: 1 << 20, membersBytes: 2 << 20, taskBytes: 16 << 10 },
   },
+  // The hostile prover is one of those that join: all others attest.
+  joins: { ...base, seed: 31, nodes: 4, blocks: 20, joiners: 2, byzantineProvers: 1, behaviours: ["flood-joins"] },
   aged: { ...base, seed: 26, blocks: 40, absent: 1, joiners: 1, limits: { batchAheadMax: 32, retentionBlocks: 4 } },
   boasters: { ...base, ...one, seed: 28, delayMs: 5, behaviours: ["boast-frontier"] },
   forgetful: { ...base, ...rough, ...one, seed: 27, blocks: 12, behaviours: ["forget-all"] },
@@ -85,14 +109,18 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
 
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...VOTE_MUTANTS,
+  ...DISK_MUTANTS,
   ...COPY_MUTANTS,
   ...SPLIT_MUTANTS,
+  ...PACE_MUTANTS,
   ...RECEIPT_MUTANTS,
   ...ACCOUNT_MUTANTS,
+  ...ASSERTION_MUTANTS,
   "send-before-journal": {
     rule: "durable before sent",
     edits: [
-      { at: "send-before-journal", after: "for (const batch of batches) this.#durable(batch);" },
+      { at: "send-before-journal/unchecked", remove: true },
+      { at: "send-before-journal", after: "for (const batch of now) this.#durable(batch);" },
       { at: "send-before-journal/later", remove: true },
     ],
     runs: ["quiet", "crashes"],
@@ -113,7 +141,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "forget-timeouts": {
     rule: "the own timeouts are known after a restart",
     edits: [{ at: "forget-timeouts", remove: true }],
-    runs: ["crashes"],
+    runs: ["late-crashes"],
     expected: /^S4: .* after its own timeout/,
   },
   "believe-signatures": {
@@ -171,6 +199,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["benches"],
     expected: /^S1: .* which does not own it/,
   },
+  ...ADMISSION_MUTANTS,
   ...CATCH_UP_MUTANTS,
   ...LATE_MUTANTS,
   ...SOURCE_MUTANTS,

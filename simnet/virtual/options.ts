@@ -7,6 +7,7 @@ import type { Cause, Delays } from "./checkers/delays.ts";
 import type { NodeHooks } from "./cluster.ts";
 import type { Damage } from "./disk.ts";
 import type { HostileShape } from "./hostile.ts";
+import type { Fault } from "./fault.ts";
 
 /**
  * The faults of a run, each with its own dial. What says `EveryMs` happens about that often, 0 is never; a share is
@@ -132,8 +133,12 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly blockMs?: number;
   /** Limits that differ from `RUN_LIMITS`. */
   readonly limits?: Partial<RunLimits>;
+  /** Faults written down by hand, in place of those drawn from the seed. */
+  readonly script?: readonly Fault[];
   /** Of the faults drawn, by number, only these. */
   readonly only?: readonly number[];
+  /** Damages disks of the script beyond what the protocol claims to bear: nothing wrong may be signed all the same. */
+  readonly beyondF?: true;
   /** Breaks a node that comes back, to see whether the checkers notice. */
   readonly sabotage?: (runtime: Runtime) => void;
   /** Told every simulated second: the time, how many blocks there are, and how many every node has certified. */

@@ -6,7 +6,7 @@ const KEPT_MAX = 512;
 export function sharedOwners(): typeof ownersOf {
   const known = new Map<string, ReturnType<typeof ownersOf>>();
   return (network, block, stage, count, candidates, copies) => {
-    const name = `${block} ${stage} ${count} ${copies} ${candidates.map(({ key, weight }: Candidate) => key + weight).join(" ")}`;
+    const name = `${block} ${stage} ${count} ${copies} ${candidates.map(({ key, weight, group = 0 }: Candidate) => `${key}${weight}/${group}`).join(" ")}`;
     const owners = known.get(name) ?? ownersOf(network, block, stage, count, candidates, copies);
     known.set(name, owners);
     const [oldest] = known.keys();

@@ -71,7 +71,7 @@ export class SimProcess {
   }
 
   guard(modules: RuntimeModules): RuntimeModules {
-    const { journal, store, artefacts, verifier, provers, telemetry } = modules;
+    const { journal, signing, store, artefacts, verifier, provers, telemetry } = modules;
     const isFull = <T>(done: Done<T>): boolean => {
       if (this.#disk.full) this.#world.after(1, () => this.#answer(done)({ ok: false, fault: DISK_FULL }));
       return this.#disk.full;
@@ -87,6 +87,12 @@ export class SimProcess {
         },
         compact: (floor, records, done) => {
           if (this.#pass() && !isFull(done)) journal.compact(floor, records, this.#written(done));
+        },
+      },
+      signing: {
+        load: () => signing.load(),
+        write: (state, done) => {
+          if (this.#pass() && !isFull(done)) signing.write(state, this.#written(done));
         },
       },
       store: {

@@ -5,7 +5,7 @@
  * everything heals: every node comes back, each canonical block must be certified everywhere, and all logs must meet.
  */
 import { createHash } from "node:crypto";
-import { type CheckedCertificate, checkCertificate } from "../../src/protocol/certificate.ts";
+import { type BarrierContent, type CheckedCertificate, checkCertificate } from "../../src/protocol/certificate.ts";
 import type { Key } from "../../src/protocol/ids.ts";
 import { isExcluded, notExcluding } from "./checkers/contradictions.ts";
 import { Durable } from "./checkers/durable.ts";
@@ -47,7 +47,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   checking = checkers;
   const { violations: found, wire, forks } = checkers;
   const faultsMs = 100 + blocks * blockMs;
-  const faults = scheduleOf(options, faultsMs);
+  const faults = options.script ?? scheduleOf(options, faultsMs);
   const nemesis = new Nemesis(cluster, faults, (fault) => figures.fault(fault));
   for (const node of cluster.nodes) if (!node.gone) cluster.start(node);
   growChain(cluster, nemesis, blocks, blockMs);
@@ -81,6 +81,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     ...found,
     ...honest().flatMap(({ name, runtime }) => (runtime === null ? [] : checkLog(name, runtime.state, wire))),
     ...checkEnd(cluster.chain, held, wire),
+    ...(isSound ? checkers.griefing(contentsOf([...held.values()][0] ?? [])) : []),
     ...late,
   ];
   const nameOf = (key: Key) => cluster.nodes.find((node) => node.key === key)?.name ?? key;
@@ -154,6 +155,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
   );
   hostiles.appoint(cluster, options);
   cluster.isHostile = ({ key }) => hostiles.has(key);
+  cluster.isUnbounded = options.beyondF === true;
   return cluster;
 }
 
@@ -246,6 +248,11 @@ function verdictOf(violations: readonly string[], isUnrecoverable: boolean): Vir
   if (violations.some((violation) => violation.startsWith("crash"))) return "crash";
   if (violations.some((violation) => !violation.startsWith("L"))) return "safety";
   return isUnrecoverable ? "unrecoverable" : "liveness";
+}
+
+function contentsOf(certificates: readonly CheckedCertificate[]): BarrierContent[] {
+  const contents = certificates.flatMap((each) => (each.ok ? each.value.content : []));
+  return contents.sort((a, b) => a.height - b.height);
 }
 
 /** Many nodes hold the same file, and what it is worth is the same for all of them. */

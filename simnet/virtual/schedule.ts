@@ -2,42 +2,11 @@
  * Which faults a run has and when: drawn from the seed before the run begins, each kind from a stream of its own, so
  * that one can be left out and the others stay what they were.
  */
-import { type Damage, DAMAGES } from "./disk.ts";
+import { DAMAGES } from "./disk.ts";
+import type { Fault } from "./fault.ts";
 import { attestersOf, type Dials, dialsOf, type VirtualOptions } from "./options.ts";
-import { type TwinFault, twinFaults } from "./twins.ts";
+import { twinFaults } from "./twins.ts";
 import { Chance } from "./world.ts";
-
-export type Fault = { readonly number: number; readonly atMs: number } & (
-  | {
-      readonly kind: "crash";
-      readonly node: number;
-      /** How many boundaries of effects the node still passes; `null` for at once. */
-      readonly sites: number | null;
-      readonly damage: Damage;
-      readonly downMs: number;
-    }
-  | {
-      readonly kind: "partition";
-      readonly side: readonly number[];
-      readonly way: "both" | "out" | "in";
-      readonly forMs: number;
-      readonly flaps: number;
-    }
-  | { readonly kind: "deaf"; readonly from: number; readonly to: number; readonly forMs: number }
-  | { readonly kind: "full-disk"; readonly node: number; readonly forMs: number }
-  | { readonly kind: "pause"; readonly node: number; readonly forMs: number }
-  | { readonly kind: "drift"; readonly node: number; readonly rate: number }
-  | { readonly kind: "jump"; readonly node: number; readonly byMs: number }
-  | { readonly kind: "slow"; readonly node: number; readonly factor: number | null; readonly forMs: number }
-  | { readonly kind: "reorg"; readonly depth: number }
-  | { readonly kind: "stall"; readonly forMs: number }
-  | { readonly kind: "source-away"; readonly node: number; readonly forMs: number }
-  | { readonly kind: "source-lag"; readonly node: number; readonly blocks: number; readonly forMs: number }
-  | { readonly kind: "outage"; readonly damage: Damage; readonly downMs: number }
-  | { readonly kind: "backup"; readonly node: number }
-  | { readonly kind: "join"; readonly node: number; readonly forMs: number | null }
-  | TwinFault
-);
 
 type Drawn = Fault extends infer F ? (F extends Fault ? Omit<F, "number" | "atMs"> : never) : never;
 

@@ -25,9 +25,9 @@ export const SPLIT_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^L1: /,
   },
   "split-unasked": {
-    rule: "a block is whole until a quorum gives a piece up",
+    rule: "a block is whole until provers give a piece up",
     edits: [{ at: "split-unasked", remove: true }],
     runs: ["pieces"],
-    expected: /^S1: .* a piece of what no quorum has given up/,
+    expected: /^S1: .* a piece of what provers have not given up/,
   },
 };

@@ -5,26 +5,9 @@
  * the links decide what they can sign: a copy beside the original is told to go before it speaks; one that peers of the
  * original do not hear goes on where its disk, or those peers, say that the feed had ended.
  */
+import type { TwinFault } from "./fault.ts";
 import { attestersOf, type VirtualOptions } from "./options.ts";
 import { Chance } from "./world.ts";
-
-export interface TwinFault {
-  readonly kind: "twin";
-  /** The node whose key it is. */
-  readonly node: number;
-  /**
-   * `beside`: nothing else happens. `parted`: two halves do not hear each other, and each has one of the two.
-   * `strung`: the halves do, and each hears but one of the two. `relay`: the original is down when its copy starts.
-   */
-  readonly way: "beside" | "parted" | "strung" | "relay";
-  /** The copy's disk: what the original has by then, what it had when this began, or nothing. */
-  readonly copy: "new" | "old" | "empty";
-  /** Nodes in the copy's half. */
-  readonly side: readonly number[];
-  /** When the copy starts, and how long the rest lasts. */
-  readonly waitMs: number;
-  readonly forMs: number;
-}
 
 /** Before that the original is still remembered by those who have just lost it, and the copy does not speak. */
 const FORGOTTEN_MS = 8_000;

@@ -16,7 +16,10 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "grant-again": {
     rule: "grant: once per (task, attempt)",
-    edits: [{ at: "grant-again", remove: true }],
+    edits: [
+      { at: "grant-again/unchecked", remove: true },
+      { at: "grant-again", remove: true },
+    ],
     runs: ["quiet", "rough"],
     expected: /^S4: .* granted .* twice/,
   },
@@ -29,6 +32,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
   "grant-closed": {
     rule: "grant: only while the attempt is open",
     edits: [
+      { at: "grant-closed/unchecked", remove: true },
       { at: "grant-closed", replace: "for (const each of task.attempts.values()) considerGrant(state, task, each);" },
     ],
     runs: ["hoard"],
@@ -36,7 +40,10 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "grant-after-timeout": {
     rule: "grant: never after the own timeout",
-    edits: [{ at: "grant-after-timeout", remove: true }],
+    edits: [
+      { at: "grant-after-timeout/unchecked", remove: true },
+      { at: "grant-after-timeout", remove: true },
+    ],
     runs: ["late", "rough", "split"],
     expected: /^S4: .* granted .* after its own timeout/,
   },
@@ -54,29 +61,39 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "attest-unassigned": {
     rule: "attest: only for the prover that the assignment certificate names",
-    edits: [{ at: "attest-unassigned", replace: "const isAssigned = attempt.claims.has(prover);" }],
+    edits: [
+      { at: "attest-unassigned/unchecked", remove: true },
+      { at: "attest-unassigned", replace: "const isAssigned = attempt.claims.has(prover);" },
+    ],
     runs: ["rough", "split", "late"],
     expected: /^S1: .* attested .* no assignment certificate/,
   },
   "attest-again": {
     rule: "attest: once per (task, attempt)",
-    edits: [{ at: "attest-again", remove: true }],
+    edits: [
+      { at: "attest-again/unchecked", remove: true },
+      { at: "attest-again", remove: true },
+    ],
     runs: ["quiet", "rough"],
     expected: /^S4: .* attested .* twice/,
   },
   "attest-after-timeout": {
     rule: "attest: never after the own timeout",
-    edits: [{ at: "attest-after-timeout", remove: true }],
+    edits: [
+      { at: "attest-after-timeout/unchecked", remove: true },
+      { at: "attest-after-timeout", remove: true },
+    ],
     runs: ["rough", "late", "split"],
     expected: /^S4: .* attested .* after its own timeout/,
   },
   "timeout-after-attest": {
     rule: "timeout: never after the own attest",
     edits: [
+      { at: "timeout-after-attest/unchecked", remove: true },
       { at: "timeout-after-attest", remove: true },
       { at: "timeout-after-attest/valid", remove: true },
     ],
-    runs: ["rough", "split", "late"],
+    runs: ["crashes", "rough", "split", "late"],
     expected: /^S4: .* timed out .* after its own attest/,
   },
   "timeout-despite-proof": {
@@ -105,19 +122,28 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "open-too-soon": {
     rule: "an attempt opens with the timeout certificate of the one before",
-    edits: [{ at: "open-too-soon", remove: true }],
+    edits: [
+      { at: "open-too-soon/unchecked", remove: true },
+      { at: "open-too-soon", remove: true },
+    ],
     runs: ["rash", "late"],
     expected: /^S1: .* before the timeout certificate/,
   },
   "assigned-too-soon": {
     rule: "a quorum of grants assigns",
-    edits: [{ at: "assigned-too-soon", replace: "for (const prover of attempt.grants.keys()) return prover;" }],
+    edits: [
+      { at: "assigned-too-soon/unchecked", remove: true },
+      { at: "assigned-too-soon", replace: "for (const prover of attempt.grants.keys()) return prover;" },
+    ],
     runs: ["rough", "split", "late"],
     expected: /^S1: .* attested .* no assignment certificate/,
   },
   "complete-too-soon": {
     rule: "a quorum that vouches for one proof completes a task",
-    edits: [{ at: "complete-too-soon", replace: "return proof.vouchers.size > 0;" }],
+    edits: [
+      { at: "complete-too-soon/unchecked", remove: true },
+      { at: "complete-too-soon", replace: "return proof.vouchers.size > 0;" },
+    ],
     runs: ["quiet", "rough"],
     expected: /^S2: .* was not complete/,
   },
@@ -133,6 +159,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
   "barrier-before-parent": {
     rule: "barrier: not before the parent's",
     edits: [
+      { at: "barrier-before-parent/unchecked", remove: true },
       { at: "barrier-before-parent", remove: true },
       { at: "barrier-before-parent/vote", replace: "return true;" },
     ],

@@ -3,7 +3,7 @@
  * do. A prover's ability is not declared but shown: each proves a small public block, the proof is verified, and a changed
  * proof has to be refused.
  */
-import { accessSync, constants, existsSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdtempSync, rmSync, statSync, statfsSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -14,6 +14,7 @@ import {
   createKey,
   discoverChain,
   genesis,
+  keyFileIn,
   loadKey,
   type Made,
   type NodeStatus,
@@ -34,6 +35,7 @@ import { CommandError, EXIT, faultOf, statusOf } from "./exit.ts";
 interface Flags {
   readonly config?: string;
   readonly data?: string;
+  readonly keys?: string;
   readonly manifest?: string;
   readonly json?: boolean;
 }
@@ -63,6 +65,7 @@ export function doctorCommand(): Command {
     )
     .option("--config <file>", "the node's configuration")
     .option("--data <dir>", "the node's data directory (default: ~/.proofmesh/dev)")
+    .option("--keys <dir>", "the key's directory (default: DATA-keys, beside the data directory)")
     .option("--manifest <file>", "the network's manifest (default: the one in the data directory, or a new network's)")
     .option("--json", "a line of JSON a finding")
     .addHelpText(
@@ -84,7 +87,7 @@ async function run(flags: Flags): Promise<void> {
     );
   };
   const config = await tried(say, "config", () =>
-    readConfig(flags.config, process.env, { data: flags.data, manifest: flags.manifest }),
+    readConfig(flags.config, process.env, { data: flags.data, keys: flags.keys, manifest: flags.manifest }),
   );
   if (config !== null) {
     say({
@@ -170,14 +173,26 @@ function readable(path: string, mode: number, code: string): void {
 
 /** The node's public key; a node that has none yet makes one at its first start. */
 function checkKey(config: NodeConfig, say: Say): string | null {
-  const file = config.key ?? join(config.data, "key.json");
+  const file = keyFileIn(config.keys);
   if (!existsSync(file)) {
     say({ check: "key", state: "note", message: `${file} is not there; the first start makes it` });
     return null;
   }
   const { key } = loadKey(file);
   say({ check: "key", state: "ok", message: `${key} in ${file}` });
+  checkVolumes(config, say);
   return key;
+}
+
+/** A volume that is restored as a whole brings back an old signing state together with an old journal. */
+function checkVolumes({ data, keys }: NodeConfig, say: Say): void {
+  if (statSync(existing(data)).dev !== statSync(existing(keys)).dev) return;
+  say({
+    check: "key",
+    state: "note",
+    message: `${keys} and ${data} are on one volume: restore both from a copy, and the node cannot know that it is old; put the keys elsewhere`,
+    code: "keys.same-volume",
+  });
 }
 
 function checkManifest(config: NodeConfig, key: string | null, say: Say): Manifest {

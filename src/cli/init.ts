@@ -1,15 +1,23 @@
 /** `proofmesh init`: makes a node's key, or the manifest of a new network. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { defaultData, manifestFile } from "../config.ts";
+import { defaultData, defaultKeys, manifestFile } from "../config.ts";
 import { trustInSources } from "../protocol/manifest.ts";
-import { createKey, createManifestFile, genesis, loadKey, readFragmentFile, type SystemName } from "../node.ts";
+import {
+  createKeys,
+  createManifestFile,
+  genesis,
+  keyFileIn,
+  loadKey,
+  readFragmentFile,
+  type SystemName,
+} from "../node.ts";
 import { CommandError } from "./exit.ts";
 import { collect, whole } from "./flags.ts";
 
 interface Flags {
   readonly data?: string;
+  readonly keys?: string;
   readonly network?: string;
   readonly manifest?: string;
   readonly attester: string[];
@@ -30,6 +38,7 @@ export function initCommand(): Command {
   return new Command("init")
     .description("Make a node's key; with --network, also the manifest of a new network.")
     .option("--data <dir>", "the node's data directory (default: ~/.proofmesh/dev)")
+    .option("--keys <dir>", "the key's directory (default: DATA-keys, beside the data directory)")
     .option("--network <name>", "make a manifest with this name")
     .option("--manifest <file>", "where to write it (default: manifest.json in the data directory)")
     .option(
@@ -72,8 +81,9 @@ export function initCommand(): Command {
 
 function run(flags: Flags): void {
   const data = flags.data ?? defaultData("dev");
-  const file = join(data, "key.json");
-  const { key } = existsSync(file) ? loadKey(file) : createKey(file);
+  const keys = flags.keys ?? defaultKeys(data);
+  const file = keyFileIn(keys);
+  const { key } = existsSync(file) ? loadKey(file) : createKeys(keys);
   const manifest = flags.network === undefined ? null : writeManifest(flags, flags.network, key, data);
   if (flags.json === true) {
     process.stdout.write(

@@ -28,7 +28,7 @@ interface Flags {
   readonly data?: string;
   readonly manifest?: string;
   readonly join?: string;
-  readonly key?: string;
+  readonly keys?: string;
   readonly listen?: string[];
   readonly announce?: string[];
   readonly bootstrap?: string[];
@@ -60,10 +60,10 @@ export function startCommand(): Command {
       "--config <file>",
       "a JSON file with these settings, provers and sinks (flags and PROOFMESH_* variables win)",
     )
-    .option("--data <dir>", "where the node keeps everything (default: ~/.proofmesh/dev)")
+    .option("--data <dir>", "where the node keeps everything but its key (default: ~/.proofmesh/dev)")
     .option("--manifest <file>", "the network's manifest")
     .option("--join <id@address>", "join the network that a running node prints")
-    .option("--key <file>", "the node's key (default: key.json in the data directory, made if missing)")
+    .option("--keys <dir>", "the node's key and how far it has signed (default: DATA-keys, beside the data directory)")
     .option("--listen <multiaddr>", "where peers connect; repeatable (default: /ip4/0.0.0.0/tcp/4600)", collect)
     .option(
       "--announce <multiaddr>",
@@ -188,7 +188,7 @@ async function configOf(flags: Flags): Promise<NodeConfig> {
     data: flags.data,
     manifest: flags.manifest,
     join: flags.join,
-    key: flags.key,
+    keys: flags.keys,
     listen: flags.listen ?? (flags.join === undefined ? undefined : ["/ip4/0.0.0.0/tcp/0"]),
     announce: flags.announce,
     bootstrap: flags.bootstrap,

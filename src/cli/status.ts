@@ -32,6 +32,8 @@ const SILENT: Readonly<Record<string, string>> = {
   "feed.unchecked": "asks a quorum of attesters how far its own feed has come",
   "feed.behind": "peers have words of its own that its disk has not; takes them over",
   "feed.waiting": "its disk had lost words of its own; waits one lease before it votes again",
+  "key.copied":
+    "another process started with a copy of its keys directory; end one, delete signed/ of the other, start it",
   "key.cloned": "somebody signs with its key; another has to take its place in the manifest",
   "key.out": "its key broke a rule; proofmesh evidence shows what it signed",
   draining: "it is being stopped",

@@ -51,7 +51,9 @@ export function tasksCommand(): Command {
   withNode(
     tasks
       .command("requeue")
-      .description("Vote for another round of attempts; the other attesters follow once f+1 of them were asked.")
+      .description(
+        "Vote to end the pause of a task in quarantine; its attempt opens once operators of f+1 attesters asked.",
+      )
       .argument("<task>", "CHAIN/HEIGHT/STAGE/INDEX"),
   ).action((name: string, _flags: Flags, command: Command) => requeue(name, command.optsWithGlobals<Flags>()));
   return tasks;
@@ -138,11 +140,10 @@ function readBundle(file: string): ReplayBundle {
 async function requeue(name: string, flags: Flags): Promise<void> {
   const response = await ask(flags, `${pathOf(name)}/requeue`, { method: "POST" });
   const result = (await response.json()) as Requeued;
-  const { state, weight, oneHonest, round } = result;
-  const missing = oneHonest - weight;
+  const { state, weight, oneHonest, attempt } = result;
   const line =
     state === "requeued"
-      ? `requeued  ${name}  round ${round + 2} of its attempts begins`
-      : `voted  ${name}  ${missing > 0 ? `operators of attesters of weight ${missing} more have to ask as well` : "the others follow"}`;
+      ? `requeued  ${name}  attempt ${attempt + 1} is open, and the pauses begin anew`
+      : `voted  ${name}  operators of attesters of weight ${oneHonest - weight} more have to ask as well`;
   process.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : `${line}\n`);
 }

@@ -183,11 +183,16 @@ function say({ content, contentHash, signers }: Certificate, proofs: number | nu
   // Attesters have made these again themselves; offline only their bytes are compared.
   const results = content.tasks.length - (proofs ?? content.tasks.length);
   const more = results === 0 ? "" : `, ${results} results without proof`;
-  if (json) process.stdout.write(`${JSON.stringify({ chain, height, hash, content: contentHash, signers, proofs })}\n`);
-  else
-    process.stdout.write(
-      `holds  ${chain}/${height}  ${hash}  ${signers.length} signers${proofs === null ? "" : `, ${proofs} proofs verified`}${more}\n`,
+  const { lost } = content;
+  if (json)
+    return void process.stdout.write(
+      `${JSON.stringify({ chain, height, hash, content: contentHash, signers, proofs, lost })}\n`,
     );
+  process.stdout.write(
+    `holds  ${chain}/${height}  ${hash}  ${signers.length} signers${proofs === null ? "" : `, ${proofs} proofs verified`}${more}\n`,
+  );
+  for (const { stage, index, attempt, owner } of lost)
+    process.stdout.write(`  lost  ${stage} ${index}, attempt ${attempt + 1}  ${owner}\n`);
 }
 
 /** Proofs with their makers where a certificate names them, and for nobody where nobody has signed for them. */

@@ -4,6 +4,7 @@
  */
 import type { Hash } from "../protocol/ids.ts";
 import type { Closed } from "./event.ts";
+import { forgetLocks } from "./locks.ts";
 import { takePending } from "./pending.ts";
 import type { Block, State } from "./state.ts";
 
@@ -32,15 +33,10 @@ export function forget(state: State, block: Block): void {
   const others = announcedAs(state, block.chain, block.hash).filter((other) => other !== block);
   state.blocks.delete(block.id);
   state.live.delete(block);
+  forgetLocks(state, block.id);
   takePending(state, block.id);
   if (others.length > 0) state.named.set(name, others);
   else state.named.delete(name);
-}
-
-/** Lets go of a block that will never be certified; whoever still works on it stops. */
-export function abandon(state: State, block: Block): void {
-  block.state = "cancelled";
-  forget(state, block);
 }
 
 /** The parent; of several blocks that go by its name the one that has come furthest, since lies do not get far. */
@@ -107,6 +103,7 @@ export function trimClosed(state: State): void {
   for (const [id, { chain, hash }] of state.closed) {
     if (state.closed.size <= state.limits.closedMax) return;
     state.closed.delete(id);
+    state.tallies.delete(id);
     if (closedAs(state, chain, hash)?.id === id) state.closedNames.delete(nameOf(chain, hash));
   }
 }

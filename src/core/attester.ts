@@ -1,6 +1,6 @@
 /**
- * The vote rules. Every lock is taken here and nowhere else, in the same step that decides to sign; the runtime makes
- * the signature durable before it sends it.
+ * The vote rules. Every lock (`locks.ts`) is taken here and nowhere else, in the same step that decides to sign; the
+ * runtime makes the signature durable before it sends it.
  *
  * grant:   once per (task, attempt), only to the owner by our view, only while the attempt is open, only within the
  *          owner's capacity, never after our own timeout for it, and never where it makes or has made another copy of
@@ -11,11 +11,9 @@
  * complete, reject: objective, no lock.
  * After a lost journal none of the three in an attempt that was open before, but a timeout that f+1 others have said
  *          (`own-feed.ts`).
- * quarantine: once per (task, round), when its failures are past the limit and no valid proof is known; no lock.
- * requeue: once per (task, round), when a quorum has put it into quarantine and the operator, or f+1 others, want it.
+ * requeue: once per (task, attempt), when the task is in quarantine and the operator wants it; no lock.
  */
 import type { Hash, Key } from "../protocol/ids.ts";
-import { ROUNDS_MAX } from "../protocol/limits.ts";
 import { asCode, type EntryOf, type Kind } from "../protocol/messages.ts";
 import { NOBODY } from "../protocol/payee.ts";
 import { groupOf, restsOn } from "../protocol/workflow.ts";
@@ -32,14 +30,16 @@ import {
   unsound,
   where,
 } from "./makers.ts";
+import { assertAttest, assertBarrier, assertGrant } from "./assertions.ts";
 import { contentOf } from "./barrier.ts";
 import { touchAgreeing } from "./collector.ts";
 import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
 import type { Event, TaskRef } from "./event.ts";
 import { hasRivals, isVoid, tasksOf } from "./graph.ts";
 import { isConfirmed } from "./own-source.ts";
-import { isPaused, quarantineOf, reasonOf, roundOf, votedReason } from "./failures.ts";
 import { askToVerify, jobOf } from "./job.ts";
+import { grantedTo, hasAttested, hasTimedOut, sayLocked } from "./locks.ts";
+import { quarantineOf } from "./quarantine.ts";
 import { quotaOf } from "./quota.ts";
 import { claimWindowMs, isJoined, overdue } from "./reclaim.ts";
 import { findProof, receiptsOf } from "./receipts.ts";
@@ -72,9 +72,6 @@ export function settleVotes(state: State, task: Task): void {
   if (task.completeMs !== null || task.block.state !== "open") return;
   const open = openAttempt(state, task);
   open.openedMs ??= state.nowMs;
-  considerRequeue(state, task);
-  considerQuarantine(state, task);
-  if (isPaused(state, task)) return;
   // mutant: grant-closed
   considerGrant(state, task, open);
   considerTimeout(state, task, open);
@@ -91,10 +88,10 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     attempt.claimedMs = state.nowMs;
   }
   if (!maySign(state) || owner !== claimant || attempt.number <= task.barred) return;
-  // mutant: grant-again
-  if (attempt.own.granted !== null) return;
+  // mutant: grant-again, lock-taken-twice
+  if (grantedTo(state, task, attempt.number) !== null) return;
   // mutant: grant-after-timeout
-  if (attempt.own.timedOut) return;
+  if (hasTimedOut(state, task, attempt.number)) return;
   // mutant: grant-beyond-capacity
   if (isFull(state, openClaims(state), claimant, task.block.chain)) {
     refuse(state, task, "claim", claimant, "claim.capacity");
@@ -103,8 +100,8 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     return;
   }
   if (!wouldCount(state, task, claimant)) return refuse(state, task, "claim", claimant, "claim.other-copy");
-  attempt.own.granted = claimant;
-  say(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: claimant });
+  assertGrant(state, task, attempt.number);
+  sayLocked(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: claimant });
 }
 
 /** Claims that this node granted and whose tasks are not complete, by prover and chain. */
@@ -114,7 +111,7 @@ function openClaims(state: State): ReadonlyMap<Key, ReadonlyMap<number, number>>
     if (block.state !== "open") continue;
     for (const task of block.tasks) {
       if (task.completeMs !== null || task.attempts.size === 0) continue;
-      const { granted } = openAttempt(state, task).own;
+      const granted = grantedTo(state, task, openAttempt(state, task).number);
       if (granted === null) continue;
       const chains = open.get(granted) ?? new Map<number, number>();
       open.set(granted, chains.set(block.chain, (chains.get(block.chain) ?? 0) + 1));
@@ -140,7 +137,7 @@ function isSaturated(state: State, owner: Key, { chain, height }: Block): boolea
 }
 
 function considerTimeout(state: State, task: Task, attempt: Attempt): void {
-  if (attempt.own.timedOut) return;
+  if (hasTimedOut(state, task, attempt.number)) return;
   const owner = claimantOf(state, task, attempt);
   const over = overdue(state, task, attempt, owner);
   if ("wakeMs" in over) {
@@ -150,7 +147,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
   if (attempt.number <= task.barred && !isJoined(state, attempt)) return;
   if (!maySign(state)) return;
   // mutant: timeout-after-attest
-  if (attempt.own.attested !== null) return;
+  if (hasAttested(state, task, attempt.number)) return;
   // mutant: timeout-after-attest/valid, timeout-despite-proof
   if (knowsValid(state, task)) return;
   if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner, task.block)) {
@@ -158,33 +155,16 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
     wake(task, state.nowMs + claimWindowMs(state, attempt.number, owner));
     return;
   }
-  attempt.own.timedOut = true;
-  say(state, { ...ref(task), kind: "timeout", attempt: attempt.number, code: over.code });
+  sayLocked(state, { ...ref(task), kind: "timeout", attempt: attempt.number, code: over.code });
 }
 
-/** Said once a round, where the failures are past the limit by our own count or somebody honest has counted so. */
-function considerQuarantine(state: State, task: Task): void {
-  const round = roundOf(state, task);
-  if (!maySign(state) || task.own.quarantined >= round || round >= ROUNDS_MAX || knowsValid(state, task)) return;
-  const reason = reasonOf(state, task) ?? votedReason(state, task, state.manifest.oneHonest);
-  if (reason === null) return;
-  task.own.quarantined = round;
-  say(state, { ...ref(task), kind: "quarantine", round, ...reason });
-}
-
-/** Where one honest attester's operator wants another round, the others follow: all it can cost is proving time. */
-function considerRequeue(state: State, task: Task): void {
-  const wanted = task.requeues.get(roundOf(state, task))?.keys() ?? [];
-  if (weightOf(state, wanted) >= state.manifest.oneHonest) requeue(state, task);
-}
-
-/** Votes for another round of attempts, where the present one ended in quarantine. */
+/** Votes for the pauses of a task to begin anew, where it is in quarantine. */
 export function requeue(state: State, task: Task): void {
-  const round = roundOf(state, task);
-  if (!state.options.roles.attester || !maySign(state) || task.own.requeued >= round) return;
+  if (!state.options.roles.attester || !maySign(state)) return;
   if (task.completeMs !== null || quarantineOf(state, task) === null) return;
-  task.own.requeued = round;
-  say(state, { ...ref(task), kind: "requeue", round, attempt: openAttempt(state, task).number });
+  const { number } = openAttempt(state, task);
+  if ((task.requeues.get(state.options.self)?.attempt ?? -1) >= number) return;
+  say(state, { ...ref(task), kind: "requeue", attempt: number });
 }
 
 function knowsValid(state: State, task: Task): boolean {
@@ -320,15 +300,15 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
     const attempt = attemptOf(task, receipt.attempt);
     if (attempt.number <= task.barred) continue;
     // mutant: attest-again
-    if (attempt.own.attested !== null) continue;
+    if (hasAttested(state, task, attempt.number)) continue;
     // mutant: attest-after-timeout
-    if (attempt.own.timedOut) continue;
+    if (hasTimedOut(state, task, attempt.number)) continue;
     // mutant: attest-unassigned
     const isAssigned = assignedTo(state, attempt) === prover;
     if (isAssigned) {
-      attempt.own.attested = proof.artefact;
+      assertAttest(state, task, attempt.number, prover);
       proof.vouched = true;
-      say(state, { ...ref(task), kind: "attest", attempt: attempt.number, prover, artefact: proof.artefact });
+      sayLocked(state, { ...ref(task), kind: "attest", attempt: attempt.number, prover, artefact: proof.artefact });
       return;
     }
     // The grants may still be on their way; an attest is worth more than a complete, so wait for them a little.
@@ -359,6 +339,7 @@ export function settleBarrierVote(state: State, block: Block): void {
   block.ownContent = hash;
   block.votedMs = state.nowMs;
   block.contents.set(hash, content.value);
+  assertBarrier(state, block, content.value);
   say(state, { kind: "barrier", block: block.id, content: hash });
   for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
 }

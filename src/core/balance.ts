@@ -10,7 +10,6 @@ import type { Key } from "../protocol/ids.ts";
 import type { Stage, Variant } from "../protocol/workflow.ts";
 import { openAttempt } from "./makers.ts";
 import { wouldCount } from "./copies.ts";
-import { isPaused } from "./failures.ts";
 import { durationMs } from "./reclaim.ts";
 import { hasHandedIn } from "./receipts.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
@@ -68,7 +67,7 @@ function ownNext(state: State, task: Task): Straggler | null {
   // A proof that it handed in for the open attempt is still being looked at.
   if (later === 0 || hasHandedIn(task, self, number) || hasHandedIn(task, self, attempt)) return null;
   const failed = task.attempts.get(attempt)?.ends.has(self) === true;
-  if (failed || ownerOfAttempt(state, task, attempt) !== self || isPaused(state, task)) return null;
+  if (failed || ownerOfAttempt(state, task, attempt) !== self) return null;
   return { task, attempt };
 }
 

@@ -1,5 +1,12 @@
 /** The barrier of a block: what it says by the facts at hand, the votes for that, and the certificate. */
-import { type BarrierContent, type BarrierTask, contentHash, encodeCertificate } from "../protocol/certificate.ts";
+import {
+  type BarrierContent,
+  type BarrierTask,
+  contentHash,
+  encodeCertificate,
+  type LostAttempt,
+} from "../protocol/certificate.ts";
+import { LOST_MAX } from "../protocol/limits.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
@@ -7,9 +14,21 @@ import { type Stage, groupCount, groupsAt, restsOf, variantOf } from "../protoco
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
 import { afterOf, announcementOf, closedOf, settleCertified, touch } from "./blocks.ts";
+import { lostBefore } from "./failures.ts";
 import { isBlockDone, tasksOf } from "./graph.ts";
 import { chosenProof } from "./makers.ts";
-import { type Block, type Signed, type State, isEarlier, isQuorum, keepVote, report, show } from "./state.ts";
+import { moveBlock } from "./moves.ts";
+import {
+  type Block,
+  type Signed,
+  type State,
+  isEarlier,
+  isQuorum,
+  keepVote,
+  report,
+  show,
+  type ContentMemo,
+} from "./state.ts";
 
 /** Contents of one block's barrier that an attester may sign: each is one more fact that came late. */
 const CONTENTS_PER_ATTESTER_MAX = 8;
@@ -52,10 +71,10 @@ export function settleBarrier(state: State, block: Block): void {
     block.state === "open" &&
     // mutant: barrier-with-holes
     isBlockDone(block) &&
-    // mutant: barrier-before-parent
+    // mutant: barrier-before-parent, close-early
     isParentClosed(state, block);
   if (isClosing) {
-    block.state = "closed";
+    moveBlock(state, block, "closed");
     block.closedMs = state.nowMs;
     report(state, "block.closed", { chain: block.chain, height: block.height, hash: block.hash });
     for (const heir of heirsOf(state, block)) touch(state, heir);
@@ -93,15 +112,27 @@ function certify(
     provers: [...new Set(content.tasks.flatMap((task) => task.prover ?? []))],
     tookMs: block.openedMs === null ? 0 : Math.round(state.nowMs - block.openedMs),
   });
-  settleCertified(state, block, hash, content.after);
+  settleCertified(state, block, hash, content);
 }
 
 /** What the barrier says, by this node's log; `null` while something is missing. */
 export function contentOf(state: State, block: Block): Block["content"] {
-  if (block.content !== null) return block.content;
+  if (block.content !== null && isCurrent(state, block.content)) return block.content;
   const value = foldContent(state, block);
-  block.content = value === null ? null : { value, hash: hashOf(block, value) };
+  const { rosterVersion, certifiedCount } = state;
+  block.content = value === null ? null : { value, hash: hashOf(block, value), rosterVersion, certifiedCount };
   return block.content;
+}
+
+/** Whether the owners that the content names are those of now. */
+export function isCurrent(state: State, { rosterVersion, certifiedCount }: ContentMemo): boolean {
+  return rosterVersion === state.rosterVersion && certifiedCount === state.certifiedCount;
+}
+
+/** The hash of what the barrier says, worked out anew; `null` while something is missing. */
+export function freshContent(state: State, block: Block): Hash | null {
+  const value = foldContent(state, block);
+  return value === null ? null : hashOf(block, value);
 }
 
 /** Most facts that come once a block is closed change nothing, and hashing a content takes longer than comparing two. */
@@ -113,6 +144,7 @@ function hashOf(block: Block, content: BarrierContent): Hash {
 /** Of one block, so that only what the facts say of its tasks may differ. */
 function isSameContent(a: BarrierContent, b: BarrierContent): boolean {
   if (a.before !== b.before || a.after !== b.after || a.tasks.length !== b.tasks.length) return false;
+  if (!isSameLost(a.lost, b.lost)) return false;
   return a.tasks.every((task, at) => {
     const other = b.tasks[at];
     return (
@@ -128,10 +160,16 @@ function isSameContent(a: BarrierContent, b: BarrierContent): boolean {
   });
 }
 
+function isSameLost(a: BarrierContent["lost"], b: BarrierContent["lost"]): boolean {
+  const line = ({ stage, index, attempt, owner }: LostAttempt) => `${stage}/${index}#${attempt} ${owner}`;
+  return a.length === b.length && a.map(line).join() === b.map(line).join();
+}
+
 function foldContent(state: State, block: Block): BarrierContent | null {
   const after = afterOf(block);
   if (block.prepared === null || after === null) return null;
   const tasks: BarrierTask[] = [];
+  const lost: LostAttempt[] = [];
   for (const stage of block.stages) {
     const chosen = tasksOf(block, stage.name).map((task) => chosenProof(state, task));
     const length = groupCount(stage, block.counts);
@@ -145,15 +183,20 @@ function foldContent(state: State, block: Block): BarrierContent | null {
         const said = named(block, stage, index, chosen[index] ?? null);
         if (said === null) return null;
         tasks.push(...said);
+        const task = tasksOf(block, stage.name)[index];
+        for (const { credited, attempt } of said)
+          if (task !== undefined && credited) lost.push(...lostBefore(state, task, attempt));
       }
     }
   }
   return {
+    format: 1,
     network: state.manifest.network,
     ...announcementOf(block),
     before: bytesToHex(block.prepared.before),
     after,
     tasks,
+    lost: lost.slice(0, LOST_MAX),
   };
 }
 

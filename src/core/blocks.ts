@@ -3,13 +3,13 @@
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Batch } from "../protocol/batch.ts";
+import type { BarrierContent } from "../protocol/certificate.ts";
 import { type Announced, blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { ROUNDS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import {
-  abandon,
   announcedAs,
   childrenOf,
   closedAs,
@@ -21,6 +21,8 @@ import {
   trimClosed,
 } from "./ancestry.ts";
 import type { Closed, PreparedResult } from "./event.ts";
+import { tallyOf } from "./griefing.ts";
+import { abandon, moveBlock } from "./moves.ts";
 import { isConfirmed, isSame } from "./own-source.ts";
 import {
   type Block,
@@ -133,7 +135,7 @@ export function settleRounds(state: State, block: Block): void {
   block.round = 0;
   while (isGivenUp() && (block.rounds.get(block.round + 1)?.size ?? 0) > 0) block.round++;
   if (isGivenUp() === (block.state === "cancelled")) return;
-  block.state = block.state === "cancelled" ? "waiting" : "cancelled";
+  moveBlock(state, block, block.state === "cancelled" ? "waiting" : "cancelled");
   state.live.delete(block);
   for (const task of block.tasks) task.readyMs = null;
 }
@@ -187,13 +189,18 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     certificate: null,
     owners: new Map(),
     ownersVersion: -1,
+    candidates: [],
+    griefers: { certified: -1, last: new Set(), tried: new Set() },
     wakeMs: null,
+    bars: false,
   };
 }
 
 /** Makes the block's tasks, once it is certain how many it has: its payload says so, or a quorum has signed it. */
-function makeTasks(block: Block): void {
+function makeTasks(state: State, block: Block): void {
   if (block.tasks.length > 0) return;
+  // mutant: bar-nothing/unknown
+  const barred = block.bars || block.height <= (state.chains.get(block.chain)?.barred ?? -1) ? 0 : -1;
   const tasks: Task[] = [];
   const tasksByStage = new Map<string, Task[]>();
   for (const stage of block.stages) {
@@ -207,12 +214,14 @@ function makeTasks(block: Block): void {
         variant: variantOf(stage, index),
         attempts: new Map(),
         proofs: new Map(),
+        openFrom: 0,
+        overTo: 0,
         receipts: new Map(),
-        barred: -1,
-        quarantines: new Map(),
+        barred,
         requeues: new Map(),
-        own: { quarantined: -1, requeued: -1 },
-        round: 0,
+        base: 0,
+        reportedSince: null,
+        isGivenUp: false,
         readyMs: null,
         completeMs: null,
         output: null,
@@ -244,7 +253,7 @@ export function touch(state: State, block: Block): void {
 export function settleBlock(state: State, block: Block): void {
   block.wakeMs = null;
   if (block.state === "waiting" && mayOpen(state, block)) {
-    block.state = "open";
+    moveBlock(state, block, "open");
     state.live.add(block);
     block.openedMs = state.nowMs;
     report(state, "block.opened", { chain: block.chain, height: block.height, hash: block.hash });
@@ -310,7 +319,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
   block.preparing = false;
   switch (result.kind) {
     case "ready":
-      makeTasks(block);
+      makeTasks(state, block);
       block.prepared = result.prepared;
       block.content = null;
       block.retryMs = null;
@@ -335,15 +344,16 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
 }
 
 /** The barrier of a block is certified: its children may count on it, and its work is over. */
-export function settleCertified(state: State, block: Block, contentHash: Hash, after: string): void {
-  makeTasks(block);
+export function settleCertified(state: State, block: Block, contentHash: Hash, content: BarrierContent): void {
+  makeTasks(state, block);
   block.certificate = contentHash;
   state.live.delete(block);
   if (block.state !== "closed") {
-    block.state = "closed";
+    moveBlock(state, block, "closed");
     block.closedMs = state.nowMs;
   }
-  settleClosed(state, closedOf(block, after));
+  state.tallies.set(block.id, tallyOf(content));
+  settleClosed(state, closedOf(block, content.after));
   touch(state, block);
 }
 

@@ -1,8 +1,8 @@
 /**
  * What it takes to run a task again elsewhere, and what has gone wrong with it so far: the replay bundle.
  *
- * It names artefacts by hash and carries the votes of its quarantine with their signatures, so that whoever gets it needs
- * to believe nobody.
+ * The bundle names artefacts by hash and carries the signed statements that put the task into quarantine, so that its
+ * reader need not believe the node that wrote it.
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Hash, Key } from "../protocol/ids.ts";
@@ -10,7 +10,8 @@ import type { Vote } from "../protocol/messages.ts";
 import { NOBODY } from "../protocol/payee.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
 import { inputsOf } from "./graph.ts";
-import { type Failure, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
+import type { Failure } from "./failures.ts";
+import { failuresOf, type Quarantine, quarantineOf } from "./quarantine.ts";
 import { type Block, type OwnFailure, show, type State, type Task } from "./state.ts";
 
 /** How operators name a task. Of two blocks at one height it is the one that has not left the chain and that its payload has proven. */
@@ -52,12 +53,15 @@ export interface ReplayBundle extends TaskName {
   }[];
   /** How many tasks the stages have whose number another's output says. */
   readonly counts: Readonly<Record<string, number>>;
-  readonly round: number;
+  /** How its attempts ended, since operators last requeued it. */
   readonly failures: readonly Failure[];
   /** The last failure of the prover of the node that wrote this, with its last words; `null` where it had none. */
   readonly ownFailure: OwnFailure | null;
-  /** Why it is in quarantine, and the votes that put it there, in hex. */
-  readonly quarantine: (Reason & { readonly votes: readonly Readonly<Record<keyof Vote, unknown>>[] }) | null;
+  /**
+   * Why it is in quarantine, and what was signed about the attempts that put it there, in hex: the timeouts of attesters
+   * and the failures of provers.
+   */
+  readonly quarantine: (Quarantine & { readonly votes: readonly Readonly<Record<keyof Vote, unknown>>[] }) | null;
 }
 
 export function findNamed(state: State, name: TaskName): Task | null {
@@ -98,7 +102,6 @@ export function bundleOf(state: State, task: Task): ReplayBundle {
     values: values === null ? null : bytesToHex(values),
     inputs: takenBy(state, task),
     counts: Object.fromEntries(block.counts),
-    round: roundOf(state, task),
     failures: failuresOf(state, task),
     ownFailure: task.ownFailure,
     quarantine: quarantine(state, task),
@@ -118,20 +121,23 @@ function takenBy(state: State, task: Task): ReplayBundle["inputs"] {
 }
 
 function quarantine(state: State, task: Task): ReplayBundle["quarantine"] {
-  const reason = quarantineOf(state, task);
-  if (reason === null) return null;
-  const votes = [...(task.quarantines.get(roundOf(state, task))?.values() ?? [])];
+  const found = quarantineOf(state, task);
+  if (found === null) return null;
+  const attempts = failuresOf(state, task).flatMap(({ attempt }) => {
+    const known = attempt > found.since ? undefined : task.attempts.get(attempt);
+    return known === undefined ? [] : [known];
+  });
+  const votes = attempts.flatMap(({ timeouts, fails }) =>
+    [...timeouts.values(), ...fails.values()].sort((a, b) => (a.author < b.author ? -1 : 1)),
+  );
   return {
-    ...reason,
-    votes: votes
-      .sort((a, b) => (a.author < b.author ? -1 : 1))
-      .map(show)
-      .map(({ head, signature, index, path, entry }) => ({
-        head: bytesToHex(head),
-        signature: bytesToHex(signature),
-        index,
-        path: path.map((sibling) => bytesToHex(sibling)),
-        entry: bytesToHex(entry),
-      })),
+    ...found,
+    votes: votes.map(show).map(({ head, signature, index, path, entry }) => ({
+      head: bytesToHex(head),
+      signature: bytesToHex(signature),
+      index,
+      path: path.map((sibling) => bytesToHex(sibling)),
+      entry: bytesToHex(entry),
+    })),
   };
 }

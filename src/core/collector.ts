@@ -5,7 +5,6 @@
  * sets is worked out afterwards, when the step settles.
  */
 import { type Hash, type Key, artefactHash } from "../protocol/ids.ts";
-import { ATTEMPTS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { touch } from "./blocks.ts";
@@ -13,7 +12,8 @@ import { noteConflicts } from "./conflict.ts";
 import { completionChanged, followersOf, isBlockDone } from "./graph.ts";
 import { chosenProof, claimantOf, openAttempt, stands, where } from "./makers.ts";
 import { copiesOf } from "./matching.ts";
-import { failCode, learnClaimDelay, learnDuration } from "./reclaim.ts";
+import { failCode, learnDuration } from "./reclaim.ts";
+import { moveBlock } from "./moves.ts";
 import { findProof, keepReceipt, proofOf } from "./receipts.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
 import {
@@ -24,7 +24,6 @@ import {
   type Task,
   attemptOf,
   isEarlier,
-  isQuorum,
   keepVote,
   report,
 } from "./state.ts";
@@ -44,7 +43,6 @@ function locate(
 ): { readonly task: Task; readonly attempt: Attempt } | Refusal {
   const task = findTask(state, entry);
   if (task === undefined) return noTask(state, entry.block);
-  if (entry.attempt >= ATTEMPTS_MAX) return "attempt.too-many";
   if (isAhead(state, task, entry.attempt)) return "attempt.ahead";
   return { task, attempt: attemptOf(task, entry.attempt) };
 }
@@ -77,14 +75,11 @@ export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   const { task, attempt } = found;
+  if (entry.attempt < task.overTo && !mayMatter(state, task, attempt, signed.author)) return "attempt.not-open";
   if (!keepVote(attempt.claims, signed)) return "claim.duplicate";
   state.dirtyTasks.add(task);
   const isOwner = ownerOfAttempt(state, task, entry.attempt) === signed.author;
-  const member = state.roster.get(signed.author);
-  if (isOwner && member !== undefined && !state.replaying) {
-    learnClaimDelay(state, member, attempt);
-    attempt.claimHeardMs ??= state.nowMs;
-  }
+  if (isOwner && !state.replaying) attempt.claimHeardMs ??= state.nowMs;
   if (task.completeMs !== null) return "task.complete";
   // Kept all the same: whose view of the roster is behind will be seen by the votes, not by us.
   return isOwner ? null : "claim.not-owner";
@@ -100,10 +95,8 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
   if (!keepVote(votes, signed)) return "vote.duplicate";
   found.attempt.grants.set(entry.prover, votes);
   found.task.block.merits = null;
-  // Which copy a prover stands for depends on what was granted to it.
-  if (found.task.stage.distinct === "provers") found.task.block.content = null;
-  // mutant: forget-grants
-  if (signed.author === state.options.self) found.attempt.own.granted = entry.prover;
+  // Whose a lost attempt is, and which copy a prover stands for, depend on what was granted to it.
+  found.task.block.content = null;
   state.dirtyTasks.add(found.task);
   return null;
 }
@@ -112,11 +105,12 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   noteConflicts(state, found.attempt, signed, entry);
-  if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
+  // An earlier timeout of the same author may replace its code.
+  // mutant: memo-kept
   found.task.block.merits = null;
+  found.task.block.content = null;
+  if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
-  // mutant: forget-timeouts
-  if (signed.author === state.options.self) found.attempt.own.timedOut = true;
   state.dirtyTasks.add(found.task);
   return null;
 }
@@ -191,7 +185,9 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   const votes = attempt.attests.get(entry.prover) ?? new Map<Key, Signed>();
   const isNew = keepVote(votes, signed);
   attempt.attests.set(entry.prover, votes);
-  if (signed.author === state.options.self) attempt.own.attested ??= entry.artefact;
+  // Who is credited depends on it, also where its proof is not counted yet.
+  task.block.content = null;
+  task.block.merits = null;
   if (!mayName(state, task, entry, signed.author)) return "proof.unknown";
   // That the proof verifies is objective, whatever else its author has attested.
   vouch(state, task, entry, signed);
@@ -258,7 +254,7 @@ function vouch(state: State, task: Task, { artefact, prover }: Named, signed: Si
 
 /** Marks a task complete when a quorum vouches for one proof, and wakes what waited for it. */
 export function settleCompletion(state: State, task: Task): void {
-  noteLosses(state, task);
+  settleOver(state, task);
   if (task.stage.distinct !== "provers") {
     // A task is complete as long as a proof stands for it.
     // mutant: receipts-dropped/complete
@@ -288,7 +284,7 @@ export function reopen(state: State, task: Task): void {
   state.dirtyBlocks.add(block);
   state.dirtyTasks.add(task);
   if (block.state !== "closed" || block.certificate !== null || isBlockDone(block)) return;
-  block.state = "open";
+  moveBlock(state, block, "open");
   block.closedMs = null;
   touch(state, block);
 }
@@ -302,7 +298,7 @@ export function complete(state: State, task: Task): void {
   task.output = chosen.proof.artefact;
   if (!isNew) return outputChanged(state, task);
   task.completeMs = state.nowMs;
-  learnDuration(state, task, chosen.made.attempt);
+  learnDuration(state, task, chosen.made);
   report(state, task.block.certificate === null ? "task.complete" : "task.late", {
     ...where(task),
     prover: chosen.made.prover,
@@ -319,14 +315,36 @@ function outputChanged(state: State, task: Task): void {
   for (const other of followersOf(task)) state.dirtyTasks.add(other);
 }
 
-/** Each attempt that a timeout certificate ends is held against its owner once, unless it gave the task back. */
-function noteLosses(state: State, task: Task): void {
-  for (const attempt of task.attempts.values()) {
-    if (attempt.lossNoted || !isQuorum(state, attempt.timeouts.keys())) continue;
-    attempt.lossNoted = true;
-    const owner = claimantOf(state, task, attempt);
-    const code = (owner === null ? undefined : attempt.ends.get(owner)) ?? attempt.overCode;
-    report(state, "attempt.over", { ...where(task), attempt: attempt.number, owner, code });
-    if (owner !== null && code !== "released" && task.completeMs === null) lost(state, owner, task.block);
+/** Attempts have no last number, so those below the open one keep only what some fact may still rest on. */
+function settleOver(state: State, task: Task): void {
+  const open = openAttempt(state, task).number;
+  for (; task.overTo < open; task.overTo++) {
+    const attempt = task.attempts.get(task.overTo);
+    if (attempt === undefined) continue;
+    noteLoss(state, task, attempt);
+    trim(state, task, attempt);
   }
+}
+
+/** An attempt that a timeout certificate ended is held against its owner once, unless it gave the task back. */
+function noteLoss(state: State, task: Task, attempt: Attempt): void {
+  if (attempt.lossNoted) return;
+  attempt.lossNoted = true;
+  const owner = claimantOf(state, task, attempt);
+  const code = (owner === null ? undefined : attempt.ends.get(owner)) ?? attempt.overCode;
+  report(state, "attempt.over", { ...where(task), attempt: attempt.number, owner, code });
+  if (owner !== null && code !== "released" && task.completeMs === null) lost(state, owner, task.block);
+}
+
+/** The votes stay: the timeout certificate, whose attempt it was, and how it ended. What others said of it goes. */
+function trim(state: State, task: Task, attempt: Attempt): void {
+  attempt.progress.clear();
+  for (const said of [attempt.claims, attempt.ends])
+    for (const key of said.keys()) if (!mayMatter(state, task, attempt, key)) said.delete(key);
+}
+
+/** Whether anything rests on what the prover has said of an attempt that is over. */
+function mayMatter(state: State, task: Task, { number, claimant, grants }: Attempt, key: Key): boolean {
+  if (key === claimant || key === state.options.self || grants.has(key)) return true;
+  return ownerOfAttempt(state, task, number) === key;
 }

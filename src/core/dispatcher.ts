@@ -13,10 +13,10 @@ import { isAble, isAbleTo, straggler, yieldable } from "./balance.ts";
 import { impliedValues, openAttempt, where } from "./makers.ts";
 import { wouldCount } from "./copies.ts";
 import { isConfirmed } from "./own-source.ts";
-import { isPaused } from "./failures.ts";
 import type { MadeProof } from "./event.ts";
 import { hasRivals, isNeeded, isVoid } from "./graph.ts";
 import { jobOf } from "./job.ts";
+import { hasTimedOut } from "./locks.ts";
 import { hasHandedIn } from "./receipts.ts";
 import { orderOf, ownerOfAttempt } from "./standing.ts";
 import { attemptOf, type OwnFailure, report, show, type State, say, type Task } from "./state.ts";
@@ -55,14 +55,7 @@ function hedge(state: State): void {
 function claimHedged(state: State, task: Task): void {
   const { work } = task;
   const { number } = openAttempt(state, task);
-  if (
-    work === null ||
-    !work.hedge ||
-    number !== work.attempt ||
-    isPaused(state, task) ||
-    !isConfirmed(state, task.block)
-  )
-    return;
+  if (work === null || !work.hedge || number !== work.attempt || !isConfirmed(state, task.block)) return;
   if (ownerOfAttempt(state, task, number) !== state.options.self) return;
   work.hedge = false;
   sayClaim(state, task, number);
@@ -168,9 +161,9 @@ function mayClaim(state: State, task: Task): boolean {
   if (ownerOfAttempt(state, task, attempt.number) !== self) return false;
   // mutant: retries-unclaimed
   if (attempt.ends.has(self)) return false;
-  if ((attempt.waitUntilMs ?? 0) > state.nowMs || isPaused(state, task)) return false;
+  if ((attempt.waitUntilMs ?? 0) > state.nowMs) return false;
   // After a restart the receipt is in the log, and its proof was durable before it.
-  return !attempt.own.timedOut && !tooLate(state, task) && !hasHandedIn(task, self, attempt.number);
+  return !hasTimedOut(state, task, attempt.number) && !tooLate(state, task) && !hasHandedIn(task, self, attempt.number);
 }
 
 /** A claim made now would meet timeouts that are already signed: better to wait for the next attempt. */
@@ -256,7 +249,7 @@ function dropIfOver(state: State, task: Task): void {
   if (!over) {
     // The attempt is somebody else's by now. What runs goes on: a late proof is as good as any.
     const taken = work.state !== "running" && openAttempt(state, task).number > work.attempt;
-    if (taken || (work.state === "queued" && isPaused(state, task))) forgetWork(state, task);
+    if (taken) forgetWork(state, task);
     return;
   }
   if (work.state === "running") {

@@ -102,6 +102,12 @@ export type Effect =
       readonly closed: Closed;
     }
   | { readonly kind: "sync"; readonly peer: Key }
+  /** To be durable in the signing state before anything else is signed. */
+  | { readonly kind: "remember"; readonly counter: number; readonly lost: boolean }
+  /** The node signs another start record, with this counter; its disk is an old copy. */
+  | { readonly kind: "renew"; readonly counter: number }
+  /** The next batch leaves out the numbers that were signed and lost. */
+  | { readonly kind: "leap" }
   /** Batches that nobody needs any more. */
   | {
       readonly kind: "forget";

@@ -3,6 +3,7 @@ import type { Batch } from "../protocol/batch.ts";
 import type { Certificate } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
+import type { StartRecord } from "../protocol/start.ts";
 import type { Frontier, Span, Twin } from "../protocol/sync.ts";
 
 export interface TaskRef {
@@ -61,7 +62,11 @@ export type Event =
       readonly peer: Key;
       readonly frontier: Frontier | null;
       readonly twins?: readonly Twin[];
+      /** Start records of this node's key that the peer has shown, and whose signature holds. */
+      readonly starts?: readonly StartRecord[];
     }
+  /** This node has signed another start record, after a `renew`. */
+  | { readonly kind: "renewed"; readonly counter: number; readonly nonce: string }
   /** The peer says that it has let go of the author's batches with these numbers. */
   | { readonly kind: "forgotten"; readonly peer: Key; readonly author: Key; readonly span: Span }
   /** This node's own source has a block whose payload is stored; `handed`: the operator has handed it in. */
@@ -98,7 +103,7 @@ export type Event =
     }
   /** Whether this node's own prover can do its work, as far as a task has shown by now. */
   | { readonly kind: "ability"; readonly executor: string; readonly isAble: boolean }
-  /** The operator wants a task out of quarantine. */
+  /** The operator wants the pause of a task in quarantine to end. */
   | { readonly kind: "requeue"; readonly task: TaskRef }
   /** The operator wants the node to stop: release what is not finished, then be silent. */
   | { readonly kind: "drain" };

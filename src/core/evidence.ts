@@ -24,6 +24,7 @@ import { maySign } from "./attester.ts";
 import { settleRounds, touch } from "./blocks.ts";
 import { chosenProof, provenValues } from "./makers.ts";
 import { findTask, noTask, reopen } from "./collector.ts";
+import { moveBlock } from "./moves.ts";
 import { askToVerify } from "./job.ts";
 import { proofOf } from "./receipts.ts";
 import { recountTurns, rosterChanged } from "./standing.ts";
@@ -207,7 +208,9 @@ function takeBackTask(task: Task, author: Key, isOver: (votes: Map<Key, Pick<Pla
     for (const votes of [...attempt.grants.values(), ...attempt.attests.values()]) isOver(votes);
     if (attempt.claimant === author && !attempt.claims.has(author)) attempt.claimant = null;
   }
-  for (const votes of [...task.quarantines.values(), ...task.requeues.values()]) isOver(votes);
+  isOver(task.requeues);
+  task.openFrom = 0;
+  task.overTo = 0;
   // Receipts stay for the proofs in them, which attesters have vouched for, but name nobody any more.
   for (const proof of task.proofs.values()) {
     isOver(proof.vouchers);
@@ -225,7 +228,7 @@ function rederive(state: State, block: Block): void {
   }
   settleRounds(state, block);
   if (block.announcers.size === 0 && block.state !== "cancelled") {
-    block.state = "waiting";
+    moveBlock(state, block, "waiting");
     state.live.delete(block);
     for (const task of block.tasks) task.readyMs = null;
   }

@@ -2,12 +2,24 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import { chosenProof, openAttempt } from "./makers.ts";
 import { isParentClosed, parentOf } from "./ancestry.ts";
-import { countFailures, type FailureKind, failuresOf, quarantineOf, type Reason, roundOf } from "./failures.ts";
+import { countFailures, type FailureKind } from "./failures.ts";
 import { hasRivals, isNeeded, isVoid, missingInput } from "./graph.ts";
 import { contradictsSource, hasSource, isConfirmed } from "./own-source.ts";
+import { failuresOf, type Quarantine, quarantineOf } from "./quarantine.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import type { Block, Out, State, Task } from "./state.ts";
 
+/**
+ * A view of the facts, so a task moves with each fact that counts or counts no longer.
+ *
+ * waiting -> ready: its block is open and prepared, and its inputs are complete.
+ * ready -> claimed -> proven -> complete: its owner has claimed it, somebody has handed in a proof, a quorum vouches for one.
+ * claimed -> ready: a quorum of timeouts ended the attempt. An attempt is open, then over; it never opens again, unless
+ * an attester whose timeout counted is out.
+ * ready, claimed -> quarantined -> ready: a quorum says that it has failed too often, and later asks for another round.
+ * complete -> ready: no proof stands for it any more, because whoever made or vouched for it is out.
+ * optional, unused: others of its stage are enough, or its block is cut into other pieces.
+ */
 export type TaskState = "waiting" | "ready" | "claimed" | "proven" | "complete" | "optional" | "quarantined" | "unused";
 
 export interface TaskStatus {
@@ -17,9 +29,10 @@ export interface TaskStatus {
   readonly attempt: number;
   readonly owner: Key | null;
   readonly prover: Key | null;
-  /** Attempts of this round that are over, by what they failed with, and how often operators began a new round. */
+  /** Attempts that are over, since operators last requeued the task, by how they ended. */
   readonly failures: Readonly<Record<FailureKind, number>>;
-  readonly round: number;
+  /** In how many ms the open attempt may be claimed; 0 where it may be by now. */
+  readonly waitMs: number;
   readonly why: string;
 }
 
@@ -104,7 +117,8 @@ function whyBlock(state: State, block: Block): string {
       const needed = block.tasks.filter(isNeeded);
       const count = block.tasks.filter((task) => !isVoid(task)).length;
       const stuck = needed.filter((task) => quarantineOf(state, task) !== null).length;
-      if (stuck > 0) return `${stuck} of ${count} tasks are in quarantine: an operator has to look`;
+      if (stuck > 0)
+        return `${stuck} of ${count} tasks are in quarantine and tried again after growing pauses: see proofmesh tasks`;
       return needed.length > 0
         ? `${needed.length} of ${count} tasks are not complete`
         : "waits for its parent's barrier";
@@ -135,7 +149,7 @@ export function taskStatus(state: State, task: Task): TaskStatus {
     owner,
     prover: chosen?.made.prover ?? null,
     failures: countFailures(failuresOf(state, task)),
-    round: roundOf(state, task),
+    waitMs: Math.max(0, Math.ceil((attempt.waitUntilMs ?? 0) - state.nowMs)),
   };
   if (task.completeMs !== null) return { ...base, state: "complete", why: "a quorum verified its proof" };
   if (isVoid(task) && task.stage.levels.length > 0)
@@ -153,19 +167,27 @@ export function taskStatus(state: State, task: Task): TaskStatus {
     };
   }
   const quarantine = quarantineOf(state, task);
-  if (quarantine !== null) return { ...base, state: "quarantined", why: whyQuarantined(task, quarantine) };
+  if (quarantine !== null) return { ...base, state: "quarantined", why: whyQuarantined(task, quarantine, base) };
   if (task.proofs.size > 0) return { ...base, state: "proven", why: "its proof waits for a quorum of attesters" };
   if (owner === null) return { ...base, state: "ready", why: "no prover of the roster can take it" };
   if (attempt.claims.has(owner)) return { ...base, state: "claimed", why: `is being proven by ${owner.slice(0, 12)}` };
-  const waitMs = (attempt.waitUntilMs ?? 0) - state.nowMs;
-  if (waitMs > 0)
-    return { ...base, state: "ready", why: `has failed before and is tried again in ${Math.ceil(waitMs / 1000)} s` };
+  if (base.waitMs > 0)
+    return { ...base, state: "ready", why: `has failed before and is tried again in ${seconds(base.waitMs)}` };
   return { ...base, state: "ready", why: `waits for its owner ${owner.slice(0, 12)} to claim it` };
 }
 
-/** What happened, and what to do about it. */
-function whyQuarantined({ block, stage, index }: Task, { code, logical }: Reason): string {
+/** What happened, what happens next, and what to do about it. */
+function whyQuarantined(
+  { block, stage, index }: Task,
+  { code, logical }: Quarantine,
+  { attempt, waitMs }: Pick<TaskStatus, "attempt" | "waitMs">,
+): string {
   const name = `${block.chain}/${block.height}/${stage.name}/${index}`;
   const what = logical ? `its input fails everywhere with ${code}` : `too many attempts failed, the last with ${code}`;
-  return `${what}; see proofmesh tasks export ${name}, and when the cause is gone proofmesh tasks requeue ${name}`;
+  const next = `attempt ${attempt + 1} ${waitMs > 0 ? `opens in ${seconds(waitMs)}` : "is open"}`;
+  return `${what}; ${next}; see proofmesh tasks export ${name}, and to end the pause proofmesh tasks requeue ${name}`;
+}
+
+function seconds(ms: number): string {
+  return `${Math.ceil(ms / 1000)} s`;
 }

@@ -15,6 +15,8 @@ export interface CoreLimits extends LogLimits {
   readonly strangersBytes: number;
   /** What each author may keep beside that for each task that is prepared here. */
   readonly taskBytes: number;
+  /** A stranger that was silent for so long makes room in the log for another one. */
+  readonly strangerKeptMs: number;
   /** Signature checks for one attester, source or member of the roster. */
   readonly authorChecksPerSecond: number;
   /** Signature checks for all sources and members of the roster together, attesters left out. */
@@ -47,6 +49,8 @@ export const CORE_LIMITS: CoreLimits = Object.freeze({
   // A newcomer signs that it wants to join, again and again until it is admitted: 80 times.
   strangerBytes: 256 << 10,
   strangersBytes: 48 << 20,
+  // A newcomer asks every few seconds. With every feed taken, 34 others a second can come.
+  strangerKeptMs: 60_000,
   // Four votes, a claim and two receipts with inline proofs and public values of 4 KiB.
   taskBytes: 48 << 10,
   // A check takes 86 us: 13 % of a core for one author, and a second of it when logs are compared.

@@ -3,7 +3,6 @@
  * have heard the same say the same.
  */
 import type { Key } from "../protocol/ids.ts";
-import { ATTEMPTS_MAX } from "../protocol/limits.ts";
 import { NOBODY, valuesFor } from "../protocol/payee.ts";
 import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
@@ -59,13 +58,13 @@ export function provenValues(task: Task, proof: Proof): Uint8Array | null {
 /** The attempt that is open: the first without a timeout certificate. */
 export function openAttempt(state: State, task: Task): Attempt {
   // Asked many times in every step.
-  for (let number = 0; number < ATTEMPTS_MAX; number++) {
-    const attempt = attemptOf(task, number);
+  for (;;) {
+    const attempt = attemptOf(task, task.openFrom);
     if (attempt.timeouts.size === 0) return attempt;
-    // mutant: open-too-soon
+    // mutant: open-too-soon, open-early
     if (!isQuorum(state, attempt.timeouts.keys())) return attempt;
+    task.openFrom++;
   }
-  return attemptOf(task, ATTEMPTS_MAX - 1);
 }
 
 /** The prover that a quorum granted the attempt to. */
@@ -124,7 +123,7 @@ export function chosenProof(state: State, task: Task): MadeBy | null {
 
 /** Whether a quorum says that it verifies. */
 export function isVouchedFor(state: State, proof: Pick<Proof, "vouchers">): boolean {
-  // mutant: complete-too-soon
+  // mutant: complete-too-soon, name-unverified
   return isQuorum(state, proof.vouchers.keys());
 }
 

@@ -17,7 +17,7 @@ export function quotaOf(state: State, prover: Key, chain: number): number {
   // Who is named in the manifest is known to its authors; a newcomer begins with one.
   let quota = provers.list.some(({ key }) => key === prover) ? most : 1;
   for (const block of history(state, chain)) {
-    const merits = (block.merits ??= meritsOf(state, block)).get(prover);
+    const merits = (block.merits ??= freshMerits(state, block)).get(prover);
     if (merits === undefined) continue;
     quota = Math.min(quota + merits.credits, most);
     for (let fault = 0; fault < merits.faults && quota > 1; fault++) quota = Math.floor(quota / 2);
@@ -35,7 +35,8 @@ function history(state: State, chain: number): Block[] {
     .sort((a, b) => a.height - b.height || (a.id < b.id ? -1 : 1));
 }
 
-function meritsOf(state: State, block: Block): Map<Key, Merits> {
+/** What a block says of each prover, worked out anew. */
+export function freshMerits(state: State, block: Block): ReadonlyMap<Key, Merits> {
   const merits = new Map<Key, { credits: number; faults: number }>();
   const of = (key: Key) => {
     const known = merits.get(key) ?? { credits: 0, faults: 0 };

@@ -8,6 +8,10 @@ import { weightOf } from "./state.ts";
 
 /** Past this many attempts the claim window grows on, so that a task nobody can prove does not flood the log. */
 const PATIENT_ATTEMPTS = 16;
+
+export function isPatient(attempt: number): boolean {
+  return attempt >= PATIENT_ATTEMPTS;
+}
 const PATIENT_MS_MAX = 60_000;
 
 export type Overdue = { readonly code: string } | { readonly wakeMs: number };
@@ -31,10 +35,10 @@ const DEVIATIONS = 4;
  * Learns from a claim how long after its attempt had opened here it came. A machine or a link under load makes every
  * hop slow, and reclaiming what is only late adds to the load; so each prover's window follows its own claims.
  */
-export function learnClaimDelay(state: State, member: Member, attempt: Attempt): void {
+function learnClaimDelay(state: State, member: Member, attempt: Attempt, heardMs: number): void {
   const { claimWindowMsMax } = state.manifest.json.timing;
-  const fromMs = claimableMs(attempt) ?? state.nowMs;
-  const delayMs = Math.min(Math.max(state.nowMs - fromMs, 0), claimWindowMsMax);
+  const fromMs = claimableMs(attempt) ?? heardMs;
+  const delayMs = Math.min(Math.max(heardMs - fromMs, 0), claimWindowMsMax);
   const { claimDelay: known } = member;
   if (known === null) {
     member.claimDelay = { meanMs: delayMs, deviationMs: delayMs / 2 };
@@ -49,10 +53,20 @@ const DURATIONS_MAX = 64;
 /** Fewer than this say nothing about what is usual. */
 const DURATIONS_MIN = 8;
 
-/** Learns how long a task took from the claim of the attempt that proved it, by this node's own clock. */
-export function learnDuration(state: State, task: Task, attempt: number): void {
-  const heardMs = task.attempts.get(attempt)?.claimHeardMs ?? null;
-  if (heardMs === null) return;
+/**
+ * Learns how long a task took from the claim of the attempt that proved it, by this node's own clock, and how late that
+ * claim was. A claim without a proof teaches nothing: a prover that claims late and gives back would have ever more time.
+ */
+export function learnDuration(
+  state: State,
+  task: Task,
+  { attempt, prover }: { readonly attempt: number; readonly prover: Key | null },
+): void {
+  const made = task.attempts.get(attempt);
+  const heardMs = made?.claimHeardMs ?? null;
+  if (made === undefined || heardMs === null) return;
+  const member = state.roster.get(prover ?? "");
+  if (member !== undefined) learnClaimDelay(state, member, made, heardMs);
   const name = stageName(task);
   state.tookMs.set(name, [...(state.tookMs.get(name) ?? []), state.nowMs - heardMs].slice(-DURATIONS_MAX));
 }
@@ -76,12 +90,13 @@ export function claimWindowMs(state: State, attempt: number, owner: Key | null):
   const delay = (owner === null ? null : state.roster.get(owner)?.claimDelay) ?? null;
   const { claimWindowMsMax: max } = state.manifest.json.timing;
   const learnedMs = delay === null ? 0 : Math.min(delay.meanMs + DEVIATIONS * delay.deviationMs, max);
-  const windowMs = Math.max(baseWindowMs(state, attempt), learnedMs);
+  const windowMs = Math.max(patienceMs(state, attempt), learnedMs);
   // mutant: window-too-long
   return Math.ceil(windowMs);
 }
 
-function baseWindowMs(state: State, attempt: number): number {
+/** The claim window of an attempt by its number alone. */
+export function patienceMs(state: State, attempt: number): number {
   const { claimWindowMs: base, claimWindowMsMax: max } = state.manifest.json.timing;
   let window = base;
   for (let i = 0; i < Math.min(attempt, PATIENT_ATTEMPTS) && window < max; i++) window = Math.min(window * 1.5, max);
@@ -103,8 +118,12 @@ export function isJoined(state: State, attempt: Attempt): boolean {
 /** Whether the open attempt of a ready task is over, and why; else when to look again. */
 export function overdue(state: State, task: Task, attempt: Attempt, owner: Key | null): Overdue {
   const end = owner === null ? undefined : attempt.ends.get(owner);
+  const waitUntilMs = attempt.waitUntilMs ?? 0;
+  if (isJoined(state, attempt)) return { code: end ?? JOINED };
+  // Otherwise an owner that claims and fails during the pause would make the next pause begin, twice as long.
+  // mutant: over-in-pause
+  if (state.nowMs < waitUntilMs) return { wakeMs: waitUntilMs };
   if (end !== undefined) return { code: end };
-  if (isJoined(state, attempt)) return { code: JOINED };
   if (owner === null || !attempt.claims.has(owner) || attempt.claimedMs === null) {
     const untilMs = (claimableMs(attempt) ?? state.nowMs) + claimWindowMs(state, attempt.number, owner);
     // mutant: hasty-timeout
@@ -116,8 +135,24 @@ export function overdue(state: State, task: Task, attempt: Attempt, owner: Key |
   const leaseUntilMs = progressMs + task.stage.leaseMs;
   // mutant: no-lease
   if (state.nowMs >= leaseUntilMs) return { code: "no-progress" };
-  const limitMs = attempt.claimedMs + task.stage.limitMs;
+  const limitUntilMs = attempt.claimedMs + limitMs(state, task, attempt);
   // mutant: no-limit
-  if (state.nowMs >= limitMs) return { code: "limit" };
-  return { wakeMs: Math.min(leaseUntilMs, limitMs) };
+  if (state.nowMs >= limitUntilMs) return { code: "limit" };
+  return { wakeMs: Math.min(leaseUntilMs, limitUntilMs) };
+}
+
+/** An attempt may take so many times as long as 95 of 100 tasks of its stage have taken at most. */
+const LIMIT_PERCENTILE = 95;
+const LIMIT_TIMES = 4;
+
+/**
+ * How long the owner may take, however much progress it shows: what is usual for the stage, a lease at least, and the manifest's limit
+ * at most. Each further attempt has twice as long, because the task itself may be the slow one.
+ */
+function limitMs(state: State, task: Task, { number }: Attempt): number {
+  const { stage } = task;
+  const usualMs = durationMs(state, task, LIMIT_PERCENTILE);
+  if (usualMs === null) return stage.limitMs;
+  const measuredMs = Math.max(LIMIT_TIMES * usualMs, stage.leaseMs) * 2 ** Math.min(number, 30);
+  return Math.min(measuredMs, stage.limitMs);
 }

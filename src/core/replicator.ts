@@ -9,16 +9,17 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import { readEvidence } from "../protocol/evidence.ts";
 import { MESSAGE_BYTES_MAX, WANTED_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
-import type { Frontier, SyncFrame, Twin } from "../protocol/sync.ts";
+import type { Frontier, SyncFrame } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
-import { abandon, closedAs, forget, trimClosed } from "./ancestry.ts";
+import { closedAs, forget, trimClosed } from "./ancestry.ts";
 import { startOf } from "./blocks.ts";
+import type { Closed, Event } from "./event.ts";
 import { silentAbout } from "./gaps.ts";
-import { hearOfOwnFeed } from "./own-feed.ts";
+import { abandon } from "./moves.ts";
+import { hearOfOwnFeed, isRecovering } from "./own-feed.ts";
 import { hasSource } from "./own-source.ts";
 import { dropForgotten, dropUnannounced } from "./pending.ts";
 import { compactRoster } from "./standing.ts";
-import type { Closed } from "./event.ts";
 import type { Chain, Place, State } from "./state.ts";
 
 /** How often a peer is asked while there is a gap to fill. */
@@ -58,8 +59,9 @@ function holesOf(state: State): Hash[] {
 
 /** The answer to a peer's frontier, without the certificates, which are on disk. */
 export function answerSync(state: State, theirs: Frontier, bytesMax: number): SyncFrame[] {
+  const frontier = { ...frontierOf(state), ...(isRecovering(state) ? { recovers: true } : {}) };
   const room = isFarBehind(state, theirs) ? Math.min(bytesMax, MESSAGE_BYTES_MAX) : bytesMax;
-  return [{ kind: "frontier", frontier: frontierOf(state) }, ...state.log.missing(theirs, room)];
+  return [{ kind: "frontier", frontier }, ...state.log.missing(theirs, room)];
 }
 
 /** Whether the peer refuses what is announced now. It needs certificates first, and hardly a batch would be taken in. */
@@ -102,13 +104,15 @@ export function gain(state: State, peer: Key): void {
  * A peer has answered. What it had for us is applied by now. The peer is asked again at once only if its answer brought
  * this node forward: an answer that the log refused would be given again, as often as somebody asks.
  */
-export function applySynced(state: State, peer: Key, theirs: Frontier | null, twins: readonly Twin[]): void {
+export function applySynced(state: State, event: Extract<Event, { kind: "synced" }>): void {
+  const { peer, frontier: theirs, twins = [], starts = [] } = event;
   state.syncing.delete(peer);
   const hasGained = state.gained.delete(peer);
   if (theirs === null) return;
   if (state.manifest.weights.has(peer)) state.frontiers.set(peer, theirs.feeds);
-  for (const other of hearOfOwnFeed(state, peer, theirs.feeds.get(state.options.self) ?? 0, twins))
-    askPeer(state, other);
+  const [seen, peerNext] = [theirs.feeds.get(state.options.self) ?? 0, theirs.feeds.get(peer) ?? 0];
+  const answer = { seen, peerNext, recovers: theirs.recovers === true, starts, twins };
+  for (const other of hearOfOwnFeed(state, peer, answer)) askPeer(state, other);
   const certificatesMissing = [...theirs.chains].some(
     ([chain, height]) => height > (state.chains.get(chain)?.certified ?? -1),
   );
@@ -235,7 +239,6 @@ function isOver(state: State, batch: Batch, announced: ReadonlySet<string>): boo
       case "complete":
       case "reject":
       case "timeout":
-      case "quarantine":
       case "requeue":
       case "barrier":
         return isGone(state, entry.block);

@@ -2,15 +2,14 @@
  * At which level a block is: in how many pieces what splits is proven.
  *
  * A block begins whole. A piece in quarantine, because provers say that it is too large or because it fails too often, opens
- * the next level; at the last one it stays in quarantine and an operator has to look. The votes for a quarantine are
- * signed facts, so nodes with the same log are at the same level, and its certificate names that (S6). What is complete is in no
- * quarantine, and a level that is complete outweighs all finer ones, so a proof that comes late undoes a split and
- * never holds up a block.
+ * the next level; at the last one it stays in quarantine. Quarantine follows from signed facts, so nodes with the same log
+ * are at the same level, and the block's certificate names that level (S6). A complete piece is in no quarantine, and a
+ * level that is complete outweighs all finer ones, so a proof that comes late undoes a split and never holds up a block.
  */
 import { groupOf, levelOf, type Stage } from "../protocol/workflow.ts";
-import { wasQuarantined } from "./failures.ts";
 import { countsChanged, tasksOf } from "./graph.ts";
 import { touch } from "./blocks.ts";
+import { wasQuarantined } from "./quarantine.ts";
 import { type Block, report, type State, type Task } from "./state.ts";
 
 export function settleLevel(state: State, block: Block): void {
@@ -27,6 +26,13 @@ export function settleLevel(state: State, block: Block): void {
     if (task.stage.levels.length > 0 && levelOfTask(task) !== level) task.readyMs = null;
   }
   touch(state, block);
+}
+
+/** Lets the block look at its level again, once the facts put a piece into quarantine or take it out. */
+export function settlePiece(state: State, task: Task): void {
+  if (!task.stage.isSplit || wasQuarantined(state, task) === task.isGivenUp) return;
+  task.isGivenUp = !task.isGivenUp;
+  state.dirtyBlocks.add(task.block);
 }
 
 function levelNow(state: State, block: Block, splitting: Stage): number {

@@ -8,13 +8,14 @@
  */
 import type { Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
-import { type Candidate, ownerOf, ownersOf } from "../protocol/owner.ts";
+import { ownerOf, ownersOf } from "../protocol/owner.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { groupCount } from "../protocol/workflow.ts";
+import { groupCount, type Stage } from "../protocol/workflow.ts";
 import {
   type Admission,
   type Benching,
   type Block,
+  type Dealt,
   isEarlier,
   isQuorum,
   type Member,
@@ -26,14 +27,20 @@ import {
   type Task,
 } from "./state.ts";
 import { touch } from "./blocks.ts";
+import { griefersOf } from "./griefing.ts";
 
 const LOST_MAX = 3;
-/** A newcomer is admitted from this many heights above the highest block known: all have heard of it by then. */
-const ADMIT_AHEAD = 2;
+/** Newcomers begin at heights that are multiples of this, so that attesters with different heads name one height. */
+const EPOCH_BLOCKS = 16;
+/** Above every height: whether a turn will end is asked with it. */
+const FOR_EVER = Number.MAX_SAFE_INTEGER;
 /** Votes of one attester about the roster that no quorum has joined yet. */
 const UNDECIDED_MAX = 256;
 /** What a newcomer may claim at once, whatever it says of itself. */
 const NEWCOMER_SLOTS_MAX = 4;
+
+/** Who goes last, and who owns nothing: a long roster's orders have room for each group (`owner.ts`). */
+const GROUP = { first: 0, griefers: 1, last: 2, out: 3 };
 
 export function ownerOfAttempt(state: State, task: Task, attempt: number): Key | null {
   return ownerOf(orderOf(state, task), attempt);
@@ -42,37 +49,93 @@ export function ownerOfAttempt(state: State, task: Task, attempt: number): Key |
 /**
  * The provers of a task in the order of their attempts. Everybody on the roster is dealt to; whoever is benched then
  * or has accused somebody wrongly goes to the end of each order, so that its silence moves its own tasks and nobody
- * else's; whoever is out is in none.
+ * else's; so does a prover that has lost too many attempts (`griefing.ts`); whoever is out is in none.
  */
 export function orderOf(state: State, task: Task): readonly Key[] {
   const { block, stage } = task;
-  if (block.ownersVersion !== state.rosterVersion) {
-    block.owners.clear();
-    block.ownersVersion = state.rosterVersion;
-  }
-  let owners = block.owners.get(stage.name);
-  if (owners === undefined) {
-    const able = [...state.roster.values()].filter((member) => firstHeight(member, block.chain) <= block.height);
-    const candidates: Candidate[] = able.map(({ key, weight }) => ({ key, weight }));
-    const isLast = (member: Member) =>
-      state.discredited.has(member.key) || !isIn(state, member, block.chain, block.height);
-    const last = new Set(able.filter(isLast).map(({ key }) => key));
-    const deal = state.options.ownersOf ?? ownersOf;
-    const copies = stage.distinct === "provers" ? stage.variants.length : 1;
-    const dealt = (name: string, groups: number) =>
-      deal(state.manifest.network, block.id, name, groups * stage.variants.length, candidates, copies);
-    // Each level has to be even for itself.
-    const orders =
-      stage.levels.length > 0
-        ? stage.levels.flatMap((groups, level) => dealt(`${stage.name}/${level}`, groups))
-        : dealt(stage.name, groupCount(stage, block.counts) ?? 0);
-    owners = orders.map((order) => [
-      ...order.filter((key) => !last.has(key) && !state.out.has(key)),
-      ...order.filter((key) => last.has(key) && !state.out.has(key)),
-    ]);
-    block.owners.set(stage.name, owners);
-  }
+  settleGriefers(state, block);
+  settleCandidates(state, block);
+  const known = block.owners.get(stage.name);
+  if (known !== undefined) return known[task.index] ?? [];
+  const owners = dealOut(state, block, stage, block.candidates);
+  block.owners.set(stage.name, owners);
   return owners[task.index] ?? [];
+}
+
+/** The owners of a stage, worked out anew. */
+export function freshOwners(state: State, block: Block, name: string): readonly (readonly Key[])[] {
+  const stage = block.stages.find((each) => each.name === name);
+  return stage === undefined ? [] : dealOut(state, block, stage, candidatesOf(state, block));
+}
+
+function dealOut(state: State, block: Block, stage: Stage, candidates: readonly Dealt[]): readonly (readonly Key[])[] {
+  const { griefers } = block;
+  const dealtGroups = new Map(candidates.map(({ key, group }) => [key, group]));
+  const deal = state.options.ownersOf ?? ownersOf;
+  const copies = stage.distinct === "provers" ? stage.variants.length : 1;
+  const dealt = (name: string, groups: number) =>
+    deal(state.manifest.network, block.id, name, groups * stage.variants.length, candidates, copies);
+  // Each level has to be even for itself.
+  const orders =
+    stage.levels.length > 0
+      ? stage.levels.flatMap((groups, level) => dealt(`${stage.name}/${level}`, groups))
+      : dealt(stage.name, groupCount(stage, block.counts) ?? 0);
+  // Who is tried again keeps its place in the first order that it leads.
+  const first = new Map([...griefers.tried].map((key) => [key, orders.findIndex(([owner]) => owner === key)]));
+  return orders.map((order, index) => {
+    // mutant: griefers-first
+    const isBehind = (key: Key) => {
+      return dealtGroups.get(key) === GROUP.last || (griefers.last.has(key) && first.get(key) !== index);
+    };
+    const listed = order.filter((key) => dealtGroups.get(key) !== GROUP.out);
+    return [...listed.filter((key) => !isBehind(key)), ...listed.filter(isBehind)];
+  });
+}
+
+/** Most changes of the roster concern later blocks: the owners of this one stay while its candidates are the same. */
+function settleCandidates(state: State, block: Block): void {
+  if (block.ownersVersion === state.rosterVersion) return;
+  block.ownersVersion = state.rosterVersion;
+  const candidates = candidatesOf(state, block);
+  const isSame = (each: Dealt, at: number) => {
+    const known = block.candidates[at];
+    return known?.key === each.key && known.weight === each.weight && known.group === each.group;
+  };
+  if (candidates.length === block.candidates.length && candidates.every(isSame)) return;
+  block.candidates = candidates;
+  block.owners.clear();
+}
+
+function candidatesOf(state: State, block: Block): Dealt[] {
+  return ableAt(state, block).map((member) => {
+    const { key, weight } = member;
+    return { key, weight, group: groupOf(state, block, member) };
+  });
+}
+
+function groupOf(state: State, block: Block, member: Member): number {
+  const { key } = member;
+  if (state.out.has(key)) return GROUP.out;
+  if (state.discredited.has(key) || !isIn(state, member, block.chain, block.height)) return GROUP.last;
+  return block.griefers.last.has(key) ? GROUP.griefers : GROUP.first;
+}
+
+function ableAt(state: State, block: Block): readonly Member[] {
+  return [...state.roster.values()].filter((member) => firstHeight(member, block.chain) <= block.height);
+}
+
+/** One more certificate may change who goes last. */
+function settleGriefers(state: State, block: Block): void {
+  const { certifiedCount: certified } = state;
+  if (block.griefers.certified === certified) return;
+  const isSame = (a: ReadonlySet<Key>, b: ReadonlySet<Key>) => a.size === b.size && [...a].every((key) => b.has(key));
+  const able = ableAt(state, block).map(({ key }) => key);
+  const { last, tried } = griefersOf(state, block, able);
+  if (!isSame(last, block.griefers.last) || !isSame(tried, block.griefers.tried)) {
+    block.owners.clear();
+    block.ownersVersion = -1;
+  }
+  block.griefers = { last, tried, certified };
 }
 
 function firstHeight(member: Member, chain: number): number {
@@ -192,7 +255,8 @@ export function compactRoster(state: State): void {
     for (const [name, { prover, chain, height }] of state.admissions) {
       if (chain !== id || !isOver(prover, height)) continue;
       state.admissions.delete(name);
-      state.ownAdmissions.delete(name);
+      const own = `${prover}/${chain}`;
+      if (state.ownAdmissions.get(own) === height) state.ownAdmissions.delete(own);
     }
     for (const [name, { prover, chain, turn }] of state.benches) {
       if (chain !== id || !isOver(prover, turn)) continue;
@@ -227,7 +291,7 @@ export function announceSelf(state: State): void {
   const member = state.roster.get(self);
   if (member === undefined && state.manifest.json.provers.admission !== "open") return;
   const missing = state.manifest.json.chains.filter(
-    ({ id }) => member === undefined || !isIn(state, member, id, headOf(state, id) + ADMIT_AHEAD),
+    ({ id }) => member === undefined || !isIn(state, member, id, FOR_EVER),
   );
   if (missing.length === 0) {
     state.joinMs = null;
@@ -239,16 +303,34 @@ export function announceSelf(state: State): void {
     say(state, {
       kind: "join",
       chain: id,
-      height: headOf(state, id) + ADMIT_AHEAD,
       slots: Math.min(Math.max(slots, 1), NEWCOMER_SLOTS_MAX),
     });
   }
 }
 
-/** The highest height of a chain that this node has heard of. */
+/**
+ * The highest block of a chain that is certified, or that this node has prepared. A block that somebody merely announced
+ * does not count, because it may be on no chain.
+ */
 export function headOf(state: State, chain: number): number {
-  const known = state.chains.get(chain);
-  return Math.max(known?.certified ?? 0, known?.announced ?? 0, 0);
+  let head = Math.max(state.chains.get(chain)?.certified ?? 0, 0);
+  for (const block of state.blocks.values())
+    if (block.chain === chain && block.prepared !== null) head = Math.max(head, block.height);
+  return head;
+}
+
+/**
+ * The height that this node's vote names: where the first epoch begins that no node has dealt a block of. The joiner has
+ * no say in it, because it could choose its key to own blocks whose hashes it knows.
+ */
+function admissionHeight(state: State, chain: number): number {
+  const rule = state.manifest.json.chains.find(({ id }) => id === chain);
+  // Heights mean nothing where runs of blocks come in any order.
+  if (rule === undefined || rule.start === "any") return 0;
+  const window = state.manifest.json.workflows[rule.workflow]?.window ?? 1;
+  const dealt = headOf(state, chain) + rule.confirmations + window;
+  // mutant: admitted-at-once
+  return (Math.floor(dealt / EPOCH_BLOCKS) + 1) * EPOCH_BLOCKS;
 }
 
 export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">): Refusal | null {
@@ -257,18 +339,21 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   if (!state.chains.has(entry.chain)) return "block.chain-unknown";
   if (member === undefined && state.roster.size >= state.limits.rosterMax) return "roster.full";
   if (!state.options.roles.attester || state.mute !== null || state.replaying) return null;
-  // Heights mean nothing where runs of blocks come in any order.
-  const anyHeight = state.manifest.json.chains.find(({ id }) => id === entry.chain)?.start === "any";
-  const height = anyHeight ? 0 : entry.height;
-  if (member !== undefined && isIn(state, member, entry.chain, entry.height)) return null;
-  // Blocks that are dealt already stay as they are.
-  if (!anyHeight && height <= headOf(state, entry.chain)) return "block.retired";
+  if (member !== undefined && isIn(state, member, entry.chain, FOR_EVER)) return null;
+  const height = admissionHeight(state, entry.chain);
+  // Votes that split over the beginning of an epoch are cast again: the prover asks again until it is admitted.
+  const voted = state.ownAdmissions.get(`${signed.author}/${entry.chain}`) ?? -1;
+  // mutant: admissions-unbounded
+  if (voted >= height) return null;
   const slots = member?.slots ?? Math.min(Math.max(entry.slots, 1), NEWCOMER_SLOTS_MAX);
-  const name = admissionName(signed.author, entry.chain, height, slots);
-  if (state.ownAdmissions.has(name)) return null;
-  state.ownAdmissions.add(name);
+  noteOwnAdmission(state, signed.author, entry.chain, height);
   say(state, { kind: "admit", prover: signed.author, chain: entry.chain, height, slots });
   return null;
+}
+
+function noteOwnAdmission(state: State, prover: Key, chain: number, height: number): void {
+  const name = `${prover}/${chain}`;
+  state.ownAdmissions.set(name, Math.max(height, state.ownAdmissions.get(name) ?? 0));
 }
 
 export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">): Refusal | null {
@@ -279,7 +364,7 @@ export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">
   if (known === undefined || isEarlier(signed, known))
     admission.voters.set(signed.author, { number: signed.number, index: signed.index });
   state.admissions.set(name, admission);
-  if (signed.author === state.options.self) state.ownAdmissions.add(name);
+  if (signed.author === state.options.self) noteOwnAdmission(state, prover, chain, height);
   const isDecided = ({ voters }: Admission) => isQuorum(state, voters.keys());
   if (trimUndecided(state, state.admissions, signed.author, isDecided)) return "vote.too-many";
   if (!isDecided(admission)) return null;

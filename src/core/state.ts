@@ -10,7 +10,7 @@ import type { Evidence } from "../protocol/evidence.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
-import type { ownersOf } from "../protocol/owner.ts";
+import type { Candidate, ownersOf } from "../protocol/owner.ts";
 import type { Span } from "../protocol/sync.ts";
 import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
 import type { Effect } from "./effect.ts";
@@ -77,12 +77,10 @@ export interface Attempt {
   readonly ends: Map<Key, string>;
   /** Provers that said they failed, and how. */
   readonly fails: Map<Key, FailureVote>;
-  /** What this node has signed. Each is a lock: set when decided, never unset. */
   /** Why the first attester that said so held it to be over. */
   overCode: string | null;
   /** A timeout certificate of it was held against its owner. */
   lossNoted: boolean;
-  readonly own: { granted: Key | null; timedOut: boolean; attested: Hash | null };
 }
 
 /** What a prover signed of a proof. */
@@ -130,12 +128,13 @@ export interface Proof {
   vouched: boolean;
 }
 
-/** Somebody's word that a task fails: a prover's of an attempt, or an attester's of a round. */
+/** A prover's statement that it cannot prove the task in an attempt. */
 export interface FailureVote extends Signed {
   readonly code: string;
   readonly logical: boolean;
 }
 
+/** An operator's wish that the pauses of a task begin anew, by its attester. */
 export interface RequeueVote extends Signed {
   /** The attempt that its author saw open. */
   readonly attempt: number;
@@ -156,18 +155,23 @@ export interface Task {
   readonly variant: Variant;
   /** By number: an attempt is made when something is heard of it. */
   readonly attempts: Map<number, Attempt>;
+  /** No attempt below this one is open; soft, and 0 after votes were taken back. */
+  openFrom: number;
+  /** Below this one what no signed fact rests on is gone from the attempts (`collector.ts`). */
+  overTo: number;
   readonly proofs: Map<string, Proof>;
   /** By prover: what it handed in. */
   readonly receipts: Map<Key, Receipts>;
-  /** Attesters' votes by round: that it has failed too often, and that it shall be tried again. */
-  readonly quarantines: Map<number, Map<Key, FailureVote>>;
-  readonly requeues: Map<number, Map<Key, RequeueVote>>;
-  /** The last rounds for which this node has voted so, -1 for none. */
-  readonly own: { quarantined: number; requeued: number };
+  /** By attester: the highest attempt that its operator has requeued. */
+  readonly requeues: Map<Key, RequeueVote>;
   /** Up to this attempt this node takes no lock: what it signed there may be lost. -1 for none. */
   barred: number;
-  /** The round whose clocks run. */
-  round: number;
+  /** The first attempt that counted when the clock of the open one was last set (`quarantine.ts`). */
+  base: number;
+  /** Since which attempt it was in quarantine when this node last reported that. */
+  reportedSince: number | null;
+  /** Whether it was, or is, in quarantine, as its block was last told (`split.ts`). */
+  isGivenUp: boolean;
   /** Inputs are accepted and the block is open, by this node's view. */
   readyMs: number | null;
   completeMs: number | null;
@@ -201,6 +205,10 @@ export interface List {
 
 export interface Work {
   readonly attempt: number;
+  /**
+   * queued -> running: a prover of this node is free. running -> done: the proof is made and its receipt is to be signed.
+   * From each of them the work is dropped where the task is complete, given back or somebody else's.
+   */
   state: "queued" | "running" | "done";
   /** Signs of progress of this task, and of all the node's work when it began: a beat must never go back. */
   units: number;
@@ -217,6 +225,25 @@ export interface Merits {
   readonly credits: number;
   /** Rejected proofs and lost leases. */
   readonly faults: number;
+}
+
+/**
+ * How far a block is. `moveBlock` makes the moves and refuses any other.
+ *
+ * waiting -> open: its parent is closed, or is open and inside the window, and the own source or enough sources confirm it.
+ * open -> closed: all its tasks are complete and its parent is closed.
+ * closed -> open: a task is not complete any more, because a vote or a receipt is no fact since its author is out.
+ * waiting, open, closed -> cancelled: a quorum of attesters cancels it, or another block of its hash is certified.
+ * cancelled -> waiting: a source has announced it again in a new round, or a cancellation is no fact any more.
+ * open, closed -> waiting: no announcement of it is a fact any more.
+ * waiting, open, cancelled -> closed: this node has learned its certificate. A certified block stays closed.
+ */
+/** What a barrier says, for a version of the roster and a number of certified blocks: lost attempts name owners. */
+export interface ContentMemo {
+  readonly value: BarrierContent;
+  readonly hash: Hash;
+  readonly rosterVersion: number;
+  readonly certifiedCount: number;
 }
 
 export type BlockState = "waiting" | "open" | "closed" | "cancelled";
@@ -277,7 +304,7 @@ export interface Block {
   /** Attesters' barrier votes by content hash. */
   readonly votes: Map<Hash, Map<Key, Signed>>;
   /** What the barrier says by the facts heard so far; `null` once a fact has come that may change it. */
-  content: { readonly value: BarrierContent; readonly hash: Hash } | null;
+  content: ContentMemo | null;
   /** By prover, by the facts heard so far; `null` once a fact has come that may change it. */
   merits: ReadonlyMap<Key, Merits> | null;
   /** Contents this node has signed or built, by hash. */
@@ -288,8 +315,23 @@ export interface Block {
   /** Owners by stage, for the roster version below. */
   owners: Map<string, readonly (readonly Key[])[]>;
   ownersVersion: number;
+  /** Who was on the roster for this block when its owners were computed. */
+  candidates: readonly Dealt[];
+  /** Who goes last in its orders, by the certificates known when there were so many. */
+  griefers: Griefers & { readonly certified: number };
   wakeMs: number | null;
+  /** It was known when a disk was lost, and its tasks have to be barred once there are any. */
+  bars: boolean;
 }
+
+/** Provers that are last in every order of a block, and those of them that are first for one task of each stage. */
+export interface Griefers {
+  readonly last: ReadonlySet<Key>;
+  readonly tried: ReadonlySet<Key>;
+}
+
+/** By prover: attempts of a certified block that it proved and that it lost. */
+export type Tally = ReadonlyMap<Key, { readonly proven: number; readonly lost: number }>;
 
 /** A block as the own source tells of it. */
 export type Seen = Omit<EntryOf<"announce">, "kind" | "round" | "workflow" | "start">;
@@ -304,6 +346,8 @@ export interface Chain {
   retired: number;
   /** The blocks that this node's own source tells; only the last few hundred heights. */
   readonly canonical: Map<number, Seen>;
+  /** Up to this height this node takes no lock in the first attempts of a block that it hears of: it may have. */
+  barred: number;
   /** Blocks that the own source took back before their announcement was durable. */
   readonly takenBack: Set<Hash>;
   /** Whether a source of this node follows the chain, and when that source last answered by this node's clock. */
@@ -316,6 +360,9 @@ export interface Chain {
   sourceTip: number;
   sourceFault: string | null;
 }
+
+/** A member as a block's owners were computed from it. */
+export type Dealt = Required<Candidate>;
 
 export interface Member {
   readonly key: Key;
@@ -369,12 +416,17 @@ export interface State {
   /** Certified blocks by id, and by chain and hash, kept for their children and for peers that lag. */
   readonly closed: Map<Hash, Closed>;
   readonly closedNames: Map<string, Closed>;
+  /** By certified block: what its certificate says of the attempts of provers. Kept as long as the block in `closed`. */
+  readonly tallies: Map<Hash, Tally>;
   readonly chains: Map<number, Chain>;
+  /** Each lock that this node has taken, and for which value (`locks.ts`). */
+  readonly locks: LockTable;
   readonly roster: Map<Key, Member>;
   rosterVersion: number;
   /** Votes to admit a prover, by `prover/chain/height/slots`. */
   readonly admissions: Map<string, Admission>;
-  readonly ownAdmissions: Set<string>;
+  /** By `prover/chain`: the height of this node's latest vote to admit. */
+  readonly ownAdmissions: Map<string, number>;
   /** Votes that a prover's turn is over, by `prover/chain/turn`. */
   readonly benches: Map<string, Benching>;
   /** Turns that this node has voted to end. */
@@ -398,6 +450,8 @@ export interface State {
   readonly accounts: Map<Key, Account>;
   readonly membersChecks: Bucket;
   readonly strangersChecks: Bucket;
+  /** When each stranger with a feed was last heard, the longest ago first (`strangers.ts`). */
+  readonly strangers: Map<Key, number>;
   /** How many certified blocks this node has learned of since it started. */
   certifiedCount: number;
   /** Statements decided in this step, to be signed and sent in one batch. */
@@ -429,20 +483,43 @@ export interface State {
   /** By author and peer: which batches the peer says that it has let go of, where they are missing here (`gaps.ts`). */
   readonly forgotten: Map<Key, Map<Key, readonly Span[]>>;
   readonly peers: Set<Key>;
-  /** Why this node signs nothing: it drains, or its own feed may be behind what peers have seen of it. */
+  /**
+   * Why this node signs nothing; `null` where it signs.
+   *
+   * null -> feed.unchecked: the process begins, and other attesters are needed for a quorum.
+   * feed.unchecked -> null: enough attesters have confirmed the own feed.
+   * null, feed.unchecked, feed.waiting -> feed.behind: a peer had an own batch that this node had not.
+   * feed.behind -> feed.waiting -> null: enough attesters have confirmed the feed since, and one lease is over.
+   * Every state -> draining, key.in-use, key.out, key.cloned: for the rest of this process.
+   */
   mute: string | null;
   /** Attesters that have confirmed since the last doubt that they know no more of our feed than we do. */
   readonly confirmed: Set<Key>;
   /** When this process began, by its own clock. */
   startedMs: number;
-  /** Peers had words of ours that were not on our disk; until when it waits therefore. */
+  /** This start of the node: the counter and the random bytes of its record. */
+  start: { readonly counter: number; readonly nonce: string };
+  /** Counter of the latest start of the own key that this node knows of. */
+  outrun: number;
+  /** The journal was lost, and something that was open then is not over yet; until when it waits therefore. */
   lostOwn: boolean;
   speakMs: number;
   /** Attesters that hear another process with our key: one that began before this one, and one that began after. */
   readonly elders: Set<Key>;
   readonly juniors: Set<Key>;
   replaying: boolean;
+  /** Counts the steps that assertions have looked at, and has what they have reported (`assertions.ts`). */
+  readonly checks: { steps: number; readonly reported: Set<string> };
 }
+
+/** What the locks of one attempt were taken for; `null` for a free lock. */
+export interface AttemptLocks {
+  grant: Key | null;
+  end: string | null;
+}
+
+/** By block, then by stage, index and attempt. */
+export type LockTable = Map<Hash, Map<string, AttemptLocks>>;
 
 /** Signature checks that were made for somebody and are not paid back by time yet. */
 export interface Bucket {
@@ -490,6 +567,8 @@ export interface CoreOptions {
   readonly instance?: string;
   /** Decides which peer to compare logs with next; drawn once by the runtime. */
   readonly seed: number;
+  /** Every so many steps the assertions look at the whole state (simulator and tests); left out, only at what a step touched. */
+  readonly checkAllEvery?: number;
   /** Limits that differ from those of production (`CORE_LIMITS`). */
   readonly limits?: Partial<CoreLimits>;
 }
@@ -514,11 +593,13 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     named: new Map(),
     closed: new Map(),
     closedNames: new Map(),
+    tallies: new Map(),
     chains,
+    locks: new Map(),
     roster,
     rosterVersion: 0,
     admissions: new Map(),
-    ownAdmissions: new Set(),
+    ownAdmissions: new Map(),
     benches: new Map(),
     ownBenches: new Set(),
     out: new Map(),
@@ -532,6 +613,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     accounts: new Map(),
     membersChecks: { spent: 0, atMs: 0 },
     strangersChecks: { spent: 0, atMs: 0 },
+    strangers: new Map(),
     certifiedCount: 0,
     outbox: [],
     effects: [],
@@ -555,11 +637,14 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     mute: null,
     confirmed: new Set(),
     startedMs: 0,
+    start: { counter: 1, nonce: "" },
+    outrun: 1,
     lostOwn: false,
     speakMs: 0,
     elders: new Set(),
     juniors: new Set(),
     replaying: false,
+    checks: { steps: 0, reported: new Set() },
   };
 }
 
@@ -569,6 +654,7 @@ function createChain(id: number, { follows = [] }: CoreOptions): Chain {
     certified: -1,
     announced: -1,
     retired: -1,
+    barred: -1,
     canonical: new Map(),
     takenBack: new Set(),
     follows: follows.includes(id),
@@ -601,7 +687,6 @@ export function attemptOf(task: Task, number: number): Attempt {
       fails: new Map(),
       overCode: null,
       lossNoted: false,
-      own: { granted: null, timedOut: false, attested: null },
     };
     task.attempts.set(number, attempt);
   }

@@ -18,23 +18,26 @@ import { applyVerdict, maySign, requeue, settleBarrierVote, settleVotes } from "
 import * as blocks from "./blocks.ts";
 import * as branch from "./branch.ts";
 import * as collector from "./collector.ts";
+import { assertStep, type Touched } from "./assertions.ts";
 import { applyBarrier, settleBarrier } from "./barrier.ts";
-import { openAttempt } from "./makers.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
 import type { Closed, Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
-import * as failures from "./failures.ts";
 import * as gaps from "./gaps.ts";
+import { tallyOf } from "./griefing.ts";
 import { hasRivals, isVoid, missingInput } from "./graph.ts";
+import { learnLock } from "./locks.ts";
 import * as lists from "./lists.ts";
 import * as ownFeed from "./own-feed.ts";
 import * as ownSource from "./own-source.ts";
-import * as replicator from "./replicator.ts";
 import { addPending, takePending } from "./pending.ts";
-import { settleLevel } from "./split.ts";
+import { applyRequeue, settlePause } from "./quarantine.ts";
+import * as replicator from "./replicator.ts";
+import { settleLevel, settlePiece } from "./split.ts";
 import * as standing from "./standing.ts";
+import * as strangers from "./strangers.ts";
 import { report, type Signed, type State, type Task } from "./state.ts";
 
 /** Runs one event at `nowMs` (a clock that never goes back) and returns what has to be done, in order. */
@@ -43,7 +46,7 @@ export function step(state: State, event: Event, nowMs: number, equation: Equati
   const certifiedBefore = state.certifiedCount;
   apply(state, event, equation);
   applyAgain(state, equation);
-  if (!state.replaying) settle(state, equation, certifiedBefore);
+  if (!state.replaying) assertStep(state, settle(state, equation, certifiedBefore));
   return takeEffects(state);
 }
 
@@ -156,7 +159,11 @@ function apply(state: State, event: Event, equation: Equation): void {
       state.peers.add(event.peer);
       return replicator.askPeer(state, event.peer);
     case "synced":
-      return replicator.applySynced(state, event.peer, event.frontier, event.twins ?? []);
+      return replicator.applySynced(state, event);
+    case "renewed":
+      ownFeed.begin(state, event, true);
+      for (const peer of state.peers) if (state.manifest.weights.has(peer)) replicator.askPeer(state, peer);
+      return;
     case "forgotten":
       if (gaps.hearForgotten(state, event.peer, event.author, event.span)) replicator.gain(state, event.peer);
       return;
@@ -223,7 +230,7 @@ export function isKnownAuthor(state: State, batch: Batch): boolean {
   const { author } = batch.head;
   const { manifest, roster } = state;
   if (manifest.weights.has(author) || manifest.sources.has(author) || roster.has(author)) return true;
-  const isOpen = manifest.json.provers.admission === "open" && state.log.admits(author);
+  const isOpen = manifest.json.provers.admission === "open" && strangers.hasRoomForStranger(state, author);
   return isOpen && batch.entries.every((entry) => entry.kind === "join");
 }
 
@@ -256,7 +263,10 @@ const REFUSED: Readonly<Record<Exclude<Added, "new" | "known">, Refusal>> = {
 };
 
 function addToLog(state: State, batch: Batch): Added {
+  if (!state.replaying) strangers.makeRoomFor(state, batch.head.author);
   const added = state.log.add(batch);
+  // A batch that is refused may have opened a feed as well.
+  if (added === "new" || !state.strangers.has(batch.head.author)) strangers.heardStranger(state, batch.head.author);
   if (added === "new" || added === "known") return added;
   if (added === "chain-broken" || added === "equivocation") forked(state, batch);
   refused(state, batch.head.author, "batch", REFUSED[added]);
@@ -346,6 +356,7 @@ function refused(state: State, author: string, entry: string, code: Refusal): vo
 function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equation): Refusal | null {
   if (!mayHold(state, signed.author, entry)) return "author.role";
   if (!counts(state, signed.author, signed.number)) return "author.out";
+  if (signed.author === state.options.self) learnLock(state, entry);
   switch (entry.kind) {
     case "announce":
       return applyAnnounce(state, signed, entry, equation);
@@ -381,10 +392,8 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
       return collector.applyReject(state, signed, entry);
     case "timeout":
       return collector.applyTimeout(state, signed, entry);
-    case "quarantine":
-      return failures.applyQuarantine(state, signed, entry);
     case "requeue":
-      return failures.applyRequeue(state, signed, entry);
+      return applyRequeue(state, signed, entry);
     case "barrier":
       return applyBarrier(state, signed, entry);
     case "evidence":
@@ -464,9 +473,10 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
   if (event.from !== undefined) replicator.gain(state, event.from);
   const block = state.blocks.get(id);
   if (block !== undefined) {
-    blocks.settleCertified(state, block, contentHash, content.after);
+    blocks.settleCertified(state, block, contentHash, content);
     applyPending(state, id, equation);
   } else {
+    state.tallies.set(id, tallyOf(content));
     blocks.settleClosed(state, blocks.closedOf({ ...content, id }, content.after));
     // Nobody will announce it here any more; what waits for that would keep its batches in the log for ever.
     takePending(state, id);
@@ -489,7 +499,8 @@ function mayForget(state: State): boolean {
 }
 
 /** Looks at everything that facts or time have touched, until nothing is left to look at. */
-function settle(state: State, equation: Equation, certifiedBefore: number): void {
+function settle(state: State, equation: Equation, certifiedBefore: number): Touched {
+  const touched: Touched = { tasks: new Set(), blocks: new Set() };
   ownFeed.settleSpeech(state);
   ownSource.settleSources(state);
   wakeDue(state);
@@ -498,6 +509,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
   while (state.dirtyBlocks.size > 0 || state.dirtyTasks.size > 0) {
     for (const block of state.dirtyBlocks) {
       state.dirtyBlocks.delete(block);
+      touched.blocks.add(block);
       branch.settleReturn(state, block);
       blocks.settleBlock(state, block);
       lists.settleLists(state, block);
@@ -507,6 +519,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
     }
     for (const task of state.dirtyTasks) {
       state.dirtyTasks.delete(task);
+      touched.tasks.add(task);
       settleAhead(state, task, equation);
       settleTask(state, task);
     }
@@ -516,6 +529,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): void
   dispatcher.settleBeat(state);
   replicator.settleSync(state);
   if (state.certifiedCount !== certifiedBefore && mayForget(state)) replicator.compact(state);
+  return touched;
 }
 
 function settleTask(state: State, task: Task): void {
@@ -530,7 +544,8 @@ function settleTask(state: State, task: Task): void {
     // The claim window of the open attempt runs from here.
     for (const attempt of task.attempts.values()) attempt.openedMs = null;
   }
-  settleRound(state, task);
+  settlePause(state, task);
+  settlePiece(state, task);
   settleVotes(state, task);
   // What came once the block was closed may change what this node says of it.
   if (block.state === "closed" && block.content === null) state.dirtyBlocks.add(block);
@@ -544,21 +559,6 @@ function settleLate(state: State, task: Task): void {
   if (block.prepared !== null) settleVotes(state, task);
   if (block.tasks.some(({ wakeMs }) => wakeMs !== null)) state.live.add(block);
   else state.live.delete(block);
-}
-
-/** Lets the open attempt wait for its turn; a new round begins with fresh clocks and without waiting. */
-function settleRound(state: State, task: Task): void {
-  if (task.readyMs === null || task.completeMs !== null) return;
-  const open = openAttempt(state, task);
-  const round = failures.roundOf(state, task);
-  if (round > task.round) {
-    task.round = round;
-    open.openedMs = null;
-    open.waitUntilMs = state.nowMs;
-    if (open.claimedMs !== null) open.claimedMs = state.nowMs;
-  }
-  open.waitUntilMs ??= state.nowMs + failures.backoffMs(state, task);
-  if (open.waitUntilMs > state.nowMs) task.wakeMs = open.waitUntilMs;
 }
 
 function isReady(task: Task): boolean {

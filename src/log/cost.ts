@@ -25,7 +25,6 @@ const ENTRY_BYTES: Readonly<Record<Kind, number>> = {
   attest: 4_096,
   complete: 2_048,
   reject: 2_048,
-  quarantine: 1_024,
   requeue: 1_024,
   barrier: 1_024,
   evidence: 2_048,

@@ -4,8 +4,8 @@
  * Facts commute, so a batch counts from the moment it arrives, whatever its number; the chain only shows what is
  * missing and what was forged.
  */
-import type { Batch } from "../protocol/batch.ts";
-import type { Key } from "../protocol/ids.ts";
+import { type Batch, type BatchHead, continues, numberBefore } from "../protocol/batch.ts";
+import type { Hash, Key } from "../protocol/ids.ts";
 import { costOf } from "./cost.ts";
 import type { Span } from "../protocol/sync.ts";
 import { LOG_LIMITS } from "./limits.ts";
@@ -26,6 +26,9 @@ export class Feed {
   #gone: readonly Span[] = [];
   /** What was here and is let go of, ascending, with a gap between each two. */
   readonly #forgotten: Span[] = [];
+
+  /** Batches that leave numbers out. */
+  #leaps: Batch[] = [];
 
   readonly #aheadMax: number;
 
@@ -54,9 +57,9 @@ export class Feed {
     return this.seen >= this.#next;
   }
 
-  /** Whether a batch with this number has to wait with the peers until the gap below it is smaller. */
-  isTooFar(number: number): boolean {
-    return number > this.#next + this.#aheadMax;
+  /** Whether the batch has to wait with the peers until the gap below it is smaller. The numbers that it skips are no gap. */
+  isTooFar({ number, skipped }: Pick<BatchHead, "number" | "skipped">): boolean {
+    return number - skipped > this.#next + this.#aheadMax;
   }
 
   /** No batch from this number on is taken in. */
@@ -69,6 +72,7 @@ export class Feed {
     return this.#cost;
   }
 
+  /** The batch before `next`, where it is kept. */
   get last(): Batch | undefined {
     return this.#batches.get(this.#next - 1);
   }
@@ -84,15 +88,13 @@ export class Feed {
 
   /** Which batches are here behind the first gap, lowest first; not more than `countMax` runs of them. */
   beyond(countMax: number): Span[] {
-    const spans: Span[] = [];
-    let from: number | null = null;
-    for (let number = this.#next; number <= this.#highest + 1 && spans.length < countMax; number++) {
-      const isHere = this.#batches.has(number);
-      if (isHere) from ??= number;
-      else if (from !== null) {
-        spans.push({ from, to: number });
-        from = null;
-      }
+    const spans: { from: number; to: number }[] = [];
+    for (const { head } of this.#kept) {
+      if (head.number < this.#next) continue;
+      const last = spans.at(-1);
+      if (last?.to === head.number) last.to++;
+      else if (spans.length === countMax) break;
+      else spans.push({ from: head.number, to: head.number + 1 });
     }
     return spans;
   }
@@ -103,7 +105,7 @@ export class Feed {
     if (number >= this.#end) return "out";
     const known = this.#batches.get(number);
     if (known !== undefined) return known.hash === batch.hash ? "known" : "equivocation";
-    if (this.isTooFar(number)) {
+    if (this.isTooFar(batch.head)) {
       // mutant: number-unseen
       this.#seen = Math.max(this.#seen, number);
       return "too-far";
@@ -112,6 +114,7 @@ export class Feed {
     if (this.#isForgotten(number)) return "known";
     this.#batches.set(number, batch);
     this.#cost += costOf(batch);
+    if (batch.head.skipped > 0) this.#leaps.push(batch);
     let at = this.#kept.length;
     while ((this.#kept[at - 1]?.head.number ?? -1) > number) at--;
     this.#kept.splice(at, 0, batch);
@@ -161,6 +164,7 @@ export class Feed {
     const batch = this.#batches.get(number);
     if (batch === undefined) return;
     this.#batches.delete(number);
+    this.#leaps = this.#leaps.filter((leap) => leap !== batch);
     this.#cost -= costOf(batch);
     this.#noteForgotten({ from: number, to: number + 1 });
     this.#kept.splice(
@@ -171,13 +175,17 @@ export class Feed {
 
   /** The batch that is here and that no one feed can hold together with this one. */
   forkOf(batch: Batch): Batch | undefined {
-    const { number, previous } = batch.head;
+    const { number } = batch.head;
     const same = this.#batches.get(number);
     if (same !== undefined && same.hash !== batch.hash) return same;
-    const before = this.#batches.get(number - 1);
-    if (before !== undefined && before.hash !== previous) return before;
+    const before = this.#batches.get(numberBefore(batch.head));
+    if (before !== undefined && !continues(batch.head, named(before))) return before;
     const after = this.#batches.get(number + 1);
-    return after !== undefined && after.head.previous !== batch.hash ? after : undefined;
+    const followers = [
+      ...(after?.head.skipped === 0 ? [after] : []),
+      ...this.#leaps.filter(({ head }) => numberBefore(head) === number),
+    ];
+    return followers.find((follower) => !continues(follower.head, named(batch)));
   }
 
   /** The author is out from this number on. */
@@ -189,6 +197,7 @@ export class Feed {
       this.#batches.delete(number);
       this.#cost -= costOf(batch);
     }
+    this.#leaps = this.#leaps.filter(({ head }) => head.number < this.#end);
     this.#next = Math.min(this.#next, this.#end);
     this.#highest = Math.min(this.#highest, this.#end - 1);
     this.#seen = Math.min(this.#seen, this.#end - 1);
@@ -212,7 +221,14 @@ export class Feed {
 
   #advance(): void {
     while (this.#batches.has(this.#next)) this.#next++;
+    // The author has lost what it may have signed here; of a start that got lost in turn the next one goes on.
+    const leap = this.#leaps.find(({ head }) => head.number - head.skipped <= this.#next && this.#next < head.number);
+    if (leap !== undefined) return this.skipTo(leap.head.number);
     const span = this.#gone.find(({ from, to }) => from <= this.#next && this.#next < to);
     if (span !== undefined) this.skipTo(span.to);
   }
+}
+
+function named({ head, hash }: Batch): BatchHead & { readonly hash: Hash } {
+  return { ...head, hash };
 }

@@ -48,10 +48,10 @@ export class Log {
   }
 
   /** Whether the batch is too far above the gap of its feed to be taken in, or of an author that there is no room for. */
-  isTooFar({ head: { author, number } }: Batch): boolean {
-    const feed = this.#feeds.get(author);
-    if (feed === undefined) return number > this.#limits.batchAheadMax || this.#feeds.size >= this.#limits.feedsMax;
-    return feed.isTooFar(number);
+  isTooFar({ head }: Batch): boolean {
+    const feed = this.#feeds.get(head.author);
+    if (feed === undefined && this.#feeds.size >= this.#limits.feedsMax) return true;
+    return (feed ?? new Feed(head.author, this.#limits.batchAheadMax)).isTooFar(head);
   }
 
   skipTo(author: Key, next: number): void {
@@ -69,6 +69,11 @@ export class Log {
 
   forget(author: Key, number: number): void {
     this.#feeds.get(author)?.forget(number);
+  }
+
+  /** Of this author nothing is known any more. */
+  drop(author: Key): void {
+    this.#feeds.delete(author);
   }
 
   /** By author: all batches below the number are here. */
@@ -174,9 +179,9 @@ function missingOf(
 ): number {
   // What is compacted away here is said right behind the batch that follows it: an answer that is cut off between
   // the two would be the same answer for ever.
-  let [expected, bytes] = [next, 0];
+  let [expected, reached, bytes] = [next, reach, 0];
   for (const batch of feed.kept()) {
-    const { number } = batch.head;
+    const { number, skipped } = batch.head;
     if (number < next) continue;
     if (!spans.some(({ from, to }) => from <= number && number < to)) {
       const size = batch.bytes.length;
@@ -189,7 +194,8 @@ function missingOf(
     expected = number + 1;
     // The first batch that is too far for the other node shows that the author goes on there. The node would refuse
     // those behind it as well, and asks for them once it has skipped the gap.
-    if (number > reach) return bytes;
+    if (number - skipped > reached) return bytes;
+    reached += skipped;
   }
   if (expected < feed.next) frames.push({ kind: "forgotten", author: feed.author, from: expected, to: feed.next });
   return bytes;

@@ -4,8 +4,9 @@ import type { NodeConfig } from "../config.ts";
 import { closedAs } from "../core/ancestry.ts";
 import { bundleOf, findNamed, type TaskName } from "../core/bundle.ts";
 import { certificateOf, evidenceOf } from "../core/certified.ts";
-import { quarantineOf, roundOf } from "../core/failures.ts";
 import { openTasks, taskStatus } from "../core/lifecycle.ts";
+import { openAttempt } from "../core/makers.ts";
+import { baseOf, quarantineOf } from "../core/quarantine.ts";
 import { type State, type Task, weightOf } from "../core/state.ts";
 import type { Artefacts, Result, SourceBlock, Store, StoredCertificate } from "../ports.ts";
 import type { Batch } from "../protocol/batch.ts";
@@ -120,13 +121,13 @@ function withTask<T>(parts: NodeParts, name: TaskName, run: (state: State, task:
   );
 }
 
-/** What an operator's request has come to. */
+/** The outcome of an operator's request. */
 export interface Requeued {
-  /** `voted`: this node's vote is out; `requeued`: with it or with others a quorum has begun a new round. */
+  /** `voted`: this node has signed its vote. `requeued`: with f+1 votes the attempt is open and the pauses begin anew. */
   readonly state: "voted" | "requeued";
-  readonly round: number;
+  readonly attempt: number;
+  /** The weight of the attesters whose operators have asked so far, and the weight that it takes. */
   readonly weight: number;
-  /** With f+1 the other attesters follow by themselves. */
   readonly oneHonest: number;
 }
 
@@ -135,7 +136,7 @@ async function requeue(parts: NodeParts, name: TaskName): Promise<Requeued> {
 }
 
 async function requeueTask(runtime: Runtime, state: State, task: Task, name: TaskName): Promise<Requeued> {
-  const round = roundOf(state, task);
+  const { number: attempt } = openAttempt(state, task);
   if (!state.options.roles.attester) {
     throw new NodeFault(
       "tasks.not-attester",
@@ -152,10 +153,10 @@ async function requeueTask(runtime: Runtime, state: State, task: Task, name: Tas
   await settled<void>((done) =>
     runtime.requeue({ block: task.block.id, stage: task.stage.name, index: task.index }, done),
   );
-  const voters = task.requeues.get(round)?.keys() ?? [];
+  const voters = [...task.requeues].flatMap(([key, vote]) => (vote.attempt >= attempt ? [key] : []));
   return {
-    state: roundOf(state, task) > round ? "requeued" : "voted",
-    round,
+    state: baseOf(state, task) >= attempt ? "requeued" : "voted",
+    attempt,
     weight: weightOf(state, voters),
     oneHonest: state.manifest.oneHonest,
   };

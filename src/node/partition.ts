@@ -4,6 +4,7 @@
  * Of an undivided network there is one, which is the whole node. Partitions of one node share its key, its sockets, its
  * artefacts and its machines, and nothing that is signed or heard.
  */
+import { randomBytes } from "node:crypto";
 import type { Artefacts, Fault, Prover, StoredCertificate, Telemetry, Verifier } from "../ports.ts";
 import type { Select } from "../protocol/custom.ts";
 import type { Hash } from "../protocol/ids.ts";
@@ -15,6 +16,7 @@ import { type DataDirectory, partitionPaths } from "../storage/directory.ts";
 import { openJournal } from "../storage/journal.ts";
 import { nativeEquation, type NodeKey, nodeSigner } from "../storage/keystore.ts";
 import { type LevelStore, openLevelStore } from "../storage/level.ts";
+import { openSigning } from "../storage/signing.ts";
 import { labelled } from "../telemetry.ts";
 import { CLOCK } from "./clock.ts";
 import { settled } from "./fault.ts";
@@ -27,6 +29,8 @@ export interface Shared {
   /** Names this process among all that may run with the same key. */
   readonly instance: string;
   readonly nodeKey: NodeKey;
+  /** The directory of the key and of the signing state. */
+  readonly keys: string;
   /** The functions that stages with `custom` collection name, by the SHA-256 of their modules. */
   readonly selects: ReadonlyMap<Hash, Select>;
   readonly directory: DataDirectory;
@@ -54,7 +58,7 @@ export interface NodePartition {
 
 export async function openPartition(
   { name, manifest, roles, slots, follows }: Membership,
-  { instance, nodeKey, selects, directory, artefacts, fatal, ...shared }: Shared,
+  { instance, nodeKey, keys, selects, directory, artefacts, fatal, ...shared }: Shared,
   given: Given,
   closers: Closers,
 ): Promise<NodePartition> {
@@ -63,6 +67,8 @@ export async function openPartition(
   const journal = openJournal({ dir: paths.journal, key: nodeKey.key });
   closers.push(() => new Promise<void>((resolve) => journal.close(resolve)));
   if (journal.repaired.length > 0) telemetry.emit("journal.repaired", { copies: journal.repaired });
+  const signing = openSigning({ dir: keys, network: manifest.network });
+  closers.push(() => signing.close());
   const store = await openStore(paths.level, telemetry, closers);
   const core = {
     self: nodeKey.key,
@@ -82,6 +88,8 @@ export async function openPartition(
       signer: nodeSigner(nodeKey.seed),
       equation: nativeEquation,
       journal,
+      signing,
+      nonce: () => randomBytes(16).toString("hex"),
       store,
       artefacts,
       ...given,

@@ -10,6 +10,7 @@ import { domainDigest, domainHash, type Hash, type Key } from "./ids.ts";
 import { BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX } from "./limits.ts";
 import { decodeEntry, encodeEntry, type Entry, equalBytes, type Vote } from "./messages.ts";
 import { batchSigningBytes, type Equation, verifyStrict } from "./signing.ts";
+import { START_COUNTER_MAX } from "./start.ts";
 import type { Refusal } from "./verdict.ts";
 import { BatchHeadSchema, BatchSchema } from "./wire_pb.js";
 
@@ -20,6 +21,13 @@ export interface BatchHead {
   readonly previous: Hash;
   readonly root: Hash;
   readonly count: number;
+  /** Counter of the author's start that signed it. */
+  readonly start: number;
+  /**
+   * How many numbers before this one the author leaves out, because it has lost its journal and may have signed them.
+   * The batch before, whose hash is `previous`, is the one before those.
+   */
+  readonly skipped: number;
 }
 
 /** A batch whose bytes, root and signature were checked. Made only by `openBatch` and `sealBatch`. */
@@ -40,12 +48,14 @@ export type Opened<T> = { readonly ok: true; readonly value: T } | { readonly ok
 /** Builds and signs the next batch of a feed. The caller keeps to BATCH_ENTRIES_MAX and MESSAGE_BYTES_MAX. */
 export function sealBatch(
   network: Hash,
-  feed: { readonly author: Key; readonly number: number; readonly previous: Hash },
+  feed: Pick<BatchHead, "author" | "number" | "previous"> & Partial<Pick<BatchHead, "start" | "skipped">>,
   entries: readonly Entry[],
   sign: (message: Uint8Array) => Uint8Array,
 ): Batch {
   const entryBytes = entries.map(encodeEntry);
-  const head: BatchHead = { ...feed, root: bytesToHex(merkleRoot(entryBytes)), count: entries.length };
+  const root = bytesToHex(merkleRoot(entryBytes));
+  const { author, number, previous, start = 1, skipped = 0 } = feed;
+  const head: BatchHead = { author, number, previous, root, count: entries.length, start, skipped };
   const headBytes = encodeHead(head);
   const signature = sign(batchSigningBytes(network, headBytes));
   const bytes = toBinary(BatchSchema, create(BatchSchema, { head: headBytes, signature, entries: [...entryBytes] }));
@@ -77,6 +87,20 @@ export function openBatch(bytes: Uint8Array): Opened<Batch> {
     entries.push(entry);
   }
   return { ok: true, value: { head, hash: headHash(headBytes), headBytes, signature, entries, entryBytes, bytes } };
+}
+
+/** The number of the batch that `previous` names, or -1. */
+export function numberBefore({ number, skipped }: Pick<BatchHead, "number" | "skipped">): number {
+  return number - skipped - 1;
+}
+
+/**
+ * Whether two heads of one author, of which the second names the number of the first as the one before, are one feed.
+ * The counter of starts never falls, and only a later start may leave numbers out.
+ */
+export function continues(after: BatchHead, before: BatchHead & { readonly hash: Hash }): boolean {
+  if (after.previous !== before.hash) return false;
+  return after.skipped > 0 ? after.start > before.start : after.start >= before.start;
 }
 
 export function verifyBatch(network: Hash, batch: Batch, equation: Equation): boolean {
@@ -155,6 +179,8 @@ function encodeHead(head: BatchHead): Uint8Array {
       previous: hexToBytes(head.previous),
       root: hexToBytes(head.root),
       count: head.count,
+      start: BigInt(head.start),
+      skipped: BigInt(head.skipped),
     }),
   );
 }
@@ -166,12 +192,15 @@ function decodeHead(bytes: Uint8Array): BatchHead | null {
   });
   if (head === null || head.author.length !== 32 || head.previous.length !== 32 || head.root.length !== 32) return null;
   if (head.number > BigInt(Number.MAX_SAFE_INTEGER) || head.count > BATCH_ENTRIES_MAX) return null;
+  if (head.start < 1n || head.start > BigInt(START_COUNTER_MAX) || head.skipped > head.number) return null;
   return {
     author: bytesToHex(head.author),
     number: Number(head.number),
     previous: bytesToHex(head.previous),
     root: bytesToHex(head.root),
     count: head.count,
+    start: Number(head.start),
+    skipped: Number(head.skipped),
   };
 }
 

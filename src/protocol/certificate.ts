@@ -9,7 +9,7 @@ import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";
 import { openVote } from "./batch.ts";
 import { type Announced, blockId, domainHash, type Hash, type Key } from "./ids.ts";
-import { CERTIFICATE_BYTES_MAX } from "./limits.ts";
+import { CERTIFICATE_BYTES_MAX, LOST_MAX } from "./limits.ts";
 import type { Manifest } from "./manifest.ts";
 import { encodeEntry, type Vote } from "./messages.ts";
 import { partitionOfChain, partitionsOf } from "./partition.ts";
@@ -28,6 +28,8 @@ export const count = z
 export const text = z.string("a name").regex(/^[a-z0-9][a-z0-9._-]{0,31}$/, "a name");
 
 const CONTENT = z.strictObject({
+  /** Which fields the content has. */
+  format: z.literal(1, "1"),
   network: hash,
   chain: count,
   height: count,
@@ -62,6 +64,8 @@ const CONTENT = z.strictObject({
       items: count.optional(),
     }),
   ),
+  /** Attempts that their owner had, kept and did not prove, of tasks that are credited in a later attempt. */
+  lost: z.array(z.strictObject({ stage: text, index: count, attempt: count, owner: hash })),
 });
 
 const FILE = z.strictObject({
@@ -75,8 +79,7 @@ const FILE = z.strictObject({
 const PROOFS = z.strictObject({
   kind: z.literal("proofs", '"proofs"'),
   version: z.literal(1, "1"),
-  content: z.strictObject({
-    ...CONTENT.shape,
+  content: CONTENT.omit({ format: true, lost: true }).extend({
     tasks: z.array(CONTENT.shape.tasks.element.omit({ attempt: true, prover: true, credited: true })),
   }),
 });
@@ -85,6 +88,7 @@ export type ProofsContent = z.infer<typeof PROOFS>["content"];
 
 export type BarrierContent = z.infer<typeof CONTENT>;
 export type BarrierTask = BarrierContent["tasks"][number];
+export type LostAttempt = BarrierContent["lost"][number];
 
 export interface Certificate {
   readonly content: BarrierContent;
@@ -134,7 +138,7 @@ export function checkCertificate(manifest: Manifest, file: Uint8Array, equation:
   if (content.network !== manifest.network) {
     return no("certificate.other-network", `it is of network ${content.network}; the manifest is ${manifest.network}`);
   }
-  const tasks = checkTasks(manifest, content);
+  const tasks = checkTasks(manifest, content) ?? checkLost(content);
   if (tasks !== null) return no("certificate.tasks", tasks);
   return checkVotes(manifest, content, votes, equation);
 }
@@ -303,6 +307,21 @@ function checkTasks(manifest: Manifest, content: BarrierContent): string | null 
 /** Whether a task's proof says who made it. */
 function namesMaker(stages: readonly Stage[], { stage: name, system }: BarrierTask): boolean {
   return namesPayee(stages.find((stage) => stage.name === name)?.verify ?? "key", system);
+}
+
+/** Whether the lost attempts are those of tasks that the content credits later, each once and in their order; a sentence if not. */
+function checkLost({ tasks, lost }: BarrierContent): string | null {
+  if (lost.length > LOST_MAX) return `it names ${lost.length} lost attempts; allowed: ${LOST_MAX}`;
+  let [task, attempt] = [-1, -1];
+  for (const [at, each] of lost.entries()) {
+    const found = tasks.findIndex(({ stage, index }) => stage === each.stage && index === each.index);
+    const credited = tasks[found];
+    if (credited === undefined || !credited.credited || each.attempt >= credited.attempt)
+      return `lost[${at}] is attempt ${each.attempt} of ${each.stage} ${each.index}, which no later attempt is credited for`;
+    if (found < task || (found === task && each.attempt <= attempt)) return `lost[${at}] is out of order`;
+    [task, attempt] = [found, each.attempt];
+  }
+  return null;
 }
 
 /** In how many pieces the block was proven: all that it names has to be of the level of the first that has one. */

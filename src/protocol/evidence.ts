@@ -10,7 +10,16 @@
  * which of the two batches came first. What was said before stands, so no fact is taken away that any order of arrival
  * would have kept.
  */
-import { openHead, openVote, readHead, readVote, type BatchHead, type ShownVote } from "./batch.ts";
+import {
+  continues,
+  openHead,
+  openVote,
+  numberBefore,
+  readHead,
+  readVote,
+  type BatchHead,
+  type ShownVote,
+} from "./batch.ts";
 import type { Hash, Key } from "./ids.ts";
 import { type Entry, type EntryOf, encodeEntry, equalBytes, type Vote } from "./messages.ts";
 import type { Equation } from "./signing.ts";
@@ -117,11 +126,11 @@ function isHeadOnly({ entry, index, path }: Vote): boolean {
   return entry.length === 0 && index === 0 && path.length === 0;
 }
 
-/** One author, one number and two hashes; or a batch on top of another than the author's own before it. */
+/** One author, one number and two hashes; or a batch that does not continue the author's own before it. */
 function twoBatches(a: HeadShown | null, b: HeadShown | null): Evidence | null {
   if (a === null || b === null || a.author !== b.author) return null;
   const forks = a.number === b.number && a.hash < b.hash;
-  const breaks = b.number === a.number + 1 && b.previous !== a.hash;
+  const breaks = numberBefore(b) === a.number && !continues(b, a);
   if (!forks && !breaks) return null;
   return { offender: a.author, offence: "two-batches", from: a.number, about: null, artefact: null, maker: null };
 }

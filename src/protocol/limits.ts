@@ -33,18 +33,15 @@ export const WANTED_MAX = 64;
 /** Runs of batches behind gaps that one frontier names, all feeds together. */
 export const FRONTIER_SPANS_MAX = 256;
 /** A frontier of that many feeds (45 bytes each), chains (20 bytes), block ids (34 bytes) and runs (19 with their framing). */
-export const FRONTIER_BYTES_MAX: number = FRONTIER_MAX * 83 + WANTED_MAX * 34 + FRONTIER_SPANS_MAX * 19 + 512;
-/** Attempts of one task: past it nothing new is voted and an operator has to look. */
-export const ATTEMPTS_MAX = 1_000;
-/**
- * Rounds of attempts of one task: each begins when operators take it out of quarantine. Rounds of a block, too: each begins
- * when a chain goes back to it.
- */
+export const FRONTIER_BYTES_MAX: number = FRONTIER_MAX * 83 + WANTED_MAX * 34 + FRONTIER_SPANS_MAX * 19 + 1024;
+/** Rounds of a block: each begins when a chain goes back to it. */
 export const ROUNDS_MAX = 64;
 /** Depth of a batch's Merkle tree: BATCH_ENTRIES_MAX is 2^8. */
 export const PATH_MAX = 8;
 /** Proofs that count of those that one prover names in one attempt of a task: its first ones, by the order of its feed. */
 export const PROOFS_PER_ATTEMPT_MAX = 2;
+/** Lost attempts that a certificate names: the first of the block. */
+export const LOST_MAX = 512;
 /** A certificate file; the content of a block with thousands of tasks stays below it. */
 export const CERTIFICATE_BYTES_MAX: number = 1024 * 1024;
 /** A certificate that is told to all at once; a larger one, of a block with over 500 tasks, waits to be asked for. */

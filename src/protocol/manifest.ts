@@ -113,11 +113,14 @@ const SCHEMA = z.strictObject(
     retry: z
       .strictObject(
         {
-          /** Failed attempts after which a task is quarantined; never before each prover on duty had its turn. */
+          /** Failed attempts after which a task is in quarantine; never before each prover on duty had its turn. */
           attempts: int(1, 500).optional(),
-          /** Provers that must fail with one logical code, at least; and more than a third of those on duty. */
+          /** Provers of the task's order that must fail with one logical code: so many, or all that are able. */
           logicalProvers: int(1, 1000).optional(),
-          /** The second failure in a row waits so long before the next attempt, each further one twice as long. */
+          /** A failure in quarantine makes the next attempt wait so long, each further one twice as long. */
+          pauseMs: int(1, 3_600_000, "ms").optional(),
+          pauseMsMax: int(1, 86_400_000, "ms").optional(),
+          /** The second failure of a machine waits so long before the next attempt, each further one twice as long. */
           backoffMs: int(0, 600_000, "ms").optional(),
           backoffMsMax: int(0, 3_600_000, "ms").optional(),
           /**
@@ -156,7 +159,14 @@ export interface Manifest extends Weights {
 export type Retry = { readonly [K in keyof typeof RETRY]: number } & { readonly hedgePercentile: number | null };
 
 /** Sixteen failures of provers that did take the task say more about the task than about them. */
-const RETRY = { attempts: 16, logicalProvers: 2, backoffMs: 500, backoffMsMax: 60_000 } as const;
+const RETRY = {
+  attempts: 16,
+  logicalProvers: 16,
+  pauseMs: 30_000,
+  pauseMsMax: 3_600_000,
+  backoffMs: 500,
+  backoffMsMax: 60_000,
+} as const;
 
 /** The JSON Schema of a manifest, for editors. */
 export function manifestSchema(): unknown {
@@ -208,8 +218,7 @@ function weighedSource(source: ManifestJson["sources"][number]): { readonly key:
 }
 
 function retryOf(json: ManifestJson): Retry {
-  const { attempts, logicalProvers, backoffMs, backoffMsMax } = { ...RETRY, ...defined(json.retry) };
-  return { attempts, logicalProvers, backoffMs, backoffMsMax, hedgePercentile: json.retry?.hedgePercentile ?? null };
+  return { ...RETRY, ...defined(json.retry), hedgePercentile: json.retry?.hedgePercentile ?? null };
 }
 
 /** A field that is there without a value has the default like one that is not there. */

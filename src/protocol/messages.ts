@@ -87,7 +87,7 @@ export const MESSAGES = {
   },
   retract: { by: "source", fields: { block: id, round: u32 } },
   cancel: { by: "attester", fields: { block: id, round: u32 } },
-  join: { by: "anyone", fields: { slots: u32, height: u53, chain: u53 } },
+  join: { by: "anyone", fields: { slots: u32, chain: u53 } },
   admit: { by: "attester", fields: { prover: id, slots: u32, height: u53, chain: u53 } },
   bench: { by: "attester", fields: { prover: id, chain: u53, height: u53, turn: u53 } },
   claim: { by: "prover", fields: { ...attempt, timeouts: { type: "list", of: vote, countMax: ATTESTERS_MAX } } },
@@ -112,8 +112,7 @@ export const MESSAGES = {
   complete: { by: "attester", fields: { ...task, prover: id, artefact: id } },
   reject: { by: "attester", fields: { ...task, prover: id, artefact: id, code } },
   timeout: { by: "attester", fields: { ...attempt, code } },
-  quarantine: { by: "attester", fields: { ...task, round: u32, code, logical: flag } },
-  requeue: { by: "attester", fields: { ...task, round: u32, attempt: u32 } },
+  requeue: { by: "attester", fields: attempt },
   barrier: { by: "attester", fields: { block: id, content: id } },
   evidence: {
     by: "anyone",

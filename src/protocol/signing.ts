@@ -63,4 +63,10 @@ export function batchSigningBytes(network: Hash, head: Uint8Array): Uint8Array {
   return concatBytes(BATCH_DOMAIN, hexToBytes(network), head);
 }
 
+/** The bytes of a start record that its author signs. */
+export function startSigningBytes(network: Hash, body: Uint8Array): Uint8Array {
+  return concatBytes(START_DOMAIN, hexToBytes(network), body);
+}
+
+const START_DOMAIN = utf8ToBytes("proofmesh/start/1\0");
 const BATCH_DOMAIN = utf8ToBytes("proofmesh/batch/1\0");

@@ -11,6 +11,7 @@ import {
   WANTED_MAX,
 } from "./limits.ts";
 import { equalBytes } from "./messages.ts";
+import { startBytes, startMessage } from "./start.ts";
 import {
   type Forgotten,
   ForgottenSchema,
@@ -35,7 +36,14 @@ export interface Frontier {
   readonly from?: Instance;
   /** In an answer: who else has asked with the asker's key. */
   readonly twins?: readonly Twin[];
+  /** In a question: the asker's start record. In an answer: the latest ones of the asker's key. As sent, unchecked. */
+  readonly starts?: readonly Uint8Array[];
+  /** In an answer: the answering node has lost its own journal and cannot sign yet. */
+  readonly recovers?: boolean;
 }
+
+/** Start records that a frontier holds: of one counter two are enough to show that a disk was copied. */
+export const STARTS_MAX = 2;
 
 /** Batches from the one number to below the other. */
 export interface Span {
@@ -165,6 +173,8 @@ function frontierMessage(frontier: Frontier): FrontierMessage {
       agoMs: BigInt(agoMs),
     })),
     wanted: (frontier.wanted ?? []).slice(0, WANTED_MAX).map(hexToBytes),
+    starts: (frontier.starts ?? []).slice(0, STARTS_MAX).map(startMessage),
+    recovers: frontier.recovers === true,
   });
 }
 
@@ -204,6 +214,8 @@ function readFrontier(message: FrontierMessage): Frontier | null {
   if (message.wanted.length > WANTED_MAX || message.wanted.some(({ length }) => length !== 32)) return null;
   const wanted = new Set(message.wanted.map(bytesToHex));
   if (wanted.size < message.wanted.length) return null;
+  if (message.starts.length > STARTS_MAX) return null;
+  const starts = message.starts.map(startBytes);
   return {
     feeds,
     chains,
@@ -212,6 +224,8 @@ function readFrontier(message: FrontierMessage): Frontier | null {
     ...(tips.size === 0 ? {} : { tips }),
     ...(instance.length === 0 ? {} : { from: { instance: bytesToHex(instance), upMs: Number(upMs) } }),
     ...(twins.length === 0 ? {} : { twins }),
+    ...(starts.length === 0 ? {} : { starts }),
+    ...(message.recovers ? { recovers: true } : {}),
   };
 }
 

@@ -53,7 +53,6 @@ export type Refusal =
   | "task.unknown"
   | "task.complete"
   | "attempt.not-open"
-  | "attempt.too-many"
   | "attempt.ahead"
   | "proof.unknown"
   | "round.too-many"

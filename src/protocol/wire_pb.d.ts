@@ -84,6 +84,20 @@ export declare type BatchHead = Message<"proofmesh.v1.BatchHead"> & {
    * @generated from field: uint32 count = 5;
    */
   count: number;
+
+  /**
+   * counter of the author's start that signed it, from 1
+   *
+   * @generated from field: uint64 start = 6;
+   */
+  start: bigint;
+
+  /**
+   * numbers before this one that the author may have signed and lost; only at the first batch of a start
+   *
+   * @generated from field: uint64 skipped = 7;
+   */
+  skipped: bigint;
 };
 
 /**
@@ -91,6 +105,75 @@ export declare type BatchHead = Message<"proofmesh.v1.BatchHead"> & {
  * Use `create(BatchHeadSchema)` to create a new message.
  */
 export declare const BatchHeadSchema: GenMessage<BatchHead>;
+
+/**
+ * What a node signs once at each start. The signature covers the domain "proofmesh/start/1", the network id and the bytes of `body`.
+ *
+ * @generated from message proofmesh.v1.StartRecord
+ */
+export declare type StartRecord = Message<"proofmesh.v1.StartRecord"> & {
+  /**
+   * @generated from field: bytes body = 1;
+   */
+  body: Uint8Array;
+
+  /**
+   * @generated from field: bytes signature = 2;
+   */
+  signature: Uint8Array;
+};
+
+/**
+ * Describes the message proofmesh.v1.StartRecord.
+ * Use `create(StartRecordSchema)` to create a new message.
+ */
+export declare const StartRecordSchema: GenMessage<StartRecord>;
+
+/**
+ * @generated from message proofmesh.v1.StartBody
+ */
+export declare type StartBody = Message<"proofmesh.v1.StartBody"> & {
+  /**
+   * 32 bytes, Ed25519 public key
+   *
+   * @generated from field: bytes author = 1;
+   */
+  author: Uint8Array;
+
+  /**
+   * from 1, higher at each start
+   *
+   * @generated from field: uint64 counter = 2;
+   */
+  counter: bigint;
+
+  /**
+   * 16 random bytes
+   *
+   * @generated from field: bytes nonce = 3;
+   */
+  nonce: Uint8Array;
+
+  /**
+   * the next number of the own feed, as its disk says
+   *
+   * @generated from field: uint64 number = 4;
+   */
+  number: bigint;
+
+  /**
+   * 32 bytes, hash of the last head; zeros where there is none
+   *
+   * @generated from field: bytes head = 5;
+   */
+  head: Uint8Array;
+};
+
+/**
+ * Describes the message proofmesh.v1.StartBody.
+ * Use `create(StartBodySchema)` to create a new message.
+ */
+export declare const StartBodySchema: GenMessage<StartBody>;
 
 /**
  * One entry of one batch, with all that a third party needs to check who signed it.
@@ -249,12 +332,6 @@ export declare type Entry = Message<"proofmesh.v1.Entry"> & {
     case: "evidence";
   } | {
     /**
-     * @generated from field: proofmesh.v1.Quarantine quarantine = 20;
-     */
-    value: Quarantine;
-    case: "quarantine";
-  } | {
-    /**
      * @generated from field: proofmesh.v1.Requeue requeue = 21;
      */
     value: Requeue;
@@ -386,12 +463,7 @@ export declare type Join = Message<"proofmesh.v1.Join"> & {
   slots: number;
 
   /**
-   * @generated from field: uint64 height = 2;
-   */
-  height: bigint;
-
-  /**
-   * @generated from field: uint64 chain = 3;
+   * @generated from field: uint64 chain = 2;
    */
   chain: bigint;
 };
@@ -895,50 +967,7 @@ export declare type Timeout = Message<"proofmesh.v1.Timeout"> & {
 export declare const TimeoutSchema: GenMessage<Timeout>;
 
 /**
- * The task has failed too often in this round of attempts: nobody takes it until an operator looks. `code` is what it failed with.
- *
- * @generated from message proofmesh.v1.Quarantine
- */
-export declare type Quarantine = Message<"proofmesh.v1.Quarantine"> & {
-  /**
-   * @generated from field: bytes block = 1;
-   */
-  block: Uint8Array;
-
-  /**
-   * @generated from field: string stage = 2;
-   */
-  stage: string;
-
-  /**
-   * @generated from field: uint32 index = 3;
-   */
-  index: number;
-
-  /**
-   * @generated from field: uint32 round = 4;
-   */
-  round: number;
-
-  /**
-   * @generated from field: string code = 5;
-   */
-  code: string;
-
-  /**
-   * @generated from field: bool logical = 6;
-   */
-  logical: boolean;
-};
-
-/**
- * Describes the message proofmesh.v1.Quarantine.
- * Use `create(QuarantineSchema)` to create a new message.
- */
-export declare const QuarantineSchema: GenMessage<Quarantine>;
-
-/**
- * An operator wants the round that is quarantined to be followed by another; `attempt` is the one that is open.
+ * An operator wants the pauses of the task, which is in quarantine, to begin anew; `attempt` is the open one, which then opens at once.
  *
  * @generated from message proofmesh.v1.Requeue
  */
@@ -959,12 +988,7 @@ export declare type Requeue = Message<"proofmesh.v1.Requeue"> & {
   index: number;
 
   /**
-   * @generated from field: uint32 round = 4;
-   */
-  round: number;
-
-  /**
-   * @generated from field: uint32 attempt = 5;
+   * @generated from field: uint32 attempt = 4;
    */
   attempt: number;
 };
@@ -1058,6 +1082,20 @@ export declare type Frontier = Message<"proofmesh.v1.Frontier"> & {
    * @generated from field: repeated bytes wanted = 6;
    */
   wanted: Uint8Array[];
+
+  /**
+   * In a question: the asker's own record, alone. In an answer: the latest records of the asker that are stored; several where they have one counter.
+   *
+   * @generated from field: repeated proofmesh.v1.StartRecord starts = 7;
+   */
+  starts: StartRecord[];
+
+  /**
+   * in an answer: the answering node has lost its own journal and cannot sign yet
+   *
+   * @generated from field: bool recovers = 8;
+   */
+  recovers: boolean;
 };
 
 /**

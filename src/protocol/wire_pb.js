@@ -12,7 +12,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file wire.proto.
  */
 export const file_wire = /*@__PURE__*/
-  fileDesc("Cgp3aXJlLnByb3RvEgxwcm9vZm1lc2gudjEiOQoFQmF0Y2gSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDwoHZW50cmllcxgDIAMoDCJaCglCYXRjaEhlYWQSDgoGYXV0aG9yGAEgASgMEg4KBm51bWJlchgCIAEoBBIQCghwcmV2aW91cxgDIAEoDBIMCgRyb290GAQgASgMEg0KBWNvdW50GAUgASgNIlMKBFZvdGUSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDQoFaW5kZXgYAyABKA0SDAoEcGF0aBgEIAMoDBINCgVlbnRyeRgFIAEoDCK7BgoFRW50cnkSKgoIYW5ub3VuY2UYASABKAsyFi5wcm9vZm1lc2gudjEuQW5ub3VuY2VIABIoCgdyZXRyYWN0GAIgASgLMhUucHJvb2ZtZXNoLnYxLlJldHJhY3RIABImCgZjYW5jZWwYAyABKAsyFC5wcm9vZm1lc2gudjEuQ2FuY2VsSAASIgoEam9pbhgEIAEoCzISLnByb29mbWVzaC52MS5Kb2luSAASJAoFYWRtaXQYBSABKAsyEy5wcm9vZm1lc2gudjEuQWRtaXRIABIkCgVjbGFpbRgGIAEoCzITLnByb29mbWVzaC52MS5DbGFpbUgAEiQKBWdyYW50GAcgASgLMhMucHJvb2ZtZXNoLnYxLkdyYW50SAASIgoEYmVhdBgIIAEoCzISLnByb29mbWVzaC52MS5CZWF0SAASKAoHcmVsZWFzZRgJIAEoCzIVLnByb29mbWVzaC52MS5SZWxlYXNlSAASIgoEZmFpbBgKIAEoCzISLnByb29mbWVzaC52MS5GYWlsSAASKAoHcmVjZWlwdBgLIAEoCzIVLnByb29mbWVzaC52MS5SZWNlaXB0SAASJgoGYXR0ZXN0GAwgASgLMhQucHJvb2ZtZXNoLnYxLkF0dGVzdEgAEioKCGNvbXBsZXRlGA0gASgLMhYucHJvb2ZtZXNoLnYxLkNvbXBsZXRlSAASJgoGcmVqZWN0GA4gASgLMhQucHJvb2ZtZXNoLnYxLlJlamVjdEgAEigKB3RpbWVvdXQYDyABKAsyFS5wcm9vZm1lc2gudjEuVGltZW91dEgAEigKB2JhcnJpZXIYECABKAsyFS5wcm9vZm1lc2gudjEuQmFycmllckgAEiQKBWJlbmNoGBEgASgLMhMucHJvb2ZtZXNoLnYxLkJlbmNoSAASKgoIZXZpZGVuY2UYEiABKAsyFi5wcm9vZm1lc2gudjEuRXZpZGVuY2VIABIuCgpxdWFyYW50aW5lGBQgASgLMhgucHJvb2ZtZXNoLnYxLlF1YXJhbnRpbmVIABIoCgdyZXF1ZXVlGBUgASgLMhUucHJvb2ZtZXNoLnYxLlJlcXVldWVIAEIGCgRraW5kIp0BCghBbm5vdW5jZRINCgVjaGFpbhgBIAEoBBIOCgZoZWlnaHQYAiABKAQSDAoEaGFzaBgDIAEoDBIOCgZwYXJlbnQYBCABKAwSEAoId29ya2Zsb3cYBSABKAkSDwoHcGF5bG9hZBgGIAEoDBINCgVpdGVtcxgIIAEoDRINCgVzdGFydBgJIAEoCBINCgVyb3VuZBgKIAEoDUoECAcQCCInCgdSZXRyYWN0Eg0KBWJsb2NrGAEgASgMEg0KBXJvdW5kGAIgASgNIiYKBkNhbmNlbBINCgVibG9jaxgBIAEoDBINCgVyb3VuZBgCIAEoDSI0CgRKb2luEg0KBXNsb3RzGAEgASgNEg4KBmhlaWdodBgCIAEoBBINCgVjaGFpbhgDIAEoBCJFCgVBZG1pdBIOCgZwcm92ZXIYASABKAwSDQoFc2xvdHMYAiABKA0SDgoGaGVpZ2h0GAMgASgEEg0KBWNoYWluGAQgASgEIkQKBUJlbmNoEg4KBnByb3ZlchgBIAEoDBINCgVjaGFpbhgCIAEoBBIOCgZoZWlnaHQYAyABKAQSDAoEdHVybhgEIAEoBCJrCgVDbGFpbRINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEiQKCHRpbWVvdXRzGAUgAygLMhIucHJvb2ZtZXNoLnYxLlZvdGUiVQoFR3JhbnQSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRIOCgZwcm92ZXIYBSABKAwiLQoEQmVhdBIlCgV0YXNrcxgBIAMoCzIWLnByb29mbWVzaC52MS5Qcm9ncmVzcyJXCghQcm9ncmVzcxINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEg0KBXVuaXRzGAUgASgEIkcKB1JlbGVhc2USDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDSJjCgRGYWlsEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDAoEY29kZRgFIAEoCRIPCgdsb2dpY2FsGAYgASgIIrkBCgdSZWNlaXB0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDgoGc3lzdGVtGAUgASgJEgsKA2tleRgGIAEoDBIQCghhcnRlZmFjdBgHIAEoDBINCgVieXRlcxgIIAEoDRIOCgZ2YWx1ZXMYCSABKAwSEgoKcHJvdmluZ19tcxgKIAEoDRIOCgZpbmxpbmUYCyABKAwiaAoGQXR0ZXN0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDgoGcHJvdmVyGAUgASgMEhAKCGFydGVmYWN0GAYgASgMIlkKCENvbXBsZXRlEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg4KBnByb3ZlchgEIAEoDBIQCghhcnRlZmFjdBgFIAEoDCJlCgZSZWplY3QSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDgoGcHJvdmVyGAQgASgMEhAKCGFydGVmYWN0GAUgASgMEgwKBGNvZGUYBiABKAkiVQoHVGltZW91dBINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEgwKBGNvZGUYBSABKAkiZwoKUXVhcmFudGluZRINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRINCgVyb3VuZBgEIAEoDRIMCgRjb2RlGAUgASgJEg8KB2xvZ2ljYWwYBiABKAgiVgoHUmVxdWV1ZRINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRINCgVyb3VuZBgEIAEoDRIPCgdhdHRlbXB0GAUgASgNIikKB0JhcnJpZXISDQoFYmxvY2sYASABKAwSDwoHY29udGVudBgCIAEoDCItCghFdmlkZW5jZRIhCgVzaG93bhgBIAMoCzISLnByb29mbWVzaC52MS5Wb3RlIrYBCghGcm9udGllchIpCgVmZWVkcxgBIAMoCzIaLnByb29mbWVzaC52MS5Gcm9udGllckZlZWQSKwoGY2hhaW5zGAIgAygLMhsucHJvb2ZtZXNoLnYxLkZyb250aWVyQ2hhaW4SEAoIaW5zdGFuY2UYAyABKAwSDQoFdXBfbXMYBCABKAQSIQoFdHdpbnMYBSADKAsyEi5wcm9vZm1lc2gudjEuVHdpbhIOCgZ3YW50ZWQYBiADKAwiNwoEVHdpbhIQCghpbnN0YW5jZRgBIAEoDBINCgV1cF9tcxgCIAEoBBIOCgZhZ29fbXMYAyABKAQiSQoMRnJvbnRpZXJGZWVkEg4KBmF1dGhvchgBIAEoDBIMCgRuZXh0GAIgASgEEg4KBmJleW9uZBgDIAMoBBILCgN0aXAYBCABKAwiLgoNRnJvbnRpZXJDaGFpbhINCgVjaGFpbhgBIAEoBBIOCgZoZWlnaHQYAiABKAQilQEKCVN5bmNGcmFtZRIqCghmcm9udGllchgBIAEoCzIWLnByb29mbWVzaC52MS5Gcm9udGllckgAEg8KBWJhdGNoGAIgASgMSAASFQoLY2VydGlmaWNhdGUYAyABKAxIABIsCglmb3Jnb3R0ZW4YBCABKAsyFy5wcm9vZm1lc2gudjEuRm9yZ290dGVuSABCBgoEa2luZCI1CglGb3Jnb3R0ZW4SDgoGYXV0aG9yGAEgASgMEgwKBGZyb20YAiABKAQSCgoCdG8YAyABKARiBnByb3RvMw");
+  fileDesc("Cgp3aXJlLnByb3RvEgxwcm9vZm1lc2gudjEiOQoFQmF0Y2gSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDwoHZW50cmllcxgDIAMoDCJ6CglCYXRjaEhlYWQSDgoGYXV0aG9yGAEgASgMEg4KBm51bWJlchgCIAEoBBIQCghwcmV2aW91cxgDIAEoDBIMCgRyb290GAQgASgMEg0KBWNvdW50GAUgASgNEg0KBXN0YXJ0GAYgASgEEg8KB3NraXBwZWQYByABKAQiLgoLU3RhcnRSZWNvcmQSDAoEYm9keRgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwiWQoJU3RhcnRCb2R5Eg4KBmF1dGhvchgBIAEoDBIPCgdjb3VudGVyGAIgASgEEg0KBW5vbmNlGAMgASgMEg4KBm51bWJlchgEIAEoBBIMCgRoZWFkGAUgASgMIlMKBFZvdGUSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDQoFaW5kZXgYAyABKA0SDAoEcGF0aBgEIAMoDBINCgVlbnRyeRgFIAEoDCKLBgoFRW50cnkSKgoIYW5ub3VuY2UYASABKAsyFi5wcm9vZm1lc2gudjEuQW5ub3VuY2VIABIoCgdyZXRyYWN0GAIgASgLMhUucHJvb2ZtZXNoLnYxLlJldHJhY3RIABImCgZjYW5jZWwYAyABKAsyFC5wcm9vZm1lc2gudjEuQ2FuY2VsSAASIgoEam9pbhgEIAEoCzISLnByb29mbWVzaC52MS5Kb2luSAASJAoFYWRtaXQYBSABKAsyEy5wcm9vZm1lc2gudjEuQWRtaXRIABIkCgVjbGFpbRgGIAEoCzITLnByb29mbWVzaC52MS5DbGFpbUgAEiQKBWdyYW50GAcgASgLMhMucHJvb2ZtZXNoLnYxLkdyYW50SAASIgoEYmVhdBgIIAEoCzISLnByb29mbWVzaC52MS5CZWF0SAASKAoHcmVsZWFzZRgJIAEoCzIVLnByb29mbWVzaC52MS5SZWxlYXNlSAASIgoEZmFpbBgKIAEoCzISLnByb29mbWVzaC52MS5GYWlsSAASKAoHcmVjZWlwdBgLIAEoCzIVLnByb29mbWVzaC52MS5SZWNlaXB0SAASJgoGYXR0ZXN0GAwgASgLMhQucHJvb2ZtZXNoLnYxLkF0dGVzdEgAEioKCGNvbXBsZXRlGA0gASgLMhYucHJvb2ZtZXNoLnYxLkNvbXBsZXRlSAASJgoGcmVqZWN0GA4gASgLMhQucHJvb2ZtZXNoLnYxLlJlamVjdEgAEigKB3RpbWVvdXQYDyABKAsyFS5wcm9vZm1lc2gudjEuVGltZW91dEgAEigKB2JhcnJpZXIYECABKAsyFS5wcm9vZm1lc2gudjEuQmFycmllckgAEiQKBWJlbmNoGBEgASgLMhMucHJvb2ZtZXNoLnYxLkJlbmNoSAASKgoIZXZpZGVuY2UYEiABKAsyFi5wcm9vZm1lc2gudjEuRXZpZGVuY2VIABIoCgdyZXF1ZXVlGBUgASgLMhUucHJvb2ZtZXNoLnYxLlJlcXVldWVIAEIGCgRraW5kIp0BCghBbm5vdW5jZRINCgVjaGFpbhgBIAEoBBIOCgZoZWlnaHQYAiABKAQSDAoEaGFzaBgDIAEoDBIOCgZwYXJlbnQYBCABKAwSEAoId29ya2Zsb3cYBSABKAkSDwoHcGF5bG9hZBgGIAEoDBINCgVpdGVtcxgIIAEoDRINCgVzdGFydBgJIAEoCBINCgVyb3VuZBgKIAEoDUoECAcQCCInCgdSZXRyYWN0Eg0KBWJsb2NrGAEgASgMEg0KBXJvdW5kGAIgASgNIiYKBkNhbmNlbBINCgVibG9jaxgBIAEoDBINCgVyb3VuZBgCIAEoDSIkCgRKb2luEg0KBXNsb3RzGAEgASgNEg0KBWNoYWluGAIgASgEIkUKBUFkbWl0Eg4KBnByb3ZlchgBIAEoDBINCgVzbG90cxgCIAEoDRIOCgZoZWlnaHQYAyABKAQSDQoFY2hhaW4YBCABKAQiRAoFQmVuY2gSDgoGcHJvdmVyGAEgASgMEg0KBWNoYWluGAIgASgEEg4KBmhlaWdodBgDIAEoBBIMCgR0dXJuGAQgASgEImsKBUNsYWltEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SJAoIdGltZW91dHMYBSADKAsyEi5wcm9vZm1lc2gudjEuVm90ZSJVCgVHcmFudBINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEg4KBnByb3ZlchgFIAEoDCItCgRCZWF0EiUKBXRhc2tzGAEgAygLMhYucHJvb2ZtZXNoLnYxLlByb2dyZXNzIlcKCFByb2dyZXNzEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDQoFdW5pdHMYBSABKAQiRwoHUmVsZWFzZRINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNImMKBEZhaWwSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRIMCgRjb2RlGAUgASgJEg8KB2xvZ2ljYWwYBiABKAgiuQEKB1JlY2VpcHQSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRIOCgZzeXN0ZW0YBSABKAkSCwoDa2V5GAYgASgMEhAKCGFydGVmYWN0GAcgASgMEg0KBWJ5dGVzGAggASgNEg4KBnZhbHVlcxgJIAEoDBISCgpwcm92aW5nX21zGAogASgNEg4KBmlubGluZRgLIAEoDCJoCgZBdHRlc3QSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRIOCgZwcm92ZXIYBSABKAwSEAoIYXJ0ZWZhY3QYBiABKAwiWQoIQ29tcGxldGUSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDgoGcHJvdmVyGAQgASgMEhAKCGFydGVmYWN0GAUgASgMImUKBlJlamVjdBINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIOCgZwcm92ZXIYBCABKAwSEAoIYXJ0ZWZhY3QYBSABKAwSDAoEY29kZRgGIAEoCSJVCgdUaW1lb3V0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDAoEY29kZRgFIAEoCSJHCgdSZXF1ZXVlEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0iKQoHQmFycmllchINCgVibG9jaxgBIAEoDBIPCgdjb250ZW50GAIgASgMIi0KCEV2aWRlbmNlEiEKBXNob3duGAEgAygLMhIucHJvb2ZtZXNoLnYxLlZvdGUi8wEKCEZyb250aWVyEikKBWZlZWRzGAEgAygLMhoucHJvb2ZtZXNoLnYxLkZyb250aWVyRmVlZBIrCgZjaGFpbnMYAiADKAsyGy5wcm9vZm1lc2gudjEuRnJvbnRpZXJDaGFpbhIQCghpbnN0YW5jZRgDIAEoDBINCgV1cF9tcxgEIAEoBBIhCgV0d2lucxgFIAMoCzISLnByb29mbWVzaC52MS5Ud2luEg4KBndhbnRlZBgGIAMoDBIpCgZzdGFydHMYByADKAsyGS5wcm9vZm1lc2gudjEuU3RhcnRSZWNvcmQSEAoIcmVjb3ZlcnMYCCABKAgiNwoEVHdpbhIQCghpbnN0YW5jZRgBIAEoDBINCgV1cF9tcxgCIAEoBBIOCgZhZ29fbXMYAyABKAQiSQoMRnJvbnRpZXJGZWVkEg4KBmF1dGhvchgBIAEoDBIMCgRuZXh0GAIgASgEEg4KBmJleW9uZBgDIAMoBBILCgN0aXAYBCABKAwiLgoNRnJvbnRpZXJDaGFpbhINCgVjaGFpbhgBIAEoBBIOCgZoZWlnaHQYAiABKAQilQEKCVN5bmNGcmFtZRIqCghmcm9udGllchgBIAEoCzIWLnByb29mbWVzaC52MS5Gcm9udGllckgAEg8KBWJhdGNoGAIgASgMSAASFQoLY2VydGlmaWNhdGUYAyABKAxIABIsCglmb3Jnb3R0ZW4YBCABKAsyFy5wcm9vZm1lc2gudjEuRm9yZ290dGVuSABCBgoEa2luZCI1CglGb3Jnb3R0ZW4SDgoGYXV0aG9yGAEgASgMEgwKBGZyb20YAiABKAQSCgoCdG8YAyABKARiBnByb3RvMw");
 
 /**
  * Describes the message proofmesh.v1.Batch.
@@ -29,205 +29,212 @@ export const BatchHeadSchema = /*@__PURE__*/
   messageDesc(file_wire, 1);
 
 /**
+ * Describes the message proofmesh.v1.StartRecord.
+ * Use `create(StartRecordSchema)` to create a new message.
+ */
+export const StartRecordSchema = /*@__PURE__*/
+  messageDesc(file_wire, 2);
+
+/**
+ * Describes the message proofmesh.v1.StartBody.
+ * Use `create(StartBodySchema)` to create a new message.
+ */
+export const StartBodySchema = /*@__PURE__*/
+  messageDesc(file_wire, 3);
+
+/**
  * Describes the message proofmesh.v1.Vote.
  * Use `create(VoteSchema)` to create a new message.
  */
 export const VoteSchema = /*@__PURE__*/
-  messageDesc(file_wire, 2);
+  messageDesc(file_wire, 4);
 
 /**
  * Describes the message proofmesh.v1.Entry.
  * Use `create(EntrySchema)` to create a new message.
  */
 export const EntrySchema = /*@__PURE__*/
-  messageDesc(file_wire, 3);
+  messageDesc(file_wire, 5);
 
 /**
  * Describes the message proofmesh.v1.Announce.
  * Use `create(AnnounceSchema)` to create a new message.
  */
 export const AnnounceSchema = /*@__PURE__*/
-  messageDesc(file_wire, 4);
+  messageDesc(file_wire, 6);
 
 /**
  * Describes the message proofmesh.v1.Retract.
  * Use `create(RetractSchema)` to create a new message.
  */
 export const RetractSchema = /*@__PURE__*/
-  messageDesc(file_wire, 5);
+  messageDesc(file_wire, 7);
 
 /**
  * Describes the message proofmesh.v1.Cancel.
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema = /*@__PURE__*/
-  messageDesc(file_wire, 6);
+  messageDesc(file_wire, 8);
 
 /**
  * Describes the message proofmesh.v1.Join.
  * Use `create(JoinSchema)` to create a new message.
  */
 export const JoinSchema = /*@__PURE__*/
-  messageDesc(file_wire, 7);
+  messageDesc(file_wire, 9);
 
 /**
  * Describes the message proofmesh.v1.Admit.
  * Use `create(AdmitSchema)` to create a new message.
  */
 export const AdmitSchema = /*@__PURE__*/
-  messageDesc(file_wire, 8);
+  messageDesc(file_wire, 10);
 
 /**
  * Describes the message proofmesh.v1.Bench.
  * Use `create(BenchSchema)` to create a new message.
  */
 export const BenchSchema = /*@__PURE__*/
-  messageDesc(file_wire, 9);
+  messageDesc(file_wire, 11);
 
 /**
  * Describes the message proofmesh.v1.Claim.
  * Use `create(ClaimSchema)` to create a new message.
  */
 export const ClaimSchema = /*@__PURE__*/
-  messageDesc(file_wire, 10);
+  messageDesc(file_wire, 12);
 
 /**
  * Describes the message proofmesh.v1.Grant.
  * Use `create(GrantSchema)` to create a new message.
  */
 export const GrantSchema = /*@__PURE__*/
-  messageDesc(file_wire, 11);
+  messageDesc(file_wire, 13);
 
 /**
  * Describes the message proofmesh.v1.Beat.
  * Use `create(BeatSchema)` to create a new message.
  */
 export const BeatSchema = /*@__PURE__*/
-  messageDesc(file_wire, 12);
+  messageDesc(file_wire, 14);
 
 /**
  * Describes the message proofmesh.v1.Progress.
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema = /*@__PURE__*/
-  messageDesc(file_wire, 13);
+  messageDesc(file_wire, 15);
 
 /**
  * Describes the message proofmesh.v1.Release.
  * Use `create(ReleaseSchema)` to create a new message.
  */
 export const ReleaseSchema = /*@__PURE__*/
-  messageDesc(file_wire, 14);
+  messageDesc(file_wire, 16);
 
 /**
  * Describes the message proofmesh.v1.Fail.
  * Use `create(FailSchema)` to create a new message.
  */
 export const FailSchema = /*@__PURE__*/
-  messageDesc(file_wire, 15);
+  messageDesc(file_wire, 17);
 
 /**
  * Describes the message proofmesh.v1.Receipt.
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema = /*@__PURE__*/
-  messageDesc(file_wire, 16);
+  messageDesc(file_wire, 18);
 
 /**
  * Describes the message proofmesh.v1.Attest.
  * Use `create(AttestSchema)` to create a new message.
  */
 export const AttestSchema = /*@__PURE__*/
-  messageDesc(file_wire, 17);
+  messageDesc(file_wire, 19);
 
 /**
  * Describes the message proofmesh.v1.Complete.
  * Use `create(CompleteSchema)` to create a new message.
  */
 export const CompleteSchema = /*@__PURE__*/
-  messageDesc(file_wire, 18);
+  messageDesc(file_wire, 20);
 
 /**
  * Describes the message proofmesh.v1.Reject.
  * Use `create(RejectSchema)` to create a new message.
  */
 export const RejectSchema = /*@__PURE__*/
-  messageDesc(file_wire, 19);
+  messageDesc(file_wire, 21);
 
 /**
  * Describes the message proofmesh.v1.Timeout.
  * Use `create(TimeoutSchema)` to create a new message.
  */
 export const TimeoutSchema = /*@__PURE__*/
-  messageDesc(file_wire, 20);
-
-/**
- * Describes the message proofmesh.v1.Quarantine.
- * Use `create(QuarantineSchema)` to create a new message.
- */
-export const QuarantineSchema = /*@__PURE__*/
-  messageDesc(file_wire, 21);
+  messageDesc(file_wire, 22);
 
 /**
  * Describes the message proofmesh.v1.Requeue.
  * Use `create(RequeueSchema)` to create a new message.
  */
 export const RequeueSchema = /*@__PURE__*/
-  messageDesc(file_wire, 22);
+  messageDesc(file_wire, 23);
 
 /**
  * Describes the message proofmesh.v1.Barrier.
  * Use `create(BarrierSchema)` to create a new message.
  */
 export const BarrierSchema = /*@__PURE__*/
-  messageDesc(file_wire, 23);
+  messageDesc(file_wire, 24);
 
 /**
  * Describes the message proofmesh.v1.Evidence.
  * Use `create(EvidenceSchema)` to create a new message.
  */
 export const EvidenceSchema = /*@__PURE__*/
-  messageDesc(file_wire, 24);
+  messageDesc(file_wire, 25);
 
 /**
  * Describes the message proofmesh.v1.Frontier.
  * Use `create(FrontierSchema)` to create a new message.
  */
 export const FrontierSchema = /*@__PURE__*/
-  messageDesc(file_wire, 25);
+  messageDesc(file_wire, 26);
 
 /**
  * Describes the message proofmesh.v1.Twin.
  * Use `create(TwinSchema)` to create a new message.
  */
 export const TwinSchema = /*@__PURE__*/
-  messageDesc(file_wire, 26);
+  messageDesc(file_wire, 27);
 
 /**
  * Describes the message proofmesh.v1.FrontierFeed.
  * Use `create(FrontierFeedSchema)` to create a new message.
  */
 export const FrontierFeedSchema = /*@__PURE__*/
-  messageDesc(file_wire, 27);
+  messageDesc(file_wire, 28);
 
 /**
  * Describes the message proofmesh.v1.FrontierChain.
  * Use `create(FrontierChainSchema)` to create a new message.
  */
 export const FrontierChainSchema = /*@__PURE__*/
-  messageDesc(file_wire, 28);
+  messageDesc(file_wire, 29);
 
 /**
  * Describes the message proofmesh.v1.SyncFrame.
  * Use `create(SyncFrameSchema)` to create a new message.
  */
 export const SyncFrameSchema = /*@__PURE__*/
-  messageDesc(file_wire, 29);
+  messageDesc(file_wire, 30);
 
 /**
  * Describes the message proofmesh.v1.Forgotten.
  * Use `create(ForgottenSchema)` to create a new message.
  */
 export const ForgottenSchema = /*@__PURE__*/
-  messageDesc(file_wire, 30);
+  messageDesc(file_wire, 31);
 

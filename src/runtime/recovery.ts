@@ -5,12 +5,14 @@
  * The node signs the number behind the last own batch. A batch that is in the journal and does not get into the own
  * feed would therefore make it sign a number twice, so such a journal stops the node.
  */
+import { brokenBy } from "../core/invariant.ts";
 import type { State } from "../core/state.ts";
 import { type Replayed, replay, replayLog } from "../core/step.ts";
-import type { Done, Equation, Fault, Journal, JournalFloor, Result, Store, Telemetry } from "../ports.ts";
+import type { Done, Equation, Fault, Journal, JournalFloor, Result, Store, StoredStart, Telemetry } from "../ports.ts";
 import { type Batch, openBatch } from "../protocol/batch.ts";
 import { checkCertificate } from "../protocol/certificate.ts";
-import { type Hash, ZERO_HASH } from "../protocol/ids.ts";
+import { ZERO_HASH } from "../protocol/ids.ts";
+import type { JournalEnd } from "./signing.ts";
 
 interface Modules {
   readonly journal: Journal;
@@ -19,17 +21,19 @@ interface Modules {
   readonly telemetry: Telemetry;
 }
 
-/** Rebuilds the state; the value says where the own feed goes on. */
-export function recover(
-  state: State,
-  modules: Modules,
-  done: Done<{ readonly next: number; readonly previous: Hash }>,
-): void {
+/** Where the own feed goes on, and what others have signed about their starts. */
+export interface Recovered {
+  readonly journal: JournalEnd;
+  readonly starts: readonly StoredStart[];
+}
+
+/** Rebuilds the state. */
+export function recover(state: State, modules: Modules, done: Done<Recovered>): void {
   const { journal, store, telemetry } = modules;
   const { self } = state.options;
   store.load((loaded) => {
     if (!loaded.ok) return done(loaded);
-    const { certificates, batches, gone } = loaded.value;
+    const { certificates, batches, gone, starts } = loaded.value;
     for (const { bytes } of certificates) replayCertificate(state, bytes, modules);
     const { floor, records } = journal.load();
     replayFloor(state, floor);
@@ -40,7 +44,10 @@ export function recover(
       batches.filter(({ author }) => author !== self).map(({ bytes }) => bytes),
       telemetry,
     );
-    const fault = faultOf(state, replayLog(state, [...own.value, ...others], modules.equation));
+    let replayed: readonly Replayed[] = [];
+    const broken = brokenBy(() => (replayed = replayLog(state, [...own.value, ...others], modules.equation)));
+    const fault =
+      broken === null ? faultOf(state, replayed) : { code: broken.code, message: `the log on disk: ${broken.message}` };
     if (fault !== null) return done({ ok: false, fault });
     // What the journal has let go of is not to be taken in again.
     state.log.restore(self, state.log.feed(self)?.gone() ?? []);
@@ -49,9 +56,14 @@ export function recover(
       batches: batches.length,
       own: records.length,
     });
-    const last = state.log.feed(self)?.last;
-    if (last !== undefined) return done({ ok: true, value: { next: last.head.number + 1, previous: last.hash } });
-    done({ ok: true, value: { next: floor?.next ?? 0, previous: floor?.previous ?? ZERO_HASH } });
+    const feed = state.log.feed(self);
+    const last = feed?.last;
+    const hashOf = (number: number) => feed?.get(number)?.hash;
+    const end =
+      last === undefined
+        ? { next: floor?.next ?? 0, head: floor?.previous ?? ZERO_HASH }
+        : { next: last.head.number + 1, head: last.hash };
+    done({ ok: true, value: { journal: { ...end, hashOf }, starts } });
   });
 }
 

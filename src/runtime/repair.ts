@@ -13,6 +13,7 @@ import { checkCertificate } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { decodeFrontier, decodeSyncFrame, encodeFrontier, encodeSyncFrame, type Frontier } from "../protocol/sync.ts";
 import { Instances } from "./instances.ts";
+import type { Starts } from "./starts.ts";
 
 const BYTES_MAX: number = 4 * 1024 * 1024;
 const ANSWER_BYTES_MAX: number = 1024 * 1024;
@@ -24,6 +25,9 @@ interface Modules {
   readonly state: State;
   readonly equation: Equation;
   readonly store: Store;
+  readonly starts: Starts;
+  /** The record of this start, as sent. */
+  readonly ownStart: () => Uint8Array | null;
   readonly telemetry: Telemetry;
   readonly transport: () => Transport;
   /** Checks a batch and gives it to the core. */
@@ -46,18 +50,22 @@ export class Repair {
   }
 
   ask(peer: Key): void {
-    const { state, telemetry, transport, post } = this.#modules;
+    const { state, telemetry, transport, post, ownStart } = this.#modules;
+    const start = ownStart();
+    const shown = start === null ? {} : { starts: [start] };
     const { instance } = state.options;
     const from = instance === undefined ? {} : { from: { instance, upMs: upMs(state) } };
     const gaps = { wanted: wantedOf(state), beyond: state.log.beyond(), tips: state.log.tips() };
-    const body = encodeFrontier({ ...frontierOf(state), ...from, ...gaps });
+    const body = encodeFrontier({ ...frontierOf(state), ...from, ...shown, ...gaps });
     transport().request(peer, "sync", body, BYTES_MAX, ANSWER_MS_MAX, (result) => {
       if (!result.ok) {
         telemetry.count("sync.failed", result.fault.code);
         return post({ kind: "synced", peer, frontier: null });
       }
       const frontier = this.#takeFrames(peer, result.value);
-      post({ kind: "synced", peer, frontier, twins: frontier?.twins ?? [] });
+      const { starts: known } = this.#modules;
+      const starts = (frontier?.starts ?? []).flatMap((bytes) => known.open(state.options.self, bytes) ?? []);
+      post({ kind: "synced", peer, frontier, twins: frontier?.twins ?? [], starts });
     });
   }
 
@@ -66,12 +74,23 @@ export class Repair {
     const theirs = decodeFrontier(body);
     if (theirs === null) return done([]);
     const twins = theirs.from === undefined ? [] : this.#instances.asked(peer, theirs.from);
-    const [first, ...batches] = answerSync(this.#modules.state, theirs, ANSWER_BYTES_MAX)
-      .map((frame) => (frame.kind === "frontier" ? { ...frame, frontier: { ...frame.frontier, twins } } : frame))
-      .map(encodeSyncFrame);
-    this.#certificatesFor(theirs, (certificates) =>
-      done([...(first === undefined ? [] : [first]), ...certificates, ...batches]),
-    );
+    this.#startsFor(peer, theirs, (starts) => {
+      const [first, ...batches] = answerSync(this.#modules.state, theirs, ANSWER_BYTES_MAX)
+        .map((frame) =>
+          frame.kind === "frontier" ? { ...frame, frontier: { ...frame.frontier, twins, starts } } : frame,
+        )
+        .map(encodeSyncFrame);
+      this.#certificatesFor(theirs, (certificates) =>
+        done([...(first === undefined ? [] : [first]), ...certificates, ...batches]),
+      );
+    });
+  }
+
+  /** Stores the asker's start record before anything is answered, also while this node may not sign itself. */
+  #startsFor(peer: Key, theirs: Frontier, done: (starts: readonly Uint8Array[]) => void): void {
+    const [bytes, ...others] = theirs.starts ?? [];
+    if (bytes === undefined || others.length > 0) return done([]);
+    this.#modules.starts.shown(peer, bytes, done);
   }
 
   /** What is wanted, then those of the first chain where the other node is behind; it asks again for the rest. */

@@ -9,6 +9,8 @@ import type { Effect } from "../core/effect.ts";
 import type { Closed, Event, TaskRef } from "../core/event.ts";
 import { type CoreOptions, createState, type State } from "../core/state.ts";
 import { announcedAs, type BlockName, closedAs, lookUps } from "../core/ancestry.ts";
+import { brokenBy } from "../core/invariant.ts";
+import { begin, hasOthers } from "../core/own-feed.ts";
 import { nextWakeMs, resume, step } from "../core/step.ts";
 import type {
   Artefacts,
@@ -22,6 +24,7 @@ import type {
   Prover,
   Request,
   Signer,
+  SigningRecord,
   Source,
   SourceBlock,
   SourceEvent,
@@ -36,6 +39,7 @@ import type { Feed } from "../log/feed.ts";
 import type { Batch } from "../protocol/batch.ts";
 import { type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import { signStart, type StartRecord } from "../protocol/start.ts";
 import { ARTEFACT_BYTES_MAX } from "../protocol/limits.ts";
 import { ACCEPT, ignore, type Verdict } from "../protocol/verdict.ts";
 import { whenFree } from "./busy.ts";
@@ -47,6 +51,8 @@ import { Recall } from "./recall.ts";
 import { recover } from "./recovery.ts";
 import { Repair } from "./repair.ts";
 import { Sealer } from "./sealer.ts";
+import { LEAP_NUMBERS, lossOf, SigningBook } from "./signing.ts";
+import { Starts } from "./starts.ts";
 import { Voice } from "./voice.ts";
 import { Workshop } from "./work.ts";
 
@@ -59,6 +65,8 @@ const JOURNAL_BYTES_MAX: number = 16 * 1024 * 1024;
 
 /** An operator's block waits so long for a busy disk, and is given back then. */
 const SUBMIT_WAIT_MS = 30_000;
+const ALONE =
+  "the node does not start, because no other attester can show what it has signed; restore the newest copy of the data directory, or begin a new network with a new key";
 
 /** What sinks are told of a block, besides its certificate. */
 const NOTICES: Readonly<Record<string, Notice["state"]>> = {
@@ -79,6 +87,9 @@ export interface RuntimeModules {
   readonly equation: Equation;
   readonly checks?: BatchChecks;
   readonly journal: Journal;
+  readonly signing: SigningRecord;
+  /** 16 random bytes in hex, other ones at each call. */
+  readonly nonce: () => string;
   readonly store: Store;
   readonly artefacts: Artefacts;
   readonly verifier: Verifier;
@@ -120,6 +131,12 @@ export class Runtime implements TransportHandler {
   #draining = false;
   /** One for each source that this node follows. */
   readonly #intakes: Intake[] = [];
+  readonly #starts: Starts;
+  /** What is signed is counted here; made by `start`. */
+  #book: SigningBook | null = null;
+  #ownStart: StartRecord | null = null;
+  /** Changes of the signing state that the core wants, and that are not durable yet. */
+  #remembering = 0;
   readonly #voice = new Voice(() => (this.#running ? this.#state.mute : "node.starting"));
 
   constructor(options: RuntimeOptions, modules: RuntimeModules) {
@@ -131,6 +148,7 @@ export class Runtime implements TransportHandler {
       network,
       modules.signer,
       modules.journal,
+      () => this.#bookNow(),
       (batch) => this.#durable(batch),
       (fault) => this.#fail(fault),
     );
@@ -147,8 +165,11 @@ export class Runtime implements TransportHandler {
       proofBytesMax: options.manifest.json.limits.proofBytesMax,
       post: (event) => this.post(event),
     });
+    this.#starts = new Starts(network, modules.equation, modules.store, (key) => this.#isMember(key));
     this.#repair = new Repair({
       ...modules,
+      starts: this.#starts,
+      ownStart: () => this.#ownStart?.bytes ?? null,
       state: this.#state,
       transport: () => this.#transportNow(),
       take: (bytes, from) => void this.#take(bytes, from, true),
@@ -168,20 +189,54 @@ export class Runtime implements TransportHandler {
     return this.#proposer.status();
   }
 
-  /** Replays what is on disk. Call once, then `connect`. */
+  /** Replays what is on disk, and begins a start of its own above the last one. Call once, then `connect`. */
   start(done: Done<void>): void {
     recover(this.#state, this.#modules, (result) => {
       if (!result.ok) return done(result);
-      this.#sealer.continueFrom(result.value.next, result.value.previous);
-      done({ ok: true, value: undefined });
+      const { journal, starts } = result.value;
+      this.#starts.load(starts);
+      this.#sealer.continueFrom(journal.next, journal.head);
+      const before = this.#modules.signing.load();
+      const loss = lossOf(before, journal);
+      if (loss !== null) {
+        this.#modules.telemetry.emit("journal.lost", { why: loss, own: journal.next });
+        if (!hasOthers(this.#state))
+          return done({ ok: false, fault: { code: "journal.lost", message: `${loss}; ${ALONE}` } });
+      }
+      const signed =
+        before !== null && before.next > journal.next ? before : { next: journal.next, head: journal.head };
+      const first = { counter: 0, lost: loss !== null, next: signed.next, head: signed.head };
+      this.#book = new SigningBook(this.#modules.signing, first, (fault) => this.#fail(fault));
+      this.#begin((before?.counter ?? 0) + 1, loss !== null, () => done({ ok: true, value: undefined }));
     });
+  }
+
+  /** The counter is durable before the record is signed: no start has the counter of another one. */
+  #begin(counter: number, isLost: boolean, then: (nonce: string) => void): void {
+    const { signer, nonce: draw } = this.#modules;
+    this.#bookNow().change({ counter, ...(isLost ? { lost: true } : {}) }, () => {
+      const nonce = draw();
+      const { next: number, previous: head } = this.#sealer;
+      const content = { author: signer.key, counter, nonce, number, head };
+      this.#ownStart = signStart(this.#options.manifest.network, content, (message) => signer.sign(message));
+      this.#sealer.start = counter;
+      if (!this.#running) begin(this.#state, { counter, nonce }, isLost);
+      then(nonce);
+    });
+  }
+
+  #bookNow(): SigningBook {
+    if (this.#book === null) throw new Error("the runtime signs once it has started");
+    return this.#book;
   }
 
   /** From here on the node speaks. */
   connect(transport: Transport): void {
     this.#transport = transport;
     this.#running = true;
-    this.#queueEffects(resume(this.#state, this.#modules.clock.now(), this.#modules.equation));
+    const { clock, equation } = this.#modules;
+    this.#queueEffects(this.#checked(() => resume(this.#state, clock.now(), equation)));
+    if (this.#closed) return;
     for (const peer of transport.peers()) this.#enqueue({ kind: "peer", peer, state: "up" });
     this.#drain();
     this.#askDeaf();
@@ -240,8 +295,10 @@ export class Runtime implements TransportHandler {
       const queued = this.#queue.shift();
       const event = queued?.event ?? null;
       if (event === null) continue;
-      const effects = step(this.#state, event, clock.now(), equation);
+      const effects = this.#checked(() => step(this.#state, event, clock.now(), equation));
+      if (this.#closed) break;
       if (event.kind === "batch" && event.from !== null) this.#heard(event.batch);
+      this.#rememberFirst(effects);
       this.#regain();
       this.#queueEffects(effects);
       queued?.performed?.();
@@ -256,6 +313,16 @@ export class Runtime implements TransportHandler {
     this.#schedule();
   }
 
+  /** Of a step that breaks an invariant nothing is performed, so nothing that it decided is signed; the node ends. */
+  #checked(run: () => Effect[]): Effect[] {
+    let effects: Effect[] = [];
+    const broken = brokenBy(() => (effects = run()));
+    if (broken === null) return effects;
+    const message = `${broken.message}. The node ended before it signed anything that rests on this. Report it with the log, then start the node again`;
+    this.#fail({ code: broken.code, message });
+    return [];
+  }
+
   /** Only what the log took in is kept: of two heads of one number a store could hold but one, and not the evidence. */
   #heard(batch: Batch): void {
     if (this.#state.log.has(batch)) this.#keep(batch);
@@ -263,17 +330,37 @@ export class Runtime implements TransportHandler {
 
   /**
    * Peers gave back own batches that the disk had lost. They bind this node, so they go into the journal. Where peers
-   * have let go of batches in between, the journal is replaced by what is left and a floor.
+   * have let go of batches in between, the journal is replaced by what is left and a floor. A journal that got batches
+   * back looks whole, so the signing state has to say before that it was lost.
    */
   #regain(): void {
     const { log, mute } = this.#state;
     const feed = log.feed(this.#options.core.self);
     if (feed === undefined || feed.next <= this.#sealer.next || mute === "key.cloned" || mute === "key.out") return;
+    if (this.#remembering > 0) return;
     this.#sealer.regain(feed);
     const { last } = feed;
     if (feed.next <= this.#sealer.next || last === undefined || this.#compacting || !this.#sealer.idle) return;
     this.#sealer.continueFrom(feed.next, last.hash);
     this.#rewriteJournal(feed, last);
+  }
+
+  #rememberFirst(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.kind !== "remember") continue;
+      const { counter, lost } = effect;
+      this.#remembering++;
+      this.#bookNow().change({ counter, lost }, () => {
+        this.#remembering--;
+        this.#regain();
+      });
+    }
+  }
+
+  /** The number that follows all that this node can have signed and lost. */
+  #leap(): void {
+    const known = this.#state.log.feed(this.#options.core.self)?.next ?? 0;
+    this.#sealer.leapTo(Math.max(known, this.#bookNow().next) + LEAP_NUMBERS);
   }
 
   #schedule(): void {
@@ -323,6 +410,14 @@ export class Runtime implements TransportHandler {
         return this.#certify(effect);
       case "sync":
         return this.#repair.ask(effect.peer);
+      case "remember":
+        return undefined;
+      case "renew":
+        return this.#begin(effect.counter, true, (nonce) =>
+          this.post({ kind: "renewed", counter: effect.counter, nonce }),
+        );
+      case "leap":
+        return this.#leap();
       case "forget":
         store.write({ forget: effect.batches, gone: effect.gone }, () => this.#compactJournal());
         return;
@@ -346,7 +441,14 @@ export class Runtime implements TransportHandler {
     if (known !== undefined) this.#proposer.notice({ state, ...named, block: known.id });
   }
 
+  /** S5: nothing is published before the journal has it. */
   #durable(batch: Batch): void {
+    const { number } = batch.head;
+    // mutant: send-before-journal/unchecked
+    if (!this.#sealer.isDurable(number)) {
+      const message = `own batch ${number} shall be published, and the journal has not acknowledged it`;
+      return this.#fail({ code: "invariant.S5", message });
+    }
     this.#keep(batch);
     this.#transport?.publish(batch.bytes);
     this.post({ kind: "batch", batch, from: null });
@@ -428,10 +530,13 @@ export class Runtime implements TransportHandler {
     return isTooFar ? ignore("batch.too-far") : ACCEPT;
   }
 
-  peer(peer: Key, state: "up" | "down"): void {
+  #isMember(key: Key): boolean {
     const { manifest, roster } = this.#state;
-    const isNamed = manifest.weights.has(peer) || manifest.sources.has(peer) || roster.has(peer);
-    this.#modules.telemetry.emit(`peer.${state}`, isNamed ? { peer } : { peer, stranger: true });
+    return manifest.weights.has(key) || manifest.sources.has(key) || roster.has(key);
+  }
+
+  peer(peer: Key, state: "up" | "down"): void {
+    this.#modules.telemetry.emit(`peer.${state}`, this.#isMember(peer) ? { peer } : { peer, stranger: true });
     if (state === "down") this.#repair.gone(peer);
     this.post({ kind: "peer", peer, state });
   }

@@ -1,15 +1,16 @@
 /**
- * Turns what the core says into batches: signed, durable, sent, in this order.
+ * Turns what the core says into batches: signed, durable in the journal, counted in the signing state, sent, in this order.
  *
  * Whatever is said while a write is under way goes into the next batch (group commit), so a busy node signs and syncs
  * less often per statement, and an idle one at once.
  */
-import type { Journal, Result, Signer } from "../ports.ts";
+import type { Journal, Signer } from "../ports.ts";
 import type { Feed } from "../log/feed.ts";
 import { type Batch, sealBatch } from "../protocol/batch.ts";
 import { type Hash, ZERO_HASH } from "../protocol/ids.ts";
 import { BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX } from "../protocol/limits.ts";
 import { encodeEntry, type Entry } from "../protocol/messages.ts";
+import { GROUP_BATCHES_MAX, type SigningBook } from "./signing.ts";
 
 /** Room for head, signature and framing. */
 const ENTRIES_BYTES_MAX: number = MESSAGE_BYTES_MAX - 1024;
@@ -24,6 +25,7 @@ export class Sealer {
   readonly #network: Hash;
   readonly #signer: Signer;
   readonly #journal: Journal;
+  readonly #book: () => SigningBook;
   /** Called for each durable batch, in order: to send it, and to give it back to the core. */
   readonly #durable: (batch: Batch) => void;
   readonly #failed: (fault: { readonly code: string; readonly message: string }) => void;
@@ -32,18 +34,25 @@ export class Sealer {
   #writing: Group[] | null = null;
   #broken = false;
   #next = 0;
+  /** The journal has acknowledged all own batches below this number. */
+  #durableNext = 0;
   #previous: Hash = ZERO_HASH;
+  #start = 1;
+  /** The number of the next batch where numbers are left out. */
+  #leapTo: number | null = null;
 
   constructor(
     network: Hash,
     signer: Signer,
     journal: Journal,
+    book: () => SigningBook,
     durable: (batch: Batch) => void,
     failed: (fault: { readonly code: string; readonly message: string }) => void,
   ) {
     this.#network = network;
     this.#signer = signer;
     this.#journal = journal;
+    this.#book = book;
     this.#durable = durable;
     this.#failed = failed;
   }
@@ -59,9 +68,32 @@ export class Sealer {
     this.#previous = previous;
   }
 
-  /** The number of the next own batch. The journal holds, or is asked to hold, all that this node keeps below it. */
+  /**
+   * The number of the next own batch, where none is left out. The journal holds, or is asked to hold, all that this node
+   * keeps below it.
+   */
   get next(): number {
     return this.#next;
+  }
+
+  /** Hash of the head before it. */
+  get previous(): Hash {
+    return this.#previous;
+  }
+
+  /** Counter of the node's start, for the head of each batch from now on. */
+  set start(counter: number) {
+    this.#start = counter;
+  }
+
+  /** The next batch has at least this number; those between are left out. */
+  leapTo(number: number): void {
+    this.#leapTo = Math.max(number, this.#next);
+  }
+
+  /** Whether the journal has acknowledged the own batch with this number. */
+  isDurable(number: number): boolean {
+    return number < this.#durableNext;
   }
 
   /**
@@ -98,31 +130,49 @@ export class Sealer {
     const groups = this.#waiting;
     this.#waiting = [];
     this.#writing = groups;
-    // mutant: send-before-journal
-    const batches = split(groups.flatMap((group) => group.entries)).map((part) => this.#seal(part));
-    this.#journal.append(
-      batches.map((batch) => batch.bytes),
-      (result) => this.#written(result, groups, batches),
+    this.#commit(
+      split(groups.flatMap((group) => group.entries)).map((part) => this.#seal(part)),
+      groups,
     );
   }
 
   #seal(entries: readonly Entry[]): Batch {
-    const feed = { author: this.#signer.key, number: this.#next, previous: this.#previous };
+    // mutant: reuse-numbers
+    const number = this.#leapTo ?? this.#next;
+    const skipped = number - this.#next;
+    const feed = { author: this.#signer.key, number, previous: this.#previous, start: this.#start, skipped };
     const batch = sealBatch(this.#network, feed, entries, (message) => this.#signer.sign(message));
-    this.#next++;
+    this.#leapTo = null;
+    this.#next = number + 1;
     this.#previous = batch.hash;
     return batch;
   }
 
-  #written(result: Result<void>, groups: readonly Group[], batches: readonly Batch[]): void {
-    // Nothing may be sent that is not on disk, nor anything after it: the node stops signing for good.
-    if (!result.ok) {
-      this.#broken = true;
-      return this.#failed(result.fault);
-    }
+  /** So many batches at a time as a journal may be ahead of the signing state. */
+  #commit(batches: readonly Batch[], groups: readonly Group[]): void {
+    const [now, later] = [batches.slice(0, GROUP_BATCHES_MAX), batches.slice(GROUP_BATCHES_MAX)];
+    const last = now.at(-1);
+    if (last === undefined) return this.#finish(groups);
+    // mutant: send-before-journal, publish-early
+    const records = now.map((batch) => batch.bytes);
+    this.#journal.append(records, (result) => {
+      // Nothing may be sent that is not on disk, nor anything after it: the node stops signing for good.
+      if (!result.ok) {
+        this.#broken = true;
+        return this.#failed(result.fault);
+      }
+      const send = (): void => {
+        this.#durableNext = last.head.number + 1;
+        // mutant: send-before-journal/later
+        for (const batch of now) this.#durable(batch);
+        this.#commit(later, groups);
+      };
+      this.#book().change({ next: last.head.number + 1, head: last.hash }, send);
+    });
+  }
+
+  #finish(groups: readonly Group[]): void {
     this.#writing = null;
-    // mutant: send-before-journal/later
-    for (const batch of batches) this.#durable(batch);
     for (const group of groups) group.promised();
     if (this.#waiting.length > 0 && this.#writing === null) this.#write();
   }

@@ -6,13 +6,14 @@
  *     i block(32)                       the chain and height of a block's certificate
  *     n chain(8) hash(32)               a certified block by the hash that its chain gives it, as JSON
  *     g author(32)                      what of its feed was let go of, as JSON
+ *     s author(32)                      its latest start records, as JSON
  *     p                                 written to find out whether the disk takes writes again
  *
  * LevelDB returns a value with a flipped bit as if nothing had happened, so every value carries a checksum; it covers
  * the key as well, or a block read from the wrong place would pass.
  */
 import { hash } from "node:crypto";
-import type { StoreChange, StoredBatch, StoredCertificate, StoredClosed, StoredGone } from "../ports.ts";
+import type { StoreChange, StoredBatch, StoredCertificate, StoredClosed, StoredGone, StoredStart } from "../ports.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 
 const VERSION = 1;
@@ -24,6 +25,7 @@ const CERTIFICATE = 0x63;
 const GONE = 0x67;
 const INDEX = 0x69;
 const CLOSED = 0x6e;
+const START = 0x73;
 
 export const PROBE_KEY: Buffer = Buffer.from("p");
 
@@ -32,6 +34,8 @@ export const BATCHES: readonly [Buffer, Buffer] = [Buffer.from([BATCH]), Buffer.
 export const CERTIFICATES: readonly [Buffer, Buffer] = [Buffer.from([CERTIFICATE]), Buffer.from([CERTIFICATE + 1])];
 
 export const GONES: readonly [Buffer, Buffer] = [Buffer.from([GONE]), Buffer.from([GONE + 1])];
+
+export const STARTS: readonly [Buffer, Buffer] = [Buffer.from([START]), Buffer.from([START + 1])];
 
 function batchKey(author: Key, number: number): Buffer {
   return Buffer.concat([Buffer.from([BATCH]), Buffer.from(author, "hex"), u64(number)]);
@@ -75,6 +79,11 @@ export function goneAt(key: Buffer, bytes: Uint8Array): StoredGone {
   return { author: key.toString("hex", 1, 33), spans };
 }
 
+export function startsAt(key: Buffer, bytes: Uint8Array): StoredStart {
+  const records = JSON.parse(Buffer.from(bytes).toString()) as string[];
+  return { author: key.toString("hex", 1, 33), records: records.map((record) => Buffer.from(record, "hex")) };
+}
+
 export type Operation =
   | { readonly type: "put"; readonly key: Buffer; readonly value: Buffer }
   | { readonly type: "del"; readonly key: Buffer };
@@ -95,7 +104,16 @@ export function operationsOf(change: StoreChange): Operation[] {
     put(closedKey(closed.chain, closed.hash), Buffer.from(JSON.stringify(closed)));
   for (const { author, number } of change.forget ?? []) operations.push({ type: "del", key: batchKey(author, number) });
   for (const { author, spans } of change.gone ?? []) {
-    put(Buffer.concat([Buffer.from([GONE]), Buffer.from(author, "hex")]), Buffer.from(JSON.stringify(spans)));
+    const key = Buffer.concat([Buffer.from([GONE]), Buffer.from(author, "hex")]);
+    // Otherwise each stranger whose feed made room for another would leave a row behind.
+    if (spans.length === 0) operations.push({ type: "del", key });
+    else put(key, Buffer.from(JSON.stringify(spans)));
+  }
+  for (const { author, records } of change.starts ?? []) {
+    const key = Buffer.concat([Buffer.from([START]), Buffer.from(author, "hex")]);
+    const value = JSON.stringify(records.map((record) => Buffer.from(record).toString("hex")));
+    if (records.length > 0) put(key, Buffer.from(value));
+    else operations.push({ type: "del", key });
   }
   return operations;
 }

@@ -19,6 +19,7 @@ import type {
   StoredCertificate,
   StoredClosed,
   StoredGone,
+  StoredStart,
   Telemetry,
 } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
@@ -49,6 +50,8 @@ import {
   operationsOf,
   type Operation,
   PROBE_KEY,
+  STARTS,
+  startsAt,
   unwrap,
   wrap,
 } from "./keyspace.ts";
@@ -87,6 +90,7 @@ type Loaded = {
   readonly batches: StoredBatch[];
   readonly certificates: StoredCertificate[];
   readonly gone: StoredGone[];
+  readonly starts: StoredStart[];
 };
 
 /** About a second of the busiest node; who is further behind has lost its disk. */
@@ -178,7 +182,7 @@ class DiskStore implements LevelStore {
   }
 
   load(done: Done<Loaded>): void {
-    const loaded: Loaded = { batches: [], certificates: [], gone: [] };
+    const loaded: Loaded = { batches: [], certificates: [], gone: [], starts: [] };
     void this.#read(async (db) => {
       await this.#salvage(loaded, () =>
         this.#scan(db, BATCHES, (key, bytes) => loaded.batches.push(batchAt(key, bytes)) > 0),
@@ -188,6 +192,9 @@ class DiskStore implements LevelStore {
       );
       await this.#salvage(loaded, () =>
         this.#scan(db, GONES, (key, bytes) => loaded.gone.push(goneAt(key, bytes)) > 0),
+      );
+      await this.#salvage(loaded, () =>
+        this.#scan(db, STARTS, (key, bytes) => loaded.starts.push(startsAt(key, bytes)) > 0),
       );
       return loaded;
     }, done);

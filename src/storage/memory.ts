@@ -18,9 +18,12 @@ import type {
   StoredClosed,
   StoredFacts,
   StoredGone,
+  SigningRecord,
+  SigningState,
+  StoredStart,
 } from "../ports.ts";
 import { concatBytes } from "@noble/hashes/utils.js";
-import { artefactHash, type Hash, type Key } from "../protocol/ids.ts";
+import { artefactHash, type Hash, type Key, ZERO_HASH } from "../protocol/ids.ts";
 import { DONE, failed, succeeded } from "./fault.ts";
 
 export interface MemoryCollaborators {
@@ -35,6 +38,7 @@ class MemoryStore implements Store {
   readonly #defer: (run: () => void) => void;
   readonly #batches = new Map<Key, Map<number, StoredBatch>>();
   readonly #gone = new Map<Key, StoredGone>();
+  readonly #starts = new Map<Key, StoredStart>();
   readonly #certificates = new Map<Hash, StoredCertificate>();
   /** The certificates of a chain in order; nearly always a new one goes to the end. */
   readonly #chains = new Map<number, StoredCertificate[]>();
@@ -49,8 +53,8 @@ class MemoryStore implements Store {
     const batches = authors.flatMap(([, feed]) => [...feed.values()].sort((a, b) => a.number - b.number));
     const chains = [...this.#chains].sort(([a], [b]) => a - b);
     const certificates = chains.flatMap(([, chain]) => chain);
-    const gone = [...this.#gone.values()];
-    this.#defer(() => done(succeeded({ batches, certificates, gone })));
+    const [gone, starts] = [[...this.#gone.values()], [...this.#starts.values()]];
+    this.#defer(() => done(succeeded({ batches, certificates, gone, starts })));
   }
 
   write(change: StoreChange, done: Done<void>): void {
@@ -58,7 +62,14 @@ class MemoryStore implements Store {
     for (const certificate of change.certificates ?? []) this.#insert(certificate);
     for (const closed of change.closed ?? []) this.#closed.set(`${closed.chain}/${closed.hash}`, closed);
     for (const { author, number } of change.forget ?? []) this.#feed(author).delete(number);
-    for (const gone of change.gone ?? []) this.#gone.set(gone.author, gone);
+    for (const gone of change.gone ?? []) {
+      if (gone.spans.length === 0) this.#gone.delete(gone.author);
+      else this.#gone.set(gone.author, gone);
+    }
+    for (const start of change.starts ?? []) {
+      if (start.records.length > 0) this.#starts.set(start.author, start);
+      else this.#starts.delete(start.author);
+    }
     this.#defer(() => done(DONE));
   }
 
@@ -316,4 +327,41 @@ class InMemoryJournal implements MemoryJournal {
       this.#bytes = this.#records.reduce((sum, record) => sum + record.length, 0);
     }
   }
+}
+
+/** As a key that was just made has it. */
+export const NEVER_SIGNED: SigningState = Object.freeze({ counter: 0, next: 0, head: ZERO_HASH, lost: false });
+
+export interface MemorySigningRecord extends SigningRecord {
+  /** Ends the process that used it. Of the writes that were not acknowledged the first `keepUnsynced` survive. */
+  crash(keepUnsynced: number): void;
+  /** What is durable now. */
+  kept(): SigningState | null;
+}
+
+export function memorySigningRecord(
+  { defer }: MemoryCollaborators,
+  first: SigningState | null = NEVER_SIGNED,
+): MemorySigningRecord {
+  let durable = first;
+  let life = 0;
+  let unsynced: SigningState[] = [];
+  return {
+    load: () => durable,
+    kept: () => durable,
+    crash: (keepUnsynced) => {
+      life++;
+      durable = unsynced.slice(0, keepUnsynced).at(-1) ?? durable;
+      unsynced = [];
+    },
+    write: (state, done) => {
+      const began = life;
+      unsynced.push(state);
+      defer(() => {
+        if (began !== life) return;
+        durable = unsynced.shift() ?? state;
+        done(DONE);
+      });
+    },
+  };
 }

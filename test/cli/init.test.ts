@@ -18,9 +18,10 @@ test("init leaves no manifest that it has refused, and makes the corrected one",
   expect(refused).toMatchObject({ status: EXIT.usage, stdout: "" });
   expect(refused.stderr).toContain('"My Net"');
   expect(refused.stderr).toContain("manifest.invalid");
-  expect(readdirSync(data)).toEqual(["key.json"]);
+  expect(existsSync(data)).toBe(false);
+  expect(readdirSync(`${data}-keys`).sort()).toEqual(["key.json", "signed"]);
   expect(await init("my-net")).toMatchObject({ status: EXIT.ok, stderr: "" });
-  expect(readdirSync(data).sort()).toEqual(["key.json", "manifest.json"]);
+  expect(readdirSync(data)).toEqual(["manifest.json"]);
   const made = readFileSync(path.join(data, "manifest.json"));
   const json = JSON.parse(made.toString("utf8")) as ManifestJson;
   const again = () => createManifestFile(path.join(data, "manifest.json"), { ...json, name: "other-net" });

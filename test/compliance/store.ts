@@ -39,7 +39,32 @@ export function storeCompliance(name: string, open: () => Promise<StoreUnderTest
   describe(`store: ${name}`, () => {
     test("an empty store loads nothing", async () => {
       const { store } = await open();
-      expect(await load(store)).toEqual({ batches: [], certificates: [], gone: [] });
+      expect(await load(store)).toEqual({ batches: [], certificates: [], gone: [], starts: [] });
+    });
+
+    test("the start records of a key are replaced by the later ones or taken away, and outlive a restart", async () => {
+      const { store, reopen } = await open();
+      const records = (text: string) => [new TextEncoder().encode(text), new TextEncoder().encode(`${text}'`)];
+      await write(store, {
+        starts: [
+          { author: alice, records: records("one") },
+          { author: bob, records: records("one") },
+        ],
+        sync: true,
+      });
+      await write(store, {
+        starts: [
+          { author: alice, records: records("two") },
+          { author: bob, records: [] },
+        ],
+        sync: true,
+      });
+      const { starts } = await load(await reopen());
+      const shown = starts.map(({ author, records: bytes }) => [
+        author,
+        bytes.map((each) => new TextDecoder().decode(each)),
+      ]);
+      expect(shown).toEqual([[alice, ["two", "two'"]]]);
     });
 
     test("batches are loaded in order of author and number", async () => {

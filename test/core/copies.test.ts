@@ -102,8 +102,7 @@ describe("copies of different provers", () => {
     net.mine(blockAt(1));
     net.pass(30_000, 250);
     expect(certifiedHeights(net.core("a"))).toEqual([]);
-    const said = net.cores.flatMap((core) => core.said());
-    expect(said.filter((line) => line.startsWith("quarantine"))).toEqual([]);
+    expect(net.cores.flatMap((core) => core.reports("task.quarantined"))).toEqual([]);
     net.down.delete("b");
     for (const batch of net.batches) net.core("b").hear(batch);
     net.settle();

@@ -42,7 +42,8 @@ describe("what is said of a block that nobody has announced here", () => {
     expect(test.core.state.pending.size).toBe(1);
     const { height, hash, parent } = blockAt(1);
     const of = { network: test.manifest.network, chain: 1, height, hash, parent, start: true, workflow: "block" };
-    const content = { ...of, items: 0, payload: hashOf("payload"), before: "00", after: "01", tasks: [] };
+    const more = { format: 1 as const, lost: [], items: 0, payload: hashOf("payload") };
+    const content = { ...of, ...more, before: "00", after: "01", tasks: [] };
     const certificate = { content, contentHash: hashOf("content"), block: test.id(), signers: [] };
     test.core.step({ kind: "certificate", certificate, bytes: new Uint8Array() });
     expect(test.core.state.pending.size).toBe(0);

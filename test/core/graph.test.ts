@@ -289,11 +289,8 @@ describe("what a stage asks for", () => {
     net.isLogical = false;
     net.mine(blockAt(1));
     net.pass(3000);
-    const quarantined = net
-      .core("a")
-      .said()
-      .filter((line) => line.startsWith("quarantine"));
-    expect(quarantined).toEqual(["quarantine brittle/0 broken round 0"]);
+    const quarantined = net.core("a").reports("task.quarantined");
+    expect(quarantined).toMatchObject([{ stage: "brittle", index: 0, code: "broken", since: 1 }]);
   });
 });
 

@@ -7,6 +7,7 @@
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event, VerifiedResult } from "../../src/core/event.ts";
 import { type Block, type CoreOptions, createState, type Proof, type State } from "../../src/core/state.ts";
+import { begin } from "../../src/core/own-feed.ts";
 import { replayLog, resume, step } from "../../src/core/step.ts";
 import { type Batch, sealBatch } from "../../src/protocol/batch.ts";
 import { blockId, domainDigest, type Hash, type Key, u64, ZERO_HASH } from "../../src/protocol/ids.ts";
@@ -97,6 +98,7 @@ export interface CoreSetup {
   /** Functions that stages are collected by. */
   readonly selects?: CoreOptions["selects"];
   readonly limits?: CoreOptions["limits"];
+  readonly checkAllEvery?: number;
   readonly names: readonly string[];
 }
 
@@ -130,6 +132,7 @@ export class Core {
       ...(setup.selects === undefined ? {} : { selects: setup.selects }),
       ...(setup.limits === undefined ? {} : { limits: setup.limits }),
       seed: 0,
+      checkAllEvery: setup.checkAllEvery ?? 8,
     };
     this.state = createState(manifest, options);
   }
@@ -161,8 +164,9 @@ export class Core {
   }
 
   /** The process died and is back: its own feed survived, and of what it heard as much as is given. */
-  restart(heard: readonly Batch[]): { readonly core: Core; readonly said: string[] } {
+  restart(heard: readonly Batch[], isLost = false): { readonly core: Core; readonly said: string[] } {
     const core = new Core(this.#setup, new Feed(this.name, this.feed.batches));
+    begin(core.state, { counter: this.state.start.counter + 1, nonce: "5a".repeat(16) }, isLost);
     core.heard.push(...heard);
     replayLog(core.state, [...this.feed.batches, ...heard], equation);
     const before = core.feed.batches.length;
@@ -215,8 +219,7 @@ export class Core {
     if ("stage" in entry) words.push(`${entry.stage}/${entry.index}${"attempt" in entry ? `#${entry.attempt}` : ""}`);
     if ("prover" in entry && entry.kind !== "complete") words.push(this.#names.get(entry.prover) ?? "stranger");
     if ("code" in entry) words.push(entry.code);
-    if (entry.kind === "announce" || entry.kind === "admit" || entry.kind === "join")
-      words.push(`height ${entry.height}`);
+    if (entry.kind === "announce" || entry.kind === "admit") words.push(`height ${entry.height}`);
     if ("round" in entry && entry.kind !== "announce") words.push(`round ${entry.round}`);
     return words.join(" ");
   }

@@ -2,12 +2,20 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bundleOf } from "../../src/core/bundle.ts";
 import { blockStatus } from "../../src/core/lifecycle.ts";
+import { pauseMs, quarantineOf } from "../../src/core/quarantine.ts";
 import type { EntryOf } from "../../src/protocol/messages.ts";
-import { blockAt } from "./harness.ts";
+import { blockAt, keyOf } from "./harness.ts";
 import { certifiedHeights, Net } from "./net.ts";
 import { PARTIES, Subject, type SubjectOptions } from "./subject.ts";
 
-const RETRY = { attempts: 3, logicalProvers: 2, backoffMs: 1000, backoffMsMax: 4000 };
+const RETRY = {
+  attempts: 3,
+  logicalProvers: 16,
+  backoffMs: 1000,
+  backoffMsMax: 4000,
+  pauseMs: 30_000,
+  pauseMsMax: 3_600_000,
+};
 const OTHERS = ["b", "c", "d"];
 
 function subject(options: SubjectOptions = {}): Subject {
@@ -28,12 +36,10 @@ function timeout(test: Subject, attempt: number, code: string): EntryOf<"timeout
   return { ...test.timeout(0, attempt), code };
 }
 
-function votes(test: Subject, kind: "quarantine" | "requeue", who: readonly string[], attempt = 0, round = 0) {
-  const entry =
-    kind === "quarantine"
-      ? ({ kind, ...test.task(0), round, code: "machine.lost", logical: false } as const)
-      : ({ kind, ...test.task(0), round, attempt } as const);
-  return who.flatMap((name) => test.hear(name, entry)).filter((line) => line.includes("shard/0"));
+/** Attesters' operators requeue the first task. */
+function requeued(test: Subject, who: readonly string[], attempt: number): string[] {
+  const said = who.flatMap((name) => test.hear(name, { kind: "requeue", ...test.task(0), attempt }));
+  return said.filter((line) => line.includes("shard/0"));
 }
 
 function stateOf(test: Subject) {
@@ -42,14 +48,18 @@ function stateOf(test: Subject) {
   return task;
 }
 
-/** Three failures of machines, and the others' votes. */
+/** Three failures of machines. */
 function quarantined(test: Subject): void {
   for (let attempt = 0; attempt < 3; attempt++) {
+    test.pass(waitMs(test));
     failed(test, attempt, "machine.lost");
-    test.pass(4000);
   }
-  votes(test, "quarantine", OTHERS);
   expect(stateOf(test).state).toBe("quarantined");
+}
+
+/** How long the open attempt still waits. */
+function waitMs(test: Subject): number {
+  return stateOf(test).waitMs;
 }
 
 describe("a failed attempt", () => {
@@ -65,20 +75,50 @@ describe("a failed attempt", () => {
   });
 
   it("that nobody claimed or that was given back makes nobody wait and is no reason for quarantine", () => {
-    for (const code of ["not-claimed", "released"]) {
+    for (const [code, count] of [
+      ["not-claimed", 20],
+      ["released", 16],
+    ] as const) {
       const test = subject();
-      for (let attempt = 0; attempt < 20; attempt++)
+      for (let attempt = 0; attempt < count; attempt++)
         OTHERS.forEach((who) => test.hear(who, timeout(test, attempt, code)));
-      expect(test.core.block(blockAt(1)).tasks[0]?.attempts.get(20)?.waitUntilMs).toBe(test.core.nowMs);
-      expect(test.core.said().filter((line) => line.startsWith("quarantine"))).toEqual([]);
+      expect(test.core.block(blockAt(1)).tasks[0]?.attempts.get(count)?.waitUntilMs).toBe(test.core.nowMs);
+      expect(stateOf(test).state).toBe("ready");
       expect(stateOf(test).failures).toEqual({
         infrastructure: 0,
         logical: 0,
         "not-claimed": 0,
         released: 0,
-        [code]: 20,
+        [code]: count,
       });
     }
+  });
+
+  it("makes the next wait where owners have given the task back for whole rounds, so that nobody fills the log", () => {
+    const test = subject();
+    for (let attempt = 0; attempt < 17; attempt++)
+      OTHERS.forEach((who) => test.hear(who, timeout(test, attempt, "released")));
+    expect(waitMs(test)).toBeGreaterThan(1000);
+  });
+
+  it("of the input makes nobody wait before all able provers have had their turn", () => {
+    const test = subject({ change: { retry: { ...RETRY, attempts: 100 } } });
+    for (const attempt of [0, 1]) {
+      failed(test, attempt, "input.unprovable", true);
+      expect(waitMs(test)).toBe(0);
+    }
+  });
+
+  it("keeps the votes and what its owner has said, and of the others' claims nothing", () => {
+    const test = subject();
+    const others = test.parties.provers.filter((name) => name !== test.owner("shard", 0));
+    for (const other of others) test.hear(other, test.claim(0, 0));
+    failed(test, 0, "machine.lost");
+    const over = test.core.block(blockAt(1)).tasks[0]?.attempts.get(0);
+    expect([...(over?.claims.keys() ?? [])]).toEqual([keyOf(test.owner("shard", 0))]);
+    expect(over?.timeouts.size).toBe(4);
+    for (const other of others) test.hear(other, test.claim(0, 0));
+    expect(over?.claims.size).toBe(1);
   });
 
   it("is not timed out while it waits, and its owner does not claim it", () => {
@@ -86,7 +126,7 @@ describe("a failed attempt", () => {
       name: "p",
       parties: { ...PARTIES, provers: ["p"] },
       roles: { prover: true },
-      change: { retry: { ...RETRY, attempts: 10, logicalProvers: 5 } },
+      change: { retry: { ...RETRY, attempts: 10 } },
     });
     const end = (attempt: number) => {
       const code = "machine.lost";
@@ -119,37 +159,70 @@ describe("a failure of the node's own prover", () => {
 });
 
 describe("quarantine", () => {
+  const whyOf = (test: Subject) => {
+    const task = test.core.block(blockAt(1)).tasks[0];
+    const found = task === undefined ? null : quarantineOf(test.core.state, task);
+    return found === null ? null : `${found.code} since ${found.since}${found.logical ? " logical" : ""}`;
+  };
+
   it("comes after as many failures as the manifest allows, with what the last failed with", () => {
     const test = subject();
-    expect(failed(test, 0, "machine.lost")).not.toContain("quarantine shard/0 machine.lost round 0");
-    expect(failed(test, 1, "no-memory")).not.toContain("quarantine shard/0 no-memory round 0");
-    expect(failed(test, 2, "disk.full")).toContain("quarantine shard/0 disk.full round 0");
+    failed(test, 0, "machine.lost");
+    expect(whyOf(test)).toBe(null);
+    failed(test, 1, "no-memory");
+    expect(whyOf(test)).toBe(null);
+    failed(test, 2, "disk.full");
+    expect(whyOf(test)).toBe("disk.full since 2");
   });
 
-  it("comes for one logical code of several provers, more than a third, long before the limit", () => {
+  it("comes for one logical code of all provers, long before the limit", () => {
     const test = subject({ change: { retry: { ...RETRY, attempts: 100 } } });
     failed(test, 0, "input.unprovable", true);
-    expect(failed(test, 1, "input.unprovable", true)).toContain("quarantine shard/0 input.unprovable round 0");
+    failed(test, 1, "input.unprovable", true);
+    expect(whyOf(test)).toBe(null);
+    failed(test, 2, "input.unprovable", true);
+    expect(whyOf(test)).toBe("input.unprovable since 2 logical");
+  });
+
+  it("needs no logical failure of a prover that let its turn pass, or whose machine failed", () => {
+    for (const code of ["not-claimed", "no-progress"]) {
+      const test = subject({ change: { retry: { ...RETRY, attempts: 100 } } });
+      OTHERS.forEach((who) => test.hear(who, timeout(test, 0, code)));
+      failed(test, 1, "input.unprovable", true);
+      expect(whyOf(test)).toBe(null);
+      failed(test, 2, "input.unprovable", true);
+      expect(whyOf(test)).toBe("input.unprovable since 2 logical");
+    }
+  });
+
+  it("needs the logical failure of no more provers than the manifest asks for", () => {
+    const provers = ["p", "q", "r", "t", "u"];
+    const change = { retry: { ...RETRY, attempts: 100, logicalProvers: 4 } };
+    const test = subject({ parties: { ...PARTIES, provers }, change });
+    const whys = [0, 1, 2, 3].map((attempt) => {
+      failed(test, attempt, "input.unprovable", true);
+      return whyOf(test);
+    });
+    expect(whys).toEqual([null, null, null, "input.unprovable since 3 logical"]);
   });
 
   it("does not come for one prover's logical failure, nor for as many codes as provers", () => {
     const test = subject({ change: { retry: { ...RETRY, attempts: 100 } } });
-    const said = [0, 1, 2].flatMap((attempt) => failed(test, attempt, `code-${attempt}`, true));
-    expect(said.filter((line) => line.startsWith("quarantine"))).toEqual([]);
+    for (const attempt of [0, 1, 2]) {
+      failed(test, attempt, `code-${attempt}`, true);
+      expect(whyOf(test)).toBe(null);
+    }
     expect(stateOf(test).failures.logical).toBe(3);
   });
 
   it("never comes before each prover on duty had its turn", () => {
     const provers = ["p", "q", "r", "t", "u"];
     const test = subject({ parties: { ...PARTIES, provers }, change: { retry: { ...RETRY, attempts: 1 } } });
-    const said = [0, 1, 2, 3, 4].map((attempt) => failed(test, attempt, "machine.lost"));
-    expect(said.map((lines) => lines.some((line) => line.startsWith("quarantine")))).toEqual([
-      false,
-      false,
-      false,
-      false,
-      true,
-    ]);
+    const whys = [0, 1, 2, 3, 4].map((attempt) => {
+      failed(test, attempt, "machine.lost");
+      return whyOf(test);
+    });
+    expect(whys).toEqual([null, null, null, null, "machine.lost since 4"]);
   });
 
   it("is no prover's to bring about by what it says of attempts of others", () => {
@@ -161,101 +234,161 @@ describe("quarantine", () => {
       OTHERS.forEach((who) => test.hear(who, timeout(test, attempt, "no-progress")));
     }
     expect(stateOf(test).failures).toMatchObject({ infrastructure: 3, logical: 0 });
-    expect(test.core.said().filter((line) => line.startsWith("quarantine"))).toEqual([]);
+    expect(whyOf(test)).toBe(null);
   });
 
-  it("is joined when f+1 others have voted, and not for one", () => {
-    const test = subject();
-    expect(votes(test, "quarantine", ["b"])).toEqual([]);
-    expect(votes(test, "quarantine", ["c"])).toEqual(["quarantine shard/0 machine.lost round 0"]);
-    expect(stateOf(test).state).toBe("quarantined");
-  });
-
-  it("stops claims, grants and timeouts of the task, and of no other", () => {
+  it("lets the attempts go on by themselves, after pauses from 30 s that double up to an hour", () => {
     const test = subject();
     quarantined(test);
-    expect(test.hear(test.owner("shard", 0, 3), test.claim(0, 3)).filter((line) => line.includes("shard/0"))).toEqual(
-      [],
-    );
-    expect(test.pass(20_000).filter((line) => line.includes("shard/0"))).toEqual([]);
+    const waits: number[] = [];
+    for (let attempt = 3; attempt < 13; attempt++) {
+      waits.push(waitMs(test) / 1000);
+      test.tick(waitMs(test));
+      expect(failed(test, attempt, "machine.lost")).toContain(
+        `grant shard/0#${attempt} ${test.owner("shard", 0, attempt)}`,
+      );
+    }
+    expect(waits).toEqual([30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
+    expect(stateOf(test)).toMatchObject({ state: "quarantined", attempt: 13 });
+  });
+
+  it("slows no other task of the block", () => {
+    const test = subject();
+    quarantined(test);
     OTHERS.forEach((who) => test.hear(who, test.timeout(1)));
     expect(test.claimed(1, 1)).toEqual([`grant shard/1#1 ${test.owner("shard", 1, 1)}`]);
   });
 
-  it("is not voted for a task whose proof is known to be valid, and a late proof still completes it", () => {
+  it("ends no attempt within its pause, neither unclaimed nor for an owner that fails at once", () => {
     const test = subject();
     quarantined(test);
-    test.hear(test.owner("shard", 0, 1), test.receipt(0, "late", 1));
-    expect(test.verdict(0, "late")).toEqual(["complete shard/0"]);
-    ["b", "c"].forEach((who) => test.hear(who, test.complete(0, "late", "shard", test.owner("shard", 0, 1))));
-    expect(stateOf(test).state).toBe("complete");
+    const owner = test.owner("shard", 0, 3);
+    expect(test.pass(20_000).filter((line) => line.includes("shard/0"))).toEqual([]);
+    test.hear(owner, test.claim(0, 3));
+    test.hear(owner, { kind: "fail", ...test.task(0), attempt: 3, code: "machine.lost", logical: false });
+    expect(test.pass(9_000).filter((line) => line.startsWith("timeout shard/0"))).toEqual([]);
+    expect(test.pass(2_000)).toContain("timeout shard/0#3 machine.lost");
+  });
+
+  it("pauses no owner's turn where the one before let its own pass", () => {
+    const test = subject();
+    quarantined(test);
+    test.pass(waitMs(test));
+    OTHERS.forEach((who) => test.hear(who, timeout(test, 3, "not-claimed")));
+    expect(stateOf(test)).toMatchObject({ state: "quarantined", attempt: 4, waitMs: 0 });
+  });
+
+  it("is over at once for a valid proof, late or unclaimed", () => {
+    for (const [attempt, prover] of [[1, 1] as const, [5, 5] as const]) {
+      const test = subject();
+      quarantined(test);
+      test.hear(test.owner("shard", 0, prover), test.receipt(0, "late", attempt));
+      expect(test.verdict(0, "late")).toEqual(["complete shard/0"]);
+      ["b", "c"].forEach((who) => test.hear(who, test.complete(0, "late", "shard", test.owner("shard", 0, prover))));
+      expect(stateOf(test).state).toBe("complete");
+    }
   });
 
   it("is loud once: a line with what failed how often", () => {
     const test = subject();
     quarantined(test);
+    test.tick(waitMs(test));
+    failed(test, 3, "machine.lost");
     const [line, ...more] = test.core.reports("task.quarantined");
     expect(more).toEqual([]);
-    expect(line).toMatchObject({ height: 1, stage: "shard", index: 0, code: "machine.lost", infrastructure: 3 });
+    expect(line).toMatchObject({
+      height: 1,
+      stage: "shard",
+      index: 0,
+      code: "machine.lost",
+      infrastructure: 3,
+      since: 2,
+    });
     expect(stateOf(test).why).toContain("proofmesh tasks requeue 1/1/shard/0");
   });
 
-  it("and the own vote for it outlive a restart", () => {
+  it("outlives a restart, with the pause that belongs to it", () => {
     const test = subject();
     quarantined(test);
+    test.tick(waitMs(test));
+    failed(test, 3, "machine.lost");
     expect(test.restart().filter((line) => line.includes("shard/0"))).toEqual([]);
-    expect(stateOf(test).state).toBe("quarantined");
-    expect(test.pass(10_000).filter((line) => line.includes("shard/0"))).toEqual([]);
+    expect(stateOf(test)).toMatchObject({ state: "quarantined", attempt: 4, waitMs: 60_000 });
+  });
+
+  it("is exported with the signed statements that brought it about", () => {
+    const test = subject();
+    quarantined(test);
+    const task = test.core.block(blockAt(1)).tasks[0];
+    const bundle = task === undefined ? null : bundleOf(test.core.state, task);
+    expect(bundle?.failures.map(({ attempt, code }) => `${attempt} ${code}`)).toEqual([
+      "0 machine.lost",
+      "1 machine.lost",
+      "2 machine.lost",
+    ]);
+    expect(bundle?.quarantine).toMatchObject({ code: "machine.lost", logical: false, since: 2 });
+    // Each attempt has four timeouts and the failure of its owner.
+    expect(bundle?.quarantine?.votes).toHaveLength(15);
   });
 });
 
 describe("a requeue", () => {
   const requeue = (test: Subject) => test.core.step({ kind: "requeue", task: test.task(0) });
 
-  it("is voted when the operator asks, once, and only for what is in quarantine", () => {
+  it("is voted when the operator asks, once an attempt, and only for a task in quarantine", () => {
     const test = subject();
     expect(requeue(test)).toEqual([]);
     quarantined(test);
-    expect(requeue(test)).toEqual(["requeue shard/0#3 round 0"]);
+    expect(requeue(test)).toEqual(["requeue shard/0#3"]);
     expect(requeue(test)).toEqual([]);
     expect(stateOf(test).state).toBe("quarantined");
+    test.tick(waitMs(test));
+    failed(test, 3, "machine.lost");
+    expect(requeue(test)).toEqual(["requeue shard/0#4"]);
   });
 
-  it("is joined when f+1 others' operators want it, and not for one", () => {
+  it("by one operator changes nothing, whatever attempt it names", () => {
     const test = subject();
     quarantined(test);
-    expect(votes(test, "requeue", ["b"], 3)).toEqual([]);
-    expect(votes(test, "requeue", ["c"], 3)).toContain("requeue shard/0#3 round 0");
+    const before = waitMs(test);
+    expect(requeued(test, ["b"], 3)).toEqual([]);
+    expect(requeued(test, ["b"], 4_000_000_000)).toEqual([]);
+    expect(stateOf(test)).toMatchObject({ state: "quarantined", waitMs: before });
   });
 
-  it("opens a round of attempts with new numbers, no memory of the old failures, and a limit of its own", () => {
+  it("by f+1 operators opens the attempt at once, and the pauses begin anew", () => {
     const test = subject();
     quarantined(test);
-    votes(test, "requeue", OTHERS, 3);
-    expect(stateOf(test)).toMatchObject({ state: "ready", attempt: 3, round: 1 });
+    requeued(test, ["b", "c"], 3);
+    expect(stateOf(test)).toMatchObject({ state: "ready", attempt: 3, waitMs: 0 });
     expect(stateOf(test).failures).toEqual({ infrastructure: 0, logical: 0, "not-claimed": 0, released: 0 });
-    const said = [3, 4, 5].map((attempt) => failed(test, attempt, "machine.lost"));
-    expect(said[0]).toContain(`grant shard/0#3 ${test.owner("shard", 0, 3)}`);
-    expect(said.map((lines) => lines.filter((line) => line.startsWith("quarantine")))).toEqual([
-      [],
-      [],
-      ["quarantine shard/0 machine.lost round 1"],
-    ]);
-    const numbers = test.core
-      .said()
-      .filter((line) => line.startsWith("grant shard/0"))
-      .map((line) => line.split(" ")[1]);
-    expect(new Set(numbers).size).toBe(numbers.length);
+    const waits = [3, 4, 5].map((attempt) => {
+      test.tick(waitMs(test));
+      expect(failed(test, attempt, "machine.lost")).toContain(
+        `grant shard/0#${attempt} ${test.owner("shard", 0, attempt)}`,
+      );
+      return waitMs(test);
+    });
+    expect(waits).toEqual([0, 1000, 30_000]);
+    expect(test.core.reports("task.requeued")).toMatchObject([{ attempt: 3 }]);
   });
 
-  it("gives an attempt that was claimed before the quarantine its lease again", () => {
+  it("counts from the highest attempt that one honest operator at least has named", () => {
     const test = subject();
-    for (let attempt = 0; attempt < 3; attempt++) failed(test, attempt, "machine.lost");
+    quarantined(test);
+    requeued(test, ["d"], 4_000_000_000);
+    requeued(test, ["b"], 3);
+    expect(stateOf(test)).toMatchObject({ state: "ready", attempt: 3 });
+    failed(test, 3, "machine.lost");
+    expect(stateOf(test).failures.infrastructure).toBe(1);
+  });
+
+  it("gives an attempt that was claimed before its lease again", () => {
+    const test = subject();
+    quarantined(test);
     test.hear(test.owner("shard", 0, 3), test.claim(0, 3));
-    votes(test, "quarantine", OTHERS);
-    test.pass(30_000);
-    const said = votes(test, "requeue", OTHERS, 3);
-    expect(said.filter((line) => line.startsWith("timeout"))).toEqual([]);
+    test.pass(29_000);
+    expect(requeued(test, ["b", "c"], 3).filter((line) => line.startsWith("timeout"))).toEqual([]);
     expect(test.pass(10_000).filter((line) => line.includes("shard/0"))[0]).toMatch(
       /^timeout shard\/0#3 (no-progress|not-claimed)$/,
     );
@@ -263,7 +396,7 @@ describe("a requeue", () => {
 });
 
 describe("a network", () => {
-  it("keeps a task in quarantine while others go on, and certifies the block after a requeue", () => {
+  it("shows a task that fails everywhere as quarantined, goes on with others, and proves it once its cause is gone", () => {
     const net = new Net(["a", "b", "c", "d"], { retry: RETRY });
     net.failing = ({ stage, index }) => (stage === "shard" && index === 0 ? "input.unprovable" : null);
     net.mine(blockAt(1));
@@ -272,39 +405,54 @@ describe("a network", () => {
       net.cores.map((core) => blockStatus(core.state, core.block(blockAt(1))).tasks.map(({ state }) => state));
     for (const each of states()) expect(each).toEqual(["quarantined", "complete", "waiting"]);
     const fails = net.batches.flatMap(({ entries }) => entries).filter(({ kind }) => kind === "fail");
-    expect(fails).toHaveLength(2);
+    expect(fails).toHaveLength(4);
+    net.failing = () => null;
+    net.pass(15_000);
+    for (const core of net.cores) expect(certifiedHeights(core)).toEqual([1]);
+  });
+
+  it("tries the task at once where operators of f+1 attesters requeue it", () => {
+    const net = new Net(["a", "b", "c", "d"], { retry: RETRY });
+    net.failing = ({ stage, index }) => (stage === "shard" && index === 0 ? "input.unprovable" : null);
+    net.mine(blockAt(1));
+    net.pass(5_000);
     net.failing = () => null;
     for (const name of ["a", "b"]) {
       const core = net.core(name);
       core.step({ kind: "requeue", task: { block: core.block(blockAt(1)).id, stage: "shard", index: 0 } });
     }
     net.settle();
-    net.pass(5000);
+    net.pass(5_000);
     for (const core of net.cores) expect(certifiedHeights(core)).toEqual([1]);
   });
 
-  it("agrees on failures, rounds and quarantine whatever the order of the facts (S6)", () => {
-    const net = new Net(["a", "b", "c", "d"], { retry: { ...RETRY, backoffMs: 100 } });
+  it("agrees on failures, attempts and quarantine whatever the order of the facts (S6)", () => {
+    const net = new Net(["a", "b", "c", "d"], { retry: { ...RETRY, backoffMs: 100, pauseMs: 500 } });
     net.failing = ({ index }, attempt) => (index === 0 ? (attempt % 2 === 0 ? "machine.lost" : "no-memory") : null);
     net.mine(blockAt(1));
-    net.pass(10_000);
+    net.pass(4_000);
     for (const core of net.cores)
       core.step({ kind: "requeue", task: { block: core.block(blockAt(1)).id, stage: "shard", index: 0 } });
     net.settle();
-    net.pass(10_000);
+    net.pass(4_000);
     const see = (order: typeof net.batches) => {
       const core = net.observer();
       for (const batch of order) core.hear(batch);
-      const { tasks } = blockStatus(core.state, core.block(blockAt(1)));
-      return tasks.map(({ state, round, failures, attempt }) => ({ state, round, failures, attempt }));
+      const block = core.block(blockAt(1));
+      const { tasks } = blockStatus(core.state, block);
+      return tasks.map(({ failures, attempt }, at) => {
+        const task = block.tasks[at];
+        const paced = task === undefined ? null : [quarantineOf(core.state, task), pauseMs(core.state, task)];
+        return { failures, attempt, paced };
+      });
     };
     const expected = see(net.batches);
-    expect(expected[0]).toMatchObject({ round: 1 });
+    const [first] = expected;
+    expect(first?.attempt).toBeGreaterThan(first?.failures.infrastructure ?? 99);
+    expect(first?.paced).not.toEqual([null, 0]);
     fc.assert(
       fc.property(fc.shuffledSubarray(net.batches, { minLength: net.batches.length }), (order) => {
-        expect(see(order).map(({ round, failures, attempt }) => ({ round, failures, attempt }))).toEqual(
-          expected.map(({ round, failures, attempt }) => ({ round, failures, attempt })),
-        );
+        expect(see(order)).toEqual(expected);
       }),
       { numRuns: 40 },
     );

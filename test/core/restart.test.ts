@@ -76,6 +76,8 @@ describe("a restart", () => {
     expect(test.core.state.mute).toBe("feed.behind");
     expect(test.synced("b", 2)).toEqual([]);
     expect(test.synced("c", 2)).toEqual([]);
+    expect(test.core.state.mute).toBe("feed.behind");
+    expect(test.synced("d", 2)).toEqual([]);
     expect(test.core.state.mute).toBe("feed.waiting");
     // One lease of silence; a word of its own that comes late starts it again.
     expect(test.pass(1950)).toEqual([]);
@@ -130,6 +132,8 @@ describe("a restart", () => {
     const test = new Subject({ name: "p", roles: { prover: true }, parties: { ...PARTIES, provers: ["p"] } });
     const [work] = test.core.take("prove");
     if (work === undefined) throw new Error("nothing to prove");
+    test.restart();
+    test.core.take("prove");
     const lost = new Feed("p", test.core.feed.batches).seal(test.manifest, [{ kind: "beat", tasks: [] }]);
     test.core.step({ kind: "batch", batch: lost, from: keyOf("b") });
     test.core.feed.batches.push(lost);
@@ -205,6 +209,98 @@ describe("a restart", () => {
     expect(test.core.step({ kind: "proved", task, attempt, proof })).toContain(`receipt ${task.stage}/${task.index}#0`);
     test.restart();
     expect(test.core.take("prove").map((again) => again.task.index)).not.toContain(task.index);
+  });
+});
+
+describe("a start record", () => {
+  const lost = (): Subject => {
+    const test = new Subject();
+    test.restartUnconfirmed(test.core.heard, true);
+    return test;
+  };
+
+  it("counts an answer only where it is shown (START-3)", () => {
+    const test = new Subject();
+    test.restartUnconfirmed();
+    for (const peer of ["b", "c", "d"]) test.synced(peer, 0, [], { starts: [] });
+    expect(test.core.state.mute).toBe("feed.unchecked");
+    const older = test.startRecord({ counter: 1, nonce: "00".repeat(16) });
+    for (const peer of ["b", "c", "d"]) test.synced(peer, 0, [], { starts: [older] });
+    expect(test.core.state.mute).toBe("feed.unchecked");
+    test.confirm();
+    expect(test.core.state.mute).toBe(null);
+  });
+
+  it("with the counter of this start and another nonce stops the node, and convicts nobody (START-4)", () => {
+    const test = new Subject();
+    test.restart();
+    expect(test.core.state.mute).toBe(null);
+    test.synced("b", 0, [], { starts: [test.startRecord(), test.startRecord({ nonce: "cc".repeat(16) })] });
+    expect(test.core.state.mute).toBe("key.copied");
+    expect(test.claimed(0)).toEqual([]);
+    expect([test.core.state.out.size, test.core.state.unsaid.size]).toEqual([0, 0]);
+  });
+
+  it("of a later start makes a node that has not signed yet begin again above it, as one that is lost (START-5)", () => {
+    const test = new Subject();
+    test.restartUnconfirmed();
+    const own = test.startRecord();
+    test.synced("b", 0, [], { starts: [own, test.startRecord({ counter: 9, nonce: "cc".repeat(16) })] });
+    expect(test.core.take("renew")).toMatchObject([{ counter: 10 }]);
+    expect(test.core.state.lostOwn).toBe(true);
+    for (const peer of ["b", "c", "d"]) test.synced(peer, 0, [], { starts: [own] });
+    expect(test.core.state.mute).toBe("feed.unchecked");
+    test.core.step({ kind: "renewed", counter: 10, nonce: "dd".repeat(16) });
+    test.confirm();
+    expect(test.core.state.mute).toBe("feed.waiting");
+  });
+
+  it("of a later start is remembered by a node that signs, and changes nothing else (START-5)", () => {
+    const test = new Subject();
+    test.restart();
+    test.synced("b", 0, [], { starts: [test.startRecord({ counter: 9, nonce: "cc".repeat(16) })] });
+    expect(test.core.state.mute).toBe(null);
+    expect(test.core.take("remember")).toMatchObject([{ counter: 9, lost: false }]);
+  });
+
+  it("does not do for a lost disk where an answer is by an empty or a recovering peer (LOST-2)", () => {
+    const test = lost();
+    test.synced("b", 0);
+    test.synced("c", 0);
+    test.synced("d", 0, [], { peerNext: 0 });
+    test.synced("d", 0, [], { recovers: true });
+    expect(test.core.state.mute).toBe("feed.unchecked");
+    test.synced("d", 0);
+    expect(test.core.state.mute).toBe("feed.waiting");
+  });
+
+  it("bars every attempt that may have been open, blocks included that nobody else knew (LOST-3)", () => {
+    const test = lost();
+    test.confirm();
+    test.pass(2000);
+    expect(test.core.state.mute).toBe(null);
+    expect(test.core.take("leap")).toHaveLength(1);
+    expect(test.claimed(0)).toEqual([]);
+    expect(test.core.block(blockAt(1)).tasks.map(({ barred }) => barred)).toEqual([0, 0, 0]);
+    test.announce(blockAt(2));
+    expect(test.core.block(blockAt(2)).tasks[0]?.barred).toBe(0);
+    // Two windows above the start, where nothing is certified.
+    expect(test.core.state.chains.get(1)?.barred).toBeLessThan(20);
+  });
+
+  it("bars the attempt after one that its own lost timeout may have ended (LOST-3)", () => {
+    const test = lost();
+    test.hear("b", test.timeout(0));
+    test.hear("c", test.timeout(0));
+    test.hear("b", test.timeout(1));
+    test.confirm();
+    test.pass(2000);
+    expect(
+      test.core
+        .block(blockAt(1))
+        .tasks.map(({ barred }) => barred)
+        .slice(0, 2),
+    ).toEqual([1, 0]);
   });
 });
 

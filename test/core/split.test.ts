@@ -44,7 +44,7 @@ describe("a block that may be split", () => {
     expect(claims).toHaveLength(3);
   });
 
-  it("is proven in two pieces once more than a third of the provers say that it is too large", () => {
+  it("is proven in two pieces once all provers have said that it is too large", () => {
     const net = netOf([WHOLE]);
     net.mine(blockAt(1));
     net.pass(3000);
@@ -55,9 +55,9 @@ describe("a block that may be split", () => {
       expect(core.refusals()).toEqual([]);
       expect(core.state.working.size).toBe(0);
     }
-    // Two provers have tried the whole, and no more.
+    // Each prover has tried the whole once.
     const failures = net.cores.flatMap((core) => core.said().filter((line) => line.startsWith("fail")));
-    expect(failures).toHaveLength(2);
+    expect(failures).toHaveLength(4);
   });
 
   it("is proven in four pieces where one of two is too large, and what runs of the other stops", () => {
@@ -69,7 +69,9 @@ describe("a block that may be split", () => {
     const pieces = ["range/3", "range/4", "range/5", "range/6"];
     expect(named(net)).toEqual([...pieces, ...pieces.map((name) => name.replace("range", "wrap")), "join/2"]);
     const cancelled = net.cores.flatMap((core) => core.effects.filter(({ kind }) => kind === "cancel"));
-    expect(cancelled).toMatchObject([{ task: { stage: "range", index: 2 } }]);
+    // A second prover has begun it once the lease of the first was over.
+    const stopped = { task: { stage: "range", index: 2 } };
+    expect(cancelled).toMatchObject([stopped, stopped]);
   });
 
   it("is put into quarantine where its smallest pieces fail", () => {
@@ -100,12 +102,13 @@ describe("a block that may be split", () => {
     expect(named(net)).toContain("join/1");
   });
 
-  it("stays whole where one prover alone says that it is too large", () => {
+  it("stays whole where all provers but one say that it is too large", () => {
     const net = netOf([]);
-    const first = new Set<string>();
+    const refused = new Map<string, number>();
     net.failing = ({ stage, index, block }) => {
-      if (stage !== "range" || index !== 0 || first.has(block)) return null;
-      first.add(block);
+      const count = refused.get(block) ?? 0;
+      if (stage !== "range" || index !== 0 || count === 3) return null;
+      refused.set(block, count + 1);
       return "job.too-large";
     };
     for (let height = 1; height <= 3; height++) net.mine(blockAt(height));

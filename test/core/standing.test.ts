@@ -18,12 +18,18 @@ const open = (change: Partial<ManifestJson> = {}) =>
     change: { provers: { ...OPEN.provers, list: LISTED }, ...change },
   });
 
-function join(height: number, slots = 1): EntryOf<"join"> {
-  return { kind: "join", chain: 1, height, slots };
+function join(slots = 1): EntryOf<"join"> {
+  return { kind: "join", chain: 1, slots };
 }
 
 function admit(height: number, slots = 1): EntryOf<"admit"> {
   return { kind: "admit", prover: keyOf("new"), chain: 1, height, slots };
+}
+
+function certified(test: Subject, height: number): void {
+  const chain = test.core.state.chains.get(1);
+  if (chain === undefined) throw new Error("no chain");
+  chain.certified = height;
 }
 
 describe("an open network", () => {
@@ -32,10 +38,11 @@ describe("an open network", () => {
     // All three blocks are open at once.
     const wide = Object.entries(workflows).map(([name, workflow]) => [name, { ...workflow, window: 3 }]);
     const test = open({ workflows: Object.fromEntries(wide) });
-    expect(test.hear("new", join(3))).toEqual(["admit new height 3"]);
-    expect(test.hear("new", join(3))).toEqual([]);
+    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
+    expect(test.hear("new", join())).toEqual([]);
     expect(test.core.state.roster.has(keyOf("new"))).toBe(false);
-    ["b", "c"].forEach((who) => test.hear(who, admit(3)));
+    // A quorum's votes count whatever height they name; this node's own names the next epoch.
+    ["b", "c", "d"].forEach((who) => test.hear(who, admit(3)));
     expect(test.core.reports("prover.admitted")).toMatchObject([{ height: 3 }]);
     const owners = (height: number) => {
       const task = test.core.block(blockAt(height)).tasks[0];
@@ -50,14 +57,59 @@ describe("an open network", () => {
 
   it("gives a newcomer no more than a few slots, whatever it asks for", () => {
     const test = open();
-    test.hear("new", join(5, 1000));
+    test.hear("new", join(1000));
     expect(test.core.feed.batches.at(-1)?.entries).toMatchObject([{ kind: "admit", slots: 4 }]);
   });
 
-  it("admits nobody into blocks that are dealt already", () => {
+  it("ADMIT-4: names the first epoch that begins above its own head, the confirmations and the window", () => {
+    for (const [head, confirmations, window, height] of [
+      [0, 0, 1, 16],
+      [14, 0, 1, 16],
+      [15, 0, 1, 32],
+      [10, 4, 1, 16],
+      [9, 4, 2, 16],
+      [10, 4, 2, 32],
+    ] as const) {
+      const { chains, workflows } = manifestJson([]);
+      const wide = Object.entries(workflows).map(([name, workflow]) => [name, { ...workflow, window }]);
+      const test = open({
+        chains: chains.map((chain) => ({ ...chain, confirmations })),
+        workflows: Object.fromEntries(wide),
+      });
+      certified(test, head);
+      expect([head, confirmations, window, ...test.hear("new", join())]).toEqual([
+        head,
+        confirmations,
+        window,
+        `admit new height ${height}`,
+      ]);
+    }
+  });
+
+  it("ADMIT-5: votes on a joiner once an epoch, however often it asks and with whatever slots", () => {
     const test = open();
-    test.hear("new", join(1));
-    expect(test.core.refusals()).toEqual(["block.retired"]);
+    const said = Array.from({ length: 768 }, (_, at) => test.hear("new", join(at)));
+    expect(said.flat()).toEqual(["admit new height 16"]);
+    expect(test.core.state.admissions.size).toBe(1);
+  });
+
+  it("ADMIT-5: votes again for the next epoch where the votes split over its beginning", () => {
+    const test = open();
+    certified(test, 12);
+    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
+    ["c", "d"].forEach((who) => test.hear(who, admit(32)));
+    expect(test.core.state.roster.has(keyOf("new"))).toBe(false);
+    certified(test, 15);
+    expect(test.hear("new", join())).toEqual(["admit new height 32"]);
+    expect(test.core.reports("prover.admitted")).toMatchObject([{ height: 32 }]);
+    certified(test, 40);
+    expect(test.hear("new", join())).toEqual([]);
+  });
+
+  it("ADMIT-4: does not count a block that is only announced as its head", () => {
+    const test = open();
+    test.announce(blockAt(1000));
+    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
   });
 
   it("hears of strangers nothing but that they want to join", () => {
@@ -71,11 +123,51 @@ describe("an open network", () => {
     const log = new Log();
     Object.assign(test.core.state, { log });
     for (let at = 0; at < 2048; at++) log.skipTo(hashOf(`made up ${at}`), 1);
-    const known = (who: string): boolean => isKnownAuthor(test.core.state, test.batch(who, join(3)));
+    const known = (who: string): boolean => isKnownAuthor(test.core.state, test.batch(who, join()));
     expect(known("new")).toBe(false);
     log.skipTo(keyOf("old"), 1);
     expect(["old", "b", "p"].map(known)).toEqual([true, true, true]);
-    expect(log.add(test.batch("b", join(3)))).toBe("new");
+    expect(log.add(test.batch("b", join()))).toBe("new");
+  });
+
+  it("JOIN-6: lets the stranger that was silent for longest make room for a new one", () => {
+    const parties = { ...PARTIES, provers: ["p", "q", "r", "new", "later", "one", "two"] };
+    const change = { provers: { ...OPEN.provers, list: LISTED } };
+    // The source has a feed, and two strangers have one.
+    const test = new Subject({ parties, change, limits: { strangerFeedsMax: 3, strangerKeptMs: 1000 } });
+    const has = (who: string) => test.core.state.log.feed(keyOf(who)) !== undefined;
+    const known = (who: string) => isKnownAuthor(test.core.state, test.batch(who, join()));
+    test.hear("one", join());
+    test.tick(500);
+    test.hear("two", join());
+    expect([known("new"), has("one"), has("two")]).toEqual([false, true, true]);
+    test.tick(600);
+    test.hear("one", join());
+    expect(known("new")).toBe(false);
+    test.tick(500);
+    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
+    expect(["new", "one", "two"].map(has)).toEqual([true, true, false]);
+    expect(known("later")).toBe(false);
+    // A member keeps its feed, however long it is silent.
+    ["b", "c", "d"].forEach((who) => test.hear(who, { ...admit(16), prover: keyOf("one") }));
+    test.tick(60_000);
+    test.hear("later", join());
+    expect(["one", "new", "later"].map(has)).toEqual([true, false, true]);
+  });
+
+  it("JOIN-6: lets no stranger keep its place with a batch that the log refuses", () => {
+    const parties = { ...PARTIES, provers: ["p", "q", "r", "new", "far"] };
+    const change = { provers: { ...OPEN.provers, list: LISTED } };
+    const test = new Subject({
+      parties,
+      change,
+      limits: { strangerFeedsMax: 2, strangerKeptMs: 1000, batchAheadMax: 2 },
+    });
+    for (let at = 0; at < 8; at++) test.batch("far", join());
+    test.hear("far", join());
+    expect(test.core.refusals()).toEqual(["batch.too-far"]);
+    test.tick(1000);
+    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
   });
 
   it("hears of a newcomer that it wants to join and nothing else, for nobody takes in the rest", () => {
@@ -90,7 +182,7 @@ describe("an open network", () => {
 
   it("that is not open admits nobody", () => {
     const test = new Subject({ parties: { ...PARTIES, provers: [...PARTIES.provers] } });
-    test.hear("new", join(3));
+    test.hear("new", join());
     expect(test.core.refusals()).toEqual(["author.unknown"]);
   });
 
@@ -98,9 +190,9 @@ describe("an open network", () => {
     const parties = { ...PARTIES, provers: ["p"] };
     const provers = { ...OPEN.provers, list: LISTED.slice(0, 1) };
     const test = new Subject({ name: "new", roles: { prover: true }, parties, change: { provers } });
-    expect(test.core.said()).toEqual(["join height 3"]);
+    expect(test.core.said()).toEqual(["join"]);
     expect(test.tick(100)).toEqual([]);
-    expect(test.tick(2000)).toEqual(["join height 3"]);
+    expect(test.tick(2000)).toEqual(["join"]);
     ["a", "b", "c"].forEach((who) => test.hear(who, { ...admit(3), prover: keyOf("new") }));
     expect(test.pass(10_000)).toEqual([]);
   });
@@ -128,11 +220,12 @@ describe("a prover that has gone silent", () => {
     const d = net.core("d");
     for (const batch of net.batches) if (!d.state.log.has(batch)) d.hear(batch);
     net.settle();
-    for (let height = 15; height <= 30; height++) {
+    // It has a turn again from block 32 on.
+    for (let height = 15; height <= 44; height++) {
       net.mine(blockAt(height));
       net.pass(500);
     }
     expect(d.said().filter((line) => line.startsWith("receipt")).length).toBeGreaterThan(0);
-    expect(net.core("a").state.closed.size).toBe(30);
+    expect(net.core("a").state.closed.size).toBe(44);
   });
 });

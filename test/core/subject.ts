@@ -6,6 +6,7 @@ import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
 import { type Entry, type EntryOf, equalBytes, type Vote } from "../../src/protocol/messages.ts";
 import { valuesFor } from "../../src/protocol/payee.ts";
 import { ownerOf, ownersOf } from "../../src/protocol/owner.ts";
+import type { StartRecord } from "../../src/protocol/start.ts";
 import type { Twin } from "../../src/protocol/sync.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 import {
@@ -30,8 +31,16 @@ export interface SubjectOptions {
   readonly roles?: CoreSetup["roles"];
   readonly name?: string;
   readonly limits?: CoreSetup["limits"];
+  readonly checkAllEvery?: number;
   /** Announce block 1 at once. */
   readonly announced?: boolean;
+}
+
+/** What else a peer's answer says. */
+interface Answered {
+  readonly recovers: boolean;
+  readonly starts: readonly StartRecord[];
+  readonly peerNext: number;
 }
 
 export class Subject {
@@ -47,11 +56,12 @@ export class Subject {
     name = "a",
     announced = true,
     limits = {},
+    checkAllEvery = 8,
   }: SubjectOptions = {}) {
     this.parties = parties;
     this.manifest = network(parties, change);
     const names = [...new Set([...parties.attesters, ...parties.provers, ...parties.sources])];
-    this.core = new Core({ name, manifest: this.manifest, roles, names, limits });
+    this.core = new Core({ name, manifest: this.manifest, roles, names, limits, checkAllEvery });
     if (announced) this.announce(blockAt(1));
   }
 
@@ -173,16 +183,27 @@ export class Subject {
     return [...this.restartUnconfirmed(heard), ...this.confirm()];
   }
 
-  restartUnconfirmed(heard: readonly Batch[] = this.core.heard): string[] {
-    const { core, said } = this.core.restart(heard);
+  restartUnconfirmed(heard: readonly Batch[] = this.core.heard, isLost = false): string[] {
+    const { core, said } = this.core.restart(heard, isLost);
     this.core = core;
     return said;
   }
 
-  /** A peer has answered: it has heard this much of our feed. */
-  synced(peer: string, seen: number, twins: readonly Twin[] = []): string[] {
-    const frontier = { feeds: new Map([[keyOf(this.core.name), seen]]), chains: new Map<number, number>() };
-    return this.core.step({ kind: "synced", peer: keyOf(peer), frontier, twins });
+  /** A peer has answered: it has heard this much of our feed, and shows the record of this start. */
+  synced(peer: string, seen: number, twins: readonly Twin[] = [], change: Partial<Answered> = {}): string[] {
+    const { recovers = false, starts = [this.startRecord()], peerNext = 1 } = change;
+    const feeds = new Map([
+      [keyOf(this.core.name), seen],
+      [keyOf(peer), peerNext],
+    ]);
+    const frontier = { feeds, chains: new Map<number, number>(), recovers };
+    return this.core.step({ kind: "synced", peer: keyOf(peer), frontier, twins, starts });
+  }
+
+  /** The record of the subject's start, or another one of its key. */
+  startRecord(change: Partial<StartRecord> = {}): StartRecord {
+    const own = { author: keyOf(this.core.name), ...this.core.state.start };
+    return { ...own, number: 0, head: hashOf("head"), bytes: new Uint8Array(), ...change };
   }
 
   /** All the others know as much of its feed as it does itself. */

@@ -80,6 +80,14 @@ describe("grant", () => {
   });
 });
 
+/** The only prover's proof of the first task, which it has claimed. */
+function proven(test: Subject): void {
+  ["b", "c"].forEach((who) => test.hear(who, test.grant(0, "p")));
+  test.hear("p", test.receipt(0, "proof"));
+  test.verdict(0, "proof");
+  ["b", "c"].forEach((who) => test.hear(who, test.attest(0, "p", "proof")));
+}
+
 describe("timeout", () => {
   it("comes when the claim window is over, which grows by half an attempt", () => {
     const test = new Subject();
@@ -95,11 +103,20 @@ describe("timeout", () => {
     const test = new Subject({ parties });
     test.tick(400);
     expect(test.claimed(0)).toEqual(["grant shard/0#0 p"]);
+    proven(test);
     // One claim after 400 ms: 400 and four deviations of 200 are the window of p from here on.
     expect(test.tick(799)).toEqual([]);
     expect(test.tick(1)).toEqual(["timeout shard/1#0 not-claimed"]);
     const others = new Subject();
     expect(others.tick(500)).toHaveLength(2);
+  });
+
+  it("learns nothing from a late claim that is given back, or else its prover would have ever more time", () => {
+    const test = new Subject({ parties: { ...PARTIES, provers: ["p"] } });
+    test.tick(400);
+    test.claimed(0);
+    test.hear("p", { kind: "release", ...test.task(0), attempt: 0 });
+    expect(test.tick(100)).toEqual(["timeout shard/1#0 not-claimed"]);
   });
 
   it("never waits longer for a claim than the manifest's maximum", () => {
@@ -108,6 +125,7 @@ describe("timeout", () => {
     const test = new Subject({ parties, change: { timing } });
     test.tick(450);
     test.claimed(0);
+    proven(test);
     expect(test.tick(149)).toEqual([]);
     expect(test.tick(1)).toEqual(["timeout shard/1#0 not-claimed"]);
   });
@@ -125,6 +143,28 @@ describe("timeout", () => {
     // The same count again is a beat without progress.
     expect(test.hear(owner, beat(1))).toEqual([]);
     expect(test.tick(500)).toEqual(["timeout shard/0#0 no-progress"]);
+  });
+
+  it("comes at a lease at least, and at four times what is usual for the stage, whatever the beats say", () => {
+    for (const [usualMs, limitMs] of [
+      [100, 2000],
+      [1500, 6000],
+      [9000, 20_000],
+    ] as const) {
+      const test = new Subject();
+      test.core.state.tookMs.set(
+        "block/shard",
+        Array.from({ length: 8 }, () => usualMs),
+      );
+      const owner = test.owner("shard", 0);
+      test.claimed(0);
+      const said = new Map<number, string>();
+      for (let ms = 500; ms <= 20_000; ms += 500) {
+        for (const line of test.tick(500)) if (line.startsWith("timeout shard/0#0")) said.set(ms, line);
+        test.hear(owner, { kind: "beat", tasks: [{ ...test.task(0), attempt: 0, units: ms }] });
+      }
+      expect([...said]).toEqual([[limitMs, "timeout shard/0#0 limit"]]);
+    }
   });
 
   it("comes at the stage's limit, whatever the beats say", () => {

@@ -194,6 +194,8 @@ const frontierTarget: Target = {
 };
 
 const content: BarrierContent = {
+  format: 1,
+  lost: [],
   network,
   chain: 1,
   height: 7,
@@ -242,7 +244,7 @@ function signedBy(said: Entry, number = 4) {
   );
 }
 
-const { before: _before, after: _after, tasks: _tasks, ...announced } = content;
+const { format: _format, before: _before, after: _after, tasks: _tasks, lost: _lost, ...announced } = content;
 const voteContent = { ...announced, stage: "shard", index: 0, attempt: 2 };
 const grants = signedBy({ kind: "grant", ...attemptOf, prover: claimant });
 

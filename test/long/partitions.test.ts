@@ -4,7 +4,8 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
-import { createKey, type NodeStatus } from "../../src/node.ts";
+import { defaultKeys } from "../../src/config.ts";
+import { createKeys, type NodeStatus } from "../../src/node.ts";
 import { nextBlock, type RpcBlock, submit } from "../node/blocks.ts";
 import { endAll, eventually, runCli, type StartedNode, startCli } from "../node/processes.ts";
 
@@ -23,7 +24,7 @@ const tips = new Map<number, RpcBlock>();
 beforeAll(async () => {
   const keys = datas.map((data) => {
     mkdirSync(data, { mode: 0o700 });
-    return createKey(path.join(data, "key.json")).key;
+    return createKeys(defaultKeys(data)).key;
   });
   const attesters = keys.flatMap((key) => ["--attester", key]);
   const chains = ["--chain", `${WEST}:1`, "--chain", `${EAST}:1`];

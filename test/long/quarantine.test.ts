@@ -14,7 +14,7 @@ afterEach(endAll);
 
 const NETWORK = ["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--profile", "local"];
 
-test("a task that no prover can prove is quarantined, exported, replayed, and proven after a requeue", async () => {
+test("a task that no prover can prove is quarantined, exported, replayed, and proven at once after a requeue", async () => {
   const members = makeMembers(1, { shards: 1 });
   const { dir, manifest, list } = members;
   const [member] = list;
@@ -30,7 +30,7 @@ test("a task that no prover can prove is quarantined, exported, replayed, and pr
   const block = nextBlock(null);
   await submit(first.http, block);
   const quarantined = await first.line("it is quarantined", ({ event }) => event === "task.quarantined");
-  expect(quarantined).toMatchObject({ height: 1, stage: "shard", index: 0, logical: 1, round: 0 });
+  expect(quarantined).toMatchObject({ height: 1, stage: "shard", index: 0, logical: 1, since: 0, pauseMs: 30_000 });
   // The next block of the chain is announced and proven as far as it goes.
   await submit(first.http, nextBlock(block));
   const name = `${CHAIN}/1/shard/0`;
@@ -38,19 +38,20 @@ test("a task that no prover can prove is quarantined, exported, replayed, and pr
   const tasks = await tasksOf(first);
   expect(tasks[0]).toMatchObject({ chain: CHAIN, height: 1, stage: "shard", index: 0, state: "quarantined" });
   expect(tasks[0]?.why).toContain(`proofmesh tasks requeue ${name}`);
-  expect(tasks[0]?.failures.logical).toBe(1);
+  expect(tasks[0]?.failures.logical).toBeGreaterThan(0);
   const ask = (command: string) => runCli([command, "--http", first.http]);
   const [shown, status] = await Promise.all([ask("tasks"), ask("status")]);
   expect(shown.stdout).toContain(name);
   expect(shown.stdout).toContain("quarantined");
-  expect(status.stdout).toContain("an operator has to look");
+  expect(status.stdout).toContain("tried again after growing pauses");
 
   const out = path.join(temporaryDirectory(), "bundle");
   const exported = await runCli(["tasks", "export", name, "--out", out, "--http", first.http]);
   expect(exported).toMatchObject({ status: EXIT.ok, stderr: "" });
   const bundle = JSON.parse(readFileSync(path.join(out, "bundle.json"), "utf8")) as ReplayBundle;
-  expect(bundle.failures).toMatchObject([{ attempt: 0, prover: member?.key, kind: "logical" }]);
-  expect(bundle.quarantine?.votes).toHaveLength(1);
+  expect(bundle.failures[0]).toMatchObject({ attempt: 0, prover: member?.key, kind: "logical" });
+  // The prover's failure, and the attester's timeout.
+  expect(bundle.quarantine?.votes).toHaveLength(2);
   expect(readdirSync(out).sort()).toEqual([bundle.payload.artefact, "bundle.json"].sort());
   const replay = (config: string) =>
     runCli(["tasks", "replay", out, "--network", manifest, "--config", config, "--json"]);
@@ -74,17 +75,17 @@ test("a task that no prover can prove is quarantined, exported, replayed, and pr
   );
   await stop(first);
 
-  // A restart with a prover that works changes nothing by itself: an operator has to say so.
+  // A prover that works proves the task once the pause is over, which begins anew with the restart. An operator ends it.
   const second = await startCli(["--config", sound, ...NETWORK]);
   expect((await tasksOf(second))[0]).toMatchObject({ state: "quarantined", height: 1, index: 0 });
   const requeued = await runCli(["tasks", "requeue", name, "--http", second.http, "--json"]);
   expect(requeued).toMatchObject({ status: EXIT.ok, stderr: "" });
-  expect(JSON.parse(requeued.stdout)).toMatchObject({ round: 0, weight: 1 });
+  expect(JSON.parse(requeued.stdout)).toMatchObject({ state: "requeued", weight: 1 });
   const stored = ({ event, height }: { readonly event: string; readonly height?: unknown }) =>
     event === "certificate.stored" && height === 1;
   await second.line("the block has its certificate", stored, 60_000);
   const numbers = second.log.filter(({ event }) => event === "task.claimed").map(({ attempt }) => attempt);
-  expect(numbers[0]).toBe(1);
+  expect(numbers[0]).toBeGreaterThan(0);
   await stop(second);
 });
 

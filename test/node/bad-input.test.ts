@@ -16,7 +16,8 @@ import net, { type AddressInfo } from "node:net";
 import path from "node:path";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
-import { genesis } from "../../src/node.ts";
+import { defaultKeys } from "../../src/config.ts";
+import { genesis, keyFileIn } from "../../src/node.ts";
 import { sealBatch, voteOf } from "../../src/protocol/batch.ts";
 import type { BarrierContent } from "../../src/protocol/certificate.ts";
 import { readEvidence } from "../../src/protocol/evidence.ts";
@@ -95,7 +96,9 @@ describe("settings", () => {
       "surprise",
     ];
     complains(ended, { status: EXIT.usage, code: "manifest.invalid", names }, 5);
+    // Nothing but the key that it has made before.
     expect(leftIn(path.join(dir, "data"))).toEqual([]);
+    expect(leftIn(path.join(dir, "data-keys")).sort()).toEqual(["key.json", "signed"]);
   });
 
   test("a setting, a variable or a flag that does not exist is named with its place", async () => {
@@ -152,9 +155,9 @@ describe("what a node needs for itself", () => {
     const [one, other] = [makeMembers(3), makeMembers(1)];
     const [first, truncated, readable] = [at(one, 0), at(one, 1), at(one, 2)];
     await startCli(flagsOf(one, first, 50));
-    const keyFile = path.join(truncated.data, "key.json");
+    const keyFile = keyFileIn(defaultKeys(truncated.data));
     truncateSync(keyFile, 40);
-    const openFile = path.join(readable.data, "key.json");
+    const openFile = keyFileIn(defaultKeys(readable.data));
     chmodSync(openFile, 0o644);
     const strange = at(other, 0);
     writeFileSync(path.join(strange.data, "network"), `${one.network}\n`);
@@ -367,7 +370,7 @@ function at(members: Members, index: number): Members["list"][number] {
 /** What a start that was refused has left behind, besides the key that it made. */
 function leftIn(directory: string): string[] {
   mkdirSync(directory, { recursive: true });
-  return readdirSync(directory).filter((name) => !["format", "key.json", "lock"].includes(name));
+  return readdirSync(directory).filter((name) => !["format", "lock"].includes(name));
 }
 
 function genesisOf(key: string): ReturnType<typeof genesis> {

@@ -3,9 +3,10 @@ import type { Artefacts, Journal, Result } from "../../src/ports.ts";
 import { artefactHash } from "../../src/protocol/ids.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
 import { Fetcher } from "../../src/runtime/fetcher.ts";
+import { SigningBook } from "../../src/runtime/signing.ts";
 import { Sealer } from "../../src/runtime/sealer.ts";
 import { createKeyFrom } from "../keys.ts";
-import { memoryArtefacts } from "../../src/storage/memory.ts";
+import { memoryArtefacts, memorySigningRecord, NEVER_SIGNED } from "../../src/storage/memory.ts";
 
 const NETWORK = "ab".repeat(32);
 
@@ -34,13 +35,22 @@ function release(attempt: number): Entry {
   return { kind: "release", block: "cd".repeat(32), stage: "shard", index: 0, attempt };
 }
 
+const BOOK = new SigningBook(memorySigningRecord({ defer: (run) => run() }), NEVER_SIGNED, () => {});
+
 describe("what is acknowledged", () => {
   test("waits for the write that holds it, not for the one that was under way before", () => {
     const journal = new SlowJournal();
     const signer = createKeyFrom(new Uint8Array(32).fill(1));
     const events: string[] = [];
     const sent = (batch: { readonly head: { readonly number: number } }) => events.push(`sent ${batch.head.number}`);
-    const sealer = new Sealer(NETWORK, signer, journal, sent, () => {});
+    const sealer = new Sealer(
+      NETWORK,
+      signer,
+      journal,
+      () => BOOK,
+      sent,
+      () => {},
+    );
     sealer.append([release(0)], () => {});
     sealer.append([release(1)], () => {});
     sealer.flushed(() => events.push("acknowledged"));
@@ -55,6 +65,7 @@ describe("what is acknowledged", () => {
       NETWORK,
       createKeyFrom(new Uint8Array(32).fill(1)),
       new SlowJournal(),
+      () => BOOK,
       () => {},
       () => {},
     );

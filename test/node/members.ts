@@ -1,7 +1,8 @@
 /** A network's members on disk: a data directory with a key for each, and one manifest. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { createKey, genesis, readManifestFile } from "../../src/node.ts";
+import { defaultKeys } from "../../src/config.ts";
+import { createKeys, genesis, readManifestFile } from "../../src/node.ts";
 import type { GenesisOptions } from "../../src/node.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
 import { temporaryDirectory } from "../storage/directories.ts";
@@ -29,7 +30,7 @@ export function makeMembers(
   const list = Array.from({ length: count }, (_, index) => {
     const data = path.join(dir, `node-${index}`);
     mkdirSync(data, { mode: 0o700 });
-    return { data, ...createKey(path.join(data, "key.json")) };
+    return { data, ...createKeys(defaultKeys(data)) };
   });
   const keys = list.map(({ key }) => key);
   const json = genesis({

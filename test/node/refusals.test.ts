@@ -294,7 +294,7 @@ function grantOf(attempt: number): Entry {
 }
 
 function join(): Entry {
-  return { kind: "join", slots: 1, height: 1, chain: CHAIN };
+  return { kind: "join", slots: 1, chain: CHAIN };
 }
 
 function seedOf(name: string): Uint8Array {

@@ -17,6 +17,8 @@ const attesters = ["a", "b", "c", "d"].map(signerNamed);
 const manifest = manifestOf(attesters.map(({ key }) => key));
 
 const content: BarrierContent = {
+  format: 1,
+  lost: [],
   network: manifest.network,
   chain: 1,
   height: 7,

@@ -290,6 +290,8 @@ describe("the certificate of a block that needs two of its proofs", () => {
     workflow(two),
   );
   const content = (...indices: number[]): BarrierContent => ({
+    format: 1,
+    lost: [],
     network: manifest.network,
     chain: 1,
     height: 7,

@@ -156,7 +156,9 @@ describe("a manifest", () => {
   });
 
   it("retries as it says, and as is usual where it says nothing", () => {
-    const usual = { attempts: 16, logicalProvers: 2, backoffMs: 500, backoffMsMax: 60_000, hedgePercentile: null };
+    const backoff = { backoffMs: 500, backoffMsMax: 60_000 };
+    const pause = { pauseMs: 30_000, pauseMsMax: 3_600_000 };
+    const usual = { attempts: 16, logicalProvers: 16, ...backoff, ...pause, hedgePercentile: null };
     expect(manifestOf(keys).retry).toEqual(usual);
     expect(manifestOf(keys, { retry: { attempts: 3 } }).retry).toEqual({ ...usual, attempts: 3 });
   });

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import fs from "node:fs";
 import { describe, expect, it } from "vitest";
-import { type Candidate, ownerOf, ownersOf } from "../../src/protocol/owner.ts";
+import { type Candidate, EXACT_MAX, ORDER_MAX, ownerOf, ownersOf } from "../../src/protocol/owner.ts";
 import { hashOf } from "./fixtures.ts";
 
 const network = hashOf("network");
@@ -154,6 +154,64 @@ describe("weights", () => {
     );
     const shares = all.map(({ key }) => first.filter((owner) => owner === key).length / 200);
     shares.forEach((share, at) => expect(Math.abs(share - (weights[at] ?? 1))).toBeLessThan(0.35));
+  });
+});
+
+describe("a roster of thousands", () => {
+  const all = candidates(4096);
+  const block = hashOf("block");
+
+  it("is dealt 64 tasks with one hash for each member and task, and not for each pair of both", () => {
+    const cpuMs = () => {
+      const before = process.cpuUsage();
+      ownersOf(network, block, "shard", 64, all);
+      const { user, system } = process.cpuUsage(before);
+      return (user + system) / 1000;
+    };
+    // 3,500 ms before. The best of a few, because the compiler works at first.
+    expect(Math.min(...Array.from({ length: 5 }, cpuMs))).toBeLessThan(150);
+  });
+
+  it("has orders of the first few, each member once, that do not depend on how the roster is written", () => {
+    for (const copies of [1, 2]) {
+      const orders = ownersOf(network, block, "shard", 16, all, copies);
+      expect(orders).toHaveLength(16);
+      for (const order of orders) {
+        expect(new Set(order).size).toBe(order.length);
+        expect(order.length).toBeGreaterThanOrEqual(ORDER_MAX);
+        expect(order.length).toBeLessThanOrEqual(copies * (ORDER_MAX * copies + copies));
+      }
+      expect(ownersOf(network, block, "shard", 16, [...all].reverse(), copies)).toEqual(orders);
+      expect(new Set(firsts(orders)).size).toBe(16);
+    }
+  });
+
+  it("deals nobody more than its share rounded up, also where a stage has more tasks than the roster has members", () => {
+    const some = candidates(EXACT_MAX + 1, (at) => 1 + (at % 3));
+    const total = some.reduce((sum, { weight }) => sum + weight, 0);
+    const first = firsts(ownersOf(network, block, "shard", 500, some));
+    for (const { key, weight } of some)
+      expect(first.filter((owner) => owner === key).length).toBeLessThanOrEqual(Math.ceil((500 * weight) / total));
+  });
+
+  it("draws by weight, and for each task anew", () => {
+    const some = candidates(100, (at) => (at < 50 ? 1 : 3));
+    const heavy = new Set(some.slice(50).map(({ key }) => key));
+    const leaders = Array.from(
+      { length: 800 },
+      (_, at) => ownersOf(network, hashOf(`w ${at}`), "shard", 1, some)[0]?.[0],
+    );
+    expect(Math.abs(leaders.filter((key) => heavy.has(key ?? "")).length / 800 - 0.75)).toBeLessThan(0.05);
+    expect(new Set(leaders).size).toBeGreaterThan(90);
+    const [one = [], two = []] = ownersOf(network, block, "shard", 2, all);
+    expect(one.filter((key) => two.includes(key)).length).toBeLessThan(4);
+  });
+
+  it("has members of every group in its orders, however many there are of another", () => {
+    const rare = new Set(all.slice(0, 4).map(({ key }) => key));
+    const grouped = all.map((each) => ({ ...each, group: rare.has(each.key) ? 0 : 1 }));
+    for (const order of ownersOf(network, block, "shard", 8, grouped))
+      expect(order.filter((key) => rare.has(key))).toHaveLength(4);
   });
 });
 

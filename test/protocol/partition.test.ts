@@ -94,6 +94,8 @@ describe("partitions", () => {
       before: "",
       after: "",
       tasks: [],
+      format: 1 as const,
+      lost: [],
     };
     expect(checkCertificate(one.manifest, encodeCertificate(content, []), () => true)).toMatchObject({
       code: "certificate.tasks",

@@ -43,6 +43,8 @@ function announced(chain: number, height: number): Announced {
 /** A certificate that the given attesters have signed. */
 function certificateOf({ network }: Manifest, chain: number, height: number, by: readonly string[]): Uint8Array {
   const content: BarrierContent = {
+    format: 1,
+    lost: [],
     network,
     ...announced(chain, height),
     before: "",

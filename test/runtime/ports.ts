@@ -12,7 +12,7 @@ import type {
   Transport,
   Verifier,
 } from "../../src/ports.ts";
-import { memoryArtefacts, memoryStore } from "../../src/storage/memory.ts";
+import { memoryArtefacts, memorySigningRecord, memoryStore } from "../../src/storage/memory.ts";
 import { openBatch } from "../../src/protocol/batch.ts";
 import { type Hash, type Key, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
@@ -74,12 +74,15 @@ export class Bench {
   readonly journal = new ManualJournal();
   readonly published: Uint8Array[] = [];
   readonly proving: { readonly job: ProveJob; readonly emit: (event: ProveEvent) => void; cancelled: boolean }[] = [];
-  readonly requests: { readonly peer: Key; readonly done: Done<readonly Uint8Array[]> }[] = [];
+  readonly requests: { readonly peer: Key; readonly body: Uint8Array; readonly done: Done<readonly Uint8Array[]> }[] =
+    [];
   readonly fetches: Fetching[] = [];
   readonly events: string[] = [];
   readonly faults: Fault[] = [];
   readonly artefacts = memoryArtefacts({ defer: (run) => this.#deferred.push(run) });
   readonly store = memoryStore({ defer: (run) => this.#deferred.push(run) });
+  /** Durable at once: the journal alone is what tests wait for. */
+  readonly signing = memorySigningRecord({ defer: (run) => run() });
   readonly runtime: Runtime;
   peers: Key[] = [];
   nowMs = 0;
@@ -98,6 +101,7 @@ export class Bench {
           slots: 1,
           systems: ["mock"],
           seed: 0,
+          checkAllEvery: 8,
         },
       },
       {
@@ -105,6 +109,8 @@ export class Bench {
         signer: simSigner(1, name),
         equation,
         journal: this.journal,
+        signing: this.signing,
+        nonce: () => "5a".repeat(16),
         store: this.store,
         artefacts: this.artefacts,
         verifier: VERIFIER,
@@ -200,8 +206,8 @@ export class Bench {
     return {
       publish: (bytes) => void this.published.push(bytes),
       peers: () => this.peers,
-      request: (peer, _request, _body, _bytesMax, _timeoutMs, done) => {
-        this.requests.push({ peer, done });
+      request: (peer, _request, body, _bytesMax, _timeoutMs, done) => {
+        this.requests.push({ peer, body, done });
         return () => {};
       },
       fetch: (peer, hash, _bytesMax, _timeoutMs, done) => {

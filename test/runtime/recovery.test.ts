@@ -31,7 +31,7 @@ function feedOf(name: string, count: number): readonly Batch[] {
 interface Recovered {
   readonly state: State;
   readonly refused: readonly string[];
-  readonly value: { readonly next: number; readonly previous: Hash } | Fault;
+  readonly value: { readonly next: number; readonly head: Hash } | Fault;
 }
 
 function recovered(
@@ -55,11 +55,10 @@ function recovered(
   const refused: string[] = [];
   const telemetry = { emit: () => {}, count: (name: string, label: string) => void refused.push(`${name} ${label}`) };
   let value: Recovered["value"] | null = null;
-  recover(
-    state,
-    { journal, store, equation, telemetry },
-    (result) => (value = result.ok ? result.value : result.fault),
-  );
+  recover(state, { journal, store, equation, telemetry }, (result) => {
+    if (!result.ok) value = result.fault;
+    else value = { next: result.value.journal.next, head: result.value.journal.head };
+  });
   if (value === null) throw new Error("recovery did not end");
   return { state, refused, value };
 }
@@ -70,7 +69,7 @@ function bytesOf(batches: readonly Batch[]): readonly Uint8Array[] {
 
 describe("a recovery", () => {
   const own = feedOf("a", BATCHES);
-  const goesOn = { next: BATCHES, previous: own.at(-1)?.hash };
+  const goesOn = { next: BATCHES, head: own.at(-1)?.hash };
 
   it("continues behind the last of 6,000 own batches, of which every 20th announces a block", () => {
     const { state, refused, value } = recovered(journalOf(bytesOf(own)));
@@ -118,7 +117,7 @@ describe("a recovery", () => {
 
   it("accepts a record that the journal holds twice", () => {
     const { value } = recovered(journalOf(bytesOf([...own.slice(0, 5), ...own.slice(3, 8)])));
-    expect(value).toEqual({ next: 8, previous: own[7]?.hash });
+    expect(value).toEqual({ next: 8, head: own[7]?.hash });
   });
 
   it("stops at an own number that the journal does not continue", () => {
@@ -148,6 +147,6 @@ describe("a recovery", () => {
   });
 
   it("begins at number 0 with an empty journal", () => {
-    expect(recovered(journalOf([])).value).toEqual({ next: 0, previous: ZERO_HASH });
+    expect(recovered(journalOf([])).value).toEqual({ next: 0, head: ZERO_HASH });
   });
 });

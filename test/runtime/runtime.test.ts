@@ -4,13 +4,15 @@ import { Fetcher } from "../../src/runtime/fetcher.ts";
 import { Sealer } from "../../src/runtime/sealer.ts";
 import { type Batch, openBatch, sealBatch } from "../../src/protocol/batch.ts";
 import {
+  decodeFrontier,
   decodeSyncFrame,
   encodeFrontier,
   encodeSyncFrame,
   type Frontier,
   type SyncFrame,
 } from "../../src/protocol/sync.ts";
-import { memoryArtefacts } from "../../src/storage/memory.ts";
+import { LEAP_NUMBERS, SigningBook } from "../../src/runtime/signing.ts";
+import { memoryArtefacts, memorySigningRecord, NEVER_SIGNED } from "../../src/storage/memory.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
 import { simSigner } from "../../simnet/virtual/provers.ts";
 import { Bench, hashOf, keyOf, ManualJournal, ZERO_HASH } from "./ports.ts";
@@ -30,7 +32,13 @@ function answer(bench: Bench, peer: string, seen: number, frames: readonly SyncF
   const at = bench.requests.findIndex((request) => request.peer === keyOf(peer));
   const [request] = at < 0 ? [] : bench.requests.splice(at, 1);
   if (request === undefined) throw new Error(`${peer} was not asked`);
-  const frontier: Frontier = { feeds: new Map([[keyOf("a"), seen]]), chains: new Map() };
+  const feeds = new Map([
+    [keyOf("a"), seen],
+    [keyOf(peer), 1],
+  ]);
+  // The peer has stored the start record that it was shown.
+  const { starts = [] } = decodeFrontier(request.body) ?? {};
+  const frontier: Frontier = { feeds, chains: new Map(), starts };
   const all: SyncFrame[] = [{ kind: "frontier", frontier }, ...frames];
   request.done({ ok: true, value: all.map(encodeSyncFrame) });
 }
@@ -83,6 +91,23 @@ describe("nothing is sent, and no proof begins, before the journal has it", () =
     expect(bench.published).toEqual([]);
     expect(bench.proving).toEqual([]);
     expect(seen.acknowledged).toBe(false);
+  });
+});
+
+describe("a node whose own state breaks an invariant", () => {
+  it("ends with the invariant's code before it signs anything of that step (S4)", () => {
+    const bench = new Bench("a", ALONE).start();
+    bench.mine(1);
+    bench.flush();
+    const [block] = bench.runtime.state.blocks.keys();
+    const before = [bench.published.length, bench.journal.waiting.length];
+    // A vote without its lock, as a fault of this program would leave it.
+    const task = { block: block ?? hashOf("none"), stage: "shard", index: 0, attempt: 0 };
+    bench.runtime.state.outbox.push({ kind: "timeout", ...task, code: "limit" });
+    bench.runtime.post({ kind: "tick" });
+    bench.pass(5_000);
+    expect(bench.faults).toMatchObject([{ code: "invariant.S4" }]);
+    expect([bench.published.length, bench.journal.waiting.length]).toEqual(before);
   });
 });
 
@@ -192,13 +217,16 @@ describe("a node with an older disk", () => {
     bench.flush();
     expect(bench.events).toContain("feed.behind");
     expect(journal.records).toHaveLength(3);
-    answer(bench, "c", 3);
-    bench.pass(2000);
-    answer(bench, "b", 3);
+    for (let round = 0; round < 6; round++) {
+      const asked = ["b", "c", "d"].filter((peer) => bench.requests.some((request) => request.peer === keyOf(peer)));
+      for (const peer of asked) answer(bench, peer, 3);
+      bench.pass(1000);
+    }
     bench.flush();
     expect(seen.acknowledged).toBe(true);
     const next = bench.published.map((bytes) => openBatch(bytes)).find((opened) => opened.ok);
-    expect(next?.ok === true && next.value.head).toMatchObject({ number: 3, previous: lost[1]?.hash });
+    const head = { number: 3 + LEAP_NUMBERS, skipped: LEAP_NUMBERS, start: 2, previous: lost[1]?.hash };
+    expect(next?.ok === true && next.value.head).toMatchObject(head);
     const again = new Bench("a", FOUR, journal).start();
     expect(again.runtime.state.log.feed(keyOf("a"))?.next).toBeGreaterThanOrEqual(4);
   });
@@ -369,10 +397,13 @@ describe("the sealer", () => {
     const journal = new ManualJournal();
     const sent: Batch[] = [];
     const faults: string[] = [];
+    const record = memorySigningRecord({ defer: (run) => run() });
+    const book = new SigningBook(record, NEVER_SIGNED, (fault) => faults.push(fault.code));
     const made = new Sealer(
       hashOf("network"),
       simSigner(1, "a"),
       journal,
+      () => book,
       (batch) => sent.push(batch),
       (fault) => faults.push(fault.code),
     );

@@ -19,6 +19,19 @@ describe("one hostile attester of four and one prover break nothing by", () => {
   }
 });
 
+describe("provers that call every input unprovable", () => {
+  const shape = { nodes: 11, attesters: 4, attestersOnlyAttest: true, blocks: 5, shards: 3, seed: 2 } as const;
+
+  for (const count of [3, 6]) {
+    it(`stop no chain, ${count} of seven: the honest ones prove all blocks`, () => {
+      const hostile = { byzantineProvers: count, behaviours: ["fail-logically"] };
+      const { violations, certificates } = runVirtual({ ...shape, ...hostile });
+      expect(violations).toEqual([]);
+      expect(certificates).toBe((shape.nodes - count) * shape.blocks);
+    });
+  }
+});
+
 describe("provers that sign one receipt more", () => {
   for (const name of Object.keys(RECEIPTS)) {
     it(`stop nothing where all provers but one do it: ${name}`, () => {

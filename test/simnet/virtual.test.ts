@@ -105,8 +105,11 @@ describe("a node that comes back and has forgotten", () => {
 
   it("what it had voted is caught", () => {
     const forget = (runtime: Runtime) => {
-      for (const attempt of attemptsOf(runtime))
-        Object.assign(attempt.own, { granted: null, timedOut: false, attested: null });
+      const { locks, pending, options: core } = runtime.state;
+      locks.clear();
+      // Its votes wait for the tasks of their blocks, and would fill the table again.
+      for (const { entries } of pending.values())
+        entries.splice(0, entries.length, ...entries.filter(({ signed }) => signed.author !== core.self));
     };
     const caught = [1, 2, 3].map((seed) => runVirtual({ ...options, seed, sabotage: forget }).violations.join());
     for (const violations of caught) expect(violations).toContain("S4");
@@ -130,9 +133,3 @@ describe("a node that comes back and has forgotten", () => {
     expect(caught.join()).toContain("before the timeout certificate");
   });
 });
-
-function attemptsOf(runtime: Runtime) {
-  return [...runtime.state.blocks.values()].flatMap(({ tasks }) =>
-    tasks.flatMap(({ attempts }) => [...attempts.values()]),
-  );
-}

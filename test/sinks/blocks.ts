@@ -31,6 +31,8 @@ export function certified(height: number, branch: string = "", fork: number = 1,
     payload: hashOf("payload"),
     before: "00",
     after: "01",
+    format: 1 as const,
+    lost: [],
     tasks: [
       { stage: "shard", index: 0, ...task, ...artefact },
       { stage: "aggregate", index: 0, ...task, ...artefact },

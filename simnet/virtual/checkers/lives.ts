@@ -8,7 +8,7 @@ import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
 import type { Stage } from "../../../src/protocol/workflow.ts";
 import { stagesAnnounced } from "../provers.ts";
-import { levelFrom, levelOfIndex } from "./levels.ts";
+import { haveGivenUp, levelFrom, levelOfIndex } from "./levels.ts";
 
 export interface Life {
   readonly number: number;
@@ -17,7 +17,10 @@ export interface Life {
   /** By who claimed it: when, and when it last said that it got on. */
   readonly claims: Map<Key, { readonly atMs: number; movedMs: number; units: number }>;
   /** Who gave it back or failed, when. */
-  readonly ends: Map<Key, { readonly atMs: number; readonly kind: "release" | "fail" }>;
+  readonly ends: Map<
+    Key,
+    { readonly atMs: number; readonly kind: "release" | "fail"; readonly code: string; readonly isLogical: boolean }
+  >;
   readonly timeouts: Map<Key, string>;
   overMs: number | null;
   /** Something about it was not sent when it was said: its author died, and peers get it in time. */
@@ -30,8 +33,6 @@ export interface TaskLife {
   readonly index: number;
   readonly vouchers: Map<string, Set<Key>>;
   readonly attempts: Life[];
-  /** By round: who has voted for its quarantine. */
-  readonly quarantines: Map<number, Set<Key>>;
   readyMs: number | null;
   completeMs: number | null;
 }
@@ -53,6 +54,8 @@ export interface LivesOptions {
   readonly now: () => number;
   readonly isHostile: (key: Key) => boolean;
   readonly heard: Heard;
+  /** Told of each claim, and of each timeout that its author judged itself. */
+  readonly judged: (task: TaskLife, attempt: Life, author: Key, what: "claimed" | "timed out") => void;
 }
 
 export class Lives {
@@ -66,15 +69,17 @@ export class Lives {
   readonly #now: () => number;
   readonly #isHostile: (key: Key) => boolean;
   readonly #heard: Heard;
+  readonly #judged: LivesOptions["judged"];
   readonly #cancels = new Map<Hash, Set<Key>>();
   /** What was said of a block before its announcement. */
   readonly #early = new Map<Hash, (readonly [Key, Entry])[]>();
 
-  constructor({ manifest, now, isHostile, heard }: LivesOptions) {
+  constructor({ manifest, now, isHostile, heard, judged }: LivesOptions) {
     this.#manifest = manifest;
     this.#now = now;
     this.#isHostile = isHostile;
     this.#heard = heard;
+    this.#judged = judged;
   }
 
   said(author: Key, entry: Entry): void {
@@ -90,11 +95,21 @@ export class Lives {
   }
 
   isQuorum(keys: Iterable<Key>): boolean {
+    const { all, weight } = this.#weightOf(keys);
+    return weight > Math.floor((2 * all) / 3);
+  }
+
+  #isOneHonest(keys: Iterable<Key>): boolean {
+    const { all, weight } = this.#weightOf(keys);
+    return weight > Math.floor((all - 1) / 3);
+  }
+
+  #weightOf(keys: Iterable<Key>): { readonly all: number; readonly weight: number } {
     const { weights } = this.#manifest;
     let [all, weight] = [0, 0];
     for (const each of weights.values()) all += each;
     for (const key of new Set(keys)) weight += weights.get(key) ?? 0;
-    return weight > Math.floor((2 * all) / 3);
+    return { all, weight };
   }
 
   #announce(author: Key, entry: EntryOf<"announce">): void {
@@ -113,7 +128,6 @@ export class Lives {
           index,
           vouchers: new Map(),
           attempts: [],
-          quarantines: new Map(),
           readyMs: null,
           completeMs: null,
         });
@@ -145,7 +159,6 @@ export class Lives {
     const task = this.#task(block, entry.stage, entry.index);
     if (task === undefined) return;
     if (entry.kind === "attest" || entry.kind === "complete") return this.#vouch(author, task, entry);
-    if (entry.kind === "quarantine") return this.#quarantine(author, task, entry.round);
     const attempt = "attempt" in entry ? task.attempts[entry.attempt] : undefined;
     if (attempt === undefined) return;
     attempt.isUnsent ||= this.isUnsent;
@@ -154,17 +167,27 @@ export class Lives {
       // Its first beat says that it has begun.
       attempt.claims.set(author, { atMs, movedMs: atMs, units: -1 });
       this.#heard(task, attempt, author, "claim");
+      this.#judged(task, attempt, author, "claimed");
     }
     if ((entry.kind === "release" || entry.kind === "fail") && !attempt.ends.has(author))
-      attempt.ends.set(author, { atMs, kind: entry.kind });
+      attempt.ends.set(author, {
+        atMs,
+        kind: entry.kind,
+        code: entry.kind === "fail" ? entry.code : "released",
+        isLogical: entry.kind === "fail" && entry.logical,
+      });
     if (entry.kind === "timeout") this.#timeout(author, task, attempt, entry.code);
   }
 
   #timeout(author: Key, task: TaskLife, attempt: Life, code: string): void {
+    // An attester may follow others, whose word binds nobody else.
+    const others = [...attempt.timeouts.keys()].filter((key) => key !== author);
+    if (!this.#isOneHonest(others)) this.#judged(task, attempt, author, "timed out");
     if (!attempt.timeouts.has(author)) attempt.timeouts.set(author, code);
     if (attempt.overMs !== null || !this.isQuorum(attempt.timeouts.keys())) return;
     attempt.overMs = this.#now();
     this.#open(task);
+    if (task.stage.isSplit) this.#settle();
     this.#heard(task, attempt, author, "over");
   }
 
@@ -182,17 +205,14 @@ export class Lives {
     this.#settle();
   }
 
-  #quarantine(author: Key, task: TaskLife, round: number): void {
-    task.quarantines.set(round, (task.quarantines.get(round) ?? new Set<Key>()).add(author));
-    if (task.stage.isSplit) this.#settle();
-  }
-
   #levelOf(block: BlockLife): number {
     return levelFrom(
-      block.tasks.map(({ stage, index, completeMs, quarantines }) => {
-        const isGivenUp = [...quarantines.values()].some((voters) => this.isQuorum(voters));
-        return { stage, index, isComplete: completeMs !== null, isGivenUp };
-      }),
+      block.tasks.map(({ stage, index, completeMs, attempts }) => ({
+        stage,
+        index,
+        isComplete: completeMs !== null,
+        isGivenUp: stage.isSplit && haveGivenUp(attempts, this.#manifest, stage),
+      })),
     );
   }
 

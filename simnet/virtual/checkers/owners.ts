@@ -12,6 +12,8 @@ interface Dealt {
   readonly weight: number;
 }
 
+/** Lost attempts that may move a prover to the end of every order. */
+const LOST_MIN = 3;
 /** More of them than this, and what a node may believe has too many forms to be told apart. */
 const TROUBLED_MAX = 7;
 
@@ -23,6 +25,7 @@ export class Owners {
    * falsely. Nodes learn of it at different moments, and of the proven guilty as well.
    */
   readonly benched = new Set<Key>();
+  readonly #lost = new Map<Key, number>();
   readonly #guilty: () => Iterable<Key>;
 
   constructor(manifest: Manifest, guilty: () => Iterable<Key>) {
@@ -46,6 +49,16 @@ export class Owners {
         return order[attempt % order.length] === prover;
       });
     });
+  }
+
+  /** A quorum ended an attempt. Whoever lost a few may go to the end, for as long as certificates say so. */
+  lost(block: Hash, stage: Stage, index: number, attempt: number, claimants: Iterable<Key>): void {
+    const ranking = this.#ranking(block, stage)[index] ?? [];
+    for (const key of new Set([...claimants, ...ranking.slice(attempt % Math.max(ranking.length, 1)).slice(0, 1)])) {
+      const count = (this.#lost.get(key) ?? 0) + 1;
+      this.#lost.set(key, count);
+      if (count >= LOST_MIN) this.benched.add(key);
+    }
   }
 
   /** Each level is dealt for itself, under a name of its own. */

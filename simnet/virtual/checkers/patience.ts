@@ -28,7 +28,10 @@ export function judgeTimeout(code: string, facts: Facts, manifest: Manifest, sta
     case "no-progress":
       return claimedMs === null ? "of a claim that nobody made" : tooSoon(claimedMs, stage.leaseMs);
     case "limit":
-      return claimedMs === null ? "of a claim that nobody made" : tooSoon(claimedMs, stage.limitMs);
+      // A limit that follows what is usual is a lease at least.
+      return claimedMs === null
+        ? "of a claim that nobody made"
+        : tooSoon(claimedMs, Math.min(stage.leaseMs, stage.limitMs));
     default:
       // Released, failed or rejected: the prover's own word, or a proof that anybody can verify.
       return null;

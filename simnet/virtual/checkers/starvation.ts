@@ -72,7 +72,12 @@ export class Starvation {
     let windowMs = json.timing.claimWindowMsMax;
     for (let at = PATIENT_ATTEMPTS; at < number && windowMs < PATIENT_MS_MAX; at++) windowMs *= 1.5;
     const failed = task.attempts.filter(({ overMs, claims }) => overMs !== null && claims.size > 0).length;
-    const restMs = failed < 2 ? 0 : Math.min(retry.backoffMs * 2 ** (failed - 2), retry.backoffMsMax);
+    const backoffMs = failed < 2 ? 0 : Math.min(retry.backoffMs * 2 ** (failed - 2), retry.backoffMsMax);
+    // A task is in quarantine once provers fail logically, or fail often, and at no time before the first failure.
+    const pauseMs = failed < 1 ? 0 : Math.min(retry.pauseMs * 2 ** (failed - 1), retry.pauseMsMax);
+    const isPaused = failed >= retry.attempts || task.attempts.some(({ ends }) => hasLogical(ends));
+    // Each prover that fails has a pause before its turn.
+    const restMs = isPaused ? Math.max(backoffMs, (absent + 1) * pauseMs) : backoffMs;
     return REPAIR_MS + restMs + (absent + 1) * Math.min(windowMs, PATIENT_MS_MAX) + heldMs(task) / SLOWEST_CLOCK;
   }
 
@@ -90,6 +95,10 @@ function heldMs({ attempts, stage }: TaskLife): number {
     Math.max(0, ...[...claims.values()].map(({ atMs, movedMs }) => movedMs - atMs + stage.leaseMs)),
   );
   return held.reduce((sum, ms) => sum + Math.min(ms, stage.limitMs), 0);
+}
+
+function hasLogical(ends: Life["ends"]): boolean {
+  return [...ends.values()].some(({ isLogical }) => isLogical);
 }
 
 function systemOf({ stage: { variants }, index }: TaskLife): string {

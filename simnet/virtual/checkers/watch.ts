@@ -1,4 +1,5 @@
 /** All checkers of a run, and what they look at while it lasts. */
+import type { BarrierContent } from "../../../src/protocol/certificate.ts";
 import type { Hash, Key } from "../../../src/protocol/ids.ts";
 import { checkBounds } from "./bounds.ts";
 import { CatchUp } from "./catchup.ts";
@@ -6,7 +7,9 @@ import { DelayChecker } from "./delays.ts";
 import type { Durable } from "./durable.ts";
 import { checkBlocks, checkLog } from "./end.ts";
 import { Forks } from "./forks.ts";
+import { checkGriefing } from "./griefing.ts";
 import { Lives } from "./lives.ts";
+import { Pace } from "./pace.ts";
 import { Starvation } from "./starvation.ts";
 import { WireChecker } from "./wire.ts";
 import type { Cluster, SimNode } from "../cluster.ts";
@@ -55,12 +58,15 @@ export class Checkers {
     const byKey = new Map(cluster.nodes.map((node) => [node.key, node]));
     const speaksSince = (key: Key) => byKey.get(key)?.speaksSinceMs ?? null;
     const isWhole = options.hooks === undefined && options.families !== true && options.workflow === undefined;
-    const isJudged = isLight(dials) && isWhole && !cluster.nodes.some(({ key }) => isHostile(key));
+    const isJudged =
+      isLight(dials) && options.script === undefined && isWhole && !cluster.nodes.some(({ key }) => isHostile(key));
     this.delays = isJudged ? new DelayChecker({ manifest, now, hopMs, speaksSince, complain }) : null;
+    const pace = isLight(dials) && isWhole ? new Pace({ manifest, now, isHostile, complain }) : null;
     this.#lives = new Lives({
       manifest,
       now,
       isHostile,
+      judged: (...heard) => pace?.heard(...heard),
       heard: (...heard) => this.delays?.heard(...heard, this.#lives),
     });
     const heard = this.#lives.said.bind(this.#lives);
@@ -88,12 +94,11 @@ export class Checkers {
     const unsent = (node: SimNode | undefined, from: number) => {
       this.#lives.isUnsent = true;
       const feed = node?.runtime?.state.log.feed(node.key);
-      for (let number = from; number <= (feed?.highest ?? -1); number++) {
-        const batch = feed?.get(number);
-        if (batch !== undefined) this.wire.published(batch.head.author, batch.bytes);
-      }
+      for (const batch of feed?.kept() ?? [])
+        if (batch.head.number >= from) this.wire.published(batch.head.author, batch.bytes);
       this.#lives.isUnsent = false;
     };
+    cluster.onDamage = ({ key }) => this.wire.lostDisk(key);
     cluster.onReturn = (node) => {
       if (doubled.has(node.key)) unsent(node, 0);
       else if (!isHostile(node.key)) unsent(node, this.wire.next(node.key));
@@ -120,6 +125,14 @@ export class Checkers {
     this.violations.push(...this.#catchUp.look());
     if (this.healed) this.#lookForStarved();
     this.#tell();
+  }
+
+  /** What can be said of griefing once all is over, by one node's certificates. */
+  griefing(contents: readonly BarrierContent[]): string[] {
+    const { cluster, options } = this.#subjects;
+    const isWhole = options.families !== true && options.workflow === undefined;
+    if (!isLight(dialsOf(options)) || !isWhole) return [];
+    return checkGriefing(cluster.manifest, contents, this.#lives);
   }
 
   #tell(): void {

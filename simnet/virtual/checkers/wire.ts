@@ -7,13 +7,14 @@
  * while the hostile weight is below a third. Where they break, `guilt` names the keys that did it.
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { type Batch, type openBatch, openVote, verifyBatch } from "../../../src/protocol/batch.ts";
+import { type Batch, numberBefore, type openBatch, openVote, verifyBatch } from "../../../src/protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
 import type { Equation } from "../../../src/protocol/signing.ts";
 import type { Stage } from "../../../src/protocol/workflow.ts";
 import { stagesAnnounced } from "../provers.ts";
+import { Admissions } from "./admissions.ts";
 import { Guilt, type Position } from "./guilt.ts";
 import { Hands } from "./hands.ts";
 import { Levels } from "./levels.ts";
@@ -67,6 +68,7 @@ export class WireChecker {
   readonly #outputs = new Outputs();
   readonly #total: number;
   readonly #feeds = new Map<Key, Map<number, Hash>>();
+  readonly #highest = new Map<Key, number>();
   /** Every batch that somebody signed. */
   readonly #said = new Set<Hash>();
   readonly #attempts = new Map<string, Attempt>();
@@ -84,8 +86,10 @@ export class WireChecker {
   readonly #benches = new Map<string, Set<Key>>();
   readonly #hands: Hands;
   readonly #levels: Levels;
+  readonly #admissions: Admissions;
 
   constructor(options: WireOptions) {
+    this.#admissions = new Admissions((violation) => this.#violation(violation));
     this.#options = options;
     this.#manifest = options.manifest;
     this.truth = new Truth(options.manifest);
@@ -93,7 +97,7 @@ export class WireChecker {
     const isDone = (task: TaskRef, attempt: number) =>
       this.#isComplete(task) || this.#isOver(task, attempt) || this.isCancelled(task.block);
     this.#hands = new Hands(options.manifest, isDone);
-    this.#levels = new Levels((keys) => this.#isQuorum(keys));
+    this.#levels = new Levels(options.manifest, (keys) => this.#isQuorum(keys));
     this.#total = [...options.manifest.weights.values()].reduce((sum, weight) => sum + weight, 0);
   }
 
@@ -116,7 +120,12 @@ export class WireChecker {
 
   /** The number that this author is expected to say next. */
   next(author: Key): number {
-    return this.#feeds.get(author)?.size ?? 0;
+    return (this.#highest.get(author) ?? -1) + 1;
+  }
+
+  /** Which proofs it has verified an honest node knows no more once its disk is lost; its locks bind it all the same. */
+  lostDisk(author: Key): void {
+    for (const known of this.#knowing) if (known.startsWith(`${author} `)) this.#knowing.delete(known);
   }
 
   isHostile(key: Key): boolean {
@@ -146,13 +155,19 @@ export class WireChecker {
     this.guilt.batch(head.author, head.number, hash);
     if (isHonest && known !== undefined && known !== hash)
       this.#violation(`S4: ${name(head.author)} signed two batches ${head.number}`);
-    if (isHonest && head.number > 0 && feed.get(head.number - 1) !== head.previous) {
+    const before = numberBefore(head);
+    if (isHonest && before >= 0 && feed.get(before) !== head.previous) {
       this.#violation(`S5: ${name(head.author)} sent batch ${head.number} on one that it never sent`);
     }
     feed.set(head.number, hash);
+    this.#highest.set(head.author, Math.max(this.#highest.get(head.author) ?? -1, head.number));
     if (this.#said.has(hash)) return false;
     this.#said.add(hash);
     return true;
+  }
+
+  #admit(author: Key, entry: EntryOf<"admit">): void {
+    if (!this.#options.isHostile(author)) this.#admissions.heard(author, entry);
   }
 
   /** The other kinds promise nothing that another statement could break. */
@@ -171,8 +186,8 @@ export class WireChecker {
     else if (entry.kind === "reject") this.#reject(author, entry);
     else if (entry.kind === "barrier") this.#barrier(author, entry);
     else if (entry.kind === "cancel") this.#blocks.get(entry.block)?.cancels.add(author);
+    else if (entry.kind === "admit") this.#admit(author, entry);
     else if (entry.kind === "bench") this.#bench(author, entry);
-    else if (entry.kind === "quarantine") this.#levels.quarantine(author, entry, this.#stageOf(entry));
   }
 
   #announce(author: Key, entry: EntryOf<"announce">): void {
@@ -249,8 +264,9 @@ export class WireChecker {
     }
     if (!this.#mayOwn(entry.prover, entry))
       this.#violation(`S1: ${name(author)} granted ${where} to ${name(entry.prover)}, which does not own it`);
-    if (!this.#levels.isOpen(entry.block, this.#stageOf(entry), entry.index))
-      this.#violation(`S1: ${name(author)} granted ${where}, a piece of what no quorum has given up`);
+    const excluded = this.#owners.benched.size + [...this.guilt.proven.keys()].length;
+    if (!this.#levels.isOpen(entry.block, this.#stageOf(entry), entry.index, excluded))
+      this.#violation(`S1: ${name(author)} granted ${where}, a piece of what provers have not given up`);
     const tooMany = this.#hands.grant(author, entry);
     if (tooMany !== null) this.#violation(`R1: ${name(author)} let ${name(entry.prover)} ${tooMany}`);
   }
@@ -274,7 +290,18 @@ export class WireChecker {
       if (why !== null) this.#violation(`L4: ${name(author)} timed out ${where} (${entry.code}) ${why}`);
     }
     attempt.timeouts.add(author);
-    if (attempt.overMs === null && this.#isQuorum(attempt.timeouts)) attempt.overMs = now();
+    this.#levels.timeout(author, entry, this.#stageOf(entry));
+    if (attempt.overMs !== null || !this.#isQuorum(attempt.timeouts)) return;
+    attempt.overMs = now();
+    const stage = this.#stageOf(entry);
+    if (stage !== undefined)
+      this.#owners.lost(
+        entry.block,
+        stage,
+        entry.index,
+        entry.attempt,
+        attempt.assigned === null ? [] : [attempt.assigned],
+      );
   }
 
   #attest(author: Key, entry: EntryOf<"attest">, at: Position | null): void {
