@@ -179,8 +179,10 @@ describe("the payload of a block", () => {
     fc.assert(
       fc.property(fc.array(raw, { minLength: 1, maxLength: 3 }), (list) => {
         const { payload, hash } = forged(list);
-        expect(code(readPayload(payload, hash))).toMatch(/^payload\./);
+        // A few random bytes are a transaction in form, and are read as one.
+        expect(code(readPayload(payload, hash))).toMatch(/^$|^payload\./);
       }),
+      { examples: [[[Uint8Array.from([2, 0xcc, ...new Array<number>(10).fill(0x80), 1, 1])]]] },
     );
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
