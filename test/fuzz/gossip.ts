@@ -9,7 +9,7 @@ import type { Verdict } from "../../src/protocol/verdict.ts";
 import { type Batch, sealBatch } from "../../src/protocol/batch.ts";
 import { type Hash, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
-import { encodeSyncFrame } from "../../src/protocol/sync.ts";
+import { decodeFrontier, encodeSyncFrame, type Frontier } from "../../src/protocol/sync.ts";
 import { simSigner } from "../../simnet/virtual/provers.ts";
 import { type FieldRow, fieldsOf, KINDS } from "../protocol/entries.ts";
 import { Bench, hashOf, keyOf } from "../runtime/ports.ts";
@@ -202,10 +202,13 @@ function started(): Bench {
   return bench;
 }
 
-/** Nobody has anything for it. */
+/** No peer has anything for it. Each has signed something itself, and stored the start record that it was shown. */
 function answerAll(bench: Bench): void {
-  const frontier = encodeSyncFrame({ kind: "frontier", frontier: { feeds: new Map(), chains: new Map() } });
-  for (const request of bench.requests.splice(0)) request.done({ ok: true, value: [frontier] });
+  for (const { body, peer, done } of bench.requests.splice(0)) {
+    const { starts = [] } = decodeFrontier(body) ?? {};
+    const frontier: Frontier = { feeds: new Map([[peer, 1]]), chains: new Map(), starts };
+    done({ ok: true, value: [encodeSyncFrame({ kind: "frontier", frontier })] });
+  }
   for (const fetching of bench.fetches.splice(0))
     fetching.done({ ok: false, fault: { code: "artefact.absent", message: "not here" } });
   bench.flush();

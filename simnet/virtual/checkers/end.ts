@@ -67,10 +67,13 @@ function certificatesIn(files: readonly CheckedCertificate[]): Certificate[] {
   return files.flatMap((file) => (file.ok ? [file.value] : []));
 }
 
+/**
+ * What all certificates of a block have in common. While logs converge, two true contents of one block may each find a
+ * quorum, and where `k` of `n` proof systems are enough they may rest on different ones (`contentSplits` counts them).
+ */
 function agreed(content: Certificate["content"]): string {
-  const { tasks } = content;
-  const block = { ...content, tasks: [], lost: [] };
-  return JSON.stringify([block, tasks.map(({ stage, index, system, key }) => [stage, index, system, key])]);
+  const block = { ...content, tasks: content.tasks.map(({ stage }) => stage), lost: [] };
+  return JSON.stringify(block);
 }
 
 /** How many contents the nodes hold beyond one a block. */

@@ -44,10 +44,12 @@ export class Truth {
     if (list !== null) return artefact === artefactHash(list);
     const own = this.#stages().find(({ name }) => name === stage);
     const { verify = "key" } = own ?? {};
+    const variants = own === undefined ? [] : variantsOf(own);
+    const { system } = variants[index % Math.max(variants.length, 1)] ?? { system: SYSTEMS[0] };
     const values =
       own === undefined || verify === "key"
-        ? valuesFor(SYSTEMS[0], valuesOf(block, before, stage, index), prover ?? NOBODY)
-        : taskValues(block, { name: stage, verify, variants: variantsOf(own) }, index);
+        ? valuesFor(system, valuesOf(block, before, stage, index), prover ?? NOBODY)
+        : taskValues(block, { name: stage, verify, variants }, index);
     return artefact === artefactHash(proofOf(values));
   }
 
