@@ -205,7 +205,7 @@ export class VoteChecker {
     if (OF_ROSTER.has(kind)) return [];
     const block = hex(fields, 1);
     const task = OF_TASK.has(kind) ? taskOf(fields) : block;
-    if (kind === KIND.complete) this.#vouch(head.author, task, hex(fields, 4));
+    if (kind === KIND.complete) this.#vouch(head.author, task, hex(fields, 5));
     if (kind === KIND.barrier) this.#closes(head, at, block);
     return [{ kind, task, block, attempt: 0, subject: "" }];
   }
