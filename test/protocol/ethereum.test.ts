@@ -182,7 +182,7 @@ describe("the payload of a block", () => {
         // A few random bytes are a transaction in form, and are read as one.
         expect(code(readPayload(payload, hash))).toMatch(/^$|^payload\./);
       }),
-      { examples: [[[Uint8Array.from([2, 0xcc, ...new Array<number>(10).fill(0x80), 1, 1])]]] },
+      { examples: [[[Uint8Array.from([2, 0xcc, ...Array.from({ length: 10 }, () => 0x80), 1, 1])]]] },
     );
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
