@@ -77,13 +77,16 @@ export function countFailures(failures: readonly Failure[]): Readonly<Record<Fai
 /** How an attempt ends whose owner had it and did not prove. */
 const LOST: ReadonlySet<string> = new Set(["not-claimed", "no-progress", "limit"]);
 
-/** The attempts of a task below this one that their owners lost. */
+/**
+ * The attempts of a task below this one that their owners lost. Only a quorum's grant names an owner here: views of the
+ * roster differ for a while, and contents that rest on them would find no quorum.
+ */
 export function lostBefore(state: State, task: Task, credited: number): LostAttempt[] {
   return Array.from({ length: credited }, (_, number) => number).flatMap((number) => {
     // mutant: griefing-uncounted
     const attempt = task.attempts.get(number);
     if (attempt === undefined || !LOST.has(endCode(state, attempt) ?? "")) return [];
-    const owner = assignedTo(state, attempt) ?? ownerOfAttempt(state, task, number);
+    const owner = assignedTo(state, attempt);
     return owner === null ? [] : [{ stage: task.stage.name, index: task.index, attempt: number, owner }];
   });
 }
