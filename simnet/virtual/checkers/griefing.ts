@@ -9,7 +9,8 @@ import type { Key } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { Life, Lives } from "./lives.ts";
 
-const LOST: ReadonlySet<string> = new Set(["not-claimed", "no-progress", "limit"]);
+/** How an attempt ends that its owner lost after a quorum had granted it; one that nobody claimed names no owner for certain. */
+const LOST: ReadonlySet<string> = new Set(["no-progress", "limit"]);
 const FOLLOWS = "others-timed-out";
 /** What is certified just before a block opens may come after its first claims. */
 const LATE_BLOCKS = 3;
