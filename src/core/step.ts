@@ -75,7 +75,7 @@ export interface Replayed {
  * Adds the batches of the log from disk, without acting on them. First each feed takes in all its batches, in the order
  * in which the author signed them: a feed refuses numbers far above a gap. Then the state takes in their entries, in
  * passes over the log. Each pass keeps the order of signing. Roster and blocks come first, because other entries refer
- * to them and the room for entries that wait is bounded.
+ * to them and would have to wait.
  */
 export function replayLog(state: State, batches: readonly Batch[], equation: Equation): readonly Replayed[] {
   const signed = batches.toSorted((a, b) => a.head.number - b.head.number);
