@@ -28,9 +28,21 @@ export const ACCOUNT_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "tasks-before-payload": {
     rule: "an announcement alone makes no tasks",
-    edits: [{ at: "tasks-before-payload", after: "makeTasks(block);" }],
+    edits: [{ at: "tasks-before-payload", after: "makeTasks(state, block);" }],
     runs: ["floods"],
     expected: /^R1: .* tasks of a block whose payload/,
+  },
+  "sums-kept": {
+    rule: "the sums of accounts are those of the roster's classes",
+    edits: [{ at: "sums-kept", remove: true }],
+    runs: ["joins"],
+    expected: /^crash: .*invariant\.S6: .* feeds of class/,
+  },
+  "tasks-counted-for-ever": {
+    rule: "an account shrinks with the tasks that are let go of",
+    edits: [{ at: "tasks-counted-for-ever", replace: "state.blocks.delete(block.id);" }],
+    runs: ["aged"],
+    expected: /^crash: .*invariant\.S6: .* counter of tasks/,
   },
   "lose-early-votes": {
     rule: "what is signed about a block before it is prepared counts once it is",

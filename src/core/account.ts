@@ -14,12 +14,11 @@ import type { Batch } from "../protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
+import { type AuthorClass, classOf } from "./classes.ts";
 import { type Bucket, report, type State } from "./state.ts";
 
 /** Uncertified blocks that one source may announce at one height: more than a chain has forks. */
 const SIBLINGS_MAX = 8;
-
-type Class = "attester" | "member" | "stranger";
 
 /** Why the batch does not enter the log now, or `null`. Changes nothing. */
 export function refusalOf(state: State, batch: Batch): Refusal | null {
@@ -45,30 +44,19 @@ export function accountOf(state: State, author: Key): { readonly bytes: number; 
   return { bytes: state.log.feed(author)?.cost ?? 0, bytesMax: roomOf(state, classOf(state, author)).one };
 }
 
-function classOf(state: State, author: Key): Class {
-  if (state.manifest.weights.has(author)) return "attester";
-  return state.manifest.sources.has(author) || state.roster.has(author) ? "member" : "stranger";
-}
-
 interface Room {
   readonly one: number;
   /** Of the whole class; above it only authors with less than their share may keep more. */
   readonly all: number;
 }
 
-function roomOf(state: State, kind: Class): Room {
+function roomOf(state: State, kind: AuthorClass): Room {
   const { limits } = state;
   if (kind === "stranger") return { one: limits.strangerBytes, all: limits.strangersBytes };
-  const work = tasksMade(state) * limits.taskBytes;
+  const work = state.taskCount * limits.taskBytes;
   const one = limits.authorBytes + work;
   // Each task may have been tried by several provers.
   return { one, all: kind === "attester" ? Number.POSITIVE_INFINITY : limits.membersBytes + 2 * work };
-}
-
-function tasksMade(state: State): number {
-  let tasks = 0;
-  for (const block of state.blocks.values()) tasks += block.tasks.length;
-  return tasks;
 }
 
 function hasRoom(state: State, author: Key, cost: number): boolean {
@@ -77,13 +65,8 @@ function hasRoom(state: State, author: Key, cost: number): boolean {
   const own = (state.log.feed(author)?.cost ?? 0) + cost;
   if (own > one) return false;
   if (all === Number.POSITIVE_INFINITY) return true;
-  let [sum, authors] = [cost, 1];
-  for (const feed of state.log.feeds()) {
-    if (classOf(state, feed.author) !== kind) continue;
-    sum += feed.cost;
-    authors++;
-  }
-  return sum <= all || own <= all / authors;
+  const others = state.log.sumOf(kind, state.rosterVersion);
+  return others.cost + cost <= all || own <= all / (others.feeds + 1);
 }
 
 function hasChecks(state: State, author: Key, checks: number): boolean {

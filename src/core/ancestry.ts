@@ -31,7 +31,8 @@ export function remember(state: State, block: Block): void {
 export function forget(state: State, block: Block): void {
   const name = nameOf(block.chain, block.hash);
   const others = announcedAs(state, block.chain, block.hash).filter((other) => other !== block);
-  state.blocks.delete(block.id);
+  // mutant: tasks-counted-for-ever
+  if (state.blocks.delete(block.id)) state.taskCount -= block.tasks.length;
   state.live.delete(block);
   forgetLocks(state, block.id);
   takePending(state, block.id);

@@ -11,6 +11,7 @@ import type { BarrierContent } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
 import { isParentCertified, parentOf } from "./ancestry.ts";
 import { freshContent, isCurrent } from "./barrier.ts";
+import { classOf } from "./classes.ts";
 import { broken, type Invariant } from "./invariant.ts";
 import { isLocked } from "./locks.ts";
 import { freshMerits } from "./quota.ts";
@@ -66,6 +67,7 @@ export function assertStep(state: State, touched: Touched): void {
   const blocks = isWhole ? state.blocks.values() : touched.blocks;
   const tasks = isWhole ? [...state.blocks.values()].flatMap((block) => block.tasks) : touched.tasks;
   for (const task of tasks) assertTask(state, task);
+  if (isWhole) assertCounters(state);
   if (!isWhole && checks.steps % VIEW_STEPS !== 0) return;
   for (const block of blocks) assertViews(state, block, isWhole);
 }
@@ -99,6 +101,19 @@ function assertTask(state: State, task: Task): void {
 
 function countQuorums(state: State, votes: ReadonlyMap<Key, ReadonlyMap<Key, unknown>>): number {
   return [...votes.values()].filter((voters) => isQuorum(state, voters.keys())).length;
+}
+
+/** S6: a counter says what is counted anew. Otherwise an account would be larger or smaller than its rule. */
+function assertCounters(state: State): void {
+  const tasks = [...state.blocks.values()].reduce((sum, block) => sum + block.tasks.length, 0);
+  if (tasks !== state.taskCount) broken("S6", `the counter of tasks is ${state.taskCount}; counted: ${tasks}`);
+  for (const name of ["attester", "member", "stranger"] as const) {
+    const feeds = [...state.log.feeds()].filter(({ author }) => classOf(state, author) === name);
+    const cost = feeds.reduce((sum, feed) => sum + feed.cost, 0);
+    const sum = state.log.sumOf(name, state.rosterVersion);
+    if (sum.cost !== cost || sum.feeds !== feeds.length)
+      broken("S6", `${sum.feeds} feeds of class ${name} cost ${sum.cost}; counted: ${feeds.length} and ${cost}`);
+  }
 }
 
 /** S6: a memo says what is computed anew. A certified block keeps what it was certified with. */

@@ -234,6 +234,7 @@ function makeTasks(state: State, block: Block): void {
     tasks.push(...own);
   }
   block.tasks = tasks;
+  state.taskCount += tasks.length;
   block.tasksByStage = tasksByStage;
 }
 

@@ -13,6 +13,7 @@ import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { Candidate, ownersOf } from "../protocol/owner.ts";
 import type { Span } from "../protocol/sync.ts";
 import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
+import { classOf } from "./classes.ts";
 import type { Effect } from "./effect.ts";
 import type { Closed, Prepared } from "./event.ts";
 import { CORE_LIMITS, type CoreLimits } from "./limits.ts";
@@ -409,6 +410,8 @@ export interface State {
   nowMs: number;
   readonly log: Log;
   readonly blocks: Map<Hash, Block>;
+  /** Tasks of all these blocks together. */
+  taskCount: number;
   /** Those of them that are open, or closed and not certified: all that time or a vote can still move. */
   readonly live: Set<Block>;
   /** By chain and hash: blocks that were announced so. Several where somebody lies, one of which its payload proves. */
@@ -582,13 +585,15 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
   );
   const chains = new Map<number, Chain>(manifest.json.chains.map(({ id }) => [id, createChain(id, options)]));
   const limits = Object.freeze({ ...CORE_LIMITS, ...options.limits });
+  const log = new Log(limits, (author) => classOf({ manifest, roster }, author));
   return {
     manifest,
     options,
     limits,
     nowMs: 0,
-    log: new Log(limits),
+    log,
     blocks: new Map(),
+    taskCount: 0,
     live: new Set(),
     named: new Map(),
     closed: new Map(),

@@ -7,11 +7,11 @@
  * strangers in turn for ever. Nothing is lost with such a feed: a newcomer asks again until it is admitted.
  */
 import type { Key } from "../protocol/ids.ts";
+import { classOf } from "./classes.ts";
 import type { State } from "./state.ts";
 
 export function isStranger({ manifest, roster, options }: State, author: Key): boolean {
-  if (manifest.weights.has(author) || manifest.sources.has(author)) return false;
-  return !roster.has(author) && author !== options.self;
+  return classOf({ manifest, roster }, author) === "stranger" && author !== options.self;
 }
 
 /** Whether a stranger may have a feed: it has one, there is room, or another one makes room. */

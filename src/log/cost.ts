@@ -33,10 +33,19 @@ const ENTRY_BYTES: Readonly<Record<Kind, number>> = {
 const SHOWN_BYTES = 1_024;
 const BEAT_TASK_BYTES = 256;
 
+/** Each batch is asked about before its signature check, when it is charged, and when it enters and leaves its feed. */
+const known = new WeakMap<Batch, number>();
+
 /** Bytes of heap, at most. */
-export function costOf({ bytes, entries }: Batch): number {
+export function costOf(batch: Batch): number {
+  const before = known.get(batch);
+  if (before !== undefined) return before;
+  const { bytes, entries } = batch;
   // Entries and their fields are copies of what the bytes say.
-  return entries.reduce((sum, entry) => sum + ENTRY_BYTES[entry.kind] + partsOf(entry), BATCH_BYTES + 3 * bytes.length);
+  const ofBytes = BATCH_BYTES + 3 * bytes.length;
+  const cost = entries.reduce((sum, entry) => sum + ENTRY_BYTES[entry.kind] + partsOf(entry), ofBytes);
+  known.set(batch, cost);
+  return cost;
 }
 
 function partsOf(entry: Entry): number {

@@ -6,6 +6,7 @@ import { FRONTIER_SPANS_MAX } from "../protocol/limits.ts";
 import type { Frontier, Span, SyncFrame } from "../protocol/sync.ts";
 import { type Added, Feed } from "./feed.ts";
 import { LOG_LIMITS, type LogLimits } from "./limits.ts";
+import { CostSums, type Sum } from "./sums.ts";
 
 /** A feed of which pieces are missing all over is hostile, and shall leave room for the others. */
 const SPANS_PER_FEED_MAX = 16;
@@ -15,9 +16,12 @@ const TIP_DIGITS = 32;
 export class Log {
   readonly #feeds = new Map<Key, Feed>();
   readonly #limits: LogLimits;
+  readonly #sums: CostSums;
 
-  constructor(limits: LogLimits = LOG_LIMITS) {
+  /** Feeds are summed by the class of their author. */
+  constructor(limits: LogLimits = LOG_LIMITS, classOf: (author: Key) => string = () => "") {
     this.#limits = limits;
+    this.#sums = new CostSums(classOf);
   }
 
   feed(author: Key): Feed | undefined {
@@ -44,7 +48,12 @@ export class Log {
 
   add(batch: Batch): Added {
     const feed = this.#open(batch.head.author);
-    return feed === null ? "too-far" : feed.add(batch);
+    return feed === null ? "too-far" : this.#counted(feed, () => feed.add(batch));
+  }
+
+  /** Costs and number of the feeds of one class of authors, by the classes of this version of the roster. */
+  sumOf(name: string, version: number): Readonly<Sum> {
+    return this.#sums.of(name, version, this.#feeds.values());
   }
 
   /** Whether the batch is too far above the gap of its feed to be taken in, or of an author that there is no room for. */
@@ -64,16 +73,21 @@ export class Log {
 
   /** The feed ends before this number: its author is out. */
   cut(author: Key, from: number): void {
-    this.#open(author)?.cut(from);
+    const feed = this.#open(author);
+    if (feed !== null) this.#counted(feed, () => feed.cut(from));
   }
 
   forget(author: Key, number: number): void {
-    this.#feeds.get(author)?.forget(number);
+    const feed = this.#feeds.get(author);
+    if (feed !== undefined) this.#counted(feed, () => feed.forget(number));
   }
 
   /** Of this author nothing is known any more. */
   drop(author: Key): void {
+    const feed = this.#feeds.get(author);
+    if (feed === undefined) return;
     this.#feeds.delete(author);
+    this.#sums.change(author, -feed.cost, -1);
   }
 
   /** By author: all batches below the number are here. */
@@ -158,7 +172,15 @@ export class Log {
     if (this.#feeds.size >= this.#limits.feedsMax) return null;
     const feed = new Feed(author, this.#limits.batchAheadMax);
     this.#feeds.set(author, feed);
+    this.#sums.change(author, 0, 1);
     return feed;
+  }
+
+  #counted<T>(feed: Feed, change: () => T): T {
+    const before = feed.cost;
+    const result = change();
+    this.#sums.change(feed.author, feed.cost - before, 0);
+    return result;
   }
 }
 

@@ -346,3 +346,26 @@ describe("a log", () => {
     expect(log.add(batch(hashOf("author 1"), 0, ZERO_HASH))).toBe("known");
   });
 });
+
+describe("the costs of all feeds of a class", () => {
+  it("are those of its feeds, whatever comes and goes, and follow authors that change their class", () => {
+    const members = new Set<Key>([alice]);
+    const log = new Log(LOG_LIMITS, (author) => (members.has(author) ? "member" : "stranger"));
+    const costs = (version: number) => ["member", "stranger"].map((name) => ({ ...log.sumOf(name, version) }));
+    const counted = () =>
+      ["member", "stranger"].map((name) => {
+        const feeds = [...log.feeds()].filter(({ author }) => members.has(author) === (name === "member"));
+        return { cost: feeds.reduce((sum, { cost }) => sum + cost, 0), feeds: feeds.length };
+      });
+    for (const each of [...chain(alice, 4), ...chain(bob, 3)]) log.add(each);
+    expect(costs(0)).toEqual(counted());
+    log.forget(alice, 1);
+    log.cut(bob, 2);
+    expect(costs(0)).toEqual(counted());
+    members.add(bob);
+    expect(costs(1)).toEqual(counted());
+    log.drop(bob);
+    expect(costs(1)).toEqual(counted());
+    expect(costs(1)[0]?.cost).toBeGreaterThan(0);
+  });
+});
