@@ -14,4 +14,13 @@ export const ADMISSION_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["joins"],
     expected: /^R1: .* admits .* after a vote for/,
   },
+  "known-at-once": {
+    rule: "ADMIT-6: a key is known for 64 certified blocks before it owns tasks of blocks whose hashes are known",
+    edits: [
+      { at: "known-at-once", replace: "const known = 0;" },
+      { at: "known-at-once/any", replace: "return false;" },
+    ],
+    runs: ["known"],
+    expected: /^S1: .* certified blocks after its first join/,
+  },
 };

@@ -101,6 +101,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   },
   // The hostile prover is one of those that join: all others attest.
   joins: { ...base, seed: 31, nodes: 4, blocks: 20, joiners: 2, byzantineProvers: 1, behaviours: ["flood-joins"] },
+  known: { ...base, seed: 32, nodes: 4, blocks: 90, blockMs: 400, joiners: 2, anyStart: true },
   aged: { ...base, seed: 26, blocks: 40, absent: 1, joiners: 1, limits: { batchAheadMax: 32, retentionBlocks: 4 } },
   boasters: { ...base, ...one, seed: 28, delayMs: 5, behaviours: ["boast-frontier"] },
   forgetful: { ...base, ...rough, ...one, seed: 27, blocks: 12, behaviours: ["forget-all"] },

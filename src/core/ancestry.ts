@@ -75,10 +75,13 @@ export function isParentCertified(state: State, block: Block): boolean {
 }
 
 export function rememberClosed(state: State, closed: Closed): void {
-  if (!state.closed.has(closed.id)) state.certifiedCount++;
+  const chain = state.chains.get(closed.chain);
+  if (!state.closed.has(closed.id)) {
+    state.certifiedCount++;
+    if (chain !== undefined) chain.certifiedCount++;
+  }
   state.closed.set(closed.id, closed);
   state.closedNames.set(nameOf(closed.chain, closed.hash), closed);
-  const chain = state.chains.get(closed.chain);
   if (chain !== undefined) chain.certified = Math.max(chain.certified, closed.height);
 }
 

@@ -12,7 +12,6 @@ import { ownerOf, ownersOf } from "../protocol/owner.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { groupCount, type Stage } from "../protocol/workflow.ts";
 import {
-  type Admission,
   type Benching,
   type Block,
   type Dealt,
@@ -30,14 +29,8 @@ import { touch } from "./blocks.ts";
 import { griefersOf } from "./griefing.ts";
 
 const LOST_MAX = 3;
-/** Newcomers begin at heights that are multiples of this, so that attesters with different heads name one height. */
-const EPOCH_BLOCKS = 16;
-/** Above every height: whether a turn will end is asked with it. */
-const FOR_EVER = Number.MAX_SAFE_INTEGER;
 /** Votes of one attester about the roster that no quorum has joined yet. */
 const UNDECIDED_MAX = 256;
-/** What a newcomer may claim at once, whatever it says of itself. */
-const NEWCOMER_SLOTS_MAX = 4;
 
 /** Who goes last, and who owns nothing: a long roster's orders have room for each group (`owner.ts`). */
 const GROUP = { first: 0, griefers: 1, last: 2, out: 3 };
@@ -120,8 +113,14 @@ function groupOf(state: State, block: Block, member: Member): number {
   return block.griefers.last.has(key) ? GROUP.griefers : GROUP.first;
 }
 
+/** Members whose first turn has begun. Where none of them may prove any more, all that have a turn. */
 function ableAt(state: State, block: Block): readonly Member[] {
-  return [...state.roster.values()].filter((member) => firstHeight(member, block.chain) <= block.height);
+  const { chain, height } = block;
+  const members = [...state.roster.values()];
+  const begun = members.filter((member) => firstHeight(member, chain) <= height);
+  // Otherwise a chain that has lost its provers never reaches the height from which a newcomer proves.
+  if (begun.some((member) => !state.out.has(member.key) && isIn(state, member, chain, height))) return begun;
+  return members.filter((member) => firstHeight(member, chain) < Number.POSITIVE_INFINITY);
 }
 
 /** One more certificate may change who goes last. */
@@ -219,7 +218,7 @@ function isBenched(state: State, { prover, chain, turn }: Benching): boolean {
  * An attester's first votes count, by the order of its feed, as long as others join them; what it says beyond the limit
  * that nobody confirms takes no room from what others say. Whether one went.
  */
-function trimUndecided<T extends { readonly voters: Map<Key, Place> }>(
+export function trimUndecided<T extends { readonly voters: Map<Key, Place> }>(
   state: State,
   all: Map<string, T>,
   author: Key,
@@ -282,112 +281,4 @@ export function recountTurns(state: State): void {
 export function rosterChanged(state: State): void {
   state.rosterVersion++;
   for (const block of state.live) if (block.state === "open") touch(state, block);
-}
-
-/** Says that this node wants to prove, where it has no turn; said again until it is heard. */
-export function announceSelf(state: State): void {
-  const { self, roles, slots } = state.options;
-  if (!roles.prover || slots === 0 || state.mute !== null || state.replaying) return;
-  const member = state.roster.get(self);
-  if (member === undefined && state.manifest.json.provers.admission !== "open") return;
-  const missing = state.manifest.json.chains.filter(
-    ({ id }) => member === undefined || !isIn(state, member, id, FOR_EVER),
-  );
-  if (missing.length === 0) {
-    state.joinMs = null;
-    return;
-  }
-  if (state.joinMs !== null && state.nowMs < state.joinMs) return;
-  state.joinMs = state.nowMs + 2 * state.manifest.json.timing.syncMs;
-  for (const { id } of missing) {
-    say(state, {
-      kind: "join",
-      chain: id,
-      slots: Math.min(Math.max(slots, 1), NEWCOMER_SLOTS_MAX),
-    });
-  }
-}
-
-/**
- * The highest block of a chain that is certified, or that this node has prepared. A block that somebody merely announced
- * does not count, because it may be on no chain.
- */
-export function headOf(state: State, chain: number): number {
-  let head = Math.max(state.chains.get(chain)?.certified ?? 0, 0);
-  for (const block of state.blocks.values())
-    if (block.chain === chain && block.prepared !== null) head = Math.max(head, block.height);
-  return head;
-}
-
-/**
- * The height that this node's vote names: where the first epoch begins that no node has dealt a block of. The joiner has
- * no say in it, because it could choose its key to own blocks whose hashes it knows.
- */
-function admissionHeight(state: State, chain: number): number {
-  const rule = state.manifest.json.chains.find(({ id }) => id === chain);
-  // Heights mean nothing where runs of blocks come in any order.
-  if (rule === undefined || rule.start === "any") return 0;
-  const window = state.manifest.json.workflows[rule.workflow]?.window ?? 1;
-  const dealt = headOf(state, chain) + rule.confirmations + window;
-  // mutant: admitted-at-once
-  return (Math.floor(dealt / EPOCH_BLOCKS) + 1) * EPOCH_BLOCKS;
-}
-
-export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">): Refusal | null {
-  const member = state.roster.get(signed.author);
-  if (member === undefined && state.manifest.json.provers.admission !== "open") return "author.unknown";
-  if (!state.chains.has(entry.chain)) return "block.chain-unknown";
-  if (member === undefined && state.roster.size >= state.limits.rosterMax) return "roster.full";
-  if (!state.options.roles.attester || state.mute !== null || state.replaying) return null;
-  if (member !== undefined && isIn(state, member, entry.chain, FOR_EVER)) return null;
-  const height = admissionHeight(state, entry.chain);
-  // Votes that split over the beginning of an epoch are cast again: the prover asks again until it is admitted.
-  const voted = state.ownAdmissions.get(`${signed.author}/${entry.chain}`) ?? -1;
-  // mutant: admissions-unbounded
-  if (voted >= height) return null;
-  const slots = member?.slots ?? Math.min(Math.max(entry.slots, 1), NEWCOMER_SLOTS_MAX);
-  noteOwnAdmission(state, signed.author, entry.chain, height);
-  say(state, { kind: "admit", prover: signed.author, chain: entry.chain, height, slots });
-  return null;
-}
-
-function noteOwnAdmission(state: State, prover: Key, chain: number, height: number): void {
-  const name = `${prover}/${chain}`;
-  state.ownAdmissions.set(name, Math.max(height, state.ownAdmissions.get(name) ?? 0));
-}
-
-export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">): Refusal | null {
-  const name = admissionName(entry.prover, entry.chain, entry.height, entry.slots);
-  const { prover, chain, height, slots } = entry;
-  const admission = state.admissions.get(name) ?? { prover, chain, height, slots, voters: new Map() };
-  const known = admission.voters.get(signed.author);
-  if (known === undefined || isEarlier(signed, known))
-    admission.voters.set(signed.author, { number: signed.number, index: signed.index });
-  state.admissions.set(name, admission);
-  if (signed.author === state.options.self) noteOwnAdmission(state, prover, chain, height);
-  const isDecided = ({ voters }: Admission) => isQuorum(state, voters.keys());
-  if (trimUndecided(state, state.admissions, signed.author, isDecided)) return "vote.too-many";
-  if (!isDecided(admission)) return null;
-  const member: Member = state.roster.get(prover) ?? {
-    key: prover,
-    weight: 1,
-    slots,
-    turns: new Map(),
-    lost: 0,
-    heardMs: state.nowMs,
-    claimDelay: null,
-  };
-  const turns = member.turns.get(entry.chain) ?? [];
-  if (turns.includes(entry.height)) return null;
-  turns.push(entry.height);
-  turns.sort((a, b) => a - b);
-  member.turns.set(entry.chain, turns);
-  state.roster.set(prover, member);
-  rosterChanged(state);
-  report(state, "prover.admitted", { prover, chain: entry.chain, height: entry.height, slots });
-  return null;
-}
-
-function admissionName(prover: Key, chain: number, height: number, slots: number): string {
-  return `${prover}/${chain}/${height}/${slots}`;
 }

@@ -343,6 +343,8 @@ export interface Chain {
   certified: number;
   /** Highest height announced, -1 for none. */
   announced: number;
+  /** Certified blocks that this node has learned of since it started. */
+  certifiedCount: number;
   /** Heights up to which entries are gone and nothing is signed any more. */
   retired: number;
   /** The blocks that this node's own source tells; only the last few hundred heights. */
@@ -430,6 +432,8 @@ export interface State {
   readonly admissions: Map<string, Admission>;
   /** By `prover/chain`: the height of this node's latest vote to admit. */
   readonly ownAdmissions: Map<string, number>;
+  /** By newcomer and chain that starts at `any`: the chain's `certifiedCount` when its first join came; soft. */
+  readonly joins: Map<Key, Map<number, number>>;
   /** Votes that a prover's turn is over, by `prover/chain/turn`. */
   readonly benches: Map<string, Benching>;
   /** Turns that this node has voted to end. */
@@ -605,6 +609,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     rosterVersion: 0,
     admissions: new Map(),
     ownAdmissions: new Map(),
+    joins: new Map(),
     benches: new Map(),
     ownBenches: new Set(),
     out: new Map(),
@@ -657,6 +662,7 @@ function createChain(id: number, { follows = [] }: CoreOptions): Chain {
   return {
     id,
     certified: -1,
+    certifiedCount: 0,
     announced: -1,
     retired: -1,
     barred: -1,

@@ -14,6 +14,7 @@ import { asCode, type Entry, MESSAGES } from "../protocol/messages.ts";
 import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import * as accounts from "./account.ts";
+import * as admission from "./admission.ts";
 import { applyVerdict, maySign, requeue, settleBarrierVote, settleVotes } from "./attester.ts";
 import * as blocks from "./blocks.ts";
 import * as branch from "./branch.ts";
@@ -365,7 +366,7 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
     case "cancel":
       return branch.applyCancel(state, signed, entry);
     case "join":
-      return standing.applyJoin(state, signed, entry);
+      return admission.applyJoin(state, signed, entry);
     case "admit":
       return applyAdmit(state, signed, entry, equation);
     case "bench":
@@ -446,7 +447,7 @@ function applyAdmit(
   entry: Extract<Entry, { kind: "admit" }>,
   equation: Equation,
 ): Refusal | null {
-  const code = standing.applyAdmit(state, signed, entry);
+  const code = admission.applyAdmit(state, signed, entry);
   if (!state.roster.has(entry.prover)) return code;
   applyPending(state, entry.prover, equation);
   return code;
@@ -524,7 +525,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): Touc
       settleTask(state, task);
     }
   }
-  standing.announceSelf(state);
+  admission.announceSelf(state);
   dispatcher.settleWork(state);
   dispatcher.settleBeat(state);
   replicator.settleSync(state);

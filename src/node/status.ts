@@ -1,7 +1,8 @@
 /** What the node says of itself. */
 import { type BlockStatus, blockStatus, whereOut } from "../core/lifecycle.ts";
 import { quotaOf } from "../core/quota.ts";
-import { headOf, isIn } from "../core/standing.ts";
+import { headOf } from "../core/admission.ts";
+import { isIn } from "../core/standing.ts";
 import { type Chain, type State, weightOf } from "../core/state.ts";
 import type { Network } from "../network/node.ts";
 import { domainHash, type Hash, type Key } from "../protocol/ids.ts";

@@ -112,6 +112,54 @@ describe("an open network", () => {
     expect(test.hear("new", join())).toEqual(["admit new height 16"]);
   });
 
+  describe("where the hashes of blocks are known before their announcement", () => {
+    const { chains } = manifestJson([]);
+    const again = chains.map((chain) => ({ ...chain, id: 2, reproves: 1 }));
+    const any = { chains: chains.map((chain) => ({ ...chain, start: "any" as const })) };
+    const know = (test: Subject, certifiedCount: number) => {
+      const chain = test.core.state.chains.get(1);
+      if (chain === undefined) throw new Error("no chain");
+      Object.assign(chain, { certifiedCount });
+    };
+
+    it("ADMIT-6: a newcomer owns tasks 64 blocks later on a chain that proves another again", () => {
+      const test = open({ chains: [...chains, ...again] });
+      expect(test.hear("new", join(), { ...join(), chain: 2 })).toEqual(["admit new height 16", "admit new height 80"]);
+    });
+
+    it("ADMIT-6: attesters vote 64 certified blocks after the first join on a chain that starts at `any`", () => {
+      const test = open(any);
+      know(test, 7);
+      expect(test.hear("new", join())).toEqual([]);
+      know(test, 70);
+      expect(test.hear("new", join())).toEqual([]);
+      know(test, 71);
+      expect(test.hear("new", join())).toEqual(["admit new height 0"]);
+    });
+
+    it("ADMIT-6: nobody waits on a chain without a prover", () => {
+      const provers = { ...OPEN.provers, list: [] };
+      const test = open({ ...any, provers });
+      expect(test.hear("new", join())).toEqual(["admit new height 0"]);
+    });
+  });
+
+  it("ADMIT-7: a newcomer owns tasks before its turn where nobody else may prove", () => {
+    const test = open();
+    const owners = () => {
+      const task = test.core.block(blockAt(1)).tasks[0];
+      return task === undefined ? [] : orderOf(test.core.state, task);
+    };
+    ["b", "c", "d"].forEach((who) => test.hear(who, admit(80)));
+    expect(owners()).not.toContain(keyOf("new"));
+    for (const prover of PARTIES.provers) {
+      expect(owners()).not.toContain(keyOf("new"));
+      const bench = { kind: "bench", prover: keyOf(prover), chain: 1, height: 1, turn: 0 } as const;
+      ["b", "c", "d"].forEach((who) => test.hear(who, bench));
+    }
+    expect(owners()).toContain(keyOf("new"));
+  });
+
   it("hears of strangers nothing but that they want to join", () => {
     const test = open();
     test.hear("new", test.claim(0));

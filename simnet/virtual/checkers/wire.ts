@@ -89,7 +89,7 @@ export class WireChecker {
   readonly #admissions: Admissions;
 
   constructor(options: WireOptions) {
-    this.#admissions = new Admissions((violation) => this.#violation(violation));
+    this.#admissions = new Admissions(options.manifest, (violation) => this.#violation(violation));
     this.#options = options;
     this.#manifest = options.manifest;
     this.truth = new Truth(options.manifest);
@@ -177,6 +177,7 @@ export class WireChecker {
     if (entry.kind === "announce" && this.#manifest.sources.has(author)) this.#announce(author, entry);
     else if (entry.kind === "claim") this.#claim(author, entry);
     else if (entry.kind === "receipt") this.#receipt(author, entry, at);
+    else if (entry.kind === "join") this.#admissions.join(author, entry);
     else if (entry.kind === "evidence" && this.#options.isHostile(author)) this.#owners.benched.add(author);
     else if (!isVoter) return;
     else if (entry.kind === "grant") this.#grant(author, entry, at);
@@ -374,6 +375,8 @@ export class WireChecker {
     const block = this.#blocks.get(entry.block);
     const voters = (this.#barriers.get(entry.block) ?? new Set<Key>()).add(author);
     this.#barriers.set(entry.block, voters);
+    const { chain } = this.#blocks.get(entry.block)?.announce ?? {};
+    if (chain !== undefined && this.#isQuorum(voters)) this.#admissions.certified(chain, entry.block);
     if (this.#options.isHostile(author)) return;
     if (block === undefined)
       return this.#violation(`S7: ${name(author)} signed the barrier of a block nobody announced`);
@@ -390,7 +393,9 @@ export class WireChecker {
     const turn = `${entry.prover} ${entry.chain} ${entry.turn}`;
     const voters = (this.#benches.get(turn) ?? new Set<Key>()).add(author);
     this.#benches.set(turn, voters);
-    if (this.#isQuorum(voters)) this.#owners.benched.add(entry.prover);
+    if (!this.#isQuorum(voters)) return;
+    this.#owners.benched.add(entry.prover);
+    this.#admissions.isTroubled = true;
   }
 
   #stageOf({ block, stage }: Pick<TaskRef, "block" | "stage">): Stage | undefined {
