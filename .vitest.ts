@@ -9,5 +9,7 @@ export default defineConfig({
     hookTimeout: 20_000,
     // Two files at once: those that wait for a socket or a child process leave the core to one that computes.
     maxWorkers: 2,
+    // A worker loads the sources once and not for each file, so a test that changes its process must change it back.
+    isolate: false,
   },
 });
