@@ -1,16 +1,4 @@
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 import path from "node:path";
@@ -24,7 +12,7 @@ import { readEvidence } from "../../src/protocol/evidence.ts";
 import { artefactHash, blockId, ZERO_HASH } from "../../src/protocol/ids.ts";
 import { encodeEvidence } from "../../src/protocol/votes.ts";
 import { createKeyFrom } from "../keys.ts";
-import { smallDisk, temporaryDirectory } from "../storage/directories.ts";
+import { temporaryDirectory } from "../storage/directories.ts";
 import { nextBlock } from "./blocks.ts";
 import { flagsOf, makeMembers, type Members } from "./members.ts";
 import { type Ended, endAll, runCli, startCli } from "./processes.ts";
@@ -177,39 +165,7 @@ describe("what a node needs for itself", () => {
     // Neither was the seed said, nor was anything else begun.
     for (const { data: dir } of [truncated, readable]) expect(leftIn(dir)).toEqual([]);
   });
-
-  test("a disk that is full, at the start or later, ends the node with a status that says to try again", async (context) => {
-    const disk = smallDisk("3m");
-    if (disk === null) return context.skip("this process may not mount a file system");
-    const members = makeMembers(1, {}, (json) => json, disk);
-    const flags = flagsOf(members, at(members, 0), 50);
-    const full = { status: EXIT.temporary, code: "disk.full", names: ["space left"] };
-    const ballast = path.join(disk, "ballast");
-    fillUp(ballast);
-    complains(await runCli(["start", ...flags]), full);
-    rmSync(ballast);
-    const node = await startCli(flags);
-    fillUp(ballast);
-    // The next sign of life cannot be written, so nothing may be said any more.
-    const ended = await node.ended;
-    complains(ended, full);
-    rmSync(ballast);
-    const again = await startCli(flags);
-    expect(again.key).toBe(node.key);
-  });
 });
-
-/** Takes all the space that the file system has left. */
-function fillUp(file: string): void {
-  const fd = openSync(file, "w");
-  try {
-    for (;;) writeSync(fd, Buffer.alloc(4096));
-  } catch (error) {
-    expect(error).toMatchObject({ code: "ENOSPC" });
-  } finally {
-    closeSync(fd);
-  }
-}
 
 describe("a chain that is none", () => {
   test("an RPC that answers HTML, nothing, or for another chain", async () => {

@@ -4,7 +4,7 @@ import { bigEndian, encodeElement } from "../../src/provers/statement.ts";
 import { createUltraHonkProver } from "../../src/provers/ultrahonk/prover.ts";
 import { PROOF_BYTES, readUltraHonkKey } from "../../src/provers/ultrahonk/verify.ts";
 import { changed, systemSuite } from "../compliance/system.ts";
-import { HONK_KEY, KEYS_DIR, otherSetup, value } from "./fixtures.ts";
+import { HONK_KEY, KEYS_DIR, otherSetup, value } from "../provers/fixtures.ts";
 
 /** The bytes with the field's order added to one word. */
 function aliased(bytes: Uint8Array, word: number): Uint8Array {

@@ -1,10 +1,10 @@
-/** A hostile program against a real node, for a few seconds; the long suite has every attack on its own. */
+/** Several attacks on a real node at the same time; `hostile.test.ts` has every attack on its own. */
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { attack, Rig } from "../hostile/rig.ts";
-import { endAll, eventually } from "./processes.ts";
+import { endAll, eventually } from "../node/processes.ts";
 
 /** Random frames and messages, sound batches of invented authors, and a thousand raw connections. */
 const ATTACKS = ["frames", "garbage", "strangers", "tcp"];
