@@ -65,7 +65,7 @@ function hasRoom(state: State, author: Key, cost: number): boolean {
   const own = (state.log.feed(author)?.cost ?? 0) + cost;
   if (own > one) return false;
   if (all === Number.POSITIVE_INFINITY) return true;
-  const others = state.log.sumOf(kind, state.rosterVersion);
+  const others = state.log.sumOf(kind, state.changes.roster);
   return others.cost + cost <= all || own <= all / (others.feeds + 1);
 }
 

@@ -7,6 +7,7 @@ import type { Closed } from "./event.ts";
 import { forgetLocks } from "./locks.ts";
 import { takePending } from "./pending.ts";
 import type { Block, State } from "./state.ts";
+import { branchesChanged } from "./changes.ts";
 
 function nameOf(chain: number, hash: Hash): string {
   return `${chain}/${hash}`;
@@ -24,6 +25,7 @@ export function closedAs(state: State, chain: number, hash: Hash): Closed | unde
 
 export function remember(state: State, block: Block): void {
   const name = nameOf(block.chain, block.hash);
+  branchesChanged(state);
   state.blocks.set(block.id, block);
   state.named.set(name, [...(state.named.get(name) ?? []), block]);
 }
@@ -31,6 +33,7 @@ export function remember(state: State, block: Block): void {
 export function forget(state: State, block: Block): void {
   const name = nameOf(block.chain, block.hash);
   const others = announcedAs(state, block.chain, block.hash).filter((other) => other !== block);
+  branchesChanged(state);
   // mutant: tasks-counted-for-ever
   if (state.blocks.delete(block.id)) state.taskCount -= block.tasks.length;
   state.live.delete(block);
@@ -80,6 +83,7 @@ export function rememberClosed(state: State, closed: Closed): void {
     state.certifiedCount++;
     if (chain !== undefined) chain.certifiedCount++;
   }
+  branchesChanged(state);
   state.closed.set(closed.id, closed);
   state.closedNames.set(nameOf(closed.chain, closed.hash), closed);
   if (chain !== undefined) chain.certified = Math.max(chain.certified, closed.height);
@@ -106,6 +110,7 @@ export function lookUps(state: State, { chain, hash, parent }: Pick<Block, "chai
 export function trimClosed(state: State): void {
   for (const [id, { chain, hash }] of state.closed) {
     if (state.closed.size <= state.limits.closedMax) return;
+    branchesChanged(state);
     state.closed.delete(id);
     state.tallies.delete(id);
     if (closedAs(state, chain, hash)?.id === id) state.closedNames.delete(nameOf(chain, hash));

@@ -10,13 +10,11 @@ import { findProof } from "./receipts.ts";
 import type { BarrierContent } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
 import { isParentCertified, parentOf } from "./ancestry.ts";
-import { freshContent, isCurrent } from "./barrier.ts";
 import { classOf } from "./classes.ts";
 import { broken, type Invariant } from "./invariant.ts";
 import { isLocked } from "./locks.ts";
-import { freshMerits } from "./quota.ts";
-import { freshOwners } from "./standing.ts";
 import { type Block, isQuorum, report, type State, type Task, weightOf } from "./state.ts";
+import { checkViews } from "./views.ts";
 
 /** What a step has looked at. */
 export interface Touched {
@@ -110,7 +108,7 @@ function assertCounters(state: State): void {
   for (const name of ["attester", "member", "stranger"] as const) {
     const feeds = [...state.log.feeds()].filter(({ author }) => classOf(state, author) === name);
     const cost = feeds.reduce((sum, feed) => sum + feed.cost, 0);
-    const sum = state.log.sumOf(name, state.rosterVersion);
+    const sum = state.log.sumOf(name, state.changes.roster);
     if (sum.cost !== cost || sum.feeds !== feeds.length)
       broken("S6", `${sum.feeds} feeds of class ${name} cost ${sum.cost}; counted: ${feeds.length} and ${cost}`);
   }
@@ -119,22 +117,8 @@ function assertCounters(state: State): void {
 /** S6: a memo says what is computed anew. A certified block keeps what it was certified with. */
 function assertViews(state: State, block: Block, isWhole: boolean): void {
   if (block.certificate !== null || !state.blocks.has(block.id)) return;
-  const stale = (view: string) => broken("S6", `the memo of ${view} of block ${block.id} is not what its facts say`);
-  const { content } = block;
-  if (content !== null && isCurrent(state, content) && freshContent(state, block) !== content.hash)
-    stale("the content");
-  if (block.merits !== null && !isSameMerits(block.merits, freshMerits(state, block))) stale("the merits");
-  if (!isWhole || block.ownersVersion !== state.rosterVersion) return;
-  for (const [stage, owners] of block.owners)
-    if (JSON.stringify(owners) !== JSON.stringify(freshOwners(state, block, stage))) stale(`the owners of ${stage}`);
-}
-
-function isSameMerits(known: NonNullable<Block["merits"]>, fresh: NonNullable<Block["merits"]>): boolean {
-  if (known.size !== fresh.size) return false;
-  return [...fresh].every(([key, { credits, faults }]) => {
-    const merits = known.get(key);
-    return merits !== undefined && merits.credits === credits && merits.faults === faults;
-  });
+  const [stale] = checkViews(state, block, isWhole);
+  if (stale !== undefined) broken("S6", `the memo of ${stale} of block ${block.id} is not what its facts say`);
 }
 
 /** Throws, unless keys of more than f of the weight are out. */

@@ -56,6 +56,7 @@ import {
   type Task,
   weightOf,
 } from "./state.ts";
+import { factsChanged } from "./changes.ts";
 
 /** A proof that cannot be had is asked for this often, first after 100 ms and then doubling. */
 const FETCHES_MAX = 5;
@@ -262,7 +263,7 @@ export function applyVerdict(state: State, task: Task, { artefact, maker, verdic
       proof.verdict = "valid";
       proof.bytes = verdict.bytes;
       proof.validMs ??= state.nowMs;
-      task.block.content = null;
+      factsChanged(task.block);
       return;
     case "invalid":
       // mutant: attest-invalid

@@ -18,17 +18,8 @@ import { lostBefore } from "./failures.ts";
 import { isBlockDone, tasksOf } from "./graph.ts";
 import { chosenProof } from "./makers.ts";
 import { moveBlock } from "./moves.ts";
-import {
-  type Block,
-  type Signed,
-  type State,
-  isEarlier,
-  isQuorum,
-  keepVote,
-  report,
-  show,
-  type ContentMemo,
-} from "./state.ts";
+import { type Block, type Signed, type State, isEarlier, isQuorum, keepVote, report, show } from "./state.ts";
+import { see, seen, type View } from "./views.ts";
 
 /** Contents of one block's barrier that an attester may sign: each is one more fact that came late. */
 const CONTENTS_PER_ATTESTER_MAX = 8;
@@ -70,7 +61,7 @@ export function settleBarrier(state: State, block: Block): void {
   const isClosing =
     block.state === "open" &&
     // mutant: barrier-with-holes
-    isBlockDone(block) &&
+    isBlockDone(state, block) &&
     // mutant: barrier-before-parent, close-early
     isParentClosed(state, block);
   if (isClosing) {
@@ -115,30 +106,31 @@ function certify(
   settleCertified(state, block, hash, content);
 }
 
+/** What a barrier says, and the hash that its votes name. */
+interface Content {
+  readonly value: BarrierContent;
+  readonly hash: Hash;
+}
+
+const CONTENT: View<Content | null> = {
+  name: "the content",
+  inputsOf: (_, { changes }) => [changes.facts, changes.settled],
+  compute: (state, block, _, last) => {
+    const value = foldContent(state, block);
+    if (value === null) return null;
+    // Most facts that come once a block is closed change nothing, and hashing a content takes longer than comparing two.
+    return last && isSameContent(last.value, value) ? last : { value, hash: contentHash(value) };
+  },
+};
+
 /** What the barrier says, by this node's log; `null` while something is missing. */
-export function contentOf(state: State, block: Block): Block["content"] {
-  if (block.content !== null && isCurrent(state, block.content)) return block.content;
-  const value = foldContent(state, block);
-  const { rosterVersion, certifiedCount } = state;
-  block.content = value === null ? null : { value, hash: hashOf(block, value), rosterVersion, certifiedCount };
-  return block.content;
+export function contentOf(state: State, block: Block): Content | null {
+  return see(state, block, CONTENT);
 }
 
-/** Whether the owners that the content names are those of now. */
-export function isCurrent(state: State, { rosterVersion, certifiedCount }: ContentMemo): boolean {
-  return rosterVersion === state.rosterVersion && certifiedCount === state.certifiedCount;
-}
-
-/** The hash of what the barrier says, worked out anew; `null` while something is missing. */
-export function freshContent(state: State, block: Block): Hash | null {
-  const value = foldContent(state, block);
-  return value === null ? null : hashOf(block, value);
-}
-
-/** Most facts that come once a block is closed change nothing, and hashing a content takes longer than comparing two. */
-function hashOf(block: Block, content: BarrierContent): Hash {
-  for (const [hash, known] of block.contents) if (isSameContent(known, content)) return hash;
-  return contentHash(content);
+/** Whether the barrier may say something else by now, or nothing yet. */
+export function isContentOpen(state: State, block: Block): boolean {
+  return (seen(state, block, CONTENT) ?? null) === null;
 }
 
 /** Of one block, so that only what the facts say of its tasks may differ. */

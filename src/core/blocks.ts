@@ -35,6 +35,7 @@ import {
   type State,
   type Task,
 } from "./state.ts";
+import { factsChanged, settledChanged } from "./changes.ts";
 
 /** A payload that cannot be had is asked for again: first after this, then doubling up to a minute. */
 const RETRY_MS = 250;
@@ -159,7 +160,6 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     stages,
     tasks: [],
     tasksByStage: new Map(),
-    progress: new Map(),
     level: 0,
     counts: new Map(),
     lists: new Map(),
@@ -181,16 +181,12 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     tries: 0,
     invalid: null,
     votes: new Map(),
-    content: null,
-    merits: null,
     contents: new Map(),
     ownContent: null,
     votedMs: 0,
     certificate: null,
-    owners: new Map(),
-    ownersVersion: -1,
-    candidates: [],
-    griefers: { certified: -1, last: new Set(), tried: new Set() },
+    changes: { all: state.changes, facts: 0, settled: 0 },
+    memos: new Map(),
     wakeMs: null,
     bars: false,
   };
@@ -236,6 +232,7 @@ function makeTasks(state: State, block: Block): void {
   block.tasks = tasks;
   state.taskCount += tasks.length;
   block.tasksByStage = tasksByStage;
+  settledChanged(block);
 }
 
 function withSelect({ options }: State, stage: Stage): Stage {
@@ -322,7 +319,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
     case "ready":
       makeTasks(state, block);
       block.prepared = result.prepared;
-      block.content = null;
+      factsChanged(block);
       block.retryMs = null;
       for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
       break;

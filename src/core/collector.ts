@@ -27,6 +27,7 @@ import {
   keepVote,
   report,
 } from "./state.ts";
+import { factsChanged } from "./changes.ts";
 
 export function findTask(
   state: State,
@@ -94,9 +95,7 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
   if (before !== undefined) keepLater(found.attempt.regrants, isEarlier(before, signed) ? signed : before);
   if (!keepVote(votes, signed)) return "vote.duplicate";
   found.attempt.grants.set(entry.prover, votes);
-  found.task.block.merits = null;
-  // Whose a lost attempt is, and which copy a prover stands for, depend on what was granted to it.
-  found.task.block.content = null;
+  factsChanged(found.task.block);
   state.dirtyTasks.add(found.task);
   return null;
 }
@@ -107,8 +106,7 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   noteConflicts(state, found.attempt, signed, entry);
   // An earlier timeout of the same author may replace its code.
   // mutant: memo-kept
-  found.task.block.merits = null;
-  found.task.block.content = null;
+  factsChanged(found.task.block);
   if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
   state.dirtyTasks.add(found.task);
@@ -186,8 +184,7 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   const isNew = keepVote(votes, signed);
   attempt.attests.set(entry.prover, votes);
   // Who is credited depends on it, also where its proof is not counted yet.
-  task.block.content = null;
-  task.block.merits = null;
+  factsChanged(task.block);
   if (!mayName(state, task, entry, signed.author)) return "proof.unknown";
   // That the proof verifies is objective, whatever else its author has attested.
   vouch(state, task, entry, signed);
@@ -211,7 +208,7 @@ export function applyReject(state: State, signed: Signed, entry: EntryOf<"reject
   const votes = proof.rejects.get(entry.prover) ?? new Map<Key, Signed>();
   proof.rejects.set(entry.prover, votes);
   if (!keepVote(votes, signed)) return "vote.duplicate";
-  task.block.merits = null;
+  factsChanged(task.block);
   report(state, "proof.rejected", { ...where(task), prover: entry.prover, code: entry.code });
   return null;
 }
@@ -247,8 +244,7 @@ function vouch(state: State, task: Task, { artefact, prover }: Named, signed: Si
     proof.validMs = state.nowMs;
   }
   state.dirtyTasks.add(task);
-  task.block.content = null;
-  task.block.merits = null;
+  factsChanged(task.block);
   state.dirtyBlocks.add(task.block);
 }
 
@@ -283,7 +279,7 @@ export function reopen(state: State, task: Task): void {
   for (const attempt of task.attempts.values()) attempt.openedMs = null;
   state.dirtyBlocks.add(block);
   state.dirtyTasks.add(task);
-  if (block.state !== "closed" || block.certificate !== null || isBlockDone(block)) return;
+  if (block.state !== "closed" || block.certificate !== null || isBlockDone(state, block)) return;
   moveBlock(state, block, "open");
   block.closedMs = null;
   touch(state, block);

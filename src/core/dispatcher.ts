@@ -181,7 +181,7 @@ function tooLate(state: State, task: Task): boolean {
 function byPriority(state: State): (a: Task, b: Task) => number {
   return (a, b) =>
     Number(isReproof(state, a)) - Number(isReproof(state, b)) ||
-    Number(isNeeded(b)) - Number(isNeeded(a)) ||
+    Number(isNeeded(state, b)) - Number(isNeeded(state, a)) ||
     a.block.height - b.block.height ||
     b.stage.priority - a.stage.priority ||
     openAttempt(state, b).number - openAttempt(state, a).number ||

@@ -42,6 +42,7 @@ import {
   type Task,
   weightOf,
 } from "./state.ts";
+import { factsChanged } from "./changes.ts";
 
 /** An earlier offence of a key that is out already is said again, but an offender cannot make us say it without end. */
 const SAID_PER_KEY_MAX = 4;
@@ -220,8 +221,7 @@ function takeBackTask(task: Task, author: Key, isOver: (votes: Map<Key, Pick<Pla
 
 /** What was settled on facts that are none any more is open again. A certificate stands: a quorum has signed it. */
 function rederive(state: State, block: Block): void {
-  block.content = null;
-  block.merits = null;
+  factsChanged(block);
   for (const task of block.tasks) {
     // Where somebody else owns it now, that has all the time to claim it.
     if (task.completeMs === null || chosenProof(state, task) === null) reopen(state, task);

@@ -12,47 +12,57 @@ import {
   type Stage,
   takenGroups,
 } from "../protocol/workflow.ts";
-import type { Block, StageProgress, Task } from "./state.ts";
+import type { Block, State, Task } from "./state.ts";
+import { settledChanged } from "./changes.ts";
+import { see, type View } from "./views.ts";
 
-export function progressOf(block: Block, stage: Stage): StageProgress {
-  const known = block.progress.get(stage.name);
-  if (known !== undefined) return known;
+/** Which groups of a stage have their output. */
+interface StageProgress {
+  readonly done: readonly boolean[];
+  /** As many from the first on without a gap. */
+  readonly inOrder: number;
+  readonly isAll: boolean;
+}
+
+const PROGRESS: View<StageProgress> = {
+  name: "the progress",
+  inputsOf: (_, { changes }) => [changes.settled],
+  compute: (_, block, name) => foldProgress(block, name),
+};
+
+export function progressOf(state: State, block: Block, stage: Stage): StageProgress {
+  return see(state, block, PROGRESS, stage.name);
+}
+
+function foldProgress(block: Block, name: string): StageProgress {
+  const stage = block.stages.find((each) => each.name === name);
+  if (stage === undefined) return { done: [], inOrder: 0, isAll: false };
   const tasks = tasksOf(block, stage.name);
   const length = groupCount(stage, block.counts);
   const done = restsOf(stage, length ?? 0, (index) => tasks[index]?.output ?? null).map((rests) => rests !== null);
   const gap = groupsAt(stage, block.counts, block.level)?.find((group) => done[group] !== true);
-  const progress = { done, inOrder: gap ?? done.length, isAll: length !== null && gap === undefined };
-  block.progress.set(stage.name, progress);
-  return progress;
+  return { done, inOrder: gap ?? done.length, isAll: length !== null && gap === undefined };
 }
 
 /** A task is complete, or is not any more. */
 export function completionChanged({ block, stage, completeMs }: Task): void {
-  block.progress.delete(stage.name);
-  block.content = null;
+  settledChanged(block);
   if (stage.itemsMax === 0 || completeMs !== null) return;
   block.lists.delete(stage.name);
-  if (block.counts.delete(stage.name)) countsChanged(block);
-}
-
-/** Other tasks, or another number of them: dealt anew, and done or not done anew. */
-export function countsChanged(block: Block): void {
-  block.progress.clear();
-  block.owners.clear();
-  block.content = null;
+  block.counts.delete(stage.name);
 }
 
 export function tasksOf(block: Block, stage: string): readonly Task[] {
   return block.tasksByStage.get(stage) ?? [];
 }
 
-function isStageDone(block: Block, stage: Stage): boolean {
-  return progressOf(block, stage).isAll;
+function isStageDone(state: State, block: Block, stage: Stage): boolean {
+  return progressOf(state, block, stage).isAll;
 }
 
 /** Whether every output that the workflow asks for is there. */
-export function isBlockDone(block: Block): boolean {
-  return block.stages.every((stage) => isStageDone(block, stage));
+export function isBlockDone(state: State, block: Block): boolean {
+  return block.stages.every((stage) => isStageDone(state, block, stage));
 }
 
 /**
@@ -66,9 +76,9 @@ export function isVoid({ block, stage, index }: Task): boolean {
 }
 
 /** Whether the block waits for it. What is not needed any more goes on, after everything else, and is recorded when it comes. */
-export function isNeeded(task: Task): boolean {
+export function isNeeded(state: State, task: Task): boolean {
   const { block, stage, index, completeMs } = task;
-  return completeMs === null && !isVoid(task) && progressOf(block, stage).done[groupOf(stage, index)] !== true;
+  return completeMs === null && !isVoid(task) && progressOf(state, block, stage).done[groupOf(stage, index)] !== true;
 }
 
 /** Whether other variants, or another level, may make it needless. */
@@ -77,12 +87,12 @@ export function hasRivals({ stage }: Task): boolean {
 }
 
 /** The first stage whose outputs the task still waits for. */
-export function missingInput({ block, stage, index }: Task): string | null {
+export function missingInput(state: State, { block, stage, index }: Task): string | null {
   const group = groupOf(stage, index);
   for (const { stage: name, how } of stage.takes) {
     const taken = block.stages.find((other) => other.name === name);
     if (taken === undefined) continue;
-    const { done, inOrder, isAll } = progressOf(block, taken);
+    const { done, inOrder, isAll } = progressOf(state, block, taken);
     const isThere = how !== "each" ? isAll : taken.sequential ? inOrder > group : done[group] === true;
     if (!isThere) return name;
   }

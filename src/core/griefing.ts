@@ -13,7 +13,7 @@ import type { BarrierContent } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
 import { announcedAs, closedAs } from "./ancestry.ts";
 import type { Closed } from "./event.ts";
-import type { Block, Griefers, State, Tally } from "./state.ts";
+import type { Block, State, Tally } from "./state.ts";
 
 /** Attempts of a prover that count, the latest. */
 const ATTEMPTS_COUNTED = 32;
@@ -35,6 +35,12 @@ export function tallyOf({ tasks, lost }: Pick<BarrierContent, "tasks" | "lost">)
   for (const { credited, prover } of tasks) if (credited && prover !== null) of(prover).proven++;
   for (const { owner } of lost) of(owner).lost++;
   return tally;
+}
+
+/** Provers that are last in every order of a block, and those of them that are first for one task of each stage. */
+export interface Griefers {
+  readonly last: ReadonlySet<Key>;
+  readonly tried: ReadonlySet<Key>;
 }
 
 interface Record {

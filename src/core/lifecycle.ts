@@ -114,7 +114,7 @@ function whyBlock(state: State, block: Block): string {
     case "open": {
       if (block.prepared === null)
         return block.tries > 0 ? "its payload cannot be had yet" : "its payload is being fetched and checked";
-      const needed = block.tasks.filter(isNeeded);
+      const needed = block.tasks.filter((task) => isNeeded(state, task));
       const count = block.tasks.filter((task) => !isVoid(task)).length;
       const stuck = needed.filter((task) => quarantineOf(state, task) !== null).length;
       if (stuck > 0)
@@ -155,11 +155,11 @@ export function taskStatus(state: State, task: Task): TaskStatus {
   if (isVoid(task) && task.stage.levels.length > 0)
     return { ...base, state: "unused", why: "its block is proven in another number of pieces" };
   if (task.block.state === "open" || task.block.state === "closed") {
-    if (!isNeeded(task))
+    if (!isNeeded(state, task))
       return { ...base, state: "optional", why: "enough others are complete; its proof is recorded if it comes" };
   }
   if (task.readyMs === null) {
-    const inputs = missingInput(task);
+    const inputs = missingInput(state, task);
     return {
       ...base,
       state: "waiting",

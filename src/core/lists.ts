@@ -6,8 +6,9 @@ import type { Hash } from "../protocol/ids.ts";
 import type { Stage } from "../protocol/workflow.ts";
 import { touch } from "./blocks.ts";
 import { chosenProof, where } from "./makers.ts";
-import { countsChanged, tasksOf } from "./graph.ts";
+import { tasksOf } from "./graph.ts";
 import { type Block, report, type State, type Task } from "./state.ts";
+import { settledChanged } from "./changes.ts";
 
 /** An output that cannot be had is asked for again: first after this, then doubling up to a minute. */
 const RETRY_MS = 250;
@@ -55,7 +56,7 @@ export function applyCounted(state: State, task: Task, artefact: Hash, items: nu
     report(state, "output.unavailable", { ...where(task), artefact, tries: list.tries });
   } else {
     block.counts.set(stage.name, items);
-    countsChanged(block);
+    settledChanged(block);
     report(state, "output.counted", { ...where(task), items });
   }
   touch(state, block);

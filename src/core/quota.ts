@@ -9,7 +9,8 @@
 import type { Key } from "../protocol/ids.ts";
 import { assignedTo, creditOf } from "./makers.ts";
 import { endCode } from "./failures.ts";
-import { type Block, isQuorum, type Merits, type State, weightOf } from "./state.ts";
+import { type Block, isQuorum, type State, weightOf } from "./state.ts";
+import { see, type View } from "./views.ts";
 
 export function quotaOf(state: State, prover: Key, chain: number): number {
   const { limits, provers } = state.manifest.json;
@@ -17,7 +18,7 @@ export function quotaOf(state: State, prover: Key, chain: number): number {
   // Who is named in the manifest is known to its authors; a newcomer begins with one.
   let quota = provers.list.some(({ key }) => key === prover) ? most : 1;
   for (const block of history(state, chain)) {
-    const merits = (block.merits ??= freshMerits(state, block)).get(prover);
+    const merits = see(state, block, MERITS).get(prover);
     if (merits === undefined) continue;
     quota = Math.min(quota + merits.credits, most);
     for (let fault = 0; fault < merits.faults && quota > 1; fault++) quota = Math.floor(quota / 2);
@@ -35,8 +36,22 @@ function history(state: State, chain: number): Block[] {
     .sort((a, b) => a.height - b.height || (a.id < b.id ? -1 : 1));
 }
 
-/** What a block says of each prover, worked out anew. */
-export function freshMerits(state: State, block: Block): ReadonlyMap<Key, Merits> {
+/** What a prover has made of a block's tasks. */
+interface Merits {
+  /** Proofs that a quorum has credited. */
+  readonly credits: number;
+  /** Rejected proofs and lost leases. */
+  readonly faults: number;
+}
+
+/** What a block says of each prover. */
+export const MERITS: View<ReadonlyMap<Key, Merits>> = {
+  name: "the merits",
+  inputsOf: (_, { changes }) => [changes.facts],
+  compute: foldMerits,
+};
+
+function foldMerits(state: State, block: Block): ReadonlyMap<Key, Merits> {
   const merits = new Map<Key, { credits: number; faults: number }>();
   const of = (key: Key) => {
     const known = merits.get(key) ?? { credits: 0, faults: 0 };

@@ -26,6 +26,7 @@ import {
   type Task,
   weightOf,
 } from "./state.ts";
+import { factsChanged } from "./changes.ts";
 
 /** Writes a receipt down. The code says why it is no news, or does not count as long as nobody vouches for its proof. */
 export function keepReceipt(state: State, task: Task, signed: Signed, entry: EntryOf<"receipt">): Refusal | null {
@@ -45,7 +46,7 @@ export function keepReceipt(state: State, task: Task, signed: Signed, entry: Ent
   const dropped = rankFirst(own, receipt, known);
   if (own.first.get(entry.attempt)?.includes(receipt)) proofOf(task, entry.artefact, signed.author);
   if (dropped !== undefined) dropBare(state, task, dropped, signed.author);
-  task.block.content = null;
+  factsChanged(task.block);
   if (known !== undefined) return "receipt.replayed";
   return dropped === entry.artefact ? "receipt.too-many" : null;
 }

@@ -7,10 +7,11 @@
  * level that is complete outweighs all finer ones, so a proof that comes late undoes a split and never holds up a block.
  */
 import { groupOf, levelOf, type Stage } from "../protocol/workflow.ts";
-import { countsChanged, tasksOf } from "./graph.ts";
+import { tasksOf } from "./graph.ts";
 import { touch } from "./blocks.ts";
 import { wasQuarantined } from "./quarantine.ts";
 import { type Block, report, type State, type Task } from "./state.ts";
+import { settledChanged } from "./changes.ts";
 
 export function settleLevel(state: State, block: Block): void {
   const splitting = block.stages.find(({ isSplit }) => isSplit);
@@ -20,7 +21,7 @@ export function settleLevel(state: State, block: Block): void {
   const { chain, height, hash } = block;
   report(state, "block.split", { chain, height, hash, stage: splitting.name, pieces: splitting.levels[level], level });
   block.level = level;
-  countsChanged(block);
+  settledChanged(block);
   for (const task of block.tasks) {
     // Whoever owns a piece has all the time to claim it, from when it is there.
     if (task.stage.levels.length > 0 && levelOfTask(task) !== level) task.readyMs = null;

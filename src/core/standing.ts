@@ -8,13 +8,12 @@
  */
 import type { Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
-import { ownerOf, ownersOf } from "../protocol/owner.ts";
+import { type Candidate, ownerOf, ownersOf } from "../protocol/owner.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { groupCount, type Stage } from "../protocol/workflow.ts";
 import {
   type Benching,
   type Block,
-  type Dealt,
   isEarlier,
   isQuorum,
   type Member,
@@ -26,7 +25,9 @@ import {
   type Task,
 } from "./state.ts";
 import { touch } from "./blocks.ts";
-import { griefersOf } from "./griefing.ts";
+import { type Griefers, griefersOf } from "./griefing.ts";
+import { rosterMoved } from "./changes.ts";
+import { see, type View } from "./views.ts";
 
 const LOST_MAX = 3;
 /** Votes of one attester about the roster that no quorum has joined yet. */
@@ -46,23 +47,63 @@ export function ownerOfAttempt(state: State, task: Task, attempt: number): Key |
  */
 export function orderOf(state: State, task: Task): readonly Key[] {
   const { block, stage } = task;
-  settleGriefers(state, block);
-  settleCandidates(state, block);
-  const known = block.owners.get(stage.name);
-  if (known !== undefined) return known[task.index] ?? [];
-  const owners = dealOut(state, block, stage, block.candidates);
-  block.owners.set(stage.name, owners);
-  return owners[task.index] ?? [];
+  return see(state, block, OWNERS, stage.name)[task.index] ?? [];
 }
 
-/** The owners of a stage, worked out anew. */
-export function freshOwners(state: State, block: Block, name: string): readonly (readonly Key[])[] {
-  const stage = block.stages.find((each) => each.name === name);
-  return stage === undefined ? [] : dealOut(state, block, stage, candidatesOf(state, block));
+/** A member as a block's owners are computed from it. */
+type Dealt = Required<Candidate>;
+
+/** One more certificate may change who goes last. */
+const GRIEFERS: View<Griefers> = {
+  name: "the griefers",
+  inputsOf: ({ changes }) => [changes.branches, changes.roster],
+  compute: (state, block, _, last) => {
+    const able = ableAt(state, block).map(({ key }) => key);
+    const griefers = griefersOf(state, block, able);
+    const isSame = (a: ReadonlySet<Key>, b: ReadonlySet<Key>) => a.size === b.size && [...a].every((key) => b.has(key));
+    return last && isSame(last.last, griefers.last) && isSame(last.tried, griefers.tried) ? last : griefers;
+  },
+};
+
+/** Most changes of the roster concern later blocks: the owners of this one stay while its candidates are the same. */
+const CANDIDATES: View<readonly Dealt[]> = {
+  name: "the candidates",
+  inputsOf: (state, block) => [state.changes.roster, see(state, block, GRIEFERS)],
+  compute: (state, block, _, last) => {
+    const candidates = candidatesOf(state, block);
+    const isSame = (each: Dealt, at: number) => {
+      const known = last?.[at];
+      return known?.key === each.key && known.weight === each.weight && known.group === each.group;
+    };
+    return last?.length === candidates.length && candidates.every(isSame) ? last : candidates;
+  },
+};
+
+/** The orders of a stage's tasks. */
+export const OWNERS: View<readonly (readonly Key[])[]> = {
+  name: "the owners",
+  isCostly: true,
+  inputsOf: (state, block, name) => [
+    see(state, block, CANDIDATES),
+    see(state, block, GRIEFERS),
+    countOf(block, stageOf(block, name)),
+  ],
+  compute: (state, block, name) => {
+    const stage = stageOf(block, name);
+    return stage === undefined ? [] : dealOut(state, block, stage, see(state, block, CANDIDATES));
+  },
+};
+
+function stageOf(block: Block, name: string): Stage | undefined {
+  return block.stages.find((stage) => stage.name === name);
+}
+
+function countOf(block: Block, stage: Stage | undefined): number {
+  return stage === undefined ? 0 : (groupCount(stage, block.counts) ?? 0);
 }
 
 function dealOut(state: State, block: Block, stage: Stage, candidates: readonly Dealt[]): readonly (readonly Key[])[] {
-  const { griefers } = block;
+  const griefers = see(state, block, GRIEFERS);
   const dealtGroups = new Map(candidates.map(({ key, group }) => [key, group]));
   const deal = state.options.ownersOf ?? ownersOf;
   const copies = stage.distinct === "provers" ? stage.variants.length : 1;
@@ -72,7 +113,7 @@ function dealOut(state: State, block: Block, stage: Stage, candidates: readonly 
   const orders =
     stage.levels.length > 0
       ? stage.levels.flatMap((groups, level) => dealt(`${stage.name}/${level}`, groups))
-      : dealt(stage.name, groupCount(stage, block.counts) ?? 0);
+      : dealt(stage.name, countOf(block, stage));
   // Who is tried again keeps its place in the first order that it leads.
   const first = new Map([...griefers.tried].map((key) => [key, orders.findIndex(([owner]) => owner === key)]));
   return orders.map((order, index) => {
@@ -83,20 +124,6 @@ function dealOut(state: State, block: Block, stage: Stage, candidates: readonly 
     const listed = order.filter((key) => dealtGroups.get(key) !== GROUP.out);
     return [...listed.filter((key) => !isBehind(key)), ...listed.filter(isBehind)];
   });
-}
-
-/** Most changes of the roster concern later blocks: the owners of this one stay while its candidates are the same. */
-function settleCandidates(state: State, block: Block): void {
-  if (block.ownersVersion === state.rosterVersion) return;
-  block.ownersVersion = state.rosterVersion;
-  const candidates = candidatesOf(state, block);
-  const isSame = (each: Dealt, at: number) => {
-    const known = block.candidates[at];
-    return known?.key === each.key && known.weight === each.weight && known.group === each.group;
-  };
-  if (candidates.length === block.candidates.length && candidates.every(isSame)) return;
-  block.candidates = candidates;
-  block.owners.clear();
 }
 
 function candidatesOf(state: State, block: Block): Dealt[] {
@@ -110,7 +137,7 @@ function groupOf(state: State, block: Block, member: Member): number {
   const { key } = member;
   if (state.out.has(key)) return GROUP.out;
   if (state.discredited.has(key) || !isIn(state, member, block.chain, block.height)) return GROUP.last;
-  return block.griefers.last.has(key) ? GROUP.griefers : GROUP.first;
+  return see(state, block, GRIEFERS).last.has(key) ? GROUP.griefers : GROUP.first;
 }
 
 /** Members whose first turn has begun. Where none of them may prove any more, all that have a turn. */
@@ -121,20 +148,6 @@ function ableAt(state: State, block: Block): readonly Member[] {
   // Otherwise a chain that has lost its provers never reaches the height from which a newcomer proves.
   if (begun.some((member) => !state.out.has(member.key) && isIn(state, member, chain, height))) return begun;
   return members.filter((member) => firstHeight(member, chain) < Number.POSITIVE_INFINITY);
-}
-
-/** One more certificate may change who goes last. */
-function settleGriefers(state: State, block: Block): void {
-  const { certifiedCount: certified } = state;
-  if (block.griefers.certified === certified) return;
-  const isSame = (a: ReadonlySet<Key>, b: ReadonlySet<Key>) => a.size === b.size && [...a].every((key) => b.has(key));
-  const able = ableAt(state, block).map(({ key }) => key);
-  const { last, tried } = griefersOf(state, block, able);
-  if (!isSame(last, block.griefers.last) || !isSame(tried, block.griefers.tried)) {
-    block.owners.clear();
-    block.ownersVersion = -1;
-  }
-  block.griefers = { last, tried, certified };
 }
 
 function firstHeight(member: Member, chain: number): number {
@@ -279,6 +292,6 @@ export function recountTurns(state: State): void {
 }
 
 export function rosterChanged(state: State): void {
-  state.rosterVersion++;
+  rosterMoved(state);
   for (const block of state.live) if (block.state === "open") touch(state, block);
 }

@@ -10,13 +10,14 @@ import type { Evidence } from "../protocol/evidence.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
-import type { Candidate, ownersOf } from "../protocol/owner.ts";
+import type { ownersOf } from "../protocol/owner.ts";
 import type { Span } from "../protocol/sync.ts";
 import type { Resources, Stage, Variant } from "../protocol/workflow.ts";
 import { classOf } from "./classes.ts";
 import type { Effect } from "./effect.ts";
 import type { Closed, Prepared } from "./event.ts";
 import { CORE_LIMITS, type CoreLimits } from "./limits.ts";
+import { type BlockChanges, type Changes, createChanges, type Memos } from "./changes.ts";
 
 /** Where in its author's feed something was said: the batch's number, and the entry's place in it. */
 export interface Place {
@@ -188,14 +189,6 @@ export interface Task {
   wakeMs: number | null;
 }
 
-/** Which groups of a stage have their output. */
-export interface StageProgress {
-  readonly done: readonly boolean[];
-  /** As many from the first on without a gap. */
-  readonly inOrder: number;
-  readonly isAll: boolean;
-}
-
 /** The accepted output of a stage that others count by. */
 export interface List {
   readonly artefact: Hash;
@@ -220,14 +213,6 @@ export interface Work {
   startedMs: number | null;
 }
 
-/** What a prover has made of a block's tasks. */
-export interface Merits {
-  /** Proofs that a quorum has credited. */
-  readonly credits: number;
-  /** Rejected proofs and lost leases. */
-  readonly faults: number;
-}
-
 /**
  * How far a block is. `moveBlock` makes the moves and refuses any other.
  *
@@ -239,14 +224,6 @@ export interface Merits {
  * open, closed -> waiting: no announcement of it is a fact any more.
  * waiting, open, cancelled -> closed: this node has learned its certificate. A certified block stays closed.
  */
-/** What a barrier says, for a version of the roster and a number of certified blocks: lost attempts name owners. */
-export interface ContentMemo {
-  readonly value: BarrierContent;
-  readonly hash: Hash;
-  readonly rosterVersion: number;
-  readonly certifiedCount: number;
-}
-
 export type BlockState = "waiting" | "open" | "closed" | "cancelled";
 
 export interface Block {
@@ -268,8 +245,6 @@ export interface Block {
    */
   tasks: readonly Task[];
   tasksByStage: ReadonlyMap<string, readonly Task[]>;
-  /** By stage, as worked out since one of its tasks was last completed. */
-  readonly progress: Map<string, StageProgress>;
   /** Into how many pieces it is cut, by the facts heard so far: an index into its stages' `levels` (`split.ts`). */
   level: number;
   /** By stage whose output is a list: how many items that has, once it is accepted and has been read. */
@@ -304,31 +279,17 @@ export interface Block {
   invalid: string | null;
   /** Attesters' barrier votes by content hash. */
   readonly votes: Map<Hash, Map<Key, Signed>>;
-  /** What the barrier says by the facts heard so far; `null` once a fact has come that may change it. */
-  content: ContentMemo | null;
-  /** By prover, by the facts heard so far; `null` once a fact has come that may change it. */
-  merits: ReadonlyMap<Key, Merits> | null;
   /** Contents this node has signed or built, by hash. */
   readonly contents: Map<Hash, BarrierContent>;
   ownContent: Hash | null;
   votedMs: number;
   certificate: Hash | null;
-  /** Owners by stage, for the roster version below. */
-  owners: Map<string, readonly (readonly Key[])[]>;
-  ownersVersion: number;
-  /** Who was on the roster for this block when its owners were computed. */
-  candidates: readonly Dealt[];
-  /** Who goes last in its orders, by the certificates known when there were so many. */
-  griefers: Griefers & { readonly certified: number };
+  readonly changes: BlockChanges;
+  /** What was computed from the facts (`views.ts`). */
+  readonly memos: Memos;
   wakeMs: number | null;
   /** It was known when a disk was lost, and its tasks have to be barred once there are any. */
   bars: boolean;
-}
-
-/** Provers that are last in every order of a block, and those of them that are first for one task of each stage. */
-export interface Griefers {
-  readonly last: ReadonlySet<Key>;
-  readonly tried: ReadonlySet<Key>;
 }
 
 /** By prover: attempts of a certified block that it proved and that it lost. */
@@ -363,9 +324,6 @@ export interface Chain {
   sourceTip: number;
   sourceFault: string | null;
 }
-
-/** A member as a block's owners were computed from it. */
-export type Dealt = Required<Candidate>;
 
 export interface Member {
   readonly key: Key;
@@ -427,7 +385,7 @@ export interface State {
   /** Each lock that this node has taken, and for which value (`locks.ts`). */
   readonly locks: LockTable;
   readonly roster: Map<Key, Member>;
-  rosterVersion: number;
+  readonly changes: Changes;
   /** Votes to admit a prover, by `prover/chain/height/slots`. */
   readonly admissions: Map<string, Admission>;
   /** By `prover/chain`: the height of this node's latest vote to admit. */
@@ -606,7 +564,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     chains,
     locks: new Map(),
     roster,
-    rosterVersion: 0,
+    changes: createChanges(),
     admissions: new Map(),
     ownAdmissions: new Map(),
     joins: new Map(),

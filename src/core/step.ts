@@ -20,7 +20,7 @@ import * as blocks from "./blocks.ts";
 import * as branch from "./branch.ts";
 import * as collector from "./collector.ts";
 import { assertStep, type Touched } from "./assertions.ts";
-import { applyBarrier, settleBarrier } from "./barrier.ts";
+import { applyBarrier, isContentOpen, settleBarrier } from "./barrier.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
@@ -540,7 +540,7 @@ function settleTask(state: State, task: Task): void {
   // Objective, and a block that is cancelled may come back.
   collector.settleCompletion(state, task);
   if (block.state === "cancelled") return;
-  if (task.readyMs === null && isReady(task)) {
+  if (task.readyMs === null && isReady(state, task)) {
     task.readyMs = state.nowMs;
     // The claim window of the open attempt runs from here.
     for (const attempt of task.attempts.values()) attempt.openedMs = null;
@@ -549,7 +549,7 @@ function settleTask(state: State, task: Task): void {
   settlePiece(state, task);
   settleVotes(state, task);
   // What came once the block was closed may change what this node says of it.
-  if (block.state === "closed" && block.content === null) state.dirtyBlocks.add(block);
+  if (block.state === "closed" && isContentOpen(state, block)) state.dirtyBlocks.add(block);
 }
 
 /** A proof that the barrier did without: recorded and credited like any other, and nobody waits for it. */
@@ -562,10 +562,10 @@ function settleLate(state: State, task: Task): void {
   else state.live.delete(block);
 }
 
-function isReady(task: Task): boolean {
+function isReady(state: State, task: Task): boolean {
   const { block } = task;
   if (block.state !== "open" || block.prepared === null) return false;
-  return missingInput(task) === null && !isVoid(task);
+  return missingInput(state, task) === null && !isVoid(task);
 }
 
 function wakeDue(state: State): void {

@@ -5,7 +5,10 @@ import { contentOf } from "../../src/core/barrier.ts";
 import { BrokenInvariant } from "../../src/core/invariant.ts";
 import { grantedTo, hasAttested, hasTimedOut, type LockedVote, sayLocked } from "../../src/core/locks.ts";
 import { moveBlock } from "../../src/core/moves.ts";
-import { quotaOf } from "../../src/core/quota.ts";
+import { MERITS, quotaOf } from "../../src/core/quota.ts";
+import { OWNERS } from "../../src/core/standing.ts";
+import type { Memo } from "../../src/core/changes.ts";
+import { see, type View } from "../../src/core/views.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 import { blockAt, keyOf } from "./harness.ts";
 import { ACTIONS, Hostile, type Tally } from "./hostile.ts";
@@ -22,6 +25,7 @@ function codeOf(run: () => unknown): string | null {
   }
 }
 
+const meritsOf = (test: Subject) => see(test.core.state, test.core.block(blockAt(1)), MERITS);
 const subject = () => new Subject({ checkAllEvery: 1 });
 const shardOf = (test: Subject, index: number) => {
   const task = test.core.block(blockAt(1)).tasksByStage.get("shard")?.[index];
@@ -163,10 +167,14 @@ describe("an assertion ends the step", () => {
   it("that leaves a memo behind which its facts do not say (S6)", () => {
     const test = subject();
     const block = test.core.block(blockAt(1));
-    block.merits = new Map([[keyOf("p"), { credits: 1, faults: 0 }]]);
+    quotaOf(test.core.state, keyOf("p"), 1);
+    const memoOf = (view: View<unknown>, key = "") => block.memos.get(view)?.get(key) as Memo;
+    const [merits, owners] = [memoOf(MERITS), memoOf(OWNERS, "shard")];
+    const { value } = merits;
+    merits.value = new Map([[keyOf("p"), { credits: 1, faults: 0 }]]);
     expect(codeOf(() => test.tick(0))).toBe("invariant.S6");
-    block.merits = null;
-    block.owners.set("shard", [[keyOf("p")], [keyOf("p")]]);
+    merits.value = value;
+    owners.value = [[keyOf("p")], [keyOf("p")]];
     expect(codeOf(() => test.tick(0))).toBe("invariant.S6");
   });
 });
@@ -182,11 +190,9 @@ describe("the memos of a block go with the facts that they rest on", () => {
     const later = test.batch("c", timeout("limit"));
     test.core.hear(later);
     for (const who of ["b", "d"]) test.hear(who, timeout(who === "b" ? "limit" : "no-progress"));
-    quotaOf(test.core.state, owner, 1);
-    expect(test.core.block(blockAt(1)).merits?.get(owner)).toEqual({ credits: 0, faults: 1 });
+    expect(meritsOf(test).get(owner)).toEqual({ credits: 0, faults: 1 });
     test.core.hear(earlier);
-    quotaOf(test.core.state, owner, 1);
-    expect(test.core.block(blockAt(1)).merits?.get(owner)).toBe(undefined);
+    expect(meritsOf(test).get(owner)).toBe(undefined);
   });
 
   it("where attests name a proof that is not counted yet (S6)", () => {
@@ -197,11 +203,10 @@ describe("the memos of a block go with the facts that they rest on", () => {
     const attesters = ["b", "c", "d"];
     // Each of them has named as many other proofs as it may.
     for (const who of attesters) test.hear(who, ...[1, 2, 3, 4].map((at) => test.complete(0, `${who} ${at}`)));
-    quotaOf(test.core.state, keyOf(owner), 1);
+    meritsOf(test);
     contentOf(test.core.state, test.core.block(blockAt(1)));
     for (const who of attesters) test.hear(who, test.attest(0, owner, "x"));
-    quotaOf(test.core.state, keyOf(owner), 1);
-    expect(test.core.block(blockAt(1)).merits?.get(keyOf(owner))).toEqual({ credits: 1, faults: 0 });
+    expect(meritsOf(test).get(keyOf(owner))).toEqual({ credits: 1, faults: 0 });
   });
 });
 

@@ -9,7 +9,7 @@ import { contentOf } from "../../src/core/barrier.ts";
 import { openAttempt } from "../../src/core/makers.ts";
 import { quotaOf } from "../../src/core/quota.ts";
 import { orderOf, ownerOfAttempt } from "../../src/core/standing.ts";
-import { isQuorum } from "../../src/core/state.ts";
+import { isQuorum, type State } from "../../src/core/state.ts";
 import { type Batch, voteOf } from "../../src/protocol/batch.ts";
 import { blockId, type Hash } from "../../src/protocol/ids.ts";
 import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
@@ -99,10 +99,12 @@ export class Hostile {
     for (const block of BLOCKS.slice(1)) this.subject.announce(block);
   }
 
-  play(actions: readonly Action[], tally: Tally): void {
+  /** `afterEach` is called with the state after each action, once all views have been asked for. */
+  play(actions: readonly Action[], tally: Tally, afterEach?: (state: State) => void): void {
     for (const action of actions) {
       this.#perform(action);
       this.#look();
+      afterEach?.(this.subject.core.state);
     }
     for (const batch of this.#late.splice(0)) this.subject.core.hear(batch);
     this.subject.tick(100);
