@@ -68,6 +68,11 @@ export const DIALS: Readonly<Record<keyof Dials, Dial>> = {
   sourcesAway: { flag: "--sources-away", unit: WHOLE, help: "attesters whose source does not answer from the start" },
   sourcesAwayMs: { flag: "--sources-away-for", unit: MS, help: "for how long" },
   sourceLag: { flag: "--source-lag", unit: WHOLE, help: "blocks by which the first attester's source is behind" },
+  sinkEveryMs: {
+    flag: "--sink-every",
+    unit: MS,
+    help: "a sink refuses, is slow, loses answers, hears all twice, or loses its newest blocks",
+  },
   anyStart: { flag: "--any-start", unit: SWITCH, help: "runs of the chain's blocks may start at any height" },
   absent: { flag: "--absent", unit: WHOLE, help: "nodes that are away from the beginning nearly to the end" },
   joiners: { flag: "--joiners", unit: WHOLE, help: "provers on nobody's list that come, and go" },

@@ -23,6 +23,7 @@ import { sharedOwners } from "./owners.ts";
 import { SimChain, SourceLink } from "./chain.ts";
 import { type Damage, SimDisk } from "./disk.ts";
 import { SimClock, SimProcess } from "./process.ts";
+import { Places } from "./places.ts";
 import { CHAIN, manifestOf, type NetworkShape, SYSTEMS } from "./manifest.ts";
 import { type Address, type LinkFaults, SimNetwork } from "./network.ts";
 import {
@@ -111,6 +112,8 @@ export class Cluster {
   /** Disks are damaged even where more than f are faulty. */
   isUnbounded = false;
   readonly chain: SimChain = new SimChain();
+  /** Where the nodes hand certified blocks to. */
+  readonly places: Places;
   /** Counts among the f faults from the first step on. */
   isHostile: (node: SimNode) => boolean = () => false;
   /** Names of those that ended because another process has their key. */
@@ -161,6 +164,7 @@ export class Cluster {
       options,
       keyed.map(({ key }) => key),
     );
+    this.places = new Places(this, this.nodes, options.anyStart !== true);
   }
 
   #createTwin({ name, key, signer, attests }: SimNode): SimNode {
@@ -290,7 +294,7 @@ export class Cluster {
           made: (proof) => this.#noteMaker(artefactHash(proof), node.key),
         }),
       ),
-      sinks: [],
+      sinks: this.isHostile(node) ? [] : this.places.lines(node),
       telemetry,
       fatal: (fault) => {
         if (fault.code === "key.in-use" && this.#isDoubled(node)) return this.#retire(node, chance);

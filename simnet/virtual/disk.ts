@@ -6,6 +6,8 @@
  */
 import type {
   Artefacts,
+  Cursor,
+  CursorPosition,
   Done,
   Store,
   StoreChange,
@@ -44,6 +46,9 @@ export interface Files extends StoreFiles {
   readonly signing: SigningState | null;
 }
 
+/** A read of many certificates takes so many times as long as a write. */
+const READ_TIMES = 4;
+
 const EMPTY: StoreFiles = { batches: [], certificates: [], gone: [], starts: [], closed: [] };
 export const NOTHING: Files = { journal: { floor: null, records: [] }, signing: null, ...EMPTY };
 
@@ -57,6 +62,8 @@ export class SimDisk {
   /** Nothing more can be written. */
   full = false;
   #backup: Files = NOTHING;
+  /** By sink: how far the node has got with it. */
+  readonly #cursors = new Map<string, SimCursor>();
   /** Whether the machine may die, and not the process alone. */
   readonly #isTearable: boolean;
 
@@ -92,8 +99,23 @@ export class SimDisk {
     const signing = this.signing.kept();
     if (damage === "torn") this.store.loseUnsynced(chance);
     if (damage === "old") this.restore({ ...this.#backup, signing });
+    // A backup's certificates may lack what the newest positions name.
+    for (const cursor of this.#cursors.values()) cursor.crash(damage === "empty");
     if (damage === "empty") this.restore({ ...NOTHING, signing: chance.next() < 0.5 ? signing : null });
     if (damage === "unsigned") this.restore({ ...this.copy(), signing: null });
+  }
+
+  /** A sink's position; `saved` sees each one that the node wants to keep. */
+  cursor(sink: string, saved: (position: CursorPosition) => void): Cursor {
+    const cursor = this.#cursors.get(sink) ?? new SimCursor(this.#defers().defer);
+    this.#cursors.set(sink, cursor);
+    return {
+      load: () => cursor.kept,
+      save: (positions, done) => {
+        for (const position of positions.values()) saved(position);
+        cursor.save(positions, done);
+      },
+    };
   }
 
   /** Another disk takes the place of this one. */
@@ -107,6 +129,37 @@ export class SimDisk {
 
   #defers(delayMs: () => number = () => this.#diskMs) {
     return { defer: (run: () => void) => void this.#world.after(delayMs(), run) };
+  }
+}
+
+/** A position is replaced whole: what waits for the disk gives way to what comes after it, and goes with the process. */
+class SimCursor {
+  readonly #defer: (run: () => void) => void;
+  kept: ReadonlyMap<number, CursorPosition> = new Map();
+  #waiting: { readonly positions: ReadonlyMap<number, CursorPosition>; readonly done: Done<void>[] } | null = null;
+
+  constructor(defer: (run: () => void) => void) {
+    this.#defer = defer;
+  }
+
+  save(positions: ReadonlyMap<number, CursorPosition>, done: Done<void>): void {
+    const isWriting = this.#waiting !== null;
+    const waiting = { positions, done: [...(this.#waiting?.done ?? []), done] };
+    this.#waiting = waiting;
+    if (!isWriting) this.#defer(() => this.#write());
+  }
+
+  crash(isLost: boolean): void {
+    this.#waiting = null;
+    if (isLost) this.kept = new Map();
+  }
+
+  #write(): void {
+    const waiting = this.#waiting;
+    if (waiting === null) return;
+    this.#waiting = null;
+    this.kept = waiting.positions;
+    for (const done of waiting.done) done({ ok: true, value: undefined });
   }
 }
 
@@ -198,7 +251,8 @@ export class SimStore implements Store {
     const all = this.#chains.get(chain) ?? [];
     const first = all.findIndex(({ height }) => height >= fromHeight);
     const value = first < 0 ? [] : all.slice(first, first + countMax);
-    this.#later(() => done({ ok: true, value }));
+    // What is written meanwhile is not in it.
+    this.#world.after(READ_TIMES * this.#diskMs, () => done({ ok: true, value }));
   }
 
   certificate(block: Hash, done: Done<StoredCertificate | null>): void {
@@ -209,6 +263,11 @@ export class SimStore implements Store {
   closed(chain: number, hash: Hash, done: Done<StoredClosed | null>): void {
     const value = this.#closed.get(`${chain}/${hash}`) ?? null;
     this.#later(() => done({ ok: true, value }));
+  }
+
+  /** Whether the block's certificate is here. */
+  holds(block: Hash): boolean {
+    return this.#certificates.has(block);
   }
 
   /** Whether the index of certified blocks has it. */

@@ -1,5 +1,6 @@
 /** The faults that happen to the machines, the network and the chain of a run. */
 import type { Damage } from "./disk.ts";
+import type { Trouble } from "./places.ts";
 
 export type Fault = { readonly number: number; readonly atMs: number } & (
   | {
@@ -30,6 +31,8 @@ export type Fault = { readonly number: number; readonly atMs: number } & (
   | { readonly kind: "outage"; readonly damage: Damage; readonly downMs: number }
   | { readonly kind: "backup"; readonly node: number }
   | { readonly kind: "join"; readonly node: number; readonly forMs: number | null }
+  /** The sink is the ledger where `node` is `null`, and else the node's shelf. */
+  | { readonly kind: "sink"; readonly node: number | null; readonly trouble: Trouble; readonly forMs: number }
   | TwinFault
 );
 

@@ -38,7 +38,7 @@ export class Nemesis {
     if (this.#healed) return;
     this.#say(fault);
     const { network, chain, nodes, world } = this.#cluster;
-    const node = "node" in fault ? nodes[fault.node] : undefined;
+    const node = "node" in fault && fault.node !== null ? nodes[fault.node] : undefined;
     switch (fault.kind) {
       case "crash":
         return this.#crash(node, fault);
@@ -88,6 +88,8 @@ export class Nemesis {
         if (node === undefined) return;
         node.link.lagBlocks += fault.blocks;
         return this.#lasts(fault.forMs, () => void (node.link.lagBlocks -= fault.blocks));
+      case "sink":
+        return this.#lasts(fault.forMs, this.#cluster.places.of(node).trouble(fault.trouble));
       case "join": {
         if (node === undefined) return;
         node.gone = false;

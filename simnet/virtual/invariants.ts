@@ -8,6 +8,10 @@ export const INVARIANTS = {
   S6: ["nodes with one log agree on what is certified", "checkers/end"],
   S7: ["nothing counts that its author did not sign or may not say", "checkers/end, wire"],
   S8: ["every certified block was told by the chain's own source", "checkers/end"],
+  S9: [
+    "sinks get certified blocks only, in chain order, none skipped, each asked for before and in turn; a position is what its sink has acknowledged",
+    "checkers/handover",
+  ],
   L1: ["after the heal every canonical block gets its certificate on every honest node", "checkers/end"],
   L2: ["no ready task waits for ever while a prover is free: measured after the heal", "checkers/starvation"],
   L3: [
@@ -18,5 +22,6 @@ export const INVARIANTS = {
     "nothing is over too soon; and what a failure costs, in runs without other faults",
     "checkers/patience, delays, pace, griefing",
   ],
+  L5: ["after the heal every sink has each canonical block of its honest nodes", "places, run"],
   R1: ["what a node keeps and asks, and what an owner may claim, is bounded", "checkers/bounds, catchup, wire"],
 } as const satisfies Readonly<Record<string, readonly [says: string, by: string]>>;

@@ -20,6 +20,7 @@ import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
 import { PACE_MUTANTS } from "./pace-mutants.ts";
 import { RECEIPT_MUTANTS } from "./receipt-mutants.ts";
+import { SINK_MUTANTS, SINK_RUNS } from "./sink-mutants.ts";
 import { SOURCE_MUTANTS } from "./source-mutants.ts";
 import { SPLIT, SPLIT_MUTANTS } from "./split-mutants.ts";
 import { VOTE_MUTANTS } from "./vote-mutants.ts";
@@ -54,6 +55,7 @@ const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 /** Runs in which honest nodes break no rule; the mutants are sent through the same. */
 export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   ...DISK_RUNS,
+  ...SINK_RUNS,
   quiet: { ...base, seed: 1 },
   rough: { ...base, ...rough, seed: 2 },
   late: { ...base, seed: 3, loss: 0.2, delayMs: 1200, failing: 0.2 },
@@ -204,4 +206,5 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...CATCH_UP_MUTANTS,
   ...LATE_MUTANTS,
   ...SOURCE_MUTANTS,
+  ...SINK_MUTANTS,
 };

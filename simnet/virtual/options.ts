@@ -59,6 +59,8 @@ export interface Dials {
   readonly sourcesAwayMs: number;
   /** The first attester's source is so many blocks behind. */
   readonly sourceLag: number;
+  /** A sink refuses, is slow, loses its answers or hears all twice, and the ledger loses its newest blocks. */
+  readonly sinkEveryMs: number;
   /** Runs of the chain's blocks may start at any height. */
   readonly anyStart: boolean;
   /** Provers that are on nobody's list, come while the network runs, and some of which leave again. */
@@ -97,6 +99,7 @@ export const NO_FAULTS: Dials = {
   sourcesAway: 0,
   sourcesAwayMs: 600_000,
   sourceLag: 0,
+  sinkEveryMs: 0,
   anyStart: false,
   joiners: 0,
   absent: 0,

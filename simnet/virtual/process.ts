@@ -4,6 +4,7 @@
  * Each port is called through here. What a dead process asks for is not done, and no answer reaches it; a frozen one
  * gets its answers, its timers and its messages late and all together.
  */
+import type { SinkLine } from "../../src/runtime/proposer.ts";
 import type { RuntimeModules } from "../../src/runtime/runtime.ts";
 import type { Cancel, Clock, Done, Transport } from "../../src/ports.ts";
 import type { SimDisk } from "./disk.ts";
@@ -129,9 +130,37 @@ export class SimProcess {
         prove: (job, emit) => (this.#pass() ? prover.prove(job, (event) => this.run(() => emit(event))) : nothing),
         close: () => prover.close(),
       })),
+      sinks: modules.sinks.map((line) => this.#guardSink(line, isFull)),
       telemetry: {
         emit: (event, fields) => (this.alive ? telemetry.emit(event, fields) : undefined),
         count: (name, label) => (this.alive ? telemetry.count(name, label) : undefined),
+      },
+    };
+  }
+
+  /** Between handing a block over, its answer and the new position the process may die. */
+  #guardSink({ sink, cursor, ...line }: SinkLine, isFull: (done: Done<void>) => boolean): SinkLine {
+    return {
+      ...line,
+      sink: {
+        look: (block, done) => {
+          if (this.alive) sink.look(block, (result) => this.run(() => done(result)));
+        },
+        deliver: (block, done) => {
+          if (!this.#pass()) return;
+          sink.deliver(block, (result) =>
+            this.run(() => {
+              if (this.#pass()) done(result);
+            }),
+          );
+        },
+        close: () => sink.close(),
+      },
+      cursor: {
+        load: () => cursor.load(),
+        save: (positions, done) => {
+          if (this.#pass() && !isFull(done)) cursor.save(positions, this.#written(done));
+        },
       },
     };
   }

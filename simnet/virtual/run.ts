@@ -54,12 +54,13 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
 
   const began = process.cpuUsage();
   const isDone = () => cluster.chain.blocks.length >= blocks && honest().every((node) => cluster.hasAll(node));
+  const isHandedOver = () => isDone() && cluster.places.lacking(honest()).length === 0;
   const crash = caught(() => {
     world.run(faultsMs, () => found.length >= VIOLATIONS_MAX);
     nemesis.heal();
     checkers.healed = true;
     // Of a network that broke a rule there is nothing more to see.
-    runUntil(cluster, SETTLE_MS, () => found.length > 0 || isDone());
+    runUntil(cluster, SETTLE_MS, () => found.length > 0 || isHandedOver());
     // But who broke it, every honest node shall know.
     const isNamed = () =>
       [...wire.guilt.proven.keys()].every((key) =>
@@ -81,6 +82,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     ...found,
     ...honest().flatMap(({ name, runtime }) => (runtime === null ? [] : checkLog(name, runtime.state, wire))),
     ...checkEnd(cluster.chain, held, wire),
+    ...(isSound && isDone() ? cluster.places.lacking(honest()) : []),
     ...(isSound ? checkers.griefing(contentsOf([...held.values()][0] ?? [])) : []),
     ...late,
   ];

@@ -5,6 +5,7 @@
 import { DAMAGES } from "./disk.ts";
 import type { Fault } from "./fault.ts";
 import { attestersOf, type Dials, dialsOf, type VirtualOptions } from "./options.ts";
+import { TROUBLES } from "./places.ts";
 import { twinFaults } from "./twins.ts";
 import { Chance } from "./world.ts";
 
@@ -20,7 +21,7 @@ export function scheduleOf(options: VirtualOptions, untilMs: number): Fault[] {
   const dials = dialsOf(options);
   const drafts = [...machineFaults(options, dials, untilMs), ...networkFaults(options, dials, untilMs)];
   drafts.push(...chainFaults(options, dials, untilMs), ...sourceFaults(options, dials, untilMs));
-  drafts.push(...twinFaults(options, untilMs));
+  drafts.push(...sinkFaults(options, dials, untilMs), ...twinFaults(options, untilMs));
   drafts.sort((a, b) => a.atMs - b.atMs);
   const faults = drafts.map(({ atMs, drawn }, number) => ({ number, atMs, ...drawn }));
   return faults.filter(({ number }) => options.only?.includes(number) ?? true);
@@ -132,6 +133,15 @@ function sourceFaults(options: VirtualOptions, dials: Dials, untilMs: number): D
       return { kind: "source-lag", node, blocks: chance.between(1, 20), forMs: chance.between(1_000, 30_000) };
     }),
   ];
+}
+
+/** Sinks that misbehave: every third time it is the one that several nodes serve. */
+function sinkFaults({ seed, nodes }: VirtualOptions, dials: Dials, untilMs: number): Draft[] {
+  return every(new Chance(seed, "fault/sink"), dials.sinkEveryMs, untilMs, (chance) => {
+    const node = chance.next() < 1 / 3 ? null : chance.between(0, nodes - 1);
+    const trouble = TROUBLES[chance.between(0, TROUBLES.length - (node === null ? 1 : 2))] ?? "refuse";
+    return { kind: "sink", node, trouble, forMs: chance.between(100, 5_000) };
+  });
 }
 
 /** About every so often, until the faults end. */

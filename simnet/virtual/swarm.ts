@@ -44,6 +44,7 @@ export function swarmDials(seed: number): Dials {
     sourceAwayEveryMs: every(3_000, 20_000, 0.3),
     sourceLagEveryMs: every(3_000, 20_000, 0.3),
     absent: on(1, 0, 0.3),
+    sinkEveryMs: every(1_000, 8_000),
   };
 }
 

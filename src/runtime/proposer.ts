@@ -13,16 +13,27 @@ import type {
   Cursor,
   CursorPosition,
   Notice,
-  Presence,
-  Result,
   Sink,
-  SinkFault,
   Store,
   Telemetry,
 } from "../ports.ts";
+import {
+  begin,
+  createLane,
+  delivered,
+  descended,
+  found,
+  type Lane,
+  type LaneStatus,
+  looked,
+  type Outcome,
+  rested,
+  type Step,
+  turnOf,
+  wake,
+} from "../core/handover.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
-import { ownersOf } from "../protocol/owner.ts";
-import { gap, Succession } from "./succession.ts";
+import { Succession } from "./succession.ts";
 
 /** A sink, and how this node serves it. */
 export interface SinkLine {
@@ -40,16 +51,11 @@ export interface SinkLine {
 }
 
 /** How a sink is doing on one chain. */
-export interface SinkStatus {
+export interface SinkStatus extends LaneStatus {
   readonly sink: string;
   readonly chain: number;
   /** The last block that is known to be there. */
   readonly delivered: number | null;
-  /** `idle`: nothing is certified that is not there; `waiting`: for another node's turn to end. */
-  readonly state: "idle" | "waiting" | "delivering" | "failing";
-  /** The height it is at, where it is at one. */
-  readonly height: number | null;
-  readonly why: string;
   /** Failures in a row. */
   readonly failures: number;
 }
@@ -65,111 +71,88 @@ interface Modules {
   readonly telemetry: Telemetry;
 }
 
-const RETRY_MS_MIN = 250;
-const RETRY_MS_MAX = 60_000;
-/** A place that asks to be left alone for longer is asked again all the same. */
-const RETRY_AFTER_MS_MAX = 3_600_000;
-/** While it is another node's turn the place is looked at so many times. */
-const LOOKS_A_TURN = 4;
-const LOOK_MS_MIN = 100;
-const LOOK_MS_MAX = 15_000;
-
 export class Proposer {
-  readonly #lanes: readonly Lane[];
+  readonly #lines: readonly Line[];
 
   constructor(options: ProposerOptions, lines: readonly SinkLine[], modules: Modules) {
-    this.#lanes = lines.flatMap((line) => {
+    this.#lines = lines.flatMap((line) => {
       const positions = new Map(line.cursor.load());
-      return line.chains.map((chain) => new Lane(options, line, chain, positions, modules));
+      return line.chains.map((chain) => new Line(options, line, chain, positions, modules));
     });
   }
 
   /** Call once the store holds what it held; goes on where the cursors are. */
   start(): void {
-    for (const lane of this.#lanes) lane.start();
+    for (const each of this.#lines) each.start();
   }
 
   /** A certificate of the chain is in the store. */
   certified(chain: number): void {
-    for (const lane of this.#lanes) if (lane.chain === chain) lane.wake();
+    for (const each of this.#lines) if (each.chain === chain) each.wake();
   }
 
   notice(notice: Notice): void {
-    for (const lane of this.#lanes) if (lane.chain === notice.chain) lane.notice(notice);
+    for (const each of this.#lines) if (each.chain === notice.chain) each.notice(notice);
   }
 
   status(): readonly SinkStatus[] {
-    return this.#lanes.map((lane) => lane.status());
+    return this.#lines.map((each) => each.status());
   }
 
   close(): void {
-    for (const lane of this.#lanes) lane.close();
+    for (const each of this.#lines) each.close();
   }
 }
 
-/** One sink on one chain. At any moment it waits for one thing: a completion, a timer, or the next certificate. */
-class Lane {
+/** One sink on one chain: carries out what `core/handover.ts` decides, one call or timer at a time. */
+class Line {
   readonly chain: number;
-  readonly #options: ProposerOptions;
   readonly #line: SinkLine;
   readonly #positions: Map<number, CursorPosition>;
   readonly #modules: Modules;
   readonly #succession: Succession;
-  #last: CertifiedBlock | null = null;
-  #state: SinkStatus["state"] = "idle";
-  #why = "it has not begun";
-  #height: number | null = null;
-  #failures = 0;
-  #idle = false;
-  #woken = false;
+  readonly #lane: Lane<CertifiedBlock>;
   #timer: Cancel | null = null;
   #closed = false;
 
   constructor(
-    options: ProposerOptions,
+    { network, self }: ProposerOptions,
     line: SinkLine,
     chain: number,
     positions: Map<number, CursorPosition>,
     modules: Modules,
   ) {
     this.chain = chain;
-    this.#options = options;
     this.#line = line;
     this.#positions = positions;
     this.#modules = modules;
-    this.#succession = new Succession({ network: options.network, chain, from: line.from }, modules.store);
+    this.#succession = new Succession({ network, chain, from: line.from }, modules.store);
+    this.#lane = createLane({ network, self, nodes: line.nodes, takeoverMs: line.takeoverMs });
   }
 
   start(): void {
     const position = this.#positions.get(this.chain);
-    if (position === undefined) return this.#seek();
-    this.#succession.at(position, (found) => {
+    if (position === undefined) return this.#go(begin(this.#lane, null));
+    this.#succession.at(position, (answer) => {
       // A cursor that names no certificate is damaged, or the store is: the place will tell what it has.
-      this.#last = found.ok ? found.value : null;
-      this.#seek();
+      this.#go(begin(this.#lane, answer.ok ? answer.value : null));
     });
   }
 
   wake(): void {
-    if (this.#idle) this.#seek();
-    else this.#woken = true;
+    const step = wake(this.#lane);
+    if (step !== null) this.#go(step);
   }
 
   notice(notice: Notice): void {
-    if (this.#closed || (notice.state !== "certified" && this.#turnOf(notice.hash) !== 0)) return;
+    const isFirst = () => turnOf(this.#lane.options, notice.hash) === 0;
+    if (this.#closed || (notice.state !== "certified" && !isFirst())) return;
     this.#line.sink.notice?.(notice);
   }
 
   status(): SinkStatus {
-    return {
-      sink: this.#line.name,
-      chain: this.chain,
-      delivered: this.#last?.height ?? null,
-      state: this.#state,
-      height: this.#height,
-      why: this.#why,
-      failures: this.#failures,
-    };
+    const { last, status, failures } = this.#lane;
+    return { sink: this.#line.name, chain: this.chain, delivered: last?.height ?? null, ...status, failures };
   }
 
   close(): void {
@@ -177,103 +160,56 @@ class Lane {
     this.#timer?.();
   }
 
-  /** Looks for the block after the last one; without one it waits to be woken. */
-  #seek(): void {
+  #go({ outcome, move }: Step<CertifiedBlock>): void {
     if (this.#closed) return;
-    this.#idle = false;
-    this.#woken = false;
-    this.#succession.after(this.#last, (found) => {
-      if (!found.ok) return this.#fail(found.fault, () => this.#seek());
-      if (found.value !== null) return this.#face(found.value, this.#modules.clock.now());
-      // A certificate that came in the meantime may be the one.
-      if (this.#woken) return this.#seek();
-      this.#idle = true;
-      const awaited = this.#last === null ? "the first certificate" : `the certificate of ${this.#last.height + 1}`;
-      this.#say("idle", null, `waits for ${awaited}`);
-    });
-  }
-
-  /** The block is next. `sinceMs`: since when it has been. */
-  #face(block: CertifiedBlock, sinceMs: number): void {
-    if (this.#closed) return;
-    this.#line.sink.look(block, (seen) => {
-      if (this.#closed) return;
-      if (!seen.ok) return this.#fault(block, sinceMs, seen.fault);
-      const presence: Presence = seen.value;
-      switch (presence.kind) {
-        case "there":
-          return this.#arrived(block, "skipped");
-        case "behind":
-          return this.#rewind(block, presence.from);
-        case "missing":
-          return this.#take(block, sinceMs);
+    if (outcome !== undefined) this.#tell(outcome);
+    const [lane, { sink }] = [this.#lane, this.#line];
+    switch (move.kind) {
+      case "seek":
+        return this.#succession.after(move.after, (answer) => this.#go(found(lane, answer, this.#now())));
+      case "look":
+        return sink.look(move.block, (answer) => this.#go(looked(lane, answer, this.#now())));
+      case "deliver":
+        return sink.deliver(move.block, (answer) => this.#go(delivered(lane, answer, this.#now())));
+      case "descend": {
+        const { block, height } = move;
+        return this.#succession.ancestor(block, height, (answer) =>
+          this.#go(descended(lane, height, answer, this.#now())),
+        );
       }
-    });
-  }
-
-  /** Hands it on when it is this node's turn; until then it looks whether another node has. */
-  #take(block: CertifiedBlock, sinceMs: number): void {
-    const turn = this.#turnOf(block.content.hash);
-    const leftMs = this.#leftMs(turn, sinceMs);
-    if (leftMs > 0) {
-      this.#say("waiting", block.height, `is number ${turn + 1} to hand it on, in ${Math.ceil(leftMs / 1000)} s`);
-      return this.#after(Math.min(leftMs, this.#lookMs()), () => this.#face(block, sinceMs));
+      case "rest":
+        this.#timer = this.#modules.clock.after(Math.max(move.ms, 1), () => {
+          this.#timer = null;
+          this.#go(rested(lane));
+        });
+        return;
+      case "idle":
+        return;
     }
-    this.#say("delivering", block.height, "is handing it on");
-    this.#line.sink.deliver(block, (result: Result<void, SinkFault>) => {
-      if (this.#closed) return;
-      if (result.ok) this.#arrived(block, "delivered");
-      else this.#fault(block, sinceMs, result.fault);
-    });
   }
 
-  #fault(block: CertifiedBlock, sinceMs: number, fault: SinkFault): void {
-    const again = () => this.#face(block, sinceMs);
-    if (fault.hopeless !== true) return this.#fail(fault, again, block.height, fault.retryAfterMs);
-    // Whoever else serves this place may have what it takes.
-    const leftMs = this.#line.nodes.length < 2 ? 0 : this.#leftMs(this.#line.nodes.length, sinceMs);
-    if (leftMs <= 0) return this.#arrived(block, "passed", fault);
-    this.#say("waiting", block.height, `cannot, others may: ${fault.message}`);
-    this.#after(Math.min(leftMs, this.#lookMs()), again);
-  }
-
-  #fail(fault: SinkFault, again: () => void, height: number | null = null, retryAfterMs: number = 0): void {
-    const backOffMs = Math.min(RETRY_MS_MIN * 2 ** Math.min(this.#failures, 16), RETRY_MS_MAX);
-    const retryMs = Math.max(backOffMs, Math.min(retryAfterMs, RETRY_AFTER_MS_MAX));
-    this.#failures++;
-    this.#say("failing", height, `${fault.message} [${fault.code}]`);
+  #tell(outcome: Outcome<CertifiedBlock>): void {
     const { name: sink } = this.#line;
     const { telemetry } = this.#modules;
-    telemetry.count("sink.failed", `${sink}/${fault.code}`);
-    telemetry.emit("sink.failed", {
-      sink,
-      chain: this.chain,
-      ...(height === null ? {} : { height }),
-      code: fault.code,
-      message: fault.message,
-      retryMs,
-    });
-    this.#after(retryMs, again);
+    const of = { sink, chain: this.chain };
+    switch (outcome.kind) {
+      case "arrived":
+        return this.#arrived(outcome);
+      case "rewound":
+        return telemetry.emit("sink.rewound", { ...of, height: outcome.height });
+      case "failed": {
+        const { height, fault, retryMs } = outcome;
+        const { code, message } = fault;
+        telemetry.count("sink.failed", `${sink}/${code}`);
+        telemetry.emit("sink.failed", { ...of, ...(height === null ? {} : { height }), code, message, retryMs });
+      }
+    }
   }
 
-  /** The place has lost blocks, or never had them: it goes on with the block's ancestor at that height. */
-  #rewind(block: CertifiedBlock, from: number): void {
-    const { telemetry } = this.#modules;
-    this.#succession.ancestor(block, from, (found) => {
-      const again = () => this.#face(block, this.#modules.clock.now());
-      if (!found.ok) return this.#fail(found.fault, again, block.height);
-      if (found.value === null || from >= block.height) return this.#fail(gap(from), again, block.height);
-      telemetry.emit("sink.rewound", { sink: this.#line.name, chain: this.chain, height: from });
-      this.#face(found.value, this.#modules.clock.now());
-    });
-  }
-
-  #arrived(block: CertifiedBlock, how: "delivered" | "skipped" | "passed", fault?: SinkFault): void {
+  #arrived({ block, how, fault }: Extract<Outcome<CertifiedBlock>, { kind: "arrived" }>): void {
     const { name: sink, cursor } = this.#line;
     const { telemetry } = this.#modules;
     const { chain, height, block: id } = block;
-    this.#last = block;
-    this.#failures = 0;
     this.#positions.set(chain, { height, block: id });
     telemetry.count(`sink.${how}`, sink);
     const why = fault === undefined ? {} : { code: fault.code, message: fault.message };
@@ -282,39 +218,9 @@ class Lane {
       // Nothing rests on it: after a restart the place is asked about more blocks than it had to be.
       if (!result.ok) telemetry.emit("sink.cursor", { sink, ...result.fault });
     });
-    this.#seek();
   }
 
-  /** This node's place in the order for the block; all that serve the sink agree on it. */
-  #turnOf(block: Hash): number {
-    const { network, self } = this.#options;
-    const { nodes } = this.#line;
-    if (nodes.length < 2) return 0;
-    const candidates = nodes.map((key) => ({ key, weight: 1 }));
-    const [order = []] = ownersOf(network, block, "sink", 1, candidates);
-    return order.indexOf(self);
-  }
-
-  /** How long it is until a turn; growing, so that nodes that are slow alike do not all come at once. */
-  #leftMs(turn: number, sinceMs: number): number {
-    return sinceMs + (this.#line.takeoverMs * turn * (turn + 1)) / 2 - this.#modules.clock.now();
-  }
-
-  #lookMs(): number {
-    return Math.min(Math.max(this.#line.takeoverMs / LOOKS_A_TURN, LOOK_MS_MIN), LOOK_MS_MAX);
-  }
-
-  #after(delayMs: number, run: () => void): void {
-    if (this.#closed) return;
-    this.#timer = this.#modules.clock.after(Math.max(delayMs, 1), () => {
-      this.#timer = null;
-      run();
-    });
-  }
-
-  #say(state: SinkStatus["state"], height: number | null, why: string): void {
-    this.#state = state;
-    this.#height = height;
-    this.#why = why;
+  #now(): number {
+    return this.#modules.clock.now();
   }
 }

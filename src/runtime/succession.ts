@@ -5,7 +5,7 @@
  * (a reorg deeper than the chain's confirmations), it is the branch that goes on which is followed, from the fork on. A
  * block that starts a run of its own follows whatever came before it.
  */
-import type { CertifiedBlock, CursorPosition, Done, Fault, Store, StoredCertificate } from "../ports.ts";
+import type { CertifiedBlock, CursorPosition, Done, Store, StoredCertificate } from "../ports.ts";
 import { readContent } from "../protocol/certificate.ts";
 import type { Hash } from "../protocol/ids.ts";
 
@@ -68,6 +68,7 @@ export class Succession {
   #first(found: readonly CertifiedBlock[]): CertifiedBlock | undefined {
     const { from } = this.#options;
     const lowest = found[0]?.height;
+    // mutant: start-anywhere
     return found.find(({ height, content }) => height === lowest && (content.start || height === from));
   }
 
@@ -95,12 +96,9 @@ export class Succession {
   }
 }
 
-export function gap(height: number): Fault {
-  return { code: "sink.gap", message: `its place goes on at height ${height}, which this node has no certificate of` };
-}
-
 function isChild(block: CertifiedBlock, parent: CertifiedBlock): boolean {
-  return block.height === parent.height + 1 && block.content.parent === parent.content.hash;
+  // mutant: follow-any-branch
+  return block.content.parent === parent.content.hash && block.height === parent.height + 1;
 }
 
 /** What the store has was checked before it came there; a file that cannot be read all the same is not handed on. */

@@ -6,6 +6,7 @@ const base = { nodes: 4, blocks: 12, shards: 3 } as const;
 export const SCENARIOS: Readonly<Record<string, VirtualOptions>> = {
   "a quiet network": { ...base, seed: 1 },
   "nodes that die all the time": { ...base, seed: 3, nodes: 5, loss: 0.1, crashEveryMs: 400 },
+  "sinks that fail": { ...base, seed: 13, blocks: 16, shards: 1, sinkEveryMs: 300, crashEveryMs: 1500 },
   "a node alone": { ...base, seed: 7, nodes: 1, blocks: 20, crashEveryMs: 2000 },
 };
 

@@ -76,6 +76,7 @@ export class Checkers {
     this.forks = new Forks(doubledKeys(cluster));
     this.#catchUp = new CatchUp(cluster, subjects.honest);
     this.#isLossless = dials.damage === "intact";
+    cluster.places.complain = complain;
     this.#listen();
     this.#look();
   }
