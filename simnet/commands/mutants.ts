@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { EXIT } from "../outcome.ts";
+import { MODELS } from "../virtual/models/models.ts";
 import type { Mutant } from "../virtual/mutant.ts";
 import { MUTANTS, RUNS } from "../virtual/mutants.ts";
 
@@ -68,7 +69,7 @@ async function hunt(name: string, mutant: Mutant): Promise<Outcome> {
   for (const run of runs) {
     const violation = (await violationsOf(run, name)).find((each) => expected.test(each));
     if (violation !== undefined)
-      return { mutant: name, rule, caught: true, run, seed: RUNS[run]?.seed ?? null, violation };
+      return { mutant: name, rule, caught: true, run, seed: (RUNS[run] ?? MODELS[run])?.seed ?? null, violation };
   }
   return { mutant: name, rule, caught: false, run: null, seed: null, violation: null };
 }

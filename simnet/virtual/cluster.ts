@@ -35,12 +35,15 @@ import {
   simSigner,
   simVerifier,
 } from "./provers.ts";
+import { type MachineShape, Scheduling, SLOTS } from "./scheduling.ts";
 import { Chance, World } from "./world.ts";
 
 export interface ClusterOptions extends NetworkShape {
   readonly seed: number;
   readonly links: LinkFaults;
   readonly times: ProvingTimes;
+  /** What its jobs need of a machine. Default: nothing. */
+  readonly machine?: MachineShape & { readonly lingerMs: number };
   /** What a synced append takes. */
   readonly diskMs: number;
   /** The longest that a write of an artefact takes: each takes a time of its own, so they end in any order. Default: `diskMs` each. */
@@ -85,6 +88,7 @@ export interface SimNode {
   /** `null` while the node is down. */
   runtime: Runtime | null;
   process: SimProcess | null;
+  scheduling: Scheduling | null;
   source: Source | null;
   starts: number;
   /** Since when it has been up and free to speak. */
@@ -118,6 +122,8 @@ export class Cluster {
   isHostile: (node: SimNode) => boolean = () => false;
   /** Names of those that ended because another process has their key. */
   readonly retired: string[] = [];
+  /** Called with what a node's scheduler does wrong. */
+  complain: (violation: string) => void = () => {};
   /** Called with a node that comes up, before it speaks. */
   onReturn: (node: SimNode) => void = () => {};
   /** Called with a node whose disk has just lost what was synced. */
@@ -185,10 +191,11 @@ export class Cluster {
       attests,
       disk: this.#createDisk(name),
       clock: new SimClock(this.world),
-      machine: { factor: 1 },
+      machine: { factor: 1, broken: 0 },
       link: new SourceLink(),
       runtime: null,
       process: null,
+      scheduling: null,
       source: null,
       starts: 0,
       speaksSinceMs: null,
@@ -211,14 +218,16 @@ export class Cluster {
     node.starts++;
     const process = new SimProcess(this.world, node.disk, node.clock);
     const chance = new Chance(this.#options.seed, `${node.name}/${node.starts}`);
-    const modules = process.guard(this.#modules(node, chance));
+    const guarded = process.guard(this.#modules(node, chance));
+    const scheduling = this.#schedule(node, process, guarded);
+    const modules = { ...guarded, provers: scheduling.provers };
     const runtime: Runtime = new Runtime(
       {
         manifest: this.manifest,
         core: {
           self: node.key,
           roles: { source: node.attests, attester: node.attests, prover: !(node.attests && attestersOnlyAttest) },
-          slots: 2,
+          slots: SLOTS,
           follows: node.attests ? [CHAIN] : [],
           ownersOf: this.#owners,
           systems: this.systemsOf(node),
@@ -233,6 +242,7 @@ export class Cluster {
     );
     node.runtime = runtime;
     node.process = process;
+    node.scheduling = scheduling;
     runtime.start((result) => {
       if (!result.ok) throw new Error(result.fault.message);
       if (node.starts > 1) hooks.returning?.(runtime, node);
@@ -240,10 +250,26 @@ export class Cluster {
       const join: Join = (handler, artefacts) => this.network.join(node.key, handler, artefacts, process, node.address);
       const transport = hooks.join?.(node, this.network, runtime, join) ?? join(runtime, node.disk.artefacts);
       runtime.connect(process.guardTransport(transport));
+      scheduling.start();
       if (process.alive && runtime.state.mute === null) node.speaksSinceMs = this.world.nowMs;
       if (!node.attests || !process.alive) return;
       node.source = this.chain.follow(this.world, node.link);
       runtime.follow(node.source, sourceResumes(runtime.state, CHAIN));
+    });
+  }
+
+  #schedule(node: SimNode, process: SimProcess, { provers, clock, telemetry }: RuntimeModules): Scheduling {
+    const { gpus, tries } = this.#options.machine ?? { gpus: 0, tries: false };
+    return new Scheduling(provers, {
+      world: this.world,
+      process,
+      name: node.name,
+      clock,
+      telemetry,
+      gpus,
+      tries,
+      changed: (executor, isAble) => node.runtime?.post({ kind: "ability", executor, isAble }),
+      complain: (violation) => this.complain(violation),
     });
   }
 
@@ -262,6 +288,8 @@ export class Cluster {
 
   #modules(node: SimNode, chance: Chance): RuntimeModules {
     const times = () => this.#times;
+    const { lingerMs = 0 } = this.#options.machine ?? {};
+    const lingering = new Chance(this.#options.seed, `${node.name}/${node.starts}/lingers`);
     let draws = 0;
     const telemetry: Telemetry = {
       emit: (event, fields = {}) => {
@@ -290,7 +318,8 @@ export class Cluster {
         simProver(this.world, chance, times, node.machine, {
           manifest: this.manifest,
           system,
-          slots: 2,
+          slots: SLOTS,
+          lingers: lingerMs > 0 ? () => lingering.between(0, lingerMs) : null,
           made: (proof) => this.#noteMaker(artefactHash(proof), node.key),
         }),
       ),
@@ -318,6 +347,8 @@ export class Cluster {
     this.world.note("crash", node.name, left);
     process.alive = false;
     runtime.close();
+    node.scheduling?.close();
+    node.scheduling = null;
     void node.source?.close();
     node.runtime = null;
     node.process = null;

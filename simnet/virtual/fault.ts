@@ -24,6 +24,7 @@ export type Fault = { readonly number: number; readonly atMs: number } & (
   | { readonly kind: "drift"; readonly node: number; readonly rate: number }
   | { readonly kind: "jump"; readonly node: number; readonly byMs: number }
   | { readonly kind: "slow"; readonly node: number; readonly factor: number | null; readonly forMs: number }
+  | { readonly kind: "unable"; readonly node: number; readonly forMs: number }
   | { readonly kind: "reorg"; readonly depth: number }
   | { readonly kind: "stall"; readonly forMs: number }
   | { readonly kind: "source-away"; readonly node: number; readonly forMs: number }

@@ -75,6 +75,10 @@ export class Nemesis {
         return this.#lasts(fault.forMs, () => {
           node.machine.factor = 1;
         });
+      case "unable":
+        if (node === undefined) return;
+        node.machine.broken++;
+        return this.#lasts(fault.forMs, () => void node.machine.broken--);
       case "reorg":
         return chain.reorganise(fault.depth);
       case "stall":

@@ -24,4 +24,11 @@ export const INVARIANTS = {
   ],
   L5: ["after the heal every sink has each canonical block of its honest nodes", "places, run"],
   R1: ["what a node keeps and asks, and what an owner may claim, is bounded", "checkers/bounds, catchup, wire"],
+  M1: ["one slot, one server and one device have one job each", "checkers/schedule"],
+  M2: ["no job is lost, and a cancelled job neither begins nor runs on", "checkers/schedule"],
+  M3: ["no job waits beside a free slot and free devices", "checkers/schedule"],
+  M4: ["no job is passed by for long", "checkers/schedule, in the models"],
+  M5: ["a prover that is unable is tried again after its pause", "checkers/abilities"],
+  M6: ["one trial runs at a time, and none beside a task of the same prover", "checkers/abilities"],
+  M7: ["the core learns once when a prover becomes unable or able", "checkers/abilities"],
 } as const satisfies Readonly<Record<string, readonly [says: string, by: string]>>;

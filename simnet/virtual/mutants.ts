@@ -21,6 +21,7 @@ import type { VirtualOptions } from "./options.ts";
 import { PACE_MUTANTS } from "./pace-mutants.ts";
 import { RECEIPT_MUTANTS } from "./receipt-mutants.ts";
 import { SINK_MUTANTS, SINK_RUNS } from "./sink-mutants.ts";
+import { SCHEDULER_MUTANTS } from "./scheduler-mutants.ts";
 import { SOURCE_MUTANTS } from "./source-mutants.ts";
 import { SPLIT, SPLIT_MUTANTS } from "./split-mutants.ts";
 import { VOTE_MUTANTS } from "./vote-mutants.ts";
@@ -107,6 +108,19 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   aged: { ...base, seed: 26, blocks: 40, absent: 1, joiners: 1, limits: { batchAheadMax: 32, retentionBlocks: 4 } },
   boasters: { ...base, ...one, seed: 28, delayMs: 5, behaviours: ["boast-frontier"] },
   forgetful: { ...base, ...rough, ...one, seed: 27, blocks: 12, behaviours: ["forget-all"] },
+  // Fewer devices than slots, and machines that work on after a cancel.
+  lingering: {
+    ...base,
+    seed: 33,
+    nodes: 5,
+    blocks: 8,
+    shards: 6,
+    gpus: 1,
+    lingerMs: 1500,
+    failing: 0.2,
+    slowEveryMs: 1500,
+  },
+  unable: { ...base, seed: 34, nodes: 5, blocks: 30, unableEveryMs: 1500 },
   hanging: { ...base, seed: 16, nodes: 9, blocks: 8, shards: 8, slowEveryMs: 1500 },
 };
 
@@ -207,4 +221,5 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...LATE_MUTANTS,
   ...SOURCE_MUTANTS,
   ...SINK_MUTANTS,
+  ...SCHEDULER_MUTANTS,
 };

@@ -41,6 +41,12 @@ export interface Dials {
   readonly jumpEveryMs: number;
   /** A prover gets slow, or hangs. */
   readonly slowEveryMs: number;
+  /** GPUs of each machine, one for each job; 0 where jobs need none. */
+  readonly gpus: number;
+  /** The longest that a machine works on a job that was cancelled. */
+  readonly lingerMs: number;
+  /** The provers of a node can begin no job for a while. */
+  readonly unableEveryMs: number;
   /** Shares of proofs that do not verify, and of jobs whose machine fails. */
   readonly wrong: number;
   readonly failing: number;
@@ -87,6 +93,9 @@ export const NO_FAULTS: Dials = {
   drift: 0,
   jumpEveryMs: 0,
   slowEveryMs: 0,
+  gpus: 0,
+  lingerMs: 0,
+  unableEveryMs: 0,
   wrong: 0,
   failing: 0,
   wrongFirst: 0,

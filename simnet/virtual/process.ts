@@ -6,7 +6,7 @@
  */
 import type { SinkLine } from "../../src/runtime/proposer.ts";
 import type { RuntimeModules } from "../../src/runtime/runtime.ts";
-import type { Cancel, Clock, Done, Transport } from "../../src/ports.ts";
+import type { Cancel, Clock, Done, Prover, Transport } from "../../src/ports.ts";
 import type { SimDisk } from "./disk.ts";
 import type { World } from "./world.ts";
 
@@ -124,12 +124,7 @@ export class SimProcess {
         verify: (job, done) => (this.alive ? verifier.verify(job, this.#answer(done)) : nothing),
         close: () => verifier.close(),
       },
-      provers: provers.map((prover) => ({
-        system: prover.system,
-        slots: prover.slots,
-        prove: (job, emit) => (this.#pass() ? prover.prove(job, (event) => this.run(() => emit(event))) : nothing),
-        close: () => prover.close(),
-      })),
+      provers: provers.map((prover) => this.#prover(prover)),
       sinks: modules.sinks.map((line) => this.#guardSink(line, isFull)),
       telemetry: {
         emit: (event, fields) => (this.alive ? telemetry.emit(event, fields) : undefined),
@@ -162,6 +157,25 @@ export class SimProcess {
           if (this.#pass() && !isFull(done)) cursor.save(positions, this.#written(done));
         },
       },
+    };
+  }
+
+  #prover(prover: Prover): Prover {
+    const vacate = prover.vacate?.bind(prover);
+    return {
+      system: prover.system,
+      slots: prover.slots,
+      prove: (job, emit) => (this.#pass() ? prover.prove(job, (event) => this.run(() => emit(event))) : nothing),
+      ...(vacate === undefined
+        ? {}
+        : {
+            vacate: (moved: () => void, done: () => void) =>
+              vacate(
+                () => this.run(moved),
+                () => this.run(done),
+              ),
+          }),
+      close: () => prover.close(),
     };
   }
 

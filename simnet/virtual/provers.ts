@@ -30,15 +30,23 @@ export function wrongProof({ steps }: World, values: Uint8Array, salt = 0): Uint
 export type Preparations = Map<string, Preparation & { readonly before: Uint8Array }>;
 const PREPARATIONS_MAX = 1024;
 
-/** How much longer than usual a node's proofs take; infinity is a prover that hangs. */
+/** What is wrong with a node's machine. */
 export interface ProvingMachine {
+  /** How much longer than usual its proofs take; infinity is a prover that hangs. */
   factor: number;
+  /** How many faults keep its provers from beginning any job. */
+  broken: number;
 }
+
+/** A prover that cannot begin reports it after so long. */
+const BROKEN_MS = 5;
 
 export interface SimProverOptions {
   readonly manifest: Manifest;
   readonly system: string;
   readonly slots: number;
+  /** How long the machine works on after a cancel, drawn for each; `null` where a cancel stops it at once. */
+  readonly lingers: (() => number) | null;
   /** Called with each proof, for the checkers. */
   readonly made: (proof: Uint8Array) => void;
 }
@@ -48,7 +56,7 @@ export function simProver(
   chance: Chance,
   times: () => ProvingTimes,
   machine: ProvingMachine,
-  { manifest, system, slots, made: noteMade }: SimProverOptions,
+  { manifest, system, slots, lingers, made: noteMade }: SimProverOptions,
 ): Prover {
   const made = new Map<string, number>();
   const isEarly = ({ id: { hash, stage, index } }: ProveJob, most: number): boolean => {
@@ -57,15 +65,32 @@ export function simProver(
     if (most > 0) made.set(task, before + 1);
     return before < most;
   };
+  /** When the machine is done with the job that was cancelled last. */
+  let busyUntilMs = 0;
+  const cancelled = (): void => {
+    if (lingers !== null) busyUntilMs = world.nowMs + lingers();
+  };
+  const vacate = (moved: () => void, done: () => void): void => {
+    const leftMs = busyUntilMs - world.nowMs;
+    busyUntilMs = 0;
+    if (leftMs <= 0) return done();
+    world.after(leftMs / 2, moved);
+    world.after(leftMs, done);
+  };
   return {
     system,
     slots,
+    ...(lingers === null ? {} : { vacate }),
     prove(job, emit): Cancel {
+      if (machine.broken > 0) {
+        const fault = { code: "process.start", message: "simulated" };
+        return world.after(BROKEN_MS, () => emit({ kind: "failed", logical: false, disabled: true, fault }));
+      }
       const now = times();
       const durationMs = chance.between(now.proveMsMin, now.proveMsMax) * machine.factor;
       const [wrong, failing] = [chance.next() < now.wrong, chance.next() < now.failing];
       const { values } = job;
-      if (durationMs === Number.POSITIVE_INFINITY) return () => {};
+      if (durationMs === Number.POSITIVE_INFINITY) return cancelled;
       const cancels = [0.25, 0.5, 0.75].map((part, at) =>
         world.after(durationMs * part, () => emit({ kind: "progress", units: at + 1 })),
       );
@@ -87,7 +112,10 @@ export function simProver(
           emit({ kind: "proved", proof, values, provingMs: durationMs });
         }),
       );
-      return () => cancels.forEach((cancel) => cancel());
+      return () => {
+        cancels.forEach((cancel) => cancel());
+        cancelled();
+      };
     },
     close: () => Promise.resolve(),
   };

@@ -131,6 +131,8 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
   const { retentionBlocks, window, ...limits } = { ...RUN_LIMITS, ...options.limits };
   const { wrong, failing, wrongFirst, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage, anyStart } =
     dialsOf(options);
+  const { gpus, lingerMs, unableEveryMs } = dialsOf(options);
+  const tries = unableEveryMs > 0 || options.script?.some(({ kind }) => kind === "unable") === true;
   const cluster: Cluster = new Cluster(
     {
       seed,
@@ -148,6 +150,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       limits,
       links: { loss, duplicate, replay, wan, delayMsMin: 1, delayMsMax: delayMs },
       times: { proveMsMin: 200, proveMsMax: 800, verifyMs: 5, wrong, failing, wrongFirst, tooLarge },
+      machine: { gpus, lingerMs, tries },
       diskMs: 2,
       tearable: damage !== "intact",
       twins: twinned(options),

@@ -77,6 +77,9 @@ function machineFaults({ seed, nodes }: VirtualOptions, dials: Dials, untilMs: n
       const factor = chance.next() < 0.3 ? null : chance.between(2, 20);
       return { kind: "slow", node, factor, forMs: chance.between(1_000, 30_000) };
     }),
+    ...draw("unable", dials.unableEveryMs, (chance, node) => {
+      return { kind: "unable", node, forMs: chance.between(10, 10_000) };
+    }),
     ...drifts,
     ...joins.slice(0, dials.joiners).map(({ atMs, drawn }, at) => ({ atMs, drawn: { ...drawn, node: nodes + at } })),
   ];

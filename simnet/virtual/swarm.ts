@@ -16,6 +16,11 @@ export function swarmDials(seed: number): Dials {
   const on = <T>(value: T, off: T, odds = 0.5): T => (chance.next() < odds ? value : off);
   const share = (percentMax: number): number => on(chance.between(1, percentMax) / 100, 0);
   const every = (msMin: number, msMax: number, odds = 0.5): number => on(chance.between(msMin, msMax), 0, odds);
+  // A stream of its own, so that the seeds from before this fault keep their other faults.
+  const machine = new Chance(seed, "swarm/machine");
+  const gpus = machine.next() < 0.4 ? machine.between(1, 2) : 0;
+  const lingerMs = gpus > 0 && machine.next() < 0.5 ? machine.between(10, 3_000) : 0;
+  const unableEveryMs = machine.next() < 0.3 ? machine.between(2_000, 15_000) : 0;
   return {
     ...NO_FAULTS,
     loss: share(30),
@@ -34,6 +39,9 @@ export function swarmDials(seed: number): Dials {
     drift: on(chance.between(100, 50_000) / 1e6, 0),
     jumpEveryMs: every(2_000, 20_000, 0.3),
     slowEveryMs: every(2_000, 10_000),
+    gpus,
+    lingerMs,
+    unableEveryMs,
     wrong: share(30),
     failing: share(30),
     reorgEveryMs: every(2_000, 15_000, 0.4),

@@ -5,7 +5,7 @@ import type { Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { type Partition, partitionsOf } from "../protocol/partition.ts";
 import { NodeFault } from "./fault.ts";
-import { dealSlots } from "./turns.ts";
+import { dealSlots } from "../scheduler/slots.ts";
 
 export type Roles = CoreOptions["roles"];
 

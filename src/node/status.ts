@@ -10,7 +10,7 @@ import type { Manifest } from "../protocol/manifest.ts";
 import { partitionsOf } from "../protocol/partition.ts";
 import type { SinkStatus } from "../runtime/proposer.ts";
 import type { NodeTelemetry } from "../telemetry.ts";
-import type { DeviceStatus } from "./devices.ts";
+import type { DeviceStatus } from "../scheduler/devices.ts";
 import type { NodePartition } from "./partition.ts";
 import type { NodeParts } from "./parts.ts";
 import type { AbilityStatus } from "./qualification.ts";

@@ -25,13 +25,13 @@ import { createStarkProver, EXPERIMENTAL } from "../provers/stark/prover.ts";
 import { createUltraHonkProver } from "../provers/ultrahonk/prover.ts";
 import { createVerifier } from "../provers/verifier.ts";
 import { createZkboostProver, createZkboostVerifier } from "../provers/zkboost/prover.ts";
+import { ProverScheduler, type ScheduledProver } from "../runtime/scheduler.ts";
+import { Devices, type DeviceStatus } from "../scheduler/devices.ts";
 import { CLOCK } from "./clock.ts";
 import { NodeFault } from "./fault.ts";
-import { guardedVerifier } from "./guard.ts";
-import { ProverBench, type Station } from "./bench.ts";
-import { Devices, type DeviceStatus } from "./devices.ts";
+import { guardedProver, guardedVerifier } from "./guard.ts";
 import { Qualification, type QualificationModules } from "./qualification.ts";
-import { sharedVerifier, Turns } from "./turns.ts";
+import { sharedVerifier, VerifierSlots } from "./shared-verifier.ts";
 import { Workbench } from "./workbench.ts";
 
 type ProverOptions = NodeConfig["provers"][number];
@@ -55,33 +55,34 @@ export function openWorkers(
   const threads = openVerifier(manifest, config.verifierThreads);
   // At once: a prover that cannot be opened must not leave the verifier's threads behind.
   closers.push(() => threads.close());
-  const stations: (Station & { readonly options: ProverOptions })[] = [];
+  const scheduled: (ScheduledProver & { readonly options: ProverOptions })[] = [];
   const needed = roles.attester ? recomputedBy(manifest) : [];
   for (const options of roles.prover || needed.length > 0 ? config.provers : []) {
-    const opened = openStations(options, config.slots, manifest, devices);
+    const opened = openScheduled(options, config.slots, manifest, devices);
     for (const { prover } of opened) closers.push(() => prover.close());
-    stations.push(...opened.map((station) => ({ ...station, options })));
+    scheduled.push(...opened.map((each) => ({ ...each, options })));
   }
-  const provers = stations.map(({ prover }) => prover);
+  const provers = scheduled.map(({ prover }) => prover);
   const missing = needed.filter((executor) => !provers.some(({ system }) => system === executor));
   if (missing.length > 0)
     throw new NodeFault(
       "config.provers",
       `configuration: provers has no "${missing.join('", "')}", which this network's attesters recompute with`,
     );
-  const turns = new Turns(config.verifierThreads);
+  const verifierSlots = new VerifierSlots(config.verifierThreads);
   // Of an undivided network the core alone counts slots.
   const isDivided = manifest.json.partitions !== undefined;
-  const bench = new ProverBench(stations, isDivided ? Math.max(config.slots, 1) : Number.POSITIVE_INFINITY, devices);
+  const slots = isDivided ? Math.max(config.slots, 1) : Number.POSITIVE_INFINITY;
+  const scheduler = new ProverScheduler(scheduled, slots, devices);
   const own = withOutside(threads, config.verifiers.map(openOutside));
-  const systems = (of: readonly Station[]): Set<string> => new Set(of.map(({ prover }) => prover.system));
+  const systems = (of: readonly ScheduledProver[]): Set<string> => new Set(of.map(({ prover }) => prover.system));
   const qualification = new Qualification(
     {
       manifest,
-      untried: systems(stations.filter(({ options }) => isUntried(options))),
-      exempt: systems(stations.filter(({ options: { kind } }) => !roles.prover || kind === "mock" || kind === "echo")),
+      untried: systems(scheduled.filter(({ options }) => isUntried(options))),
+      exempt: systems(scheduled.filter(({ options: { kind } }) => !roles.prover || kind === "mock" || kind === "echo")),
     },
-    { provers: bench.for(TRIALS), verifier: own, clock: CLOCK, ...modules },
+    { provers: scheduler.for(TRIALS), verifier: own, clock: CLOCK, ...modules },
   );
   closers.push(() => qualification.close());
   return {
@@ -89,15 +90,15 @@ export function openWorkers(
     qualification,
     devices: () => devices.status(),
     for(partition) {
-      const inner = partition === null ? threads : sharedVerifier(threads, turns, partition);
+      const inner = partition === null ? threads : sharedVerifier(threads, verifierSlots, partition);
       const verifier = withOutside(inner, config.verifiers.map(openOutside));
       closers.push(() => verifier.close());
-      return { verifier, provers: qualification.watch(bench.for(partition)) };
+      return { verifier, provers: qualification.watch(scheduler.for(partition)) };
     },
   };
 }
 
-/** The line in which trials wait; no partition has such a name. */
+/** The queue in which trials wait; no partition has such a name. */
 const TRIALS = " trials";
 
 /** No block of ours is one of zkboost's. */
@@ -134,22 +135,25 @@ export async function openDevices(
  * The provers of one entry of the configuration, and what each takes of the machine. Throws `config.resources` where a task
  * of it could never begin.
  */
-function openStations(
+function openScheduled(
   options: NodeConfig["provers"][number],
   slots: number,
   manifest: Manifest,
   devices: Devices,
-): Station[] {
+): ScheduledProver[] {
   const { cpus = 0, gpus = 0, memoryBytes = 0 } = options.resources ?? {};
-  const needs = { cpus, gpus, memoryBytes };
+  const resources = { cpus, gpus, memoryBytes };
   for (const name of ["cpus", "gpus", "memoryBytes"] as const) {
-    if (needs[name] <= devices.most[name]) continue;
-    const why = `provers: resources.${name} of a ${options.kind} is ${needs[name]}; this machine allows up to ${devices.most[name]}`;
+    if (resources[name] <= devices.most[name]) continue;
+    const why = `provers: resources.${name} of a ${options.kind} is ${resources[name]}; this machine allows up to ${devices.most[name]}`;
     throw new NodeFault("config.resources", `${why} (devices and resources in the configuration say what it has)`);
   }
   const server = serverOf(options);
   const counted = devices.status().length > 0;
-  return openProver(options, slots, manifest).map((prover) => ({ prover, needs, server, counted }));
+  // A prover that throws must give back its slot and its devices like any other that fails.
+  return openProver(options, slots, manifest).map((prover) => {
+    return { prover: guardedProver(prover), resources, server, counted };
+  });
 }
 
 /** What proves one task at a time, whatever asks for it. */
@@ -164,10 +168,10 @@ export async function openWorkbench(
   config: Pick<NodeConfig, "provers" | "verifiers" | "devices" | "resources">,
 ): Promise<Workbench> {
   const { devices } = await openDevices(config);
-  const stations = config.provers.flatMap((each) => openStations(each, 1, manifest, devices));
+  const scheduled = config.provers.flatMap((each) => openScheduled(each, 1, manifest, devices));
   const verifier = openVerifier(manifest, 1, config.verifiers);
-  const closers = [verifier, ...stations.map(({ prover }) => prover)].map((each) => () => each.close());
-  return new Workbench(new ProverBench(stations, 1, devices).for(null), verifier, closers);
+  const closers = [verifier, ...scheduled.map(({ prover }) => prover)].map((each) => () => each.close());
+  return new Workbench(new ProverScheduler(scheduled, 1, devices).for(null), verifier, closers);
 }
 
 /** The verifier that a manifest asks for; also what checks certificates offline. */

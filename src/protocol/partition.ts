@@ -5,7 +5,7 @@
  * receipts, votes) stays within its partition, so no barrier is ever put together in two places, and a partition in
  * trouble stalls only itself. Each has a network id of its own, so nothing signed in one is valid in another; the core
  * of a partition is the core of a network and knows of no others. Partitions of one node share its machines, so
- * they are told apart where those are handed out (`node/turns.ts`), and nowhere else.
+ * they are told apart where those are handed out (`scheduler/slots.ts`), and nowhere else.
  */
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { z } from "zod";

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
-import { ProverBench } from "../../src/node/bench.ts";
-import { Devices } from "../../src/node/devices.ts";
 import { guardedProver, guardedSink, guardedSource, guardedVerifier } from "../../src/node/guard.ts";
 import type { ProveEvent, Prover, Sink, Source, SourceBlock, SourceEvent, Verifier } from "../../src/ports.ts";
 import { encodeElement } from "../../src/provers/statement.ts";
+import { ProverScheduler } from "../../src/runtime/scheduler.ts";
+import { Devices } from "../../src/scheduler/devices.ts";
 import * as fixtures from "../provers/fixtures.ts";
 
 const job = fixtures.proveJob(fixtures.SMALL, encodeElement(5n), { system: "mock" });
@@ -100,9 +100,9 @@ describe.each(BROKEN)("an adapter that %s", (_, fail) => {
       proves++;
       return fail(new Error("broken"));
     });
-    const needs = { cpus: 0, gpus: 1, memoryBytes: 0 };
-    const bench = new ProverBench([{ prover: broken, needs, server: "http://s", counted: true }], 1, devices);
-    const [own] = bench.for(null);
+    const resources = { cpus: 0, gpus: 1, memoryBytes: 0 };
+    const guarded = { prover: guardedProver(broken), resources, server: "http://s", counted: true };
+    const [own] = new ProverScheduler([guarded], 1, devices).for(null);
     if (own === undefined) throw new Error("no prover");
     for (let task = 0; task < 2; task++)
       expect(await fixtures.last(own, job)).toMatchObject({ fault: { code: "prover.threw" } });

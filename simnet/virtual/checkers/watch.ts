@@ -77,6 +77,7 @@ export class Checkers {
     this.#catchUp = new CatchUp(cluster, subjects.honest);
     this.#isLossless = dials.damage === "intact";
     cluster.places.complain = complain;
+    cluster.complain = complain;
     this.#listen();
     this.#look();
   }
@@ -124,6 +125,7 @@ export class Checkers {
         this.violations.push(...checkLog(name, runtime.state, this.wire));
     }
     this.violations.push(...this.#catchUp.look());
+    for (const { scheduling } of cluster.nodes) scheduling?.look();
     if (this.healed) this.#lookForStarved();
     this.#tell();
   }
@@ -150,13 +152,18 @@ export class Checkers {
     const here = new Map(
       honest()
         .filter(isHere)
-        .map((node) => [node.key, cluster.systemsOf(node)]),
+        .map((node) => [node.key, ableSystems(cluster, node)]),
     );
     // Without a quorum nothing can go on, and L1 says so.
     if (!this.#lives.isQuorum(here.keys())) return this.starvation.pass(cluster.world.nowMs);
     const absent = new Set(cluster.nodes.map(({ key }) => key)).size - here.size;
     this.starvation.look(cluster.world.nowMs, this.#lives, canonical, here, absent);
   }
+}
+
+/** What a node can make now. */
+function ableSystems(cluster: Cluster, node: SimNode): readonly string[] {
+  return cluster.systemsOf(node).filter((executor) => node.scheduling?.isAble(executor) ?? true);
 }
 
 function doubledKeys({ nodes }: Cluster): Key[] {
@@ -178,6 +185,9 @@ function isLight(dials: Dials): boolean {
     dials.sourceLagEveryMs,
     dials.sourcesAway,
     dials.sourceLag,
+    dials.gpus,
+    dials.lingerMs,
+    dials.unableEveryMs,
   ];
   return dials.damage === "intact" && [...rates, ...faults].every((dial) => dial === 0);
 }

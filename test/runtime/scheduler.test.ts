@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { ProverBench, type Station } from "../../src/node/bench.ts";
-import { Devices } from "../../src/node/devices.ts";
 import type { Device, ProveEvent, ProveJob, Prover } from "../../src/ports.ts";
+import { ProverScheduler, type ScheduledProver } from "../../src/runtime/scheduler.ts";
+import { Devices } from "../../src/scheduler/devices.ts";
 
 /** A prover whose jobs end and move when the test says so. */
 class ManualProver implements Prover {
@@ -58,30 +58,30 @@ const GPUS: readonly Device[] = ["GPU-a", "GPU-b"].map((id) => ({ vendor: "nvidi
 /** Partitions that share provers; what each hears, by job. */
 function sharing(
   slots: number,
-  stations: readonly Partial<Omit<Station, "prover">>[] = [{}],
+  lanes: readonly Partial<Omit<ScheduledProver, "prover">>[] = [{}],
   devices = new Devices(GPUS, { cpus: 8, memoryBytes: 1000 }),
 ): {
   prover: ManualProver;
   provers: readonly ManualProver[];
   devices: Devices;
   heard: Map<string, ProveEvent[]>;
-  prove: (partition: string | null, name: string, station?: number) => () => void;
+  prove: (partition: string | null, name: string, lane?: number) => () => void;
 } {
-  const provers = stations.map(() => new ManualProver());
+  const provers = lanes.map(() => new ManualProver());
   const [prover] = provers;
   if (prover === undefined) throw new Error("no prover");
-  const bench = new ProverBench(
-    stations.map((station, at) => {
-      return { needs: NOTHING, server: null, counted: true, ...station, prover: provers[at] ?? prover };
+  const scheduler = new ProverScheduler(
+    lanes.map((lane, at) => {
+      return { resources: NOTHING, server: null, counted: true, ...lane, prover: provers[at] ?? prover };
     }),
     slots,
     devices,
   );
   const heard = new Map<string, ProveEvent[]>();
-  const prove = (partition: string | null, name: string, station = 0): (() => void) => {
+  const prove = (partition: string | null, name: string, lane = 0): (() => void) => {
     const events: ProveEvent[] = [];
     heard.set(name, events);
-    const own = bench.for(partition)[station];
+    const own = scheduler.for(partition)[lane];
     if (own === undefined) throw new Error("no prover");
     const id = { chain: 1, height: 2, block: "", hash: "", stage: name, index: 3 };
     return own.prove({ system: name, id } as ProveJob, (event) => events.push(event));
@@ -144,7 +144,7 @@ describe("partitions that share a machine", () => {
   });
 });
 
-const gpus = (count: number): Partial<Station> => ({ needs: { ...NOTHING, gpus: count } });
+const gpus = (count: number): Partial<ScheduledProver> => ({ resources: { ...NOTHING, gpus: count } });
 const holders = (devices: Devices): (string | null)[] =>
   devices.status().map(({ holder }) => (holder === null ? null : holder.task));
 
@@ -208,8 +208,8 @@ describe("a machine's devices", () => {
   });
 
   it("are counted beside processors and memory", () => {
-    const needs = { cpus: 5, gpus: 0, memoryBytes: 600 };
-    const { prover, prove } = sharing(Number.POSITIVE_INFINITY, [{ needs }]);
+    const resources = { cpus: 5, gpus: 0, memoryBytes: 600 };
+    const { prover, prove } = sharing(Number.POSITIVE_INFINITY, [{ resources }]);
     prove(null, "a", 0);
     prove(null, "b", 0);
     expect(prover.names()).toEqual(["a"]);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { dealSlots, sharedVerifier, Turns } from "../../src/node/turns.ts";
+import { sharedVerifier, VerifierSlots } from "../../src/node/shared-verifier.ts";
 import type { Verifier } from "../../src/ports.ts";
+import { dealSlots } from "../../src/scheduler/slots.ts";
 
 describe("slots", () => {
   it("are dealt to the partitions, the remainder to the first", () => {
@@ -31,11 +32,11 @@ describe("partitions that share a verifier", () => {
       },
       close: () => Promise.resolve(),
     };
-    const turns = new Turns(1);
+    const slots = new VerifierSlots(1);
     const faults: string[] = [];
     const verify = (partition: string, system: string): void => {
       const job = { system, key: "", values: new Uint8Array(), parts: [], proof: new Uint8Array() };
-      sharedVerifier(verifier, turns, partition).verify(job, (result) => {
+      sharedVerifier(verifier, slots, partition).verify(job, (result) => {
         if (!result.ok) faults.push(result.fault.code);
       });
     };

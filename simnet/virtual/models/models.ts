@@ -1,0 +1,10 @@
+/** The state machines that decide beside the core, each with runs of its own. Mutants of them are sent through these. */
+import { fuzzAbilities } from "./abilities.ts";
+import type { Model } from "./model.ts";
+import { exhaustSchedules, fuzzSchedules } from "./scheduler.ts";
+
+export const MODELS: Readonly<Record<string, Model>> = {
+  "all-schedules": { seed: 0, run: () => exhaustSchedules() },
+  schedules: { seed: 1, run: fuzzSchedules },
+  abilities: { seed: 1, run: fuzzAbilities },
+};

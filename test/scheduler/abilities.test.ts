@@ -1,0 +1,48 @@
+import { describe, expect, it } from "vitest";
+import { Abilities, type AbilityAction } from "../../src/scheduler/abilities.ts";
+
+const PACE = { quietMs: 10, retryMsMin: 100, retryMsMax: 400 };
+const FAULT = { code: "process.start", message: "no such program" };
+const kinds = (actions: readonly AbilityAction[]): string[] =>
+  actions.map((action) => ("executor" in action ? `${action.kind} ${action.executor}` : action.kind));
+
+function machine(...executors: string[]): Abilities {
+  return new Abilities(
+    executors.map((executor) => ({ executor, uses: [executor], takesOthers: false })),
+    PACE,
+  );
+}
+
+describe("the trials of a node's provers", () => {
+  it("wait for the whole pause after a task that failed, though a trial was due before", () => {
+    const abilities = machine("a", "b");
+    abilities.step({ kind: "started", nowMs: 0 });
+    // The trial of b is due, and waits for the trial of a.
+    const end = { kind: "failed", fault: FAULT, disabled: true } as const;
+    abilities.step({ kind: "task-began", executor: "b", nowMs: 5 });
+    abilities.step({ kind: "task-ended", executor: "b", end, nowMs: 6 });
+    const proved = { kind: "proved", provingMs: 1 } as const;
+    expect(kinds(abilities.step({ kind: "trial-ended", end: proved, nowMs: 7 }))).toEqual(["report-able a"]);
+    expect(abilities.nextMs).toBe(106);
+    expect(kinds(abilities.step({ kind: "due", nowMs: 106 }))).toEqual(["try b"]);
+  });
+
+  it("come after pauses that double up to the longest", () => {
+    const abilities = machine("a");
+    let nowMs = 0;
+    abilities.step({ kind: "started", nowMs });
+    const pauses = [1, 2, 3, 4].map(() => {
+      abilities.step({ kind: "trial-ended", end: { kind: "failed", fault: FAULT, at: "a" }, nowMs });
+      const pauseMs = (abilities.nextMs ?? nowMs) - nowMs;
+      nowMs += pauseMs;
+      abilities.step({ kind: "due", nowMs });
+      return pauseMs;
+    });
+    expect(pauses).toEqual([100, 200, 400, 400]);
+  });
+
+  it("ignore the end of a trial that nobody runs", () => {
+    const abilities = machine("a");
+    expect(abilities.step({ kind: "trial-ended", end: { kind: "proved", provingMs: 1 }, nowMs: 0 })).toEqual([]);
+  });
+});
