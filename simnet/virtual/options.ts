@@ -155,6 +155,8 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly sabotage?: (runtime: Runtime) => void;
   /** Told every simulated second: the time, how many blocks there are, and how many every node has certified. */
   readonly progress?: (simulatedMs: number, mined: number, certified: number) => void;
+  /** The first violation that fits ends the run. */
+  readonly endsAt?: RegExp;
   /** Makes nodes unlike themselves from their first start. */
   readonly hooks?: NodeHooks;
 }

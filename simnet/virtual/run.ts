@@ -52,11 +52,12 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   for (const node of cluster.nodes) if (!node.gone) cluster.start(node);
   growChain(cluster, nemesis, blocks, blockMs);
 
+  const isFound = () => options.endsAt !== undefined && found.some((each) => options.endsAt?.test(each) === true);
   const began = process.cpuUsage();
   const isDone = () => cluster.chain.blocks.length >= blocks && honest().every((node) => cluster.hasAll(node));
   const isHandedOver = () => isDone() && cluster.places.lacking(honest()).length === 0;
   const crash = caught(() => {
-    world.run(faultsMs, () => found.length >= VIOLATIONS_MAX);
+    world.run(faultsMs, () => found.length >= VIOLATIONS_MAX || isFound());
     nemesis.heal();
     checkers.healed = true;
     // Of a network that broke a rule there is nothing more to see.
@@ -66,7 +67,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
       [...wire.guilt.proven.keys()].every((key) =>
         honest().every((node) => node.runtime === null || isExcluded(node, key)),
       );
-    if (found.length > 0 && hostiles.malice.size > 0) runUntil(cluster, CONVERGE_MS, isNamed);
+    if (found.length > 0 && hostiles.malice.size > 0 && !isFound()) runUntil(cluster, CONVERGE_MS, isNamed);
   });
   const isSound = crash === null && found.length === 0;
   if (dialsOf(options).damage !== "intact") forks.forget();
