@@ -11,10 +11,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ATTACKS } from "../hostile/attacks.ts";
 import { attack, type Observed, Rig } from "../hostile/rig.ts";
 import { endAll } from "../node/processes.ts";
+import { inTurn } from "./turns.ts";
 
 const SECONDS = Number(process.env["PROOFMESH_HOSTILE_SECONDS"] ?? 10);
 const CALM_MS = 3_000;
-const NAMES = process.env["PROOFMESH_HOSTILE"]?.split(",") ?? Object.keys(ATTACKS);
+const NAMES = process.env["PROOFMESH_HOSTILE"]?.split(",") ?? inTurn(Object.keys(ATTACKS), 3);
 /** Of memory, beyond what the node had before. */
 const GROWTH_MIB_MAX = 400;
 const LINES_MAX = 24;

@@ -8,6 +8,7 @@ import type { NodeStatus } from "../../src/node.ts";
 import { nextBlock, submit } from "../node/blocks.ts";
 import { endAll, eventually, runCli, startCli } from "../node/processes.ts";
 import { install } from "./install.ts";
+import { inTurn } from "./turns.ts";
 
 /** Of nobody's own: a node follows a dev chain where it can. */
 const CHAIN = 7;
@@ -22,10 +23,13 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-test.each([
+/** One of them in a turn: each takes minutes. */
+const CASES: readonly (readonly [string, readonly string[]])[] = [
   ["halo2", ["--system", "halo2", "--shards", "1"]],
   ["pickles", ["--workflow", join(ROOT, "config/workflows/recursive.json")]],
-])(
+];
+
+test.each(inTurn(CASES, 2))(
   "a network of %s is made with one line, certifies a block, and the certificate holds with all its proofs",
   async (name, init) => {
     install(name);
