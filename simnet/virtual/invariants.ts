@@ -7,7 +7,7 @@ export const INVARIANTS = {
   S5: ["what was sent was durable, and is there after a crash", "checkers/durable, wire"],
   S6: ["nodes with one log agree on what is certified", "checkers/end"],
   S7: ["nothing counts that its author did not sign or may not say", "checkers/end, wire"],
-  S8: ["every certified block was told by the chain's own source", "checkers/end"],
+  S8: ["every certified block was told by the chain's own source", "checkers/end, returns"],
   S9: [
     "sinks get certified blocks only, in chain order, none skipped, each asked for before and in turn; a position is what its sink has acknowledged",
     "checkers/handover",

@@ -87,6 +87,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   fakes: { ...base, seed: 1, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"] },
   "fakes-away": { ...base, seed: 2, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"], sourcesAway: 2 },
   "second-ids": { ...base, seed: 1, byzantineAttesters: 1, delayMs: 400, behaviours: ["two-ids"] },
+  "given-up": { ...base, seed: 1, nodes: 4, blocks: 16, crashEveryMs: 800, reorgEveryMs: 2500 },
   contradicting: { ...two, seed: 1, behaviours: ["receipt-other-bytes"] },
   "junk-first": { ...two, seed: 1, behaviours: ["receipt-junk-first"] },
   thief: { ...thief, seed: 2, byzantineProvers: 1, delayMs: 300 },

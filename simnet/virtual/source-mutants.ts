@@ -20,4 +20,10 @@ export const SOURCE_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["second-ids"],
     expected: /^S1: .* under (two ids|a second id)/,
   },
+  "return-unasked": {
+    rule: "after a restart only the own source says that a block is back which the node has given up",
+    edits: [{ at: "return-unasked", remove: true }],
+    runs: ["given-up"],
+    expected: /^S8: .* again, which its chain has given up/,
+  },
 };

@@ -91,7 +91,10 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
 /** Whether the own source has told the block: it has announced the block itself, or somebody else was first. */
 function noteTold(state: State, chain: Chain, block: Block, author: Key): void {
   const seen = chain.canonical.get(block.height);
-  if (seen !== undefined && isSame(block, seen)) block.told = true;
+  if (seen !== undefined && isSame(block, seen)) {
+    block.told = true;
+    block.isToldAnew = true;
+  }
   if (author !== state.options.self) return;
   block.ownAnnounce = true;
   if (!chain.takenBack.has(block.hash)) block.told = true;
@@ -171,6 +174,7 @@ function createBlock(state: State, id: Hash, signed: Signed, entry: EntryOf<"ann
     retracts: new Map(),
     ownRetract: false,
     told: false,
+    isToldAnew: false,
     ownAnnounce: false,
     cancels: new Map(),
     ownCancel: null,

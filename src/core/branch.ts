@@ -57,6 +57,7 @@ export function sourceBlock(state: State, seen: Seen, handed: boolean): void {
   if (known.length === 0 && closedAs(state, seen.chain, seen.hash) !== undefined) return;
   for (const block of known) {
     block.told = true;
+    block.isToldAnew = true;
     touch(state, block);
   }
   const right = known.find((block) => isRightStart(state, block));
@@ -84,11 +85,16 @@ export function settleReturn(state: State, block: Block): void {
     announceToo(state, block);
   }
   if (!state.options.roles.attester) return;
-  const isGone = block.state === "open" && contradictsSource(state, block);
+  // A block that comes back was open here, and nodes without a source may open it again.
+  const isBack = block.state === "waiting" && block.ownCancel !== null;
+  const isGone = (block.state === "open" || isBack) && contradictsSource(state, block);
   if (isGone || (chain !== undefined && !hasSource(chain) && isRetracted(state, block))) cancel(state, block);
 }
 
 function announceReturn(state: State, block: Block): void {
+  // The chain may have given the block up while this node was down.
+  // mutant: return-unasked
+  if (!block.isToldAnew) return;
   if (block.state !== "cancelled" || block.ownReturn === block.round || !mayAnnounce(state)) return;
   if (block.round + 1 >= ROUNDS_MAX) return;
   block.ownReturn = block.round;
@@ -130,8 +136,13 @@ function dropOtherBranch(state: State, { id, canonical }: Chain, seen: Seen): vo
   if (!isOther && (above === undefined || above.parent === seen.hash)) return;
   for (const [at, before] of [...canonical].filter(([key]) => key >= seen.height)) {
     canonical.delete(at);
-    for (const block of announcedAs(state, id, before.hash)) block.told = false;
+    for (const block of announcedAs(state, id, before.hash)) untell(block);
   }
+}
+
+function untell(block: Block): void {
+  block.told = false;
+  block.isToldAnew = false;
 }
 
 export function sourceRetract(state: State, chainId: number, hash: Hash): void {
@@ -153,7 +164,7 @@ function takeBackLater({ limits }: State, { takenBack }: Chain, hash: Hash): voi
 
 function giveUp(state: State, block: Block): void {
   if (block.certificate !== null) return;
-  block.told = false;
+  untell(block);
   touch(state, block);
   const isNews = !block.ownRetract && !block.retracts.has(state.options.self);
   if (isNews && mayAnnounce(state)) {

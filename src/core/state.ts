@@ -264,6 +264,8 @@ export interface Block {
   ownRetract: boolean;
   /** The own source has told exactly this block, or the operator has handed it in, and nobody took it back here; soft. */
   told: boolean;
+  /** The same, but not by what this node has announced before its start. */
+  isToldAnew: boolean;
   /** This node has announced it; soft, because its own batch comes back late. */
   ownAnnounce: boolean;
   readonly cancels: Map<Key, Place & { readonly round: number }>;

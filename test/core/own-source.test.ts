@@ -97,6 +97,36 @@ describe("a node whose source follows the chain", () => {
   });
 });
 
+describe("a block that the own source has given up", () => {
+  const givenUp = () => {
+    const test = new Subject({ announced: false, parties: FOLLOWED });
+    test.core.step(told(blockAt(1)));
+    test.core.step({ kind: "source-retract", chain: 1, hash: blockAt(1).hash });
+    for (const who of ["b", "c", "d"]) test.hear(who, { kind: "cancel", block: test.id(), round: 0 });
+    expect([stateOf(test), test.core.said().at(-1)]).toEqual(["cancelled", "cancel round 0"]);
+    return test;
+  };
+
+  it("is not announced again after a restart before the source has answered", () => {
+    const test = givenUp();
+    expect([...test.restart(), ...test.pass(2000)].filter((line) => line.startsWith("announce"))).toEqual([]);
+    expect(stateOf(test)).toBe("cancelled");
+  });
+
+  it("is announced again after a restart once the source tells it", () => {
+    const test = givenUp();
+    test.restart();
+    expect(test.core.step(told(blockAt(1)))).toContain("announce height 1");
+  });
+
+  it("is cancelled again where another source announces it again and the own source tells another block", () => {
+    const test = givenUp();
+    test.core.step(told(blockAt(1, "fork", "main")));
+    const again = { ...announceOf(blockAt(1)), round: 1 };
+    expect(test.hear("b", again)).toEqual(["cancel round 1"]);
+  });
+});
+
 describe("a node without a source", () => {
   it("acts on what more than a third of the sources' weight has announced", () => {
     const test = new Subject({ announced: false, parties: FOUR });

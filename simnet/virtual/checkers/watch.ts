@@ -1,6 +1,7 @@
 /** All checkers of a run, and what they look at while it lasts. */
 import type { BarrierContent } from "../../../src/protocol/certificate.ts";
 import type { Hash, Key } from "../../../src/protocol/ids.ts";
+import type { Entry } from "../../../src/protocol/messages.ts";
 import { checkBounds } from "./bounds.ts";
 import { CatchUp } from "./catchup.ts";
 import { DelayChecker } from "./delays.ts";
@@ -10,6 +11,7 @@ import { Forks } from "./forks.ts";
 import { checkGriefing } from "./griefing.ts";
 import { Lives } from "./lives.ts";
 import { Pace } from "./pace.ts";
+import { Returns } from "./returns.ts";
 import { Starvation } from "./starvation.ts";
 import { WireChecker } from "./wire.ts";
 import type { Cluster, SimNode } from "../cluster.ts";
@@ -44,6 +46,9 @@ export class Checkers {
   readonly #subjects: Subjects;
   readonly #lives: Lives;
   readonly #catchUp: CatchUp;
+  readonly #doubled: ReadonlySet<Key>;
+  /** Sources that are behind, and processes that stand still, announce what the chain gave up long ago. */
+  readonly #returns: Returns | null;
   /** Where disks lose what a node has let go of, it may keep again what it once has not. */
   readonly #isLossless: boolean;
   #looks = 0;
@@ -69,12 +74,17 @@ export class Checkers {
       judged: (...heard) => pace?.heard(...heard),
       heard: (...heard) => this.delays?.heard(...heard, this.#lives),
     });
-    const heard = this.#lives.said.bind(this.#lives);
+    const heard = (author: Key, entry: Entry) => {
+      if (!this.#lives.isUnsent && !isHostile(author)) this.#returns?.sent(author, entry);
+      this.#lives.said(author, entry);
+    };
     const hasMade = (prover: Key, artefact: Hash) => cluster.makers.get(artefact)?.has(prover) === true;
     this.wire = new WireChecker({ manifest, equation, open, now, isHostile, complain, hasMade, heard });
     this.starvation = new Starvation(manifest, complain);
-    this.forks = new Forks(doubledKeys(cluster));
+    this.#doubled = new Set(doubledKeys(cluster));
+    this.forks = new Forks([...this.#doubled]);
     this.#catchUp = new CatchUp(cluster, subjects.honest);
+    this.#returns = isPrompt(dials) ? new Returns(cluster.chain, complain) : null;
     this.#isLossless = dials.damage === "intact";
     cluster.places.complain = complain;
     cluster.complain = complain;
@@ -91,26 +101,26 @@ export class Checkers {
   /** The checker hears what is published, and what a node had made durable but not sent when it died: peers pull that. */
   #listen(): void {
     const { cluster, durable, isHostile } = this.#subjects;
-    const doubled = new Set(doubledKeys(cluster));
     const honest = new Map(cluster.nodes.flatMap((node) => (isHostile(node.key) ? [] : [[node.key, node] as const])));
-    const unsent = (node: SimNode | undefined, from: number) => {
-      this.#lives.isUnsent = true;
-      const feed = node?.runtime?.state.log.feed(node.key);
-      for (const batch of feed?.kept() ?? [])
-        if (batch.head.number >= from) this.wire.published(batch.head.author, batch.bytes);
-      this.#lives.isUnsent = false;
-    };
     cluster.onDamage = ({ key }) => this.wire.lostDisk(key);
     cluster.onReturn = (node) => {
-      if (doubled.has(node.key)) unsent(node, 0);
-      else if (!isHostile(node.key)) unsent(node, this.wire.next(node.key));
+      if (this.#doubled.has(node.key)) this.#hearUnsent(node, 0);
+      else if (!isHostile(node.key)) this.#hearUnsent(node);
     };
     cluster.network.onPublish = (from, bytes, isSent) => {
-      unsent(honest.get(from), this.wire.next(from));
+      this.#hearUnsent(honest.get(from));
       this.wire.published(from, bytes, isSent);
       if (!isHostile(from) && !durable.has(bytes))
         this.violations.push(`S5: ${from.slice(0, 8)} sent what its disk had not acknowledged`);
     };
+  }
+
+  #hearUnsent(node: SimNode | undefined, from: number = node === undefined ? 0 : this.wire.next(node.key)): void {
+    this.#lives.isUnsent = true;
+    const feed = node?.runtime?.state.log.feed(node.key);
+    for (const batch of feed?.kept() ?? [])
+      if (batch.head.number >= from) this.wire.published(batch.head.author, batch.bytes);
+    this.#lives.isUnsent = false;
   }
 
   #look(): void {
@@ -118,8 +128,12 @@ export class Checkers {
     cluster.world.after(CHECK_MS, () => this.#look());
     this.forks.look(honest());
     this.#looks++;
-    for (const [at, { name, runtime }] of honest().entries()) {
+    this.#returns?.look();
+    for (const [at, node] of honest().entries()) {
+      const { name, runtime } = node;
       if (runtime === null) continue;
+      // A node that has replayed its journal, and still waits for its disk, has not returned yet.
+      if (!this.#doubled.has(node.key)) this.#hearUnsent(node);
       this.violations.push(...checkBounds(name, runtime.state), ...checkBlocks(name, runtime.state, this.wire));
       if (at % LOGS_IN_TURN === this.#looks % LOGS_IN_TURN)
         this.violations.push(...checkLog(name, runtime.state, this.wire));
@@ -168,6 +182,11 @@ function ableSystems(cluster: Cluster, node: SimNode): readonly string[] {
 
 function doubledKeys({ nodes }: Cluster): Key[] {
   return nodes.flatMap(({ isTwin, key }) => (isTwin ? [key] : []));
+}
+
+/** Whether sources know the chain as it is, and nodes say at once what they know. */
+function isPrompt({ pauseEveryMs, sourceAwayEveryMs, sourceLagEveryMs, sourcesAway, sourceLag }: Dials): boolean {
+  return [pauseEveryMs, sourceAwayEveryMs, sourceLagEveryMs, sourcesAway, sourceLag].every((dial) => dial === 0);
 }
 
 /** Whether L4 may be judged in a run with these faults. */
