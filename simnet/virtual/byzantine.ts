@@ -39,6 +39,14 @@ export interface Behaviour {
   readonly every?: { readonly ms: number; readonly times: number; readonly run: (node: Hostile) => void };
 }
 
+/** Own batches of one answer. */
+const ANSWER_BATCHES = 64;
+
+/** Whether the behaviour leaves the batches of the real node as they are, and adds none. */
+function isPlain({ rewrite, hears, hearsBatch, every }: Behaviour): boolean {
+  return [rewrite, hears, hearsBatch, every].every((each) => each === undefined);
+}
+
 /** A feed as some of the peers know it. */
 export interface Face {
   readonly index: number;
@@ -62,6 +70,10 @@ export class Hostile {
   readonly faces: readonly Face[];
   /** Batches of others as they came, for replay. */
   readonly heard: Batch[] = [];
+  /** What its real node has signed, whatever became of the disk. */
+  readonly #signed: Batch[] = [];
+  /** Whether it sends the batches of its real node as they are, so that one feed is its own. */
+  readonly #isPlain: boolean;
   readonly #known = new Set<Hash>();
   readonly #faceOf = new Map<Key, number>();
   readonly #done = new Set<string>();
@@ -74,6 +86,7 @@ export class Hostile {
     this.chance = options.chance;
     const faces = Math.max(1, ...options.behaviours.map((behaviour) => behaviour.faces ?? 1));
     this.faces = Array.from({ length: faces }, (_, index) => ({ index, next: 0, previous: ZERO_HASH, batches: [] }));
+    this.#isPlain = faces === 1 && options.behaviours.every(isPlain);
   }
 
   get node(): SimNode {
@@ -103,7 +116,7 @@ export class Hostile {
       fetch: (...args) => transport.fetch(...args),
       request: (peer, request, body, bytesMax, timeoutMs, done) =>
         transport.request(peer, request, body, bytesMax, timeoutMs, (result) =>
-          done(result.ok ? { ok: true, value: result.value.flatMap((frame) => this.#takeFrame(frame)) } : result),
+          done(result.ok ? { ok: true, value: this.#take(body, result.value) } : result),
         ),
     };
   }
@@ -139,7 +152,9 @@ export class Hostile {
   /** A batch of this node's, with a signature that holds; on the face's feed unless said otherwise. */
   seal(feed: { readonly next: number; readonly previous: Hash }, entries: readonly Entry[]): Batch {
     const { manifest } = this.options;
-    const head = { author: this.key, number: feed.next, previous: feed.previous };
+    // A key whose counter of starts falls would be convicted, whatever it says.
+    const start = this.#signed.at(-1)?.head.start ?? 1;
+    const head = { author: this.key, number: feed.next, previous: feed.previous, start };
     const batch = sealBatch(manifest.network, head, entries, (message) => this.sign(message));
     this.#network?.onPublish(this.key, batch.bytes);
     return batch;
@@ -190,12 +205,20 @@ export class Hostile {
   #publish(bytes: Uint8Array): void {
     const opened = openBatch(bytes);
     if (!opened.ok) throw new Error(`the runtime published ${opened.code}`);
+    this.#signed.push(opened.value);
+    if (this.#isPlain) return this.#pass(opened.value);
     // What the real node signed is sent to nobody, but its votes get out in certificates and claims.
     this.#network?.onPublish(this.key, bytes, false);
     for (const face of this.faces) {
       const said = opened.value.entries.flatMap((entry) => this.#rewritten(entry, face));
       this.say(said.slice(0, 256), face);
     }
+  }
+
+  #pass({ head, hash, bytes }: Batch): void {
+    this.#network?.onPublish(this.key, bytes);
+    for (const face of this.faces) [face.next, face.previous] = [head.number + 1, hash];
+    this.send(bytes);
   }
 
   #rewritten(entry: Entry, face: Face): readonly Entry[] {
@@ -210,7 +233,7 @@ export class Hostile {
       message: (bytes, from) => {
         const opened = openBatch(bytes);
         // Its own word in another version would make the real node fall silent.
-        if (opened.ok && opened.value.head.author === this.key) return ACCEPT;
+        if (!this.#isPlain && opened.ok && opened.value.head.author === this.key) return ACCEPT;
         if (opened.ok) this.#hear(opened.value);
         return handler.message(bytes, from);
       },
@@ -232,18 +255,38 @@ export class Hostile {
     }
   }
 
-  /** What a peer gives back is heard; what it says of this node's own feed is kept from the real node. */
+  /**
+   * What a peer gives back is heard. The peer knows faces and the real node does not, so its own feed comes back to the
+   * real node as that has signed it: a disk that is lost finds it again, and signs no number twice.
+   */
+  #take(body: Uint8Array, frames: readonly Uint8Array[]): Uint8Array[] {
+    if (this.#isPlain) return frames.flatMap((frame) => this.#heardFrame(frame));
+    const asked = decodeFrontier(body)?.feeds.get(this.key) ?? 0;
+    const own = this.#signed.filter(({ head }) => head.number >= asked).slice(0, ANSWER_BATCHES);
+    return [
+      ...frames.flatMap((frame) => this.#takeFrame(frame)),
+      ...own.map(({ bytes }) => encodeSyncFrame({ kind: "batch", bytes })),
+    ];
+  }
+
   #takeFrame(bytes: Uint8Array): Uint8Array[] {
     const frame = decodeSyncFrame(bytes);
     if (frame?.kind === "frontier") {
       const feeds = new Map([...frame.frontier.feeds].filter(([author]) => author !== this.key));
+      const last = this.#signed.at(-1);
+      if (last !== undefined) feeds.set(this.key, last.head.number + 1);
       return [encodeSyncFrame({ kind: "frontier", frontier: { ...frame.frontier, feeds } })];
     }
     if (frame?.kind === "forgotten" && frame.author === this.key) return [];
     if (frame?.kind !== "batch") return [bytes];
     const opened = openBatch(frame.bytes);
-    if (opened.ok && opened.value.head.author === this.key) return [];
-    if (opened.ok) this.#hear(opened.value);
+    return opened.ok && opened.value.head.author === this.key ? [] : this.#heardFrame(bytes);
+  }
+
+  #heardFrame(bytes: Uint8Array): Uint8Array[] {
+    const frame = decodeSyncFrame(bytes);
+    const opened = frame?.kind === "batch" ? openBatch(frame.bytes) : undefined;
+    if (opened?.ok === true) this.#hear(opened.value);
     return [bytes];
   }
 
@@ -251,9 +294,11 @@ export class Hostile {
   #answer(peer: Key, body: Uint8Array, frames: readonly Uint8Array[]): readonly Uint8Array[] {
     const face = this.faceOf(peer);
     const asked = decodeFrontier(body)?.feeds.get(this.key) ?? 0;
-    const mine = face.batches.filter(({ head }) => head.number >= asked).slice(0, 64);
+    const mine = face.batches.filter(({ head }) => head.number >= asked).slice(0, ANSWER_BATCHES);
+    if (this.#isPlain) for (const bytes of this.#ownIn(frames)) this.#network?.onPublish(this.key, bytes);
     const others = frames.flatMap((bytes): SyncFrame[] => {
       const frame = decodeSyncFrame(bytes);
+      if (this.#isPlain) return frame === null ? [] : [frame];
       if (frame === null || (frame.kind === "forgotten" && frame.author === this.key)) return [];
       if (frame.kind === "frontier")
         return [{ ...frame, frontier: { ...frame.frontier, feeds: this.#withFace(frame.frontier.feeds, face) } }];
@@ -268,6 +313,15 @@ export class Hostile {
       said = lied;
     }
     return said.map(encodeSyncFrame);
+  }
+
+  /** Its own batches in an answer: what it had not sent when it died goes out in this way. */
+  #ownIn(frames: readonly Uint8Array[]): Uint8Array[] {
+    return frames.flatMap((bytes) => {
+      const frame = decodeSyncFrame(bytes);
+      const opened = frame?.kind === "batch" ? openBatch(frame.bytes) : undefined;
+      return opened?.ok === true && opened.value.head.author === this.key ? [opened.value.bytes] : [];
+    });
   }
 
   #withFace(feeds: ReadonlyMap<Key, number>, face: Face): Map<Key, number> {

@@ -55,6 +55,16 @@ describe("sources that announce true blocks falsely", () => {
   });
 });
 
+describe("a hostile attester that changes nothing of what it signs", () => {
+  // In seed 2 the checkers look at a node that has replayed its journal and has not returned yet.
+  it.each([2, 7])("is convicted of nothing, though its disks are lost (seed %i)", (seed) => {
+    const damaged = { nodes: 4, attesters: 4, blocks: 20, shards: 2, crashEveryMs: 1500, damage: "any" } as const;
+    const report = runVirtual({ ...damaged, seed, byzantineAttesters: 1, behaviours: ["garbage-answers"] });
+    expect(report.violations).toEqual([]);
+    expect(report.guilty).toEqual({});
+  });
+});
+
 describe("what hostile attesters sign against themselves", () => {
   it("is proof against them and nobody else", () => {
     const behaviours = ["equivocate", "vote-both", "grant-twice"];
