@@ -20,10 +20,9 @@ import { Hostiles } from "./hostile.ts";
 import { CHAIN } from "./manifest.ts";
 import { attestersOf, dialsOf, RUN_LIMITS, type VirtualOptions, type VirtualReport } from "./options.ts";
 import { scheduleOf } from "./schedule.ts";
+import { patienceMs } from "./settle.ts";
 import { twinned } from "./twins.ts";
 
-/** A task that many attempts failed waits up to a minute for the next, and the block behind it as long again. */
-const SETTLE_MS = 240_000;
 /** Logs must meet within this: a question at the slowest pace, and an answer that is lost once. */
 const CONVERGE_MS = 30_000;
 const LOOK_MS = 250;
@@ -61,7 +60,12 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     nemesis.heal();
     checkers.healed = true;
     // Of a network that broke a rule there is nothing more to see.
-    runUntil(cluster, SETTLE_MS, () => found.length > 0 || isHandedOver());
+    settle(
+      cluster,
+      honest,
+      patienceMs(cluster.manifest, hostiles.malice.size),
+      () => found.length > 0 || isHandedOver(),
+    );
     // But who broke it, every honest node shall know.
     const isNamed = () =>
       [...wire.guilt.proven.keys()].every((key) =>
@@ -180,6 +184,19 @@ function growChain(cluster: Cluster, nemesis: Nemesis, blocks: number, blockMs: 
     if (cluster.chain.blocks.length < blocks) cluster.world.after(blockMs, next);
   };
   cluster.world.after(100, next);
+}
+
+/** Runs until that is so, or until no block has been certified for longer than the rules let one block take. */
+function settle(cluster: Cluster, honest: () => readonly SimNode[], mostMs: number, until: () => boolean): void {
+  const certified = () =>
+    honest().reduce((sum, { disk }) => sum + disk.store.files().certificates.length, cluster.chain.blocks.length);
+  let [known, sinceMs] = [certified(), cluster.world.nowMs];
+  const isOver = () => {
+    const now = certified();
+    if (now !== known) [known, sinceMs] = [now, cluster.world.nowMs];
+    return until() || cluster.world.nowMs - sinceMs >= mostMs;
+  };
+  runUntil(cluster, Number.MAX_SAFE_INTEGER, isOver);
 }
 
 /** Looks now and then, because looking at every node after every step would cost more than the step. */

@@ -7,8 +7,10 @@ import { Chance } from "./world.ts";
 /** How often one of the hostile attesters is a key that two processes have. */
 const TWIN_ODDS = 0.2;
 
-/** How often attesters leave the proving to the others, of whom all but one may then be hostile with receipts. */
-const FEW_PROVERS_ODDS = 0.25;
+/** How often attesters leave the proving to the others, of whom all but one may then be hostile. */
+const FEW_PROVERS_ODDS = 0.5;
+/** How often those hostile provers sign more receipts than they should, and do nothing else. */
+const RECEIPTS_ODDS = 0.3;
 
 /** Each fault is on in about half of the runs, so that the strong ones do not always hide what the weak ones do. */
 export function swarmDials(seed: number): Dials {
@@ -89,9 +91,9 @@ export function swarmSize(
 }
 
 /**
- * As many hostile nodes as the protocol stands: f of 3f+1 attesters, and a third of all provers, the attesters among
- * them. Half of the seeds have none, unless all shall. In some seeds attesters do not prove, and up to all provers but
- * one sign more receipts than they should: behaviours for which their number does not matter.
+ * As many hostile nodes as the protocol stands: f of 3f+1 attesters, and any number of provers as long as one is honest.
+ * Half of the seeds have none, unless all shall. Where attesters prove they are the honest provers, and all others may
+ * be hostile. In half of the seeds attesters do not prove, and all other nodes but one may be hostile.
  */
 export function swarmHostile(
   seed: number,
@@ -104,16 +106,13 @@ export function swarmHostile(
   const most = byzantine || drawn ? Math.floor((attesters - 1) / 3) : 0;
   if (most === 0) return {};
   const twins = chance.next() < TWIN_ODDS ? 1 : 0;
-  const others = Math.min(Math.max(Math.floor(size.nodes / 3) - most, 0), size.nodes - attesters);
-  const shape = { ...(twins > 0 ? { twins } : {}), byzantineAttesters: most - twins, byzantineProvers: others };
   const provers = size.nodes - attesters;
-  if (provers < 2 || chance.next() >= FEW_PROVERS_ODDS) return shape;
+  const shape = { ...(twins > 0 ? { twins } : {}), byzantineAttesters: most - twins };
+  if (provers < 2 || chance.next() >= FEW_PROVERS_ODDS)
+    return { ...shape, byzantineProvers: chance.between(0, provers) };
+  const few = { ...shape, attestersOnlyAttest: true, byzantineProvers: chance.between(1, provers - 1) };
+  if (chance.next() >= RECEIPTS_ODDS) return few;
   const kinds = Object.keys(RECEIPTS);
   const proverBehaviours = kinds.filter(() => chance.next() < 0.5);
-  return {
-    ...shape,
-    attestersOnlyAttest: true,
-    byzantineProvers: chance.between(1, provers - 1),
-    proverBehaviours: proverBehaviours.length > 0 ? proverBehaviours : kinds,
-  };
+  return { ...few, proverBehaviours: proverBehaviours.length > 0 ? proverBehaviours : kinds };
 }
