@@ -32,6 +32,18 @@ export const ACCOUNT_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["floods"],
     expected: /^R1: .* tasks of a block whose payload/,
   },
+  "verify-without-share": {
+    rule: "an author whose share is used up waits with its proofs",
+    edits: [{ at: "verify-without-share", replace: "return 0;" }],
+    runs: ["wrong-proofs"],
+    expected: /^R1: .* ms on wrong proofs/,
+  },
+  "rejects-cost-nothing": {
+    rule: "a wrong proof halves its author's share",
+    edits: [{ at: "rejects-cost-nothing", remove: true }],
+    runs: ["wrong-proofs"],
+    expected: /^R1: .* ms on wrong proofs/,
+  },
   "sums-kept": {
     rule: "the sums of accounts are those of the roster's classes",
     edits: [{ at: "sums-kept", remove: true }],

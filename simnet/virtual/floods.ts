@@ -2,13 +2,16 @@
  * Hostile nodes that make others keep or compute as much as they can, for as few bytes as they can send. Each tries one
  * container that a limit of its own would bound badly; the account of the author has to bound them all.
  */
+import { impliedValues } from "../../src/core/makers.ts";
 import { sealBatch } from "../../src/protocol/batch.ts";
 import { showHead } from "../../src/protocol/evidence.ts";
+import { artefactHash } from "../../src/protocol/ids.ts";
 import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
 import { BATCH_ENTRIES_MAX } from "../../src/protocol/limits.ts";
 import type { Behaviour, Hostile } from "./byzantine.ts";
 import { noise, taskOf } from "./chatter.ts";
 import { CHAIN } from "./manifest.ts";
+import { wrongProof } from "./provers.ts";
 
 /** Entries that a flood signs at once: fewer than a batch may have, so that it always fits into a message. */
 const ENTRIES = 100;
@@ -47,6 +50,12 @@ export const FLOODS = {
     who: "attester",
     says: "announcements of blocks with as many tasks as there may be, at heights of the chain and above",
     every: { ms: 250, times: 16, run: (node) => say(node, () => block(node)) },
+  },
+  "flood-wrong": {
+    who: "prover",
+    says: "receipts of wrong proofs for every open task, as many as count in three attempts, and no true one",
+    rewrite: (entry) => (entry.kind === "receipt" ? [] : [entry]),
+    every: { ms: 250, times: 16, run: (node) => node.say(wrongReceipts(node).slice(0, ENTRIES)) },
   },
   "flood-joins": {
     who: "prover",
@@ -89,6 +98,31 @@ function aboutAttempts(node: Hostile): Entry {
     default:
       return { ...at, kind: "fail", code: "flood", logical: true };
   }
+}
+
+/** Two for each attempt that counts, under values that the node itself has derived. */
+function wrongReceipts(node: Hostile): Entry[] {
+  const tasks = node.blocks().flatMap((each) => (each.certificate === null ? each.tasks : []));
+  const undone = tasks.filter(({ completeMs }) => completeMs === null);
+  return undone.flatMap((task) => {
+    const values = impliedValues(task, node.key);
+    if (values === null) return [];
+    return [0, 1, 2, 3, 4, 5].map((at): EntryOf<"receipt"> => {
+      const inline = wrongProof(node.options.world, values, at);
+      return {
+        kind: "receipt",
+        ...taskOf({ block: task.block.id, stage: task.stage.name, index: task.index }),
+        attempt: at >> 1,
+        system: task.variant.system,
+        key: task.variant.key,
+        artefact: artefactHash(inline),
+        bytes: inline.length,
+        values,
+        provingMs: 1,
+        inline,
+      };
+    });
+  });
 }
 
 function block(node: Hostile): Entry | null {

@@ -103,6 +103,17 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
     behaviours: ["flood-attempts", "flood-nothing", "flood-proofs", "flood-blocks"],
     limits: { authorBytes: 1 << 20, membersBytes: 2 << 20, taskBytes: 16 << 10 },
   },
+  "wrong-proofs": {
+    ...base,
+    seed: 32,
+    nodes: 7,
+    attestersOnlyAttest: true,
+    byzantineProvers: 1,
+    blocks: 8,
+    shards: 6,
+    behaviours: ["flood-wrong"],
+    limits: { verifyMsPerSecond: 40, doubtedVerifyMsPerSecond: 400, verifySeconds: 0.5 },
+  },
   // The hostile prover is one of those that join: all others attest.
   joins: { ...base, seed: 31, nodes: 4, blocks: 20, joiners: 2, byzantineProvers: 1, behaviours: ["flood-joins"] },
   known: { ...base, seed: 32, nodes: 4, blocks: 90, blockMs: 400, joiners: 2, anyStart: true },

@@ -13,6 +13,7 @@ import { checkEnd, checkLog, contentSplits } from "./checkers/end.ts";
 import type { Guilt } from "./checkers/guilt.ts";
 import type { Forks } from "./checkers/forks.ts";
 import { Checkers } from "./checkers/watch.ts";
+import { Work } from "./checkers/work.ts";
 import { Cluster, type NodeHooks, type SimNode, type Watch } from "./cluster.ts";
 import { Nemesis } from "./faults.ts";
 import { Figures } from "./figures.ts";
@@ -36,13 +37,15 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   const hostiles = new Hostiles();
   const durable = new Durable();
   let checking: Checkers | null = null;
-  const cluster = clusterOf(options, hostiles, durable, (node, event, fields) => {
+  const work = new Work();
+  const watched = bothOf({ modules: (modules, node) => work.watch(modules, node) }, hostiles.hooks(durable));
+  const cluster = clusterOf(options, hostiles, watched, (node, event, fields) => {
     figures.event(cluster.world.nowMs, node, event, fields);
     checking?.event(node, event, fields);
   });
   const { world } = cluster;
   const honest = () => cluster.nodes.filter(({ key, gone }) => !gone && !hostiles.has(key));
-  const checkers = new Checkers({ cluster, options, durable, honest, isHostile: (key) => hostiles.has(key) });
+  const checkers = new Checkers({ cluster, options, durable, work, honest, isHostile: (key) => hostiles.has(key) });
   checking = checkers;
   const { violations: found, wire, forks } = checkers;
   const faultsMs = 100 + blocks * blockMs;
@@ -131,7 +134,7 @@ function caught(run: () => void): string | null {
   }
 }
 
-function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable, watch: Watch): Cluster {
+function clusterOf(options: VirtualOptions, hostiles: Hostiles, watched: NodeHooks, watch: Watch): Cluster {
   const { seed, nodes, shards, families = false, workflow, sabotage, hooks } = options;
   const { retentionBlocks, window, ...limits } = { ...RUN_LIMITS, ...options.limits };
   const { wrong, failing, wrongFirst, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage, anyStart } =
@@ -159,7 +162,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, durable: Durable
       diskMs: 2,
       tearable: damage !== "intact",
       twins: twinned(options),
-      hooks: { ...(sabotage === undefined ? {} : { returning: sabotage }), ...bothOf(hostiles.hooks(durable), hooks) },
+      hooks: { ...(sabotage === undefined ? {} : { returning: sabotage }), ...bothOf(watched, hooks) },
     },
     watch,
   );

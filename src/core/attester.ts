@@ -14,41 +14,27 @@
  * requeue: once per (task, attempt), when the task is in quarantine and the operator wants it; no lock.
  */
 import type { Hash, Key } from "../protocol/ids.ts";
-import { asCode, type EntryOf, type Kind } from "../protocol/messages.ts";
+import type { Kind } from "../protocol/messages.ts";
 import { NOBODY } from "../protocol/payee.ts";
 import { groupOf, restsOn } from "../protocol/workflow.ts";
 import { announcedAs, childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
 import { exactCode } from "./belonging.ts";
-import {
-  assignedTo,
-  claimantOf,
-  creditOf,
-  isVouchedFor,
-  openAttempt,
-  provenValues,
-  soundReceipts,
-  unsound,
-  where,
-} from "./makers.ts";
+import { assignedTo, claimantOf, openAttempt, soundReceipts, unsound, where } from "./makers.ts";
 import { assertAttest, assertBarrier, assertGrant } from "./assertions.ts";
 import { contentOf } from "./barrier.ts";
-import { touchAgreeing } from "./collector.ts";
 import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
-import type { Event, TaskRef } from "./event.ts";
 import { hasRivals, isVoid, tasksOf } from "./graph.ts";
 import { isConfirmed } from "./own-source.ts";
-import { askToVerify, jobOf } from "./job.ts";
 import { grantedTo, hasAttested, hasTimedOut, sayLocked } from "./locks.ts";
 import { quarantineOf } from "./quarantine.ts";
 import { quotaOf } from "./quota.ts";
 import { claimWindowMs, isJoined, overdue } from "./reclaim.ts";
-import { findProof, receiptsOf } from "./receipts.ts";
+import { receiptsOf } from "./receipts.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import {
   type Attempt,
   attemptOf,
   type Block,
-  isEarlier,
   type Proof,
   report,
   type State,
@@ -56,13 +42,8 @@ import {
   type Task,
   weightOf,
 } from "./state.ts";
-import { factsChanged } from "./changes.ts";
+import { askVerdict, endAttempt, isSettled, isVerdictWanted, isVouched, ref, wake } from "./verifying.ts";
 
-/** A proof that cannot be had is asked for this often, first after 100 ms and then doubling. */
-const FETCHES_MAX = 5;
-const RETRY_MS = 100;
-/** Proofs of a task that one attester vouches for alone and nobody has handed in: these we look at. */
-const VOUCHED_MAX = 2;
 /** A barrier vote that has found no quorum for so long may be followed by one for another content. */
 const REVOTE_MS = 2_000;
 
@@ -184,26 +165,11 @@ function isReceipted(state: State, task: Task, proof: Proof): boolean {
   return proof.receipts.size === 0 || soundReceipts(state, task, proof).length > 0 || isVouched(state, task, proof);
 }
 
-/**
- * Whether attesters' word makes the proof worth a look, without a receipt: that some have heard and others never will if
- * its prover is out, and who knows a valid proof cannot let the attempt go. One attester may make us look at few in vain.
- */
-function isVouched(state: State, task: Task, proof: Proof): boolean {
-  if (state.out.size === 0) return false;
-  if (weightOf(state, proof.vouchers.keys()) >= state.manifest.oneHonest) return true;
-  return [...proof.vouchers].some(([author, signed]) => {
-    const said = [...task.proofs.values()].flatMap(({ vouchers }) => vouchers.get(author) ?? []);
-    return said.filter((other) => isEarlier(other, signed)).length < VOUCHED_MAX;
-  });
-}
-
 function considerProof(state: State, task: Task, proof: Proof): void {
   if (task.block.certificate !== null && !hasRivals(task)) return;
   rejectUnsound(state, task, proof);
-  if (proof.verdict === "unknown" || isUnmeasured(proof)) {
-    // Of what a quorum vouches for the barrier names the maker, and the proof shows whose receipts are sound.
-    const isBeside = !isVouchedFor(state, proof);
-    if (isBeside && task.completeMs !== null && creditOf(state, task) !== null) return;
+  if (!isSettled(proof)) {
+    if (!isVerdictWanted(state, task, proof)) return;
     askVerdict(state, task, proof);
   }
   if (proof.verdict === "valid") considerAttest(state, task, proof);
@@ -226,72 +192,6 @@ function rejectUnsound(state: State, task: Task, proof: Proof): void {
     refuse(state, task, "receipt", prover, code);
     if (maySign(state)) say(state, { ...ref(task), kind: "reject", prover, artefact: proof.artefact, code });
   }
-}
-
-/** Said to be valid before a restart: how long it is, and so whose receipts are sound, is not in what was said. */
-function isUnmeasured({ verdict, bytes }: Proof): boolean {
-  return verdict === "valid" && bytes === null;
-}
-
-function askVerdict(state: State, task: Task, proof: Proof): void {
-  if (proof.asked) return;
-  if (proof.retryMs !== null && state.nowMs < proof.retryMs) {
-    wake(task, proof.retryMs);
-    return;
-  }
-  const { stage } = task;
-  // mutant: payee-ignored
-  const values = provenValues(task, proof);
-  const receipts = soundReceipts(state, task, proof);
-  const [, receipt] = receipts.find(([, { inline }]) => inline.length > 0) ?? receipts[0] ?? [];
-  if (values === null || (receipt === undefined && !isVouched(state, task, proof)) || state.replaying) return;
-  const recompute = stage.verify === "recompute" ? jobOf(state, task, receipt?.attempt ?? 0) : null;
-  if (stage.verify === "recompute" && recompute === null) return;
-  askToVerify(state, task, proof, { values, receipt, recompute, holders: [] });
-}
-
-type Verified = Pick<Extract<Event, { kind: "verified" }>, "artefact" | "maker" | "verdict">;
-
-export function applyVerdict(state: State, task: Task, { artefact, maker, verdict }: Verified): void {
-  const proof = findProof(task, artefact, maker ?? NOBODY);
-  if (proof === undefined) return;
-  state.dirtyTasks.add(task);
-  touchAgreeing(state, task);
-  proof.asked = false;
-  switch (verdict.kind) {
-    case "valid":
-      proof.verdict = "valid";
-      proof.bytes = verdict.bytes;
-      proof.validMs ??= state.nowMs;
-      factsChanged(task.block);
-      return;
-    case "invalid":
-      // mutant: attest-invalid
-      proof.verdict = "invalid";
-      proof.fault = asCode(verdict.code);
-      state.suspects.add(task);
-      return;
-    case "unavailable":
-      proof.tries++;
-      proof.retryMs = state.nowMs + RETRY_MS * 2 ** proof.tries;
-      report(state, "proof.unavailable", { ...where(task), artefact, code: verdict.code, tries: proof.tries });
-      // Neither valid nor invalid: past the limit it counts as a failure of the prover's machine.
-      if (proof.tries >= FETCHES_MAX && proof.verdict === "unknown" && !isOwnTrouble(verdict.code)) {
-        for (const [prover, receipt] of receiptsOf(state, task, proof))
-          endAttempt(task, prover, receipt, "artefact.unavailable");
-      }
-      return;
-  }
-}
-
-/** That this node cannot make the result again says nothing of who made it. */
-function isOwnTrouble(code: string): boolean {
-  return code.startsWith("executor.");
-}
-
-function endAttempt(task: Task, prover: Key, receipt: EntryOf<"receipt">, code: string): void {
-  const { ends } = attemptOf(task, receipt.attempt);
-  if (!ends.has(prover)) ends.set(prover, code);
 }
 
 function considerAttest(state: State, task: Task, proof: Proof): void {
@@ -407,12 +307,4 @@ function refuse(state: State, task: Task, kind: Kind, author: string, code: stri
     author,
     entry: `${kind} ${task.stage.name}/${task.index} of height ${task.block.height}`,
   });
-}
-
-function wake(task: Task, atMs: number): void {
-  task.wakeMs = task.wakeMs === null ? atMs : Math.min(task.wakeMs, atMs);
-}
-
-export function ref(task: Task): TaskRef {
-  return { block: task.block.id, stage: task.stage.name, index: task.index };
 }

@@ -8,7 +8,7 @@
 import { BEAT_TASKS_MAX, INLINE_BYTES_MAX } from "../protocol/limits.ts";
 import { equalBytes } from "../protocol/messages.ts";
 import type { Stage } from "../protocol/workflow.ts";
-import { maySign, ref } from "./attester.ts";
+import { maySign } from "./attester.ts";
 import { isAble, isAbleTo, straggler, yieldable } from "./balance.ts";
 import { impliedValues, openAttempt, where } from "./makers.ts";
 import { wouldCount } from "./copies.ts";
@@ -20,6 +20,7 @@ import { hasTimedOut } from "./locks.ts";
 import { hasHandedIn } from "./receipts.ts";
 import { orderOf, ownerOfAttempt } from "./standing.ts";
 import { attemptOf, type OwnFailure, report, show, type State, say, type Task } from "./state.ts";
+import { ref } from "./verifying.ts";
 import { quotaOf } from "./quota.ts";
 import { claimableMs, claimWindowMs } from "./reclaim.ts";
 

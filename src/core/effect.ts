@@ -75,6 +75,8 @@ export type Effect =
       readonly values: Uint8Array;
       readonly parts: readonly Uint8Array[];
       readonly holders: readonly Key[];
+      /** Authors of whom one pays for the verification; nobody pays where there are none. */
+      readonly payers: readonly Key[];
       /** To be run here, and compared; where it is not verified under a key. */
       readonly recompute: Job | null;
       /** Whether there is something to verify; what provers have to agree on is only looked at for what it is. */

@@ -116,6 +116,8 @@ export type PreparedResult =
   | { readonly kind: "unavailable"; readonly code: string };
 
 export type VerifiedResult =
+  /** There was no room to wait in, or nobody needed the verdict any more. */
+  | { readonly kind: "skipped" }
   /** `bytes` is how long the proof is, by the bytes that were verified. */
   | { readonly kind: "valid"; readonly bytes: number }
   | { readonly kind: "invalid"; readonly code: string }

@@ -275,7 +275,7 @@ function settleSuspect(state: State, task: Task): void {
       else if (proof.verdict === "invalid" || weightOf(state, accusers.keys()) >= state.manifest.oneHonest)
         for (const { accusation } of accusers.values()) putOut(state, accusation);
       else {
-        askAgain(state, task, proof, [...accusers.keys(), offender]);
+        askAgain(state, task, proof, [...accusers.keys()], offender);
         continue;
       }
       proof.accused.delete(offender);
@@ -308,11 +308,12 @@ function refuseAccusers(state: State, accusers: ReadonlyMap<Key, { readonly sign
 }
 
 /** Asks for the verdict, from whoever may hold the proof; within limits, because it may be had nowhere. */
-function askAgain(state: State, task: Task, proof: Proof, holders: readonly Key[]): void {
+function askAgain(state: State, task: Task, proof: Proof, accusers: readonly Key[], offender: Key): void {
   const values = provenValues(task, proof);
   if (proof.verdict !== "unknown" || proof.asked || values === null || proof.tries >= FETCHES_MAX) return;
   if (proof.retryMs !== null && state.nowMs < proof.retryMs) return;
   const receipts = [...proof.receipts.values()].flat();
   const receipt = receipts.find(({ inline }) => inline.length > 0) ?? receipts[0];
-  askToVerify(state, task, proof, { values, receipt, recompute: null, holders });
+  const payers = accusers.includes(state.options.self) ? [] : accusers;
+  askToVerify(state, task, proof, { values, receipt, recompute: null, holders: [...accusers, offender], payers });
 }

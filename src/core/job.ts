@@ -41,6 +41,8 @@ export interface Asked {
   readonly recompute: Job | null;
   /** Who may have it, besides whoever has handed it in or vouches for it. */
   readonly holders: readonly Key[];
+  /** Authors of whom one pays for the verification; nobody pays where there are none. */
+  readonly payers: readonly Key[];
 }
 
 /** Has a proof verified, once: the verdict comes as an event. */

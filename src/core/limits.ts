@@ -26,6 +26,21 @@ export interface CoreLimits extends LogLimits {
   readonly checksSeconds: number;
   /** Saved-up checks that each member has for itself, however many the others use. */
   readonly memberChecksMin: number;
+  /** Milliseconds of a verifier in each second for proofs of one author that are wrong or too many. */
+  readonly verifyMsPerSecond: number;
+  /** The same for all authors together that have shown no valid proof yet, or a wrong one since. */
+  readonly doubtedVerifyMsPerSecond: number;
+  /** The same for all strangers together. */
+  readonly strangersVerifyMsPerSecond: number;
+  /** For how many seconds unused verification is saved up. */
+  readonly verifySeconds: number;
+  /** Proofs that are verified at once, and of those at most so many for authors in doubt. */
+  readonly verifyingMax: number;
+  readonly doubtedVerifyingMax: number;
+  /** Proofs that are fetched at once for one author. */
+  readonly fetchingMax: number;
+  /** Proofs of one author that wait to be fetched or verified. The core asks again for others. */
+  readonly unverifiedMax: number;
   /** Uncertified blocks of one source. */
   readonly announcedMax: number;
   /** Certified blocks remembered for their children and against re-announcement. */
@@ -59,6 +74,18 @@ export const CORE_LIMITS: CoreLimits = Object.freeze({
   strangersChecksPerSecond: 500,
   checksSeconds: 8,
   memberChecksMin: 500,
+  // One prover gets a fifth of a core at most, all those in doubt as much together, and all strangers a tenth.
+  verifyMsPerSecond: 200,
+  doubtedVerifyMsPerSecond: 200,
+  strangersVerifyMsPerSecond: 100,
+  verifySeconds: 2,
+  // Verifiers outside this process answer after a second; the threads of this one have a queue of their own.
+  verifyingMax: 16,
+  doubtedVerifyingMax: 2,
+  // A peer that sends slowly holds its own places alone.
+  fetchingMax: 4,
+  // Twice as many as a block has tasks.
+  unverifiedMax: 4096,
   // As many as `blockAheadMax` allows on a chain with heights, and a batch of them.
   announcedMax: 1_280,
   // Hours of blocks, at some 200 bytes each: under 1 MiB.

@@ -132,6 +132,8 @@ export function proofOf(task: Task, artefact: Hash, prover: Key): Proof {
     accused: new Map(),
     verdict: "unknown",
     asked: false,
+    askers: 0,
+    payers: 0,
     bytes: null,
     fault: null,
     validMs: null,

@@ -117,8 +117,11 @@ export interface Proof {
   /** Attesters that are said to have vouched for it though it does not verify, and who says so. */
   readonly accused: Map<Key, Map<Key, { readonly signed: Signed; readonly accusation: Out }>>;
   verdict: "unknown" | "valid" | "invalid";
-  /** Whether it is being verified here. */
+  /** Whether it is being verified here, or waits for that. */
   asked: boolean;
+  /** How many receipts and vouchers there were, and how many authors could pay, when its verification was last considered. */
+  askers: number;
+  payers: number;
   /** How long it is, once this node has verified it itself; what it verified before a restart it verifies again. */
   bytes: number | null;
   /** Why it does not verify. */

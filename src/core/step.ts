@@ -15,7 +15,7 @@ import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import * as accounts from "./account.ts";
 import * as admission from "./admission.ts";
-import { applyVerdict, maySign, requeue, settleBarrierVote, settleVotes } from "./attester.ts";
+import { maySign, requeue, settleBarrierVote, settleVotes } from "./attester.ts";
 import * as blocks from "./blocks.ts";
 import * as branch from "./branch.ts";
 import * as collector from "./collector.ts";
@@ -40,6 +40,7 @@ import { settleLevel, settlePiece } from "./split.ts";
 import * as standing from "./standing.ts";
 import * as strangers from "./strangers.ts";
 import { report, type Signed, type State, type Task } from "./state.ts";
+import { applyVerdict } from "./verifying.ts";
 
 /** Runs one event at `nowMs` (a clock that never goes back) and returns what has to be done, in order. */
 export function step(state: State, event: Event, nowMs: number, equation: Equation): Effect[] {

@@ -64,6 +64,7 @@ export class Fetcher {
 
   /** Has the artefact here, however long it is: from peers if need be. */
   have(wanted: Wanted, done: Done<void>): void {
+    if (this.#storing.has(wanted.artefact)) return done({ ok: true, value: undefined });
     this.#artefacts.has(wanted.artefact, (result) => {
       if (!result.ok) return done(result);
       if (result.value) return done({ ok: true, value: undefined });

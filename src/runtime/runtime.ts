@@ -161,6 +161,7 @@ export class Runtime implements TransportHandler {
     this.#fetcher = fetcher;
     this.#workshop = new Workshop({
       ...modules,
+      state: this.#state,
       fetcher,
       proofBytesMax: options.manifest.json.limits.proofBytesMax,
       post: (event) => this.post(event),
@@ -407,6 +408,7 @@ export class Runtime implements TransportHandler {
       case "count":
         return this.#workshop.count(effect);
       case "certify":
+        this.#workshop.prune();
         return this.#certify(effect);
       case "sync":
         return this.#repair.ask(effect.peer);
@@ -419,6 +421,7 @@ export class Runtime implements TransportHandler {
       case "leap":
         return this.#leap();
       case "forget":
+        this.#workshop.prune();
         store.write({ forget: effect.batches, gone: effect.gone }, () => this.#compactJournal());
         return;
       case "report":

@@ -1,6 +1,7 @@
 /** Proving, preparing and verifying: gathers the bytes, asks the port, and gives the core one event for each. */
 import type { Effect, Job } from "../core/effect.ts";
 import type { Event, TaskRef, VerifiedResult } from "../core/event.ts";
+import type { State } from "../core/state.ts";
 import type { Artefacts, Cancel, Clock, Done, ProveEvent, ProveJob, Prover, Result, Verifier } from "../ports.ts";
 import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { itemsIn } from "../protocol/items.ts";
@@ -9,6 +10,7 @@ import { lastWords } from "../protocol/words.ts";
 import { whenFree } from "./busy.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { Recomputer } from "./recompute.ts";
+import { Verifications } from "./verifications.ts";
 
 type Of<K extends Effect["kind"]> = Extract<Effect, { kind: K }>;
 
@@ -16,6 +18,7 @@ type Of<K extends Effect["kind"]> = Extract<Effect, { kind: K }>;
 const PROOF_WAIT_MS = 600_000;
 
 interface Modules {
+  readonly state: State;
   readonly artefacts: Artefacts;
   readonly clock: Clock;
   readonly fetcher: Fetcher;
@@ -28,12 +31,14 @@ interface Modules {
 export class Workshop {
   readonly #modules: Modules;
   readonly #recomputer: Recomputer;
+  readonly #verifications: Verifications;
   /** What runs now, by task: a cancel before the input is gathered counts as well. */
   readonly #running = new Map<string, { cancelled: boolean; cancel: Cancel | null }>();
 
   constructor(modules: Modules) {
     this.#modules = modules;
     this.#recomputer = new Recomputer(modules.provers);
+    this.#verifications = new Verifications(modules);
   }
 
   prepare(effect: Of<"prepare">): void {
@@ -57,33 +62,17 @@ export class Workshop {
   }
 
   verify(effect: Of<"verify">): void {
-    const { fetcher, post } = this.#modules;
-    const verdict = (result: VerifiedResult) =>
-      post({ kind: "verified", task: effect.task, artefact: effect.artefact, maker: effect.maker, verdict: result });
-    if (effect.recompute !== null) return this.#compare(effect, effect.recompute, verdict);
-    if (effect.inline.length > 0) {
-      if (artefactHash(effect.inline) !== effect.artefact)
-        return verdict({ kind: "invalid", code: "receipt.inline-mismatch" });
-      // Kept for the stage that takes it, and for certificates that are checked later.
-      fetcher.keep(effect.artefact, effect.inline);
-      return this.#check(effect, effect.inline, verdict);
-    }
-    fetcher.get(
-      { artefact: effect.artefact, bytesMax: this.#modules.proofBytesMax, holders: effect.holders },
-      (found) => {
-        if (found.ok) this.#check(effect, found.value, verdict);
-        else verdict({ kind: "unavailable", code: found.fault.code });
-      },
+    const { recompute } = effect;
+    if (recompute === null) return this.#verifications.ask(effect);
+    const { task, artefact, maker } = effect;
+    this.#compare(effect, recompute, (verdict) =>
+      this.#modules.post({ kind: "verified", task, artefact, maker, verdict }),
     );
   }
 
-  #check(effect: Of<"verify">, proof: Uint8Array, verdict: (result: VerifiedResult) => void): void {
-    if (!effect.isProven) return verdict({ kind: "valid", bytes: proof.length });
-    this.#modules.verifier.verify({ ...effect, proof }, (result) => {
-      if (!result.ok) verdict({ kind: "unavailable", code: result.fault.code });
-      else if (result.value.valid) verdict({ kind: "valid", bytes: proof.length });
-      else verdict({ kind: "invalid", code: result.value.code });
-    });
+  /** Blocks are certified or gone: what waits for them waits in vain. */
+  prune(): void {
+    this.#verifications.prune();
   }
 
   /** A result that is not proven: this node makes its own, which has to be the same to the last byte. */
@@ -201,6 +190,7 @@ export class Workshop {
   close(): void {
     this.cancelAll();
     this.#recomputer.close();
+    this.#verifications.close();
   }
 
   cancelAll(): void {

@@ -392,6 +392,8 @@ describe("a proof", () => {
     expect(test.core.take("verify")).toHaveLength(1);
     ["b", "c", "d"].forEach((who) => test.hear(who, test.attest(0, owner, "proof")));
     expect(test.core.reports("task.complete")).toMatchObject([{ stage: "shard", index: 0, credited: true }]);
+    // Asked again without a payer, because attesters vouch for it.
+    expect(test.core.take("verify")).toMatchObject([{ artefact: hashOf("proof"), payers: [] }]);
     test.hear(test.other("shard", 0), test.receipt(0, "another"));
     expect(test.core.take("verify")).toEqual([]);
   });

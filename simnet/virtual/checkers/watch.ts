@@ -14,6 +14,7 @@ import { Pace } from "./pace.ts";
 import { Returns } from "./returns.ts";
 import { Starvation } from "./starvation.ts";
 import { WireChecker } from "./wire.ts";
+import type { Work } from "./work.ts";
 import type { Cluster, SimNode } from "../cluster.ts";
 import { CHAIN } from "../manifest.ts";
 import { type Dials, dialsOf, type VirtualOptions } from "../options.ts";
@@ -30,6 +31,7 @@ export interface Subjects {
   readonly cluster: Cluster;
   readonly options: VirtualOptions;
   readonly durable: Durable;
+  readonly work: Work;
   readonly isHostile: (key: Key) => boolean;
   /** Honest nodes that have not left. */
   readonly honest: () => readonly SimNode[];
@@ -134,6 +136,7 @@ export class Checkers {
       if (runtime === null) continue;
       // A node that has replayed its journal, and still waits for its disk, has not returned yet.
       if (!this.#doubled.has(node.key)) this.#hearUnsent(node);
+      this.violations.push(...this.#subjects.work.look(node, node.clock.now()));
       this.violations.push(...checkBounds(name, runtime.state), ...checkBlocks(name, runtime.state, this.wire));
       if (at % LOGS_IN_TURN === this.#looks % LOGS_IN_TURN)
         this.violations.push(...checkLog(name, runtime.state, this.wire));

@@ -1,0 +1,78 @@
+/**
+ * R1 in sum: how much of a node's verifier one author gets for proofs that are wrong.
+ *
+ * The bound follows from the limits alone: what is saved up, and what comes back in the time of the run.
+ */
+import type { State } from "../../../src/core/state.ts";
+import type { RuntimeModules } from "../../../src/runtime/runtime.ts";
+import { artefactHash, type Key } from "../../../src/protocol/ids.ts";
+import type { SimNode } from "../cluster.ts";
+
+/** The part of its share that an author keeps which has shown nothing but wrong proofs. */
+const LOWEST_SHARE = 1 / 16;
+/** The first verifications of a system are charged less than they take, or more; some are under way at once. */
+const SLACK_MS = 60;
+
+interface Wrong {
+  readonly sinceMs: number;
+  ms: number;
+  /** Whether one of the author's proofs was valid. */
+  isProven: boolean;
+}
+
+export class Work {
+  readonly #wrong = new Map<string, Wrong>();
+
+  /** Counts what the node's verifier does, and for whom. */
+  watch(modules: RuntimeModules, node: SimNode): RuntimeModules {
+    const { verifier, clock } = modules;
+    return {
+      ...modules,
+      verifier: {
+        prepare: (job, done) => verifier.prepare(job, done),
+        verify: (job, done) => {
+          const beganMs = clock.now();
+          return verifier.verify(job, (result) => {
+            const { state } = node.runtime ?? {};
+            if (result.ok && state !== undefined)
+              for (const author of authorsOf(state, artefactHash(job.proof)))
+                this.#count(`${node.name} ${author}`, result.value.valid, beganMs, clock.now());
+            done(result);
+          });
+        },
+        close: () => verifier.close(),
+      },
+    };
+  }
+
+  #count(name: string, isValid: boolean, beganMs: number, nowMs: number): void {
+    const known = this.#wrong.get(name) ?? { sinceMs: beganMs, ms: 0, isProven: false };
+    this.#wrong.set(name, known);
+    if (isValid) known.isProven = true;
+    else known.ms += nowMs - beganMs;
+  }
+
+  look(node: SimNode, nowMs: number): string[] {
+    const { state } = node.runtime ?? {};
+    if (state === undefined) return [];
+    const { verifyMsPerSecond, verifySeconds } = state.limits;
+    return [...this.#wrong].flatMap(([name, { sinceMs, ms, isProven }]) => {
+      const [of, author = ""] = name.split(" ");
+      if (of !== node.name) return [];
+      const seconds = (nowMs - sinceMs) / 1000;
+      const most =
+        verifyMsPerSecond * (verifySeconds + seconds * (isProven ? 1 : LOWEST_SHARE)) + (isProven ? 2 : 1) * SLACK_MS;
+      if (ms <= most) return [];
+      return [`R1: ${node.name} spent ${ms} ms on wrong proofs of ${author.slice(0, 8)}; allowed: ${Math.round(most)}`];
+    });
+  }
+}
+
+function authorsOf(state: State, artefact: string): ReadonlySet<Key> {
+  const authors = new Set<Key>();
+  for (const { tasks } of state.blocks.values())
+    for (const { proofs } of tasks)
+      for (const proof of proofs.values())
+        if (proof.artefact === artefact) for (const author of proof.receipts.keys()) authors.add(author);
+  return authors;
+}
