@@ -2,7 +2,8 @@
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { openAttempt } from "../../src/core/makers.ts";
 import { ownerOfAttempt } from "../../src/core/standing.ts";
-import { show, type Task } from "../../src/core/state.ts";
+import { show } from "../../src/core/facts.ts";
+import type { Task } from "../../src/core/state.ts";
 import type { ProveEvent, Prover } from "../../src/ports.ts";
 import { artefactHash, domainDigest, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
 import type { Entry, EntryOf } from "../../src/protocol/messages.ts";

@@ -3,7 +3,7 @@ import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { announcedAs, closedAs } from "../../src/core/ancestry.ts";
 import { sourceResumes } from "../../src/core/branch.ts";
 import { Runtime, type RuntimeModules } from "../../src/runtime/runtime.ts";
-import type { CoreOptions } from "../../src/core/state.ts";
+import type { CoreOptions } from "../../src/core/options.ts";
 import type {
   Artefacts,
   Equation,

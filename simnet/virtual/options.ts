@@ -1,6 +1,6 @@
 /** What a run is made of, and what comes of it. A run is its options: the same ones give the same trace. */
 import { CORE_LIMITS, type CoreLimits } from "../../src/core/limits.ts";
-import type { CoreOptions } from "../../src/core/state.ts";
+import type { CoreOptions } from "../../src/core/options.ts";
 import type { Fragment } from "../../src/protocol/fragment.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import type { Cause, Delays } from "./checkers/delays.ts";

@@ -15,7 +15,8 @@ import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { type AuthorClass, classOf } from "./classes.ts";
-import { type Bucket, report, type State } from "./state.ts";
+import type { Bucket } from "./soft.ts";
+import { report, type State } from "./state.ts";
 
 /** Uncertified blocks that one source may announce at one height: more than a chain has forks. */
 const SIBLINGS_MAX = 8;

@@ -9,7 +9,8 @@ import type { ManifestJson } from "../protocol/manifest.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { isIn, rosterChanged, trimUndecided } from "./standing.ts";
-import { type Admission, isEarlier, isQuorum, type Member, report, type Signed, type State, say } from "./state.ts";
+import { type Admission, isEarlier, isQuorum, type Signed } from "./facts.ts";
+import { type Member, report, type State, say } from "./state.ts";
 
 /** Newcomers begin at heights that are multiples of this, so that attesters with different heads name one height. */
 const EPOCH_BLOCKS = 16;

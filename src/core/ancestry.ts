@@ -6,6 +6,7 @@ import type { Hash } from "../protocol/ids.ts";
 import type { Closed } from "./event.ts";
 import { forgetLocks } from "./locks.ts";
 import { takePending } from "./pending.ts";
+import type { BlockFacts, Facts } from "./facts.ts";
 import type { Block, State } from "./state.ts";
 import { branchesChanged } from "./changes.ts";
 
@@ -14,12 +15,16 @@ function nameOf(chain: number, hash: Hash): string {
 }
 
 /** All blocks that were announced under this hash. */
-export function announcedAs(state: State, chain: number, hash: Hash): readonly Block[] {
+export function announcedAs<B extends BlockFacts>(
+  state: { readonly named: ReadonlyMap<string, readonly B[]> },
+  chain: number,
+  hash: Hash,
+): readonly B[] {
   return state.named.get(nameOf(chain, hash)) ?? [];
 }
 
 /** The block of this hash whose barrier is certified. */
-export function closedAs(state: State, chain: number, hash: Hash): Closed | undefined {
+export function closedAs(state: Pick<Facts, "closedNames">, chain: number, hash: Hash): Closed | undefined {
   return state.closedNames.get(nameOf(chain, hash));
 }
 

@@ -13,7 +13,8 @@ import { isParentCertified, parentOf } from "./ancestry.ts";
 import { classOf } from "./classes.ts";
 import { broken, type Invariant } from "./invariant.ts";
 import { isLocked } from "./locks.ts";
-import { type Block, isQuorum, report, type State, type Task, weightOf } from "./state.ts";
+import { isQuorum, weightOf } from "./facts.ts";
+import { type Block, report, type State, type Task } from "./state.ts";
 import { checkViews } from "./views.ts";
 
 /** What a step has looked at. */

@@ -31,17 +31,8 @@ import { quotaOf } from "./quota.ts";
 import { claimWindowMs, isJoined, overdue } from "./reclaim.ts";
 import { receiptsOf } from "./receipts.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
-import {
-  type Attempt,
-  attemptOf,
-  type Block,
-  type Proof,
-  report,
-  type State,
-  say,
-  type Task,
-  weightOf,
-} from "./state.ts";
+import { weightOf } from "./facts.ts";
+import { type Attempt, attemptOf, type Block, type Proof, report, type State, say, type Task } from "./state.ts";
 import { askVerdict, endAttempt, isSettled, isVerdictWanted, isVouched, ref, wake } from "./verifying.ts";
 
 /** A barrier vote that has found no quorum for so long may be followed by one for another content. */

@@ -18,7 +18,19 @@ import { lostBefore } from "./failures.ts";
 import { isBlockDone, tasksOf } from "./graph.ts";
 import { chosenProof } from "./makers.ts";
 import { moveBlock } from "./moves.ts";
-import { type Block, type Signed, type State, isEarlier, isQuorum, keepVote, report, show } from "./state.ts";
+import {
+  type BlockFacts,
+  dropVote,
+  dropVotes,
+  type Facts,
+  isEarlier,
+  isQuorum,
+  keepVote,
+  show,
+  type Signed,
+  votesFor,
+} from "./facts.ts";
+import { type Block, type State, report } from "./state.ts";
 import { see, seen, type View } from "./views.ts";
 
 /** Contents of one block's barrier that an attester may sign: each is one more fact that came late. */
@@ -27,9 +39,7 @@ const CONTENTS_PER_ATTESTER_MAX = 8;
 export function applyBarrier(state: State, signed: Signed, entry: EntryOf<"barrier">): Refusal | null {
   const block = state.blocks.get(entry.block);
   if (block === undefined) return state.closed.has(entry.block) ? null : "block.unknown";
-  const votes = block.votes.get(entry.content) ?? new Map<Key, Signed>();
-  if (!keepVote(votes, signed)) return "vote.duplicate";
-  block.votes.set(entry.content, votes);
+  if (!keepVote(votesFor(block.votes, entry.content), signed.author, signed)) return "vote.duplicate";
   const dropped = trimContents(block, signed.author);
   if (signed.author === state.options.self) {
     block.ownContent = entry.content;
@@ -50,8 +60,8 @@ function trimContents(block: Block, author: Key): Hash | null {
   });
   if (said.length <= CONTENTS_PER_ATTESTER_MAX) return null;
   const last = said.reduce((latest, each) => (isEarlier(latest.vote, each.vote) ? each : latest));
-  last.votes.delete(author);
-  if (last.votes.size === 0) block.votes.delete(last.content);
+  dropVote(last.votes, author);
+  if (last.votes.size === 0) dropVotes(block.votes, last.content);
   return last.content;
 }
 
@@ -124,12 +134,12 @@ const CONTENT: View<Content | null> = {
 };
 
 /** What the barrier says, by this node's log; `null` while something is missing. */
-export function contentOf(state: State, block: Block): Content | null {
+export function contentOf(state: Facts, block: BlockFacts): Content | null {
   return see(state, block, CONTENT);
 }
 
 /** Whether the barrier may say something else by now, or nothing yet. */
-export function isContentOpen(state: State, block: Block): boolean {
+export function isContentOpen(state: Facts, block: BlockFacts): boolean {
   return (seen(state, block, CONTENT) ?? null) === null;
 }
 
@@ -157,7 +167,7 @@ function isSameLost(a: BarrierContent["lost"], b: BarrierContent["lost"]): boole
   return a.length === b.length && a.map(line).join() === b.map(line).join();
 }
 
-function foldContent(state: State, block: Block): BarrierContent | null {
+function foldContent(state: Facts, block: BlockFacts): BarrierContent | null {
   const after = afterOf(block);
   if (block.prepared === null || after === null) return null;
   const tasks: BarrierTask[] = [];
@@ -194,7 +204,7 @@ function foldContent(state: State, block: Block): BarrierContent | null {
 
 /** How the barrier names a task and the proof that stands for it; `null` where this node does not know enough of it. */
 function named(
-  block: Block,
+  block: BlockFacts,
   stage: Stage,
   index: number,
   chosen: ReturnType<typeof chosenProof>,

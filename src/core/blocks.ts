@@ -24,17 +24,9 @@ import type { Closed, PreparedResult } from "./event.ts";
 import { tallyOf } from "./griefing.ts";
 import { abandon, moveBlock } from "./moves.ts";
 import { isConfirmed, isSame } from "./own-source.ts";
-import {
-  type Block,
-  type Chain,
-  isEarlier,
-  isQuorum,
-  type Place,
-  report,
-  type Signed,
-  type State,
-  type Task,
-} from "./state.ts";
+import { isEarlier, isQuorum, type Place, type Signed, keepVote, votesFor } from "./facts.ts";
+import type { Chain } from "./soft.ts";
+import { type Block, report, type State, type Task } from "./state.ts";
 import { factsChanged, settledChanged } from "./changes.ts";
 
 /** A payload that cannot be had is asked for again: first after this, then doubling up to a minute. */
@@ -112,7 +104,7 @@ export function isKnownPlace(known: Place | undefined, place: Place): boolean {
 /** Several sources may announce one block: the announcements are one fact. */
 function announceAgain(state: State, block: Block, signed: Signed, round: number): void {
   const { author } = signed;
-  if (!isKnownPlace(block.announcers.get(author), signed)) block.announcers.set(author, placeOf(signed));
+  keepVote(block.announcers, author, placeOf(signed));
   const before = block.state;
   sayRound(block, signed, round);
   settleRounds(state, block);
@@ -122,9 +114,7 @@ function announceAgain(state: State, block: Block, signed: Signed, round: number
 }
 
 function sayRound(block: Block, signed: Signed, round: number): void {
-  const said = block.rounds.get(round) ?? new Map<Key, Place>();
-  if (!isKnownPlace(said.get(signed.author), signed)) said.set(signed.author, placeOf(signed));
-  block.rounds.set(round, said);
+  keepVote(votesFor(block.rounds, round), signed.author, placeOf(signed));
 }
 
 /** In which round it is, and whether it is given up in that, by all announcements and cancellations heard so far. */
@@ -214,7 +204,7 @@ function makeTasks(state: State, block: Block): void {
         variant: variantOf(stage, index),
         attempts: new Map(),
         proofs: new Map(),
-        openFrom: 0,
+        openFrom: { attempt: 0, takenBack: 0 },
         overTo: 0,
         receipts: new Map(),
         barred,
@@ -379,11 +369,11 @@ export function settleClosed(state: State, closed: Closed): void {
 }
 
 /** What its announcement says, to which its id commits. */
-export function announcementOf(block: Block): Announced {
+export function announcementOf(block: Announced): Announced {
   const { chain, height, hash, parent, start, workflow, items, payload } = block;
   return { chain, height, hash, parent, start, workflow, items, payload };
 }
 
-export function afterOf(block: Block): string | null {
+export function afterOf(block: Pick<Block, "prepared">): string | null {
   return block.prepared === null ? null : bytesToHex(block.prepared.after);
 }

@@ -19,7 +19,9 @@ import {
   settleSources,
   sourceAnswers,
 } from "./own-source.ts";
-import { type Block, type Chain, isEarlier, report, type Seen, type Signed, type State, say } from "./state.ts";
+import { isEarlier, type Signed, keepVote, replaceVote } from "./facts.ts";
+import type { Chain, Seen } from "./soft.ts";
+import { type Block, report, type State, say } from "./state.ts";
 
 /**
  * Where a source goes on after a restart: after the highest certified block. Whatever is not certified is told again,
@@ -183,7 +185,7 @@ export function applyRetract(state: State, signed: Signed, entry: EntryOf<"retra
   if (block === undefined) return "block.unknown";
   const known = block.retracts.get(signed.author);
   if (known !== undefined && !isEarlier(signed, known)) return "retract.twice";
-  block.retracts.set(signed.author, { ...placeOf(signed), round: entry.round });
+  keepVote(block.retracts, signed.author, { ...placeOf(signed), round: entry.round });
   state.dirtyBlocks.add(block);
   return known === undefined ? null : "retract.twice";
 }
@@ -202,7 +204,7 @@ export function applyCancel(state: State, signed: Signed, entry: EntryOf<"cancel
   const known = block.cancels.get(signed.author);
   const isLater = known === undefined || round > known.round;
   if (isLater || (round === known.round && !isKnownPlace(known, signed)))
-    block.cancels.set(signed.author, { ...placeOf(signed), round });
+    replaceVote(block.cancels, signed.author, { ...placeOf(signed), round });
   const { state: before } = block;
   settleRounds(state, block);
   if (before !== "cancelled" && block.state === "cancelled") {

@@ -12,7 +12,9 @@ import { chosenProof, impliedValues } from "./makers.ts";
 import { inputsOf } from "./graph.ts";
 import type { Failure } from "./failures.ts";
 import { failuresOf, type Quarantine, quarantineOf } from "./quarantine.ts";
-import { type Block, type OwnFailure, show, type State, type Task } from "./state.ts";
+import { show } from "./facts.ts";
+import type { OwnFailure } from "./soft.ts";
+import type { Block, State, Task } from "./state.ts";
 
 /** How operators name a task. Of two blocks at one height it is the one that has not left the chain and that its payload has proven. */
 export interface TaskName {

@@ -3,7 +3,8 @@ import { encodeEvidence, encodeVotes, type VoteKind } from "../protocol/votes.ts
 import type { Key } from "../protocol/ids.ts";
 import { announcementOf } from "./blocks.ts";
 import { assignedTo } from "./makers.ts";
-import { type Attempt, isQuorum, show, type Signed, type State, type Task } from "./state.ts";
+import { isQuorum, show, type Signed } from "./facts.ts";
+import type { Attempt, State, Task } from "./state.ts";
 
 /**
  * The certificate of this kind for an attempt of the task; without a number the last attempt that has one. `null` where

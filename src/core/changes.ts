@@ -11,6 +11,8 @@ export interface Changes {
   roster: number;
   /** Blocks that are announced, certified or forgotten. */
   branches: number;
+  /** How often facts were taken back, because their author is out. */
+  takenBack: number;
 }
 
 /** The same for one block. */
@@ -33,7 +35,7 @@ export interface Memo<T = unknown> {
 export type Memos = Map<object, Map<string, Memo>>;
 
 export function createChanges(): Changes {
-  return { count: 0, roster: 0, branches: 0 };
+  return { count: 0, roster: 0, branches: 0, takenBack: 0 };
 }
 
 /** A fact about the block's tasks has come, or is none any more, or this node has found something out about an artefact. */

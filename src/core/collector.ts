@@ -16,18 +16,8 @@ import { failCode, learnDuration } from "./reclaim.ts";
 import { moveBlock } from "./moves.ts";
 import { findProof, keepReceipt, proofOf } from "./receipts.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
-import {
-  type Attempt,
-  type Place,
-  type Signed,
-  type State,
-  type Task,
-  attemptOf,
-  isEarlier,
-  keepVote,
-  report,
-} from "./state.ts";
-import { factsChanged } from "./changes.ts";
+import { type Place, type Signed, isEarlier, keepFact, replaceVote, votesFor, dropVote, type Votes } from "./facts.ts";
+import { type Attempt, type State, type Task, attemptOf, report } from "./state.ts";
 
 export function findTask(
   state: State,
@@ -67,9 +57,9 @@ export function isAhead(state: State, task: Task, attempt: number): boolean {
   return attempt > ATTEMPTS_AHEAD_MAX && attempt > openAttempt(state, task).number + ATTEMPTS_AHEAD_MAX;
 }
 
-function keepLater(votes: Map<Key, Signed>, signed: Signed): void {
+function keepLater(votes: Votes, signed: Signed): void {
   const known = votes.get(signed.author);
-  if (known === undefined || isEarlier(known, signed)) votes.set(signed.author, signed);
+  if (known === undefined || isEarlier(known, signed)) replaceVote(votes, signed.author, signed);
 }
 
 export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">): Refusal | null {
@@ -77,7 +67,7 @@ export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">
   if (typeof found === "string") return found;
   const { task, attempt } = found;
   if (entry.attempt < task.overTo && !mayMatter(state, task, attempt, signed.author)) return "attempt.not-open";
-  if (!keepVote(attempt.claims, signed)) return "claim.duplicate";
+  if (!keepFact(task.block, attempt.claims, signed)) return "claim.duplicate";
   state.dirtyTasks.add(task);
   const isOwner = ownerOfAttempt(state, task, entry.attempt) === signed.author;
   if (isOwner && !state.replaying) attempt.claimHeardMs ??= state.nowMs;
@@ -90,12 +80,10 @@ export function applyGrant(state: State, signed: Signed, entry: EntryOf<"grant">
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   noteConflicts(state, found.attempt, signed, entry);
-  const votes = found.attempt.grants.get(entry.prover) ?? new Map<Key, Signed>();
+  const votes = votesFor(found.attempt.grants, entry.prover);
   const before = votes.get(signed.author);
   if (before !== undefined) keepLater(found.attempt.regrants, isEarlier(before, signed) ? signed : before);
-  if (!keepVote(votes, signed)) return "vote.duplicate";
-  found.attempt.grants.set(entry.prover, votes);
-  factsChanged(found.task.block);
+  if (!keepFact(found.task.block, votes, signed)) return "vote.duplicate";
   state.dirtyTasks.add(found.task);
   return null;
 }
@@ -104,10 +92,8 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   noteConflicts(state, found.attempt, signed, entry);
-  // An earlier timeout of the same author may replace its code.
-  // mutant: memo-kept
-  factsChanged(found.task.block);
-  if (!keepVote(found.attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
+  const { task, attempt } = found;
+  if (!keepFact(task.block, attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
   state.dirtyTasks.add(found.task);
   return null;
@@ -144,7 +130,7 @@ export function applyEnd(state: State, signed: Signed, entry: EntryOf<"release">
   // mutant: deaf-to-release
   if (!attempt.ends.has(author)) attempt.ends.set(author, entry.kind === "release" ? "released" : failCode(entry.code));
   if (entry.kind === "fail") {
-    keepVote(attempt.fails, { ...signed, code: failCode(entry.code), logical: entry.logical });
+    keepFact(task.block, attempt.fails, { ...signed, code: failCode(entry.code), logical: entry.logical });
   }
   state.dirtyTasks.add(task);
   // Kept all the same: the claim may come later, and nobody looks at what others than the claimant say.
@@ -180,11 +166,7 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   if (typeof found === "string") return found;
   const { attempt, task } = found;
   noteConflicts(state, attempt, signed, entry);
-  const votes = attempt.attests.get(entry.prover) ?? new Map<Key, Signed>();
-  const isNew = keepVote(votes, signed);
-  attempt.attests.set(entry.prover, votes);
-  // Who is credited depends on it, also where its proof is not counted yet.
-  factsChanged(task.block);
+  const isNew = keepFact(task.block, votesFor(attempt.attests, entry.prover), signed);
   if (!mayName(state, task, entry, signed.author)) return "proof.unknown";
   // That the proof verifies is objective, whatever else its author has attested.
   vouch(state, task, entry, signed);
@@ -205,10 +187,7 @@ export function applyReject(state: State, signed: Signed, entry: EntryOf<"reject
   if (task === undefined) return noTask(state, entry.block);
   if (!mayName(state, task, entry, signed.author)) return "proof.unknown";
   const proof = proofOf(task, entry.artefact, entry.prover);
-  const votes = proof.rejects.get(entry.prover) ?? new Map<Key, Signed>();
-  proof.rejects.set(entry.prover, votes);
-  if (!keepVote(votes, signed)) return "vote.duplicate";
-  factsChanged(task.block);
+  if (!keepFact(task.block, votesFor(proof.rejects, entry.prover), signed)) return "vote.duplicate";
   report(state, "proof.rejected", { ...where(task), prover: entry.prover, code: entry.code });
   return null;
 }
@@ -235,7 +214,7 @@ function mayName(state: State, task: Task, { artefact, prover }: Named, author: 
 
 function vouch(state: State, task: Task, { artefact, prover }: Named, signed: Signed): void {
   const proof = proofOf(task, artefact, prover);
-  keepVote(proof.vouchers, signed);
+  keepFact(task.block, proof.vouchers, signed);
   if (proof.verdict === "invalid") state.suspects.add(task);
   if (signed.author === state.options.self && !proof.vouched) {
     // Said before a restart, when it had been verified.
@@ -244,7 +223,6 @@ function vouch(state: State, task: Task, { artefact, prover }: Named, signed: Si
     proof.validMs = state.nowMs;
   }
   state.dirtyTasks.add(task);
-  factsChanged(task.block);
   state.dirtyBlocks.add(task.block);
 }
 
@@ -335,8 +313,8 @@ function noteLoss(state: State, task: Task, attempt: Attempt): void {
 /** The votes stay: the timeout certificate, whose attempt it was, and how it ended. What others said of it goes. */
 function trim(state: State, task: Task, attempt: Attempt): void {
   attempt.progress.clear();
-  for (const said of [attempt.claims, attempt.ends])
-    for (const key of said.keys()) if (!mayMatter(state, task, attempt, key)) said.delete(key);
+  for (const key of attempt.claims.keys()) if (!mayMatter(state, task, attempt, key)) dropVote(attempt.claims, key);
+  for (const key of attempt.ends.keys()) if (!mayMatter(state, task, attempt, key)) attempt.ends.delete(key);
 }
 
 /** Whether anything rests on what the prover has said of an attempt that is over. */

@@ -2,7 +2,8 @@
 import { conflictOf } from "../protocol/evidence.ts";
 import type { Key } from "../protocol/ids.ts";
 import { decodeEntry, type Entry } from "../protocol/messages.ts";
-import { type Attempt, isEarlier, type Signed, type State } from "./state.ts";
+import { isEarlier, type Signed } from "./facts.ts";
+import type { Attempt, State } from "./state.ts";
 
 /** Whether what this author said at this number is a fact. */
 export function counts(state: State, author: Key, number: number): boolean {

@@ -28,20 +28,8 @@ import { moveBlock } from "./moves.ts";
 import { askToVerify } from "./job.ts";
 import { proofOf } from "./receipts.ts";
 import { recountTurns, rosterChanged } from "./standing.ts";
-import {
-  type Block,
-  isEarlier,
-  type Out,
-  type Place,
-  type Proof,
-  report,
-  say,
-  show,
-  type Signed,
-  type State,
-  type Task,
-  weightOf,
-} from "./state.ts";
+import { isEarlier, type Out, type Place, show, type Signed, weightOf, dropVote, type Votes } from "./facts.ts";
+import { type Block, type Proof, report, say, type State, type Task } from "./state.ts";
 import { factsChanged } from "./changes.ts";
 
 /** An earlier offence of a key that is out already is said again, but an offender cannot make us say it without end. */
@@ -183,8 +171,9 @@ function isShownBetter(next: Out, known: Out): boolean {
 function takeBack(state: State, author: Key, from: number): void {
   // They stay on disk: until the evidence is durable somewhere they are all there is of it.
   state.log.cut(author, from);
-  const isOver = (votes: Map<Key, Pick<Place, "number">>) => {
-    if ((votes.get(author)?.number ?? -1) >= from) votes.delete(author);
+  state.changes.takenBack++;
+  const isOver = (votes: Votes<Place>) => {
+    if ((votes.get(author)?.number ?? -1) >= from) dropVote(votes, author);
   };
   for (const each of [...state.admissions.values(), ...state.benches.values()]) isOver(each.voters);
   recountTurns(state);
@@ -203,14 +192,13 @@ function takeBack(state: State, author: Key, from: number): void {
   for (const batch of state.log.feed(author)?.kept() ?? []) state.again.push(batch);
 }
 
-function takeBackTask(task: Task, author: Key, isOver: (votes: Map<Key, Pick<Place, "number">>) => void): void {
+function takeBackTask(task: Task, author: Key, isOver: (votes: Votes<Place>) => void): void {
   for (const attempt of task.attempts.values()) {
     for (const votes of [attempt.claims, attempt.timeouts, attempt.regrants, attempt.fails]) isOver(votes);
     for (const votes of [...attempt.grants.values(), ...attempt.attests.values()]) isOver(votes);
     if (attempt.claimant === author && !attempt.claims.has(author)) attempt.claimant = null;
   }
   isOver(task.requeues);
-  task.openFrom = 0;
   task.overTo = 0;
   // Receipts stay for the proofs in them, which attesters have vouched for, but name nobody any more.
   for (const proof of task.proofs.values()) {

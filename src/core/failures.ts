@@ -7,10 +7,10 @@
  */
 import type { LostAttempt } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
-import { assignedTo, openAttempt } from "./makers.ts";
+import { assignedTo, openNumber } from "./makers.ts";
 import { JOINED } from "./reclaim.ts";
 import { ownerOfAttempt } from "./standing.ts";
-import { type Attempt, type State, type Task, weightOf } from "./state.ts";
+import { type AttemptFacts, type Facts, type TaskFacts, weightOf } from "./facts.ts";
 
 export type FailureKind = "infrastructure" | "logical" | "not-claimed" | "released";
 
@@ -23,8 +23,8 @@ export interface Failure {
 }
 
 /** The attempts from this one on that are over, the first first. */
-export function failuresFrom(state: State, task: Task, first: number): readonly Failure[] {
-  const open = openAttempt(state, task).number;
+export function failuresFrom(state: Facts, task: TaskFacts, first: number): readonly Failure[] {
+  const open = openNumber(state, task);
   const failures: Failure[] = [];
   for (let number = first; number < open; number++) {
     const attempt = task.attempts.get(number);
@@ -33,7 +33,7 @@ export function failuresFrom(state: State, task: Task, first: number): readonly 
   return failures;
 }
 
-function failureOf(state: State, task: Task, attempt: Attempt): Failure {
+function failureOf(state: Facts, task: TaskFacts, attempt: AttemptFacts): Failure {
   const prover = assignedTo(state, attempt) ?? ownerOfAttempt(state, task, attempt.number);
   const { code, weight } = heaviestCode(state, attempt);
   // One honest attester at least has seen it so.
@@ -45,7 +45,7 @@ function failureOf(state: State, task: Task, attempt: Attempt): Failure {
 }
 
 /** What most of the weight gives as the reason; the first by name among equals, so that all nodes choose the same. */
-function heaviestCode(state: State, attempt: Attempt): { readonly code: string; readonly weight: number } {
+function heaviestCode(state: Facts, attempt: AttemptFacts): { readonly code: string; readonly weight: number } {
   const voters = new Map<string, Key[]>();
   for (const [key, { code }] of attempt.timeouts) {
     if (code !== JOINED) voters.set(code, [...(voters.get(code) ?? []), key]);
@@ -59,7 +59,7 @@ function heaviestCode(state: State, attempt: Attempt): { readonly code: string; 
 }
 
 /** Why the attempt ended, where one honest attester at least has seen it so. */
-export function endCode(state: State, attempt: Attempt): string | null {
+export function endCode(state: Facts, attempt: AttemptFacts): string | null {
   const { code, weight } = heaviestCode(state, attempt);
   return weight >= state.manifest.oneHonest ? code : null;
 }
@@ -81,7 +81,7 @@ const LOST: ReadonlySet<string> = new Set(["not-claimed", "no-progress", "limit"
  * The attempts of a task below this one that their owners lost. Only a quorum's grant names an owner here: views of the
  * roster differ for a while, and contents that rest on them would find no quorum.
  */
-export function lostBefore(state: State, task: Task, credited: number): LostAttempt[] {
+export function lostBefore(state: Facts, task: TaskFacts, credited: number): LostAttempt[] {
   return Array.from({ length: credited }, (_, number) => number).flatMap((number) => {
     // mutant: griefing-uncounted
     const attempt = task.attempts.get(number);

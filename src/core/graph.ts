@@ -12,7 +12,8 @@ import {
   type Stage,
   takenGroups,
 } from "../protocol/workflow.ts";
-import type { Block, State, Task } from "./state.ts";
+import type { BlockFacts, Facts, TaskFacts } from "./facts.ts";
+import type { Task } from "./state.ts";
 import { settledChanged } from "./changes.ts";
 import { see, type View } from "./views.ts";
 
@@ -30,11 +31,11 @@ const PROGRESS: View<StageProgress> = {
   compute: (_, block, name) => foldProgress(block, name),
 };
 
-export function progressOf(state: State, block: Block, stage: Stage): StageProgress {
+export function progressOf(state: Facts, block: BlockFacts, stage: Stage): StageProgress {
   return see(state, block, PROGRESS, stage.name);
 }
 
-function foldProgress(block: Block, name: string): StageProgress {
+function foldProgress(block: BlockFacts, name: string): StageProgress {
   const stage = block.stages.find((each) => each.name === name);
   if (stage === undefined) return { done: [], inOrder: 0, isAll: false };
   const tasks = tasksOf(block, stage.name);
@@ -52,16 +53,19 @@ export function completionChanged({ block, stage, completeMs }: Task): void {
   block.counts.delete(stage.name);
 }
 
-export function tasksOf(block: Block, stage: string): readonly Task[] {
+export function tasksOf<T extends TaskFacts>(
+  block: { readonly tasksByStage: ReadonlyMap<string, readonly T[]> },
+  stage: string,
+): readonly T[] {
   return block.tasksByStage.get(stage) ?? [];
 }
 
-function isStageDone(state: State, block: Block, stage: Stage): boolean {
+function isStageDone(state: Facts, block: BlockFacts, stage: Stage): boolean {
   return progressOf(state, block, stage).isAll;
 }
 
 /** Whether every output that the workflow asks for is there. */
-export function isBlockDone(state: State, block: Block): boolean {
+export function isBlockDone(state: Facts, block: BlockFacts): boolean {
   return block.stages.every((stage) => isStageDone(state, block, stage));
 }
 
@@ -69,25 +73,25 @@ export function isBlockDone(state: State, block: Block): boolean {
  * Whether the block has no such task, as far as is known: those of a stage that is counted by another's output, and those
  * of every level, are made ahead.
  */
-export function isVoid({ block, stage, index }: Task): boolean {
+export function isVoid({ block, stage, index }: TaskFacts): boolean {
   const count = groupCount(stage, block.counts);
   const group = groupOf(stage, index);
   return count === null || group >= count || (stage.levels.length > 0 && levelOf(stage, group) !== block.level);
 }
 
 /** Whether the block waits for it. What is not needed any more goes on, after everything else, and is recorded when it comes. */
-export function isNeeded(state: State, task: Task): boolean {
-  const { block, stage, index, completeMs } = task;
-  return completeMs === null && !isVoid(task) && progressOf(state, block, stage).done[groupOf(stage, index)] !== true;
+export function isNeeded(state: Facts, task: TaskFacts): boolean {
+  const { block, stage, index, output } = task;
+  return output === null && !isVoid(task) && progressOf(state, block, stage).done[groupOf(stage, index)] !== true;
 }
 
 /** Whether other variants, or another level, may make it needless. */
-export function hasRivals({ stage }: Task): boolean {
+export function hasRivals({ stage }: TaskFacts): boolean {
   return stage.need < stage.variants.length || stage.levels.length > 0;
 }
 
 /** The first stage whose outputs the task still waits for. */
-export function missingInput(state: State, { block, stage, index }: Task): string | null {
+export function missingInput(state: Facts, { block, stage, index }: TaskFacts): string | null {
   const group = groupOf(stage, index);
   for (const { stage: name, how } of stage.takes) {
     const taken = block.stages.find((other) => other.name === name);
@@ -128,6 +132,6 @@ export function inputsOf({ block, stage, index }: Task, isChosen: (task: Task) =
 }
 
 /** The public values of what the task may rest on. */
-export function partsFor({ block, stage, index }: Task): readonly Uint8Array[] {
+export function partsFor({ block, stage, index }: TaskFacts): readonly Uint8Array[] {
   return block.prepared === null ? [] : partsOf(block.stages, stage, index, block.prepared.values, block.counts);
 }

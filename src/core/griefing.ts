@@ -13,7 +13,7 @@ import type { BarrierContent } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
 import { announcedAs, closedAs } from "./ancestry.ts";
 import type { Closed } from "./event.ts";
-import type { Block, State, Tally } from "./state.ts";
+import type { BlockFacts, Facts, Tally } from "./facts.ts";
 
 /** Attempts of a prover that count, the latest. */
 const ATTEMPTS_COUNTED = 32;
@@ -52,7 +52,7 @@ interface Record {
 }
 
 /** By the certificates of the block's own branch within the retention, so that a node that has just joined counts the same. */
-export function griefersOf(state: State, block: Block, able: readonly Key[]): Griefers {
+export function griefersOf(state: Facts, block: BlockFacts, able: readonly Key[]): Griefers {
   const records = new Map<Key, Record>();
   const certified = certifiedBefore(state, block);
   for (const { id, height } of certified)
@@ -103,7 +103,7 @@ function settleTrial(record: Record, height: number): void {
  * The certified blocks that count for a block, the oldest first: its ancestors beyond the window, whose certificates all nodes have
  * when the block opens, within the retention.
  */
-function certifiedBefore(state: State, block: Block): Closed[] {
+function certifiedBefore(state: Facts, block: BlockFacts): Closed[] {
   const window = state.manifest.json.workflows[block.workflow]?.window ?? 1;
   const furthest = window + 1 + state.manifest.json.limits.retentionBlocks;
   const found: Closed[] = [];

@@ -5,7 +5,8 @@ import { groupOf, shardOf } from "../protocol/workflow.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
 import type { Job } from "./effect.ts";
 import { inputsOf, partsFor } from "./graph.ts";
-import type { Proof, Receipt, State, Task } from "./state.ts";
+import type { Receipt } from "./facts.ts";
+import type { Proof, State, Task } from "./state.ts";
 
 /** `null` while the block is not read or something that the task takes is missing. */
 export function jobOf(state: State, task: Task, attempt: number): Job | null {

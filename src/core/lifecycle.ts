@@ -7,7 +7,8 @@ import { hasRivals, isNeeded, isVoid, missingInput } from "./graph.ts";
 import { contradictsSource, hasSource, isConfirmed } from "./own-source.ts";
 import { failuresOf, type Quarantine, quarantineOf } from "./quarantine.ts";
 import { ownerOfAttempt } from "./standing.ts";
-import type { Block, Out, State, Task } from "./state.ts";
+import type { Out } from "./facts.ts";
+import type { Block, State, Task } from "./state.ts";
 
 /**
  * A view of the facts, so a task moves with each fact that counts or counts no longer.

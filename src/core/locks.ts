@@ -13,7 +13,8 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Entry, EntryOf } from "../protocol/messages.ts";
 import { broken } from "./invariant.ts";
-import { type AttemptLocks, type State, say, type Task } from "./state.ts";
+import type { AttemptLocks } from "./soft.ts";
+import { type State, say, type Task } from "./state.ts";
 
 export type LockedVote = EntryOf<"grant"> | EntryOf<"timeout"> | EntryOf<"attest">;
 

@@ -12,26 +12,26 @@ import { type Maker, agreeMakers, copiesOf, matchMakers } from "./matching.ts";
 import { receiptsOf } from "./receipts.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import {
-  type Attempt,
-  type Proof,
-  type Receipt,
-  type State,
-  type Task,
-  attemptOf,
+  type AttemptFacts,
+  type Facts,
   isQuorum,
+  type ProofFacts,
+  type Receipt,
+  type TaskFacts,
   weightOf,
-} from "./state.ts";
+} from "./facts.ts";
+import { type Attempt, type State, type Task, attemptOf } from "./state.ts";
 
 /**
  * The receipts of a proof that count, without those that name other public values than the task implies, or another length than the proof
  * has, as far as this node knows them: anybody can name somebody else's proof and say something wrong of it.
  */
-export function soundReceipts(state: State, task: Task, proof: Proof): (readonly [Key, Receipt])[] {
+export function soundReceipts(state: Facts, task: TaskFacts, proof: ProofFacts): (readonly [Key, Receipt])[] {
   return receiptsOf(state, task, proof).filter(([, receipt]) => unsound(task, proof, receipt) === null);
 }
 
 /** What a receipt says that is not so. */
-export function unsound(task: Task, proof: Proof, receipt: EntryOf<"receipt">): Refusal | null {
+export function unsound(task: TaskFacts, proof: ProofFacts, receipt: EntryOf<"receipt">): Refusal | null {
   const values = provenValues(task, proof);
   if (values !== null && !equalBytes(values, receipt.values)) return "receipt.wrong-values";
   return proof.bytes !== null && proof.bytes !== receipt.bytes ? "receipt.wrong-bytes" : null;
@@ -41,7 +41,7 @@ export function unsound(task: Task, proof: Proof, receipt: EntryOf<"receipt">): 
  * The public values that the block's own bytes imply for the task and this prover; `null` until they are derived.
  * Results without a proof, and proofs of systems that have no room for a payee, are the same for all provers.
  */
-export function impliedValues(task: Task, prover: Key): Uint8Array | null {
+export function impliedValues(task: TaskFacts, prover: Key): Uint8Array | null {
   const { block, stage, index, variant } = task;
   if (stage.verify !== "key") return taskValues(block.id, stage, index);
   const values = block.prepared?.values[stage.name]?.[index];
@@ -49,26 +49,33 @@ export function impliedValues(task: Task, prover: Key): Uint8Array | null {
 }
 
 /** The public values that the task implies for the maker of the proof. Asked often, so they are kept with the proof. */
-export function provenValues(task: Task, proof: Proof): Uint8Array | null {
+export function provenValues(task: TaskFacts, proof: ProofFacts): Uint8Array | null {
   if (proof.maker === null) return impliedValues(task, NOBODY);
   proof.values ??= impliedValues(task, proof.maker);
   return proof.values;
 }
 
-/** The attempt that is open: the first without a timeout certificate. */
-export function openAttempt(state: State, task: Task): Attempt {
-  // Asked many times in every step.
+/** The number of the attempt that is open: the first without a timeout certificate. */
+export function openNumber(state: Facts, task: TaskFacts): number {
+  // Asked many times in every step. More votes only end more attempts.
+  const { takenBack } = state.changes;
+  if (task.openFrom.takenBack !== takenBack) task.openFrom = { attempt: 0, takenBack };
   for (;;) {
-    const attempt = attemptOf(task, task.openFrom);
-    if (attempt.timeouts.size === 0) return attempt;
+    const { attempt: number } = task.openFrom;
+    const timeouts = task.attempts.get(number)?.timeouts;
+    if (timeouts === undefined || timeouts.size === 0) return number;
     // mutant: open-too-soon, open-early
-    if (!isQuorum(state, attempt.timeouts.keys())) return attempt;
-    task.openFrom++;
+    if (!isQuorum(state, timeouts.keys())) return number;
+    task.openFrom.attempt++;
   }
 }
 
+export function openAttempt(state: State, task: Task): Attempt {
+  return attemptOf(task, openNumber(state, task));
+}
+
 /** The prover that a quorum granted the attempt to. */
-export function assignedTo(state: State, attempt: Attempt): Key | null {
+export function assignedTo(state: Facts, attempt: AttemptFacts): Key | null {
   // mutant: assigned-too-soon
   for (const [prover, votes] of attempt.grants) if (isQuorum(state, votes.keys())) return prover;
   return null;
@@ -80,7 +87,7 @@ export function claimantOf(state: State, task: Task, attempt: Attempt): Key | nu
 }
 
 /** Who is paid for the task, once a quorum has attested in one attempt. */
-export function creditOf(state: State, task: Task): { readonly attempt: number; readonly prover: Key } | null {
+export function creditOf(state: Facts, task: TaskFacts): { readonly attempt: number; readonly prover: Key } | null {
   for (const attempt of task.attempts.values()) {
     for (const [prover, votes] of attempt.attests)
       if (isQuorum(state, votes.keys())) return { attempt: attempt.number, prover };
@@ -103,7 +110,7 @@ interface Made {
 
 /** A proof and one who made it. */
 export interface MadeBy extends Maker {
-  readonly proof: Proof;
+  readonly proof: ProofFacts;
   readonly made: Made;
 }
 
@@ -112,8 +119,8 @@ export interface MadeBy extends Maker {
  * lowest attempt, then the lowest hash. As logs converge, so does the choice. Of copies that different provers have to
  * make, each has one whose maker stands for no other.
  */
-export function chosenProof(state: State, task: Task): MadeBy | null {
-  const optionsFor = (each: Task) => optionsOf(state, each, (proof) => isVouchedFor(state, proof));
+export function chosenProof(state: Facts, task: TaskFacts): MadeBy | null {
+  const optionsFor = (each: TaskFacts) => optionsOf(state, each, (proof) => isVouchedFor(state, proof));
   if (task.stage.distinct !== "provers") return optionsFor(task)[0] ?? null;
   const copies = copiesOf(task);
   const options = copies.map(optionsFor);
@@ -122,13 +129,13 @@ export function chosenProof(state: State, task: Task): MadeBy | null {
 }
 
 /** Whether a quorum says that it verifies. */
-export function isVouchedFor(state: State, proof: Pick<Proof, "vouchers">): boolean {
+export function isVouchedFor(state: Facts, proof: Pick<ProofFacts, "vouchers">): boolean {
   // mutant: complete-too-soon, name-unverified
   return isQuorum(state, proof.vouchers.keys());
 }
 
 /** The task's proofs that are wanted, by each of their makers, what is chosen first before the others. */
-export function optionsOf(state: State, task: Task, isWanted: (proof: Proof) => boolean): MadeBy[] {
+export function optionsOf(state: Facts, task: TaskFacts, isWanted: (proof: ProofFacts) => boolean): MadeBy[] {
   const credit = creditOf(state, task);
   const options = [...task.proofs.values()].filter(isWanted).flatMap((proof) =>
     makersOf(state, task, proof).map((made) => {
@@ -154,7 +161,7 @@ export function order(a: string, b: string): number {
 }
 
 /** Whether a quorum says that the proof verifies, and its maker is known as far as that can be. */
-export function stands(state: State, task: Task, proof: Proof): boolean {
+export function stands(state: Facts, task: TaskFacts, proof: ProofFacts): boolean {
   return isVouchedFor(state, proof) && makersOf(state, task, proof).length > 0;
 }
 
@@ -163,7 +170,7 @@ export function stands(state: State, task: Task, proof: Proof): boolean {
  * names prover and attempt by itself; where there is neither, nobody. Of what a key that is out has said, even before,
  * some nodes may have heard what others never will, so nothing rests on it (S6).
  */
-function makersOf(state: State, task: Task, proof: Proof): readonly Made[] {
+function makersOf(state: Facts, task: TaskFacts, proof: ProofFacts): readonly Made[] {
   const named = soundReceipts(state, task, proof).filter(([prover]) => !state.out.has(prover));
   // An attester looks at the proof first, which says how long it is.
   const mustLook = proof.bytes === null && state.options.roles.attester;
@@ -185,9 +192,9 @@ function makersOf(state: State, task: Task, proof: Proof): readonly Made[] {
 }
 
 function madeBy(
-  state: State,
-  task: Task,
-  proof: Proof,
+  state: Facts,
+  task: TaskFacts,
+  proof: ProofFacts,
   prover: Key | null,
   receipts: readonly Receipt[],
   attempts: readonly number[],
@@ -208,9 +215,9 @@ function madeBy(
 }
 
 function attestedMakers(
-  state: State,
-  task: Task,
-  { artefact, maker }: Proof,
+  state: Facts,
+  task: TaskFacts,
+  { artefact, maker }: ProofFacts,
 ): { readonly prover: Key; readonly attempt: number }[] {
   return [...task.attempts.values()].flatMap(({ number, attests }) =>
     [...attests].flatMap(([prover, votes]) => {

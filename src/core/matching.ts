@@ -2,7 +2,7 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import { groupOf } from "../protocol/workflow.ts";
 import { tasksOf } from "./graph.ts";
-import type { Task } from "./state.ts";
+import type { TaskFacts } from "./facts.ts";
 
 export interface Maker {
   /** Nobody where the prover is out and attesters name none: that stands for no copy. */
@@ -13,7 +13,13 @@ export interface Maker {
 }
 
 /** All tasks of its group, itself among them. */
-export function copiesOf({ block, stage, index }: Task): readonly Task[] {
+export function copiesOf<T extends TaskFacts>({
+  block,
+  stage,
+  index,
+}: Pick<TaskFacts, "stage" | "index"> & {
+  readonly block: { readonly tasksByStage: ReadonlyMap<string, readonly T[]> };
+}): readonly T[] {
   const first = groupOf(stage, index) * stage.variants.length;
   return tasksOf(block, stage.name).slice(first, first + stage.variants.length);
 }

@@ -25,7 +25,8 @@ import type { StartRecord } from "../protocol/start.ts";
 import type { Twin } from "../protocol/sync.ts";
 import { startOf, touch } from "./blocks.ts";
 import { openAttempt } from "./makers.ts";
-import { type Block, report, type State, type Task, weightOf } from "./state.ts";
+import { weightOf } from "./facts.ts";
+import { type Block, report, type State, type Task } from "./state.ts";
 
 /** What was asked before this node began may be answered so much later: no sign that anybody else still runs. */
 const LATE_MS_MAX = 3_000;

@@ -10,8 +10,10 @@
  *    than four sources of equal weight one source is enough, so such a network trusts each of its sources.
  * 5. A block that the operator hands in counts as told, unless the own source tells another one.
  */
+import type { BlockFacts, Facts } from "./facts.ts";
 import { announcedAs, closedAs } from "./ancestry.ts";
-import { type Block, type Chain, report, type Seen, type State } from "./state.ts";
+import type { Chain, Seen } from "./soft.ts";
+import { type Block, report, type State } from "./state.ts";
 
 /** A clock that is so much late at the moment when a source goes down has slept with its machine: the wait begins anew. */
 const SLEPT_MS = 5_000;
@@ -38,13 +40,13 @@ export function hasSource(chain: Chain): boolean {
 }
 
 /** Whether so many sources have announced the block that one of them is honest. */
-export function isAnnouncedEnough({ manifest }: State, { announcers }: Block): boolean {
+export function isAnnouncedEnough({ manifest }: Facts, { announcers }: BlockFacts): boolean {
   // mutant: believe-one-source
   return sourceWeight(manifest, announcers.keys()) >= manifest.oneHonestSource;
 }
 
 /** Whether sources of enough weight have taken the block back in its present round; each source counts once. */
-export function isRetracted({ manifest }: State, { retracts, round }: Block): boolean {
+export function isRetracted({ manifest }: Facts, { retracts, round }: BlockFacts): boolean {
   const now = [...retracts].filter(([, said]) => said.round === round).map(([key]) => key);
   return sourceWeight(manifest, now) >= manifest.oneHonestSource;
 }

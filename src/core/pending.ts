@@ -6,7 +6,8 @@
  * signed is lost because others have filled a room (S6). The account of their author bounds them (`account.ts`).
  */
 import type { Hash } from "../protocol/ids.ts";
-import type { Located, State } from "./state.ts";
+import type { Located } from "./facts.ts";
+import type { State } from "./state.ts";
 
 /** A block that nobody announces for so long, while others are certified, is on no chain. */
 const UNANNOUNCED_MS = 600_000;

@@ -18,7 +18,9 @@ import { countFailures, type Failure, failuresFrom, isCounted } from "./failures
 import { openAttempt, where } from "./makers.ts";
 import { isPatient, patienceMs } from "./reclaim.ts";
 import { isIn, orderOf } from "./standing.ts";
-import { isEarlier, report, type Signed, type State, type Task } from "./state.ts";
+import { type Facts, isEarlier, replaceVote, type Signed, type TaskFacts } from "./facts.ts";
+import { report, type State, type Task } from "./state.ts";
+import { factsChanged } from "./changes.ts";
 
 /** Why a task is in quarantine. */
 export interface Reason {
@@ -32,7 +34,7 @@ export interface Quarantine extends Reason {
 }
 
 /** Attempts that are over and count: all, or those since operators have last requeued the task. */
-export function failuresOf(state: State, task: Task): readonly Failure[] {
+export function failuresOf(state: Facts, task: TaskFacts): readonly Failure[] {
   // Asked at every look at a task, of which nearly all have their first attempt open.
   if (task.attempts.size < 2) return [];
   return failuresFrom(state, task, baseOf(state, task));
@@ -42,7 +44,7 @@ export function failuresOf(state: State, task: Task): readonly Failure[] {
  * The first attempt that counts: the highest that attesters who weigh more than f have requeued, so that one of them is
  * honest. More votes can only raise it.
  */
-export function baseOf(state: State, task: Task): number {
+export function baseOf(state: Facts, task: TaskFacts): number {
   let weight = 0;
   for (const [key, { attempt }] of [...task.requeues].sort(([, a], [, b]) => b.attempt - a.attempt)) {
     weight += state.manifest.weights.get(key) ?? 0;
@@ -52,7 +54,7 @@ export function baseOf(state: State, task: Task): number {
   return 0;
 }
 
-export function quarantineOf(state: State, task: Task): Quarantine | null {
+export function quarantineOf(state: Facts, task: TaskFacts): Quarantine | null {
   const failures = failuresOf(state, task);
   if (!failures.some(isCounted)) return null;
   const able = ableToProve(state, task);
@@ -80,7 +82,7 @@ export function quarantineOf(state: State, task: Task): Quarantine | null {
 }
 
 /** Provers of the task's order that are on duty at its height. */
-function ableToProve(state: State, task: Task): readonly Key[] {
+function ableToProve(state: Facts, task: TaskFacts): readonly Key[] {
   const { chain, height } = task.block;
   return orderOf(state, task).filter((key) => {
     const member = state.roster.get(key);
@@ -89,12 +91,12 @@ function ableToProve(state: State, task: Task): readonly Key[] {
 }
 
 /** Whether the task is in quarantine, or was when operators requeued it. */
-export function wasQuarantined(state: State, task: Task): boolean {
+export function wasQuarantined(state: Facts, task: TaskFacts): boolean {
   return baseOf(state, task) > 0 || quarantineOf(state, task) !== null;
 }
 
 /** How long the open attempt waits before anybody claims it. A first failure costs nothing more than itself (L4). */
-export function pauseMs(state: State, task: Task): number {
+export function pauseMs(state: Facts, task: TaskFacts): number {
   const failures = failuresOf(state, task);
   const last = failures.at(-1);
   if (last === undefined) return 0;
@@ -115,7 +117,7 @@ function doubled(ms: number, times: number, most: number): number {
 }
 
 /** Owners that give a task back one after the other, for ever, would fill the log. */
-function handedRoundMs(state: State, task: Task, { attempt, kind }: Failure): number {
+function handedRoundMs(state: Facts, task: TaskFacts, { attempt, kind }: Failure): number {
   const isRound = isPatient(attempt) && attempt >= orderOf(state, task).length;
   return kind === "released" && isRound ? patienceMs(state, attempt) : 0;
 }
@@ -165,7 +167,8 @@ export function applyRequeue(state: State, signed: Signed, entry: EntryOf<"reque
   // Of one author the highest attempt counts, and of several votes for that the earliest.
   if (known !== undefined && (known.attempt > attempt || (known.attempt === attempt && !isEarlier(signed, known))))
     return "vote.duplicate";
-  task.requeues.set(signed.author, { ...signed, attempt });
+  replaceVote(task.requeues, signed.author, { ...signed, attempt });
+  factsChanged(task.block);
   state.dirtyTasks.add(task);
   const base = baseOf(state, task);
   if (base > before) report(state, "task.requeued", { ...where(task), attempt: base });

@@ -9,7 +9,8 @@
 import type { Key } from "../protocol/ids.ts";
 import { assignedTo, creditOf } from "./makers.ts";
 import { endCode } from "./failures.ts";
-import { type Block, isQuorum, type State, weightOf } from "./state.ts";
+import { type BlockFacts, type Facts, isQuorum, weightOf } from "./facts.ts";
+import type { Block, State } from "./state.ts";
 import { see, type View } from "./views.ts";
 
 export function quotaOf(state: State, prover: Key, chain: number): number {
@@ -51,7 +52,7 @@ export const MERITS: View<ReadonlyMap<Key, Merits>> = {
   compute: foldMerits,
 };
 
-function foldMerits(state: State, block: Block): ReadonlyMap<Key, Merits> {
+function foldMerits(state: Facts, block: BlockFacts): ReadonlyMap<Key, Merits> {
   const merits = new Map<Key, { credits: number; faults: number }>();
   const of = (key: Key) => {
     const known = merits.get(key) ?? { credits: 0, faults: 0 };
@@ -76,6 +77,6 @@ function foldMerits(state: State, block: Block): ReadonlyMap<Key, Merits> {
 /** How an attempt ends whose prover had it and did not prove. */
 const LEASE: ReadonlySet<string> = new Set(["no-progress", "limit"]);
 
-function isSeen(state: State, attesters: Iterable<Key>): boolean {
+function isSeen(state: Facts, attesters: Iterable<Key>): boolean {
   return weightOf(state, attesters) >= state.manifest.oneHonest;
 }

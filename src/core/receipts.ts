@@ -17,15 +17,17 @@ import { namesPayee } from "../protocol/payee.ts";
 import { conflictOf } from "../protocol/evidence.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import {
+  type Facts,
   isEarlier,
-  type Proof,
+  keepReceipts,
+  type ProofFacts,
   type Receipt,
   type Receipts,
   type Signed,
-  type State,
-  type Task,
+  type TaskFacts,
   weightOf,
-} from "./state.ts";
+} from "./facts.ts";
+import type { Proof, State, Task } from "./state.ts";
 import { factsChanged } from "./changes.ts";
 
 /** Writes a receipt down. The code says why it is no news, or does not count as long as nobody vouches for its proof. */
@@ -42,7 +44,8 @@ export function keepReceipt(state: State, task: Task, signed: Signed, entry: Ent
   if (known !== undefined && !isEarlier(signed, known.signed)) return "receipt.replayed";
   if (known === undefined) named.push(receipt);
   else named[at] = receipt;
-  findProof(task, entry.artefact, signed.author)?.receipts.set(signed.author, named);
+  const proof = findProof(task, entry.artefact, signed.author);
+  if (proof !== undefined) keepReceipts(proof, signed.author, named);
   const dropped = rankFirst(own, receipt, known);
   if (own.first.get(entry.attempt)?.includes(receipt)) proofOf(task, entry.artefact, signed.author);
   if (dropped !== undefined) dropBare(state, task, dropped, signed.author);
@@ -81,7 +84,7 @@ function dropBare(state: State, task: Task, artefact: Hash, author: Key): void {
 }
 
 /** The receipts of a proof that count. An author that names it in several attempts has one for each. */
-export function receiptsOf(state: State, task: Task, proof: Proof): (readonly [Key, Receipt])[] {
+export function receiptsOf(state: Facts, task: TaskFacts, proof: ProofFacts): (readonly [Key, Receipt])[] {
   // mutant: receipts-dropped
   const isVouched = weightOf(state, proof.vouchers.keys()) >= state.manifest.oneHonest;
   return [...proof.receipts].flatMap(([author, named]) => {
@@ -92,12 +95,12 @@ export function receiptsOf(state: State, task: Task, proof: Proof): (readonly [K
 }
 
 /** Whether the prover has handed a proof in for this attempt. */
-export function hasHandedIn(task: Task, prover: Key, attempt: number): boolean {
+export function hasHandedIn(task: TaskFacts, prover: Key, attempt: number): boolean {
   return task.receipts.get(prover)?.first.has(attempt) === true;
 }
 
 /** Who the proof has to be by, where proofs of the task name their maker. */
-function makerOf({ stage, variant }: Task, prover: Key): Key | null {
+function makerOf({ stage, variant }: TaskFacts, prover: Key): Key | null {
   return namesPayee(stage.verify, variant.system) ? prover : null;
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Key } from "../protocol/ids.ts";
 import type { Attempt, Member, State, Task } from "./state.ts";
-import { weightOf } from "./state.ts";
+import { type AttemptFacts, type Facts, weightOf } from "./facts.ts";
 
 /** Past this many attempts the claim window grows on, so that a task nobody can prove does not flood the log. */
 const PATIENT_ATTEMPTS = 16;
@@ -96,7 +96,7 @@ export function claimWindowMs(state: State, attempt: number, owner: Key | null):
 }
 
 /** The claim window of an attempt by its number alone. */
-export function patienceMs(state: State, attempt: number): number {
+export function patienceMs(state: Facts, attempt: number): number {
   const { claimWindowMs: base, claimWindowMsMax: max } = state.manifest.json.timing;
   let window = base;
   for (let i = 0; i < Math.min(attempt, PATIENT_ATTEMPTS) && window < max; i++) window = Math.min(window * 1.5, max);
@@ -111,7 +111,7 @@ export function claimableMs({ openedMs, waitUntilMs }: Attempt): number | null {
 }
 
 /** Whether so many hold the attempt to be over that one of them is honest. */
-export function isJoined(state: State, attempt: Attempt): boolean {
+export function isJoined(state: Facts, attempt: AttemptFacts): boolean {
   return weightOf(state, attempt.timeouts.keys()) >= state.manifest.oneHonest;
 }
 

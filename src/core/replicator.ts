@@ -20,7 +20,9 @@ import { hearOfOwnFeed, isRecovering } from "./own-feed.ts";
 import { hasSource } from "./own-source.ts";
 import { dropForgotten, dropUnannounced } from "./pending.ts";
 import { compactRoster } from "./standing.ts";
-import type { Chain, Place, State } from "./state.ts";
+import type { Place } from "./facts.ts";
+import type { Chain } from "./soft.ts";
+import type { State } from "./state.ts";
 
 /** How often a peer is asked while there is a gap to fill. */
 const GAP_MS = 250;

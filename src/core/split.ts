@@ -7,6 +7,7 @@
  * level that is complete outweighs all finer ones, so a proof that comes late undoes a split and never holds up a block.
  */
 import { groupOf, levelOf, type Stage } from "../protocol/workflow.ts";
+import type { BlockFacts, Facts } from "./facts.ts";
 import { tasksOf } from "./graph.ts";
 import { touch } from "./blocks.ts";
 import { wasQuarantined } from "./quarantine.ts";
@@ -36,17 +37,16 @@ export function settlePiece(state: State, task: Task): void {
   state.dirtyBlocks.add(task.block);
 }
 
-function levelNow(state: State, block: Block, splitting: Stage): number {
+function levelNow(state: Facts, block: BlockFacts, splitting: Stage): number {
   const leveled = block.tasks.filter(({ stage }) => stage.levels.length > 0);
   const at = (level: number) => leveled.filter((task) => levelOfTask(task) === level);
   const last = splitting.levels.length - 1;
-  for (let level = 0; level <= last; level++)
-    if (at(level).every(({ completeMs }) => completeMs !== null)) return level;
+  for (let level = 0; level <= last; level++) if (at(level).every(({ output }) => output !== null)) return level;
   const isGivenUp = (level: number) =>
     tasksOf(block, splitting.name).some(
       (task) =>
         levelOfTask(task) === level &&
-        task.completeMs === null &&
+        task.output === null &&
         // mutant: split-unasked
         wasQuarantined(state, task),
     );

@@ -13,17 +13,16 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { groupCount, type Stage } from "../protocol/workflow.ts";
 import {
   type Benching,
-  type Block,
+  type BlockFacts,
+  type Facts,
   isEarlier,
   isQuorum,
-  type Member,
+  type MemberFacts,
   type Place,
-  report,
   type Signed,
-  type State,
-  say,
-  type Task,
-} from "./state.ts";
+  type TaskFacts,
+} from "./facts.ts";
+import { type Block, report, type State, say } from "./state.ts";
 import { touch } from "./blocks.ts";
 import { type Griefers, griefersOf } from "./griefing.ts";
 import { rosterMoved } from "./changes.ts";
@@ -36,7 +35,7 @@ const UNDECIDED_MAX = 256;
 /** Who goes last, and who owns nothing: a long roster's orders have room for each group (`owner.ts`). */
 const GROUP = { first: 0, griefers: 1, last: 2, out: 3 };
 
-export function ownerOfAttempt(state: State, task: Task, attempt: number): Key | null {
+export function ownerOfAttempt(state: Facts, task: TaskFacts, attempt: number): Key | null {
   return ownerOf(orderOf(state, task), attempt);
 }
 
@@ -45,7 +44,7 @@ export function ownerOfAttempt(state: State, task: Task, attempt: number): Key |
  * or has accused somebody wrongly goes to the end of each order, so that its silence moves its own tasks and nobody
  * else's; so does a prover that has lost too many attempts (`griefing.ts`); whoever is out is in none.
  */
-export function orderOf(state: State, task: Task): readonly Key[] {
+export function orderOf(state: Facts, task: TaskFacts): readonly Key[] {
   const { block, stage } = task;
   return see(state, block, OWNERS, stage.name)[task.index] ?? [];
 }
@@ -94,15 +93,20 @@ export const OWNERS: View<readonly (readonly Key[])[]> = {
   },
 };
 
-function stageOf(block: Block, name: string): Stage | undefined {
+function stageOf(block: BlockFacts, name: string): Stage | undefined {
   return block.stages.find((stage) => stage.name === name);
 }
 
-function countOf(block: Block, stage: Stage | undefined): number {
+function countOf(block: BlockFacts, stage: Stage | undefined): number {
   return stage === undefined ? 0 : (groupCount(stage, block.counts) ?? 0);
 }
 
-function dealOut(state: State, block: Block, stage: Stage, candidates: readonly Dealt[]): readonly (readonly Key[])[] {
+function dealOut(
+  state: Facts,
+  block: BlockFacts,
+  stage: Stage,
+  candidates: readonly Dealt[],
+): readonly (readonly Key[])[] {
   const griefers = see(state, block, GRIEFERS);
   const dealtGroups = new Map(candidates.map(({ key, group }) => [key, group]));
   const deal = state.options.ownersOf ?? ownersOf;
@@ -126,14 +130,14 @@ function dealOut(state: State, block: Block, stage: Stage, candidates: readonly 
   });
 }
 
-function candidatesOf(state: State, block: Block): Dealt[] {
+function candidatesOf(state: Facts, block: BlockFacts): Dealt[] {
   return ableAt(state, block).map((member) => {
     const { key, weight } = member;
     return { key, weight, group: groupOf(state, block, member) };
   });
 }
 
-function groupOf(state: State, block: Block, member: Member): number {
+function groupOf(state: Facts, block: BlockFacts, member: MemberFacts): number {
   const { key } = member;
   if (state.out.has(key)) return GROUP.out;
   if (state.discredited.has(key) || !isIn(state, member, block.chain, block.height)) return GROUP.last;
@@ -141,7 +145,7 @@ function groupOf(state: State, block: Block, member: Member): number {
 }
 
 /** Members whose first turn has begun. Where none of them may prove any more, all that have a turn. */
-function ableAt(state: State, block: Block): readonly Member[] {
+function ableAt(state: Facts, block: BlockFacts): readonly MemberFacts[] {
   const { chain, height } = block;
   const members = [...state.roster.values()];
   const begun = members.filter((member) => firstHeight(member, chain) <= height);
@@ -150,12 +154,12 @@ function ableAt(state: State, block: Block): readonly Member[] {
   return members.filter((member) => firstHeight(member, chain) < Number.POSITIVE_INFINITY);
 }
 
-function firstHeight(member: Member, chain: number): number {
+function firstHeight(member: MemberFacts, chain: number): number {
   return member.turns.get(chain)?.[0] ?? Number.POSITIVE_INFINITY;
 }
 
 /** Whether the prover has a turn at this height. */
-export function isIn(state: State, member: Member, chain: number, height: number): boolean {
+export function isIn(state: Facts, member: MemberFacts, chain: number, height: number): boolean {
   const turns = member.turns.get(chain) ?? [];
   // Asked at every step; nearly always nobody is benched.
   const isOver = (from: number) => state.benches.size > 0 && height >= endOf(state, turnName(member.key, chain, from));
@@ -163,7 +167,7 @@ export function isIn(state: State, member: Member, chain: number, height: number
 }
 
 /** The lowest height from which on a quorum holds the turn to be over. More votes can only lower it, so nodes agree in the end. */
-function endOf(state: State, turn: string): number {
+function endOf(state: Facts, turn: string): number {
   const votes = state.benches.get(turn)?.voters;
   if (votes === undefined) return Number.POSITIVE_INFINITY;
   let weight = 0;

@@ -39,7 +39,8 @@ import * as replicator from "./replicator.ts";
 import { settleLevel, settlePiece } from "./split.ts";
 import * as standing from "./standing.ts";
 import * as strangers from "./strangers.ts";
-import { report, type Signed, type State, type Task } from "./state.ts";
+import type { Signed } from "./facts.ts";
+import { report, type State, type Task } from "./state.ts";
 import { applyVerdict } from "./verifying.ts";
 
 /** Runs one event at `nowMs` (a clock that never goes back) and returns what has to be done, in order. */

@@ -15,7 +15,8 @@ import { hasRivals } from "./graph.ts";
 import { askToVerify, jobOf } from "./job.ts";
 import { creditOf, isVouchedFor, provenValues, soundReceipts, where } from "./makers.ts";
 import { findProof, receiptsOf } from "./receipts.ts";
-import { attemptOf, isEarlier, type Proof, report, type State, type Task, weightOf } from "./state.ts";
+import { isEarlier, weightOf } from "./facts.ts";
+import { attemptOf, type Proof, report, type State, type Task } from "./state.ts";
 
 /** A proof that cannot be had is asked for this often, first after 100 ms and then doubling. */
 const FETCHES_MAX = 5;

@@ -7,21 +7,21 @@
  *
  * `checkViews` computes values anew, and the assertion of S6 ends the node where a remembered value differs.
  */
+import type { BlockFacts, Facts } from "./facts.ts";
 import type { Memo } from "./changes.ts";
-import type { Block, State } from "./state.ts";
 
 export interface View<T> {
   readonly name: string;
   /** To compute it anew takes so long that only looks at the whole state do. */
   readonly isCostly?: true;
   /** All that the value rests on. `key` is the stage's name where there is one value for each stage. */
-  inputsOf(state: State, block: Block, key: string): readonly unknown[];
+  inputsOf(state: Facts, block: BlockFacts, key: string): readonly unknown[];
   /** A value that equals the `last` one has to be the same object, so that views which rest on it stay valid. */
-  compute(state: State, block: Block, key: string, last?: T): T;
+  compute(state: Facts, block: BlockFacts, key: string, last?: T): T;
 }
 
 /** The value of the view, from the memo where its inputs have not changed since. */
-export function see<T>(state: State, block: Block, view: View<T>, key = ""): T {
+export function see<T>(state: Facts, block: BlockFacts, view: View<T>, key = ""): T {
   const { count } = state.changes;
   const memo = find(block, view, key);
   if (memo?.checkedAt === count) return memo.value;
@@ -38,13 +38,13 @@ export function see<T>(state: State, block: Block, view: View<T>, key = ""): T {
 }
 
 /** The remembered value where it is valid; `undefined` where it would have to be computed. */
-export function seen<T>(state: State, block: Block, view: View<T>, key = ""): T | undefined {
+export function seen<T>(state: Facts, block: BlockFacts, view: View<T>, key = ""): T | undefined {
   const memo = find(block, view, key);
   return memo !== undefined && isValid(state, block, view, key, memo) ? memo.value : undefined;
 }
 
 /** The names of valid views of the block whose value is not what is computed anew. `isWhole`: of the costly ones, too. */
-export function checkViews(state: State, block: Block, isWhole: boolean): readonly string[] {
+export function checkViews(state: Facts, block: BlockFacts, isWhole: boolean): readonly string[] {
   return [...block.memos].flatMap(([of, memos]) => {
     // A memo is kept under its view.
     const view = of as View<unknown>;
@@ -56,18 +56,18 @@ export function checkViews(state: State, block: Block, isWhole: boolean): readon
   });
 }
 
-function find<T>(block: Block, view: View<T>, key: string): Memo<T> | undefined {
+function find<T>(block: BlockFacts, view: View<T>, key: string): Memo<T> | undefined {
   // A memo has the type of the view under which it is kept.
   return block.memos.get(view)?.get(key) as Memo<T> | undefined;
 }
 
-function remember<T>(block: Block, view: View<T>, key: string, memo: Memo<T>): void {
+function remember<T>(block: BlockFacts, view: View<T>, key: string, memo: Memo<T>): void {
   const memos = block.memos.get(view) ?? new Map<string, Memo>();
   memos.set(key, memo);
   block.memos.set(view, memos);
 }
 
-function isValid<T>(state: State, block: Block, view: View<T>, key: string, memo: Memo): boolean {
+function isValid<T>(state: Facts, block: BlockFacts, view: View<T>, key: string, memo: Memo): boolean {
   return memo.checkedAt === state.changes.count || isSame(memo.inputs, view.inputsOf(state, block, key));
 }
 

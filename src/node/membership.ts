@@ -1,6 +1,6 @@
 /** Which partitions a node takes part in, and what it does in each. */
 import { DEV_CHAIN, type NodeConfig } from "../config.ts";
-import type { CoreOptions } from "../core/state.ts";
+import type { CoreOptions } from "../core/options.ts";
 import type { Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { type Partition, partitionsOf } from "../protocol/partition.ts";

@@ -7,7 +7,8 @@
 import { inlineProof } from "../core/receipts.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Closed, Event, TaskRef } from "../core/event.ts";
-import { type CoreOptions, createState, type State } from "../core/state.ts";
+import type { CoreOptions } from "../core/options.ts";
+import { createState, type State } from "../core/state.ts";
 import { announcedAs, type BlockName, closedAs, lookUps } from "../core/ancestry.ts";
 import { brokenBy } from "../core/invariant.ts";
 import { begin, hasOthers } from "../core/own-feed.ts";

@@ -128,7 +128,8 @@ describe("an assertion ends the step", () => {
       const [attempt] = shardOf(test, 0).attempts.values();
       for (const prover of ["p", "q"]) {
         const votes = ["b", "c", "d"].map((name) => [keyOf(name), {}] as const);
-        attempt?.grants.set(keyOf(prover), new Map(votes) as never);
+        if (attempt === undefined) throw new Error("no attempt");
+        (attempt.grants as Map<string, unknown>).set(keyOf(prover), new Map(votes));
       }
       for (const name of out) state.out.set(keyOf(name), {} as never);
       return { code: codeOf(() => test.tick(0)), reports: test.core.reports("invariant.broken").length };

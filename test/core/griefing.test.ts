@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { rememberClosed } from "../../src/core/ancestry.ts";
 import { griefersOf, tallyOf } from "../../src/core/griefing.ts";
-import type { Tally } from "../../src/core/state.ts";
+import type { Tally } from "../../src/core/facts.ts";
 import { checkCertificate, encodeCertificate } from "../../src/protocol/certificate.ts";
 import { blockAt, equation, keyOf } from "./harness.ts";
 import { hashOf, manifestJson } from "../protocol/fixtures.ts";

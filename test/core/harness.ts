@@ -6,7 +6,8 @@
  */
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event, VerifiedResult } from "../../src/core/event.ts";
-import { type Block, type CoreOptions, createState, type Proof, type State } from "../../src/core/state.ts";
+import type { CoreOptions } from "../../src/core/options.ts";
+import { type Block, createState, type Proof, type State } from "../../src/core/state.ts";
 import { begin } from "../../src/core/own-feed.ts";
 import { replayLog, resume, step } from "../../src/core/step.ts";
 import { type Batch, sealBatch } from "../../src/protocol/batch.ts";

@@ -1,7 +1,7 @@
 /** Several whole cores; what one says the others hear, in the order that the test wants. */
 import type { Effect } from "../../src/core/effect.ts";
 import type { Resources } from "../../src/protocol/workflow.ts";
-import type { CoreOptions } from "../../src/core/state.ts";
+import type { CoreOptions } from "../../src/core/options.ts";
 import type { TaskRef } from "../../src/core/event.ts";
 import { frontierOf } from "../../src/core/replicator.ts";
 import type { Batch } from "../../src/protocol/batch.ts";
