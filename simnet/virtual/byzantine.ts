@@ -46,6 +46,8 @@ const ANSWER_BATCHES = 64;
 function isPlain({ rewrite, hears, hearsBatch, every }: Behaviour): boolean {
   return [rewrite, hears, hearsBatch, every].every((each) => each === undefined);
 }
+const FETCH_BYTES_MAX = 1 << 20;
+const FETCH_MS = 2_000;
 
 /** A feed as some of the peers know it. */
 export interface Face {
@@ -79,6 +81,7 @@ export class Hostile {
   readonly #done = new Set<string>();
   #signer: Signer | null = null;
   #network: SimNetwork | null = null;
+  #transport: Transport | null = null;
   #node: SimNode | null = null;
 
   constructor(options: HostileOptions) {
@@ -109,6 +112,7 @@ export class Hostile {
     const { behaviours } = this.options;
     const artefacts = behaviours.reduce((kept, each) => each.artefacts?.(kept, this) ?? kept, node.disk.artefacts);
     const transport = join(this.#handler(handler), artefacts);
+    this.#transport = transport;
     for (const { every } of behaviours) if (every !== undefined) this.#repeat(every, node.starts);
     return {
       publish: (bytes) => this.#publish(bytes),
@@ -177,6 +181,18 @@ export class Hostile {
     return this.#network?.keys().filter((peer) => peer !== this.key) ?? [];
   }
 
+  /** Asks peer after peer for a file; `found` is not called where none of them hands it out. */
+  fetch(hash: Hash, found: (bytes: Uint8Array) => void, peers: readonly Key[] = this.peers()): void {
+    const [peer, ...others] = peers;
+    if (peer === undefined) return;
+    this.#transport?.fetch(peer, hash, FETCH_BYTES_MAX, FETCH_MS, (fetched) => {
+      if (!fetched.ok) return this.fetch(hash, found, others);
+      this.node.disk.artefacts.read(hash, FETCH_BYTES_MAX, (read) => {
+        if (read.ok && read.value !== null) found(read.value);
+      });
+    });
+  }
+
   /** Blocks as its own real node knows them. */
   blocks(): readonly Block[] {
     return [...(this.node.runtime?.state.blocks.values() ?? [])];
@@ -238,6 +254,7 @@ export class Hostile {
         return handler.message(bytes, from);
       },
       peer: (peer, state) => handler.peer(peer, state),
+      withholds: (peer, artefact) => handler.withholds?.(peer, artefact) ?? false,
       request: (peer, request, body, answer) =>
         handler.request(peer, request, body, (frames) => answer(this.#answer(peer, body, frames))),
     };

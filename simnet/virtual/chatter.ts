@@ -87,5 +87,13 @@ export function chatter(node: Hostile, votesOnly = false): Entry {
 function receiptFor(node: Hostile, at: AttemptRef, artefact: Hash): EntryOf<"receipt"> {
   const { keyHashes } = node.options.manifest;
   const base = { system: "sim", key: keyHashes.get("sim") ?? artefact, bytes: 32, provingMs: 1 };
-  return { ...at, ...base, kind: "receipt", artefact, values: new Uint8Array(32), inline: new Uint8Array() };
+  return {
+    ...at,
+    ...base,
+    kind: "receipt",
+    artefact,
+    values: new Uint8Array(32),
+    inline: new Uint8Array(),
+    possession: new Uint8Array(),
+  };
 }

@@ -14,6 +14,25 @@ function copied(change: Partial<StageJson>): Fragment {
 export const COPIED: Fragment = copied({ system: "sim", key: "sim" });
 export const AGREED: Fragment = copied({ executor: "sim", verify: "agree" });
 
+/** Shards in a proof system whose proofs do not name the prover. */
+export const ANONYMOUS: Fragment = {
+  workflows: {
+    block: {
+      window: 4,
+      stages: [
+        {
+          name: "shard",
+          system: "sim-anonymous",
+          key: "sim-anonymous",
+          tasks: { shards: 3, itemsMax: 8 },
+          leaseMs: 2000,
+          limitMs: 20_000,
+        },
+      ],
+    },
+  },
+};
+
 export const COPY_MUTANTS: Readonly<Record<string, Mutant>> = {
   "one-maker-for-all": {
     rule: "of copies for different provers each prover stands for one",

@@ -120,6 +120,7 @@ function wrongReceipts(node: Hostile): Entry[] {
         values,
         provingMs: 1,
         inline,
+        possession: new Uint8Array(),
       };
     });
   });

@@ -12,7 +12,7 @@
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
 import { ADMISSION_MUTANTS } from "./admission-mutants.ts";
 import { ASSERTION_MUTANTS } from "./assertion-mutants.ts";
-import { AGREED, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
+import { AGREED, ANONYMOUS, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
 import { DISK_MUTANTS, DISK_RUNS } from "./disk-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
@@ -51,6 +51,7 @@ const thief = {
   slowEveryMs: 1000,
   behaviours: ["copy"],
 } as const;
+const anonymous = { ...thief, seed: 2, byzantineProvers: 1, workflow: ANONYMOUS } as const;
 const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 
 /** Runs in which honest nodes break no rule; the mutants are sent through the same. */
@@ -92,6 +93,16 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   "junk-first": { ...two, seed: 1, behaviours: ["receipt-junk-first"] },
   thief: { ...thief, seed: 2, byzantineProvers: 1, delayMs: 300 },
   thieves: { ...thief, seed: 3, nodes: 8, byzantineProvers: 2, failing: 0.2 },
+  anonymous: { ...anonymous, seed: 3, delayMs: 300 },
+  "anonymous-far": { ...anonymous, delayMs: 300, behaviours: ["copy-whole"] },
+  "anonymous-near": {
+    ...anonymous,
+    seed: 9,
+    nodes: 8,
+    byzantineProvers: 2,
+    delayMs: 50,
+    behaviours: ["copy-whole"],
+  },
   renamed: { ...two, seed: 1, failing: 0.4, behaviours: ["receipt-other-attempt"] },
   mended: { nodes: 2, attesters: 1, blocks: 1, shards: 1, seed: 1, wrongFirst: 2 },
   floods: {

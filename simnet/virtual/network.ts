@@ -331,8 +331,9 @@ export class SimNetwork {
     this.#deliver(here.address, there.address, there, () =>
       there.artefacts.read(hash, bytesMax, (found) => {
         if (this.#isCut(here.address, there.address)) return;
+        const isWithheld = there.handler.withholds?.(here.key, hash) ?? false;
         this.#deliver(there.address, here.address, here, () => {
-          if (!found.ok || found.value === null)
+          if (!found.ok || found.value === null || isWithheld)
             return end({ ok: false, fault: { code: "artefact.unavailable", message: hash } });
           if (artefactHash(found.value) !== hash)
             return end({ ok: false, fault: { code: "artefact.wrong-bytes", message: hash } });

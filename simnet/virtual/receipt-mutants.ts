@@ -39,6 +39,24 @@ export const RECEIPT_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected:
       /^(S1: .* attested .* which has not made the proof|S2: .* vouched for a proof of .* that does not verify)/,
   },
+  "possession-ignored": {
+    rule: "a proof that does not name its maker pays only a prover that shows that it holds the proof",
+    edits: [{ at: "possession-ignored", replace: "return null;" }],
+    runs: ["anonymous"],
+    expected: /^S1: .* attested .* which has not made the proof/,
+  },
+  "reserved-served": {
+    rule: "a proof that does not name its maker goes to attesters alone until its task is complete",
+    edits: [{ at: "reserved-served", replace: "return false;" }],
+    runs: ["anonymous-near"],
+    expected: /^S1: .* attested .* which has not made the proof/,
+  },
+  "copies-paid": {
+    rule: "an attester that vouches for an anonymous proof attests nobody else's proof of the task",
+    edits: [{ at: "copies-paid", replace: "return false;" }],
+    runs: ["anonymous-far"],
+    expected: /^S1: .* attested .* which has not made the proof/,
+  },
   "attempt-by-receipt": {
     rule: "the credit names the attempt that is paid",
     edits: [{ at: "attempt-by-receipt", replace: "const { attempt } = made;" }],

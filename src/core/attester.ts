@@ -16,6 +16,7 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Kind } from "../protocol/messages.ts";
 import { NOBODY } from "../protocol/payee.ts";
+import { payeeOf } from "../protocol/systems.ts";
 import { groupOf, restsOn } from "../protocol/workflow.ts";
 import { announcedAs, childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
 import { exactCode } from "./belonging.ts";
@@ -197,6 +198,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
     if (hasTimedOut(state, task, attempt.number)) continue;
     // mutant: attest-unassigned
     const isAssigned = assignedTo(state, attempt) === prover;
+    if (isAssigned && hasVouchedForAnother(state, task, proof)) continue;
     if (isAssigned) {
       assertAttest(state, task, attempt.number, prover);
       proof.vouched = true;
@@ -214,6 +216,17 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
   }
   proof.vouched = true;
   say(state, { ...ref(task), kind: "complete", prover: proof.maker ?? NOBODY, artefact: proof.artefact });
+}
+
+/**
+ * Whether this node has vouched for the proof of another prover, in a system whose proofs do not name their maker. Such
+ * a proof is handed out once a quorum has vouched for it. A quorum of attests for a copy would then need an attester of
+ * that quorum.
+ */
+function hasVouchedForAnother({ options: { self } }: State, { stage, variant, proofs }: Task, proof: Proof): boolean {
+  if (stage.verify !== "key" || payeeOf(variant.system) !== "none") return false;
+  // mutant: copies-paid
+  return [...proofs.values()].some((other) => other !== proof && (other.vouched || other.vouchers.has(self)));
 }
 
 /** Signs the barrier once the block is closed here, and again when logs converge on another content. */

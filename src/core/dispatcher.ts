@@ -294,6 +294,7 @@ export function applyProved(state: State, task: Task, attempt: number, made: Mad
     return applyProveFailed(state, task, { attempt, code: "receipt.wrong-values", logical: false, message });
   }
   task.work.state = "done";
+  const possession = task.stage.verify === "key" ? made.possession : new Uint8Array();
   report(state, "task.proved", { ...where(task), attempt, provingMs: made.provingMs, bytes: made.bytes });
   say(state, {
     ...ref(task),
@@ -305,7 +306,8 @@ export function applyProved(state: State, task: Task, attempt: number, made: Mad
     bytes: made.bytes,
     values: made.values,
     provingMs: made.provingMs,
-    inline: made.inline.length <= INLINE_BYTES_MAX ? made.inline : new Uint8Array(),
+    inline: made.inline.length <= INLINE_BYTES_MAX && possession.length === 0 ? made.inline : new Uint8Array(),
+    possession,
   });
 }
 

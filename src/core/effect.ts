@@ -66,7 +66,7 @@ export type Effect =
       readonly kind: "verify";
       readonly task: TaskRef;
       readonly artefact: Hash;
-      /** Whose proof it has to be; `null` where the proof system has no room for a payee. */
+      /** Whose proof it has to be; `null` for a result without a proof. */
       readonly maker: Key | null;
       readonly bytes: number;
       readonly inline: Uint8Array;

@@ -118,8 +118,11 @@ export type PreparedResult =
 export type VerifiedResult =
   /** There was no room to wait in, or nobody needed the verdict any more. */
   | { readonly kind: "skipped" }
-  /** `bytes` is how long the proof is, by the bytes that were verified. */
-  | { readonly kind: "valid"; readonly bytes: number }
+  /**
+   * `bytes` is how long the proof is, by the bytes that were verified. `possession` is what the maker's receipts have to
+   * show, 32 bytes; empty where the proof names its maker or there is none (`protocol/payee.ts`).
+   */
+  | { readonly kind: "valid"; readonly bytes: number; readonly possession: Uint8Array }
   | { readonly kind: "invalid"; readonly code: string }
   | { readonly kind: "unavailable"; readonly code: string };
 
@@ -130,4 +133,6 @@ export interface MadeProof {
   readonly provingMs: number;
   /** The proof itself where it is small enough to travel in the receipt. */
   readonly inline: Uint8Array;
+  /** Shows that this node holds the proof; empty where the proof names its maker. */
+  readonly possession: Uint8Array;
 }

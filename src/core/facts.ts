@@ -102,7 +102,7 @@ export interface Receipts {
 /** A proof that somebody made for a task. */
 export interface ProofFacts {
   readonly artefact: Hash;
-  /** Whose proof it is said to be, and for whom it is verified; `null` where the proof system has no room for a payee. */
+  /** Whose proof it is said to be, and for whom it is verified; `null` for a result without a proof. */
   readonly maker: Key | null;
   /** All receipts that name it, by author; `receiptsOf` says which of them count. */
   readonly receipts: ReadonlyMap<Key, readonly Receipt[]>;
@@ -119,6 +119,8 @@ export interface ProofFacts {
   verdict: "unknown" | "valid" | "invalid";
   /** Found: how long it is, once this node has verified it itself; what it verified before a restart it verifies again. */
   bytes: number | null;
+  /** Found: what receipts of its maker have to show beside it (`protocol/payee.ts`); set together with `bytes`. */
+  possession: Uint8Array;
   /** Found: why it does not verify. */
   fault: string | null;
 }

@@ -34,7 +34,10 @@ export function soundReceipts(state: Facts, task: TaskFacts, proof: ProofFacts):
 export function unsound(task: TaskFacts, proof: ProofFacts, receipt: EntryOf<"receipt">): Refusal | null {
   const values = provenValues(task, proof);
   if (values !== null && !equalBytes(values, receipt.values)) return "receipt.wrong-values";
-  return proof.bytes !== null && proof.bytes !== receipt.bytes ? "receipt.wrong-bytes" : null;
+  if (proof.bytes === null) return null;
+  if (proof.bytes !== receipt.bytes) return "receipt.wrong-bytes";
+  // mutant: possession-ignored
+  return equalBytes(proof.possession, receipt.possession) ? null : "receipt.not-held";
 }
 
 /**

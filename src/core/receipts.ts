@@ -13,8 +13,8 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import { PROOFS_PER_ATTEMPT_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
-import { namesPayee } from "../protocol/payee.ts";
 import { conflictOf } from "../protocol/evidence.ts";
+import { payeeOf } from "../protocol/systems.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import {
   type Facts,
@@ -99,9 +99,9 @@ export function hasHandedIn(task: TaskFacts, prover: Key, attempt: number): bool
   return task.receipts.get(prover)?.first.has(attempt) === true;
 }
 
-/** Who the proof has to be by, where proofs of the task name their maker. */
-function makerOf({ stage, variant }: TaskFacts, prover: Key): Key | null {
-  return namesPayee(stage.verify, variant.system) ? prover : null;
+/** Who the proof has to be by; results without a proof are the same for all provers. */
+function makerOf({ stage }: TaskFacts, prover: Key): Key | null {
+  return stage.verify === "key" ? prover : null;
 }
 
 /** An artefact is one proof for each prover that it is said to be by, since it may verify for one and not for another. */
@@ -138,6 +138,7 @@ export function proofOf(task: Task, artefact: Hash, prover: Key): Proof {
     askers: 0,
     payers: 0,
     bytes: null,
+    possession: new Uint8Array(),
     fault: null,
     validMs: null,
     tries: 0,
@@ -158,4 +159,18 @@ export function inlineProof(state: State, artefact: Hash): Uint8Array | null {
     }
   }
   return null;
+}
+
+/**
+ * Whether a file is a proof that only attesters may have for now: the proof does not name its maker, and its task is
+ * not complete. A prover that had the proof could hand it in as its own in an attempt that it holds.
+ */
+export function isReserved(state: State, artefact: Hash): boolean {
+  for (const block of state.live) {
+    for (const { stage, variant, receipts, completeMs } of block.tasks) {
+      if (completeMs !== null || stage.verify !== "key" || payeeOf(variant.system) !== "none") continue;
+      for (const { byArtefact } of receipts.values()) if (byArtefact.has(artefact)) return true;
+    }
+  }
+  return false;
 }

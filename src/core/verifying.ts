@@ -129,6 +129,7 @@ export function applyVerdict(state: State, task: Task, { artefact, maker, verdic
     case "valid":
       proof.verdict = "valid";
       proof.bytes = verdict.bytes;
+      proof.possession = verdict.possession;
       proof.validMs ??= state.nowMs;
       factsChanged(task.block);
       return;

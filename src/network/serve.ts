@@ -28,7 +28,7 @@ export interface ServeOptions {
   readonly manifest: Uint8Array;
 }
 
-type Handler = Pick<TransportHandler, "request">;
+type Handler = Pick<TransportHandler, "request" | "withholds">;
 
 export interface ServeModules {
   readonly node: Libp2p;
@@ -165,12 +165,13 @@ function fittingOf(frames: readonly Uint8Array[]): Uint8Array[] {
  * First a frame with the length of the whole file, so that the asker can refuse before anything comes; then the range that
  * begins at the offset. The slot is held until it is sent: it bounds what is in memory.
  */
-function artefactAnswer({ artefacts }: ServeModules): Answer {
+function artefactAnswer({ artefacts, channels }: ServeModules): Answer {
   let held = 0;
-  return async function* answer(_from, body) {
+  return async function* answer(from, body) {
     const asked = askedOf(body);
     if (asked === null)
       throw new NetworkFault("request.malformed", "an artefact is asked for by 32 bytes of hash and 8 of offset");
+    if (channels.some(({ handler }) => handler.withholds?.(from, asked.hash))) return;
     if (held >= REQUEST.rangesServedMax) throw new NetworkFault("request.overload", "too many files are being read");
     held += 1;
     try {

@@ -13,7 +13,6 @@ import { CERTIFICATE_BYTES_MAX, LOST_MAX } from "./limits.ts";
 import type { Manifest } from "./manifest.ts";
 import { encodeEntry, type Vote } from "./messages.ts";
 import { partitionOfChain, partitionsOf } from "./partition.ts";
-import { namesPayee } from "./payee.ts";
 import { canonicalJson, checkShape, describeShapeError } from "./shape.ts";
 import type { Equation } from "./signing.ts";
 import { groupCount, groupOf, groupsAt, levelOf, restsOn, type Stage, stagesOf, variantOf } from "./workflow.ts";
@@ -299,14 +298,13 @@ function checkTasks(manifest: Manifest, content: BarrierContent): string | null 
     }
   }
   if (at !== content.tasks.length) return `it names ${content.tasks.length} tasks; the workflow asks for ${at}`;
-  const nameless = content.tasks.findIndex((task) => task.prover === null && namesMaker(stages, task));
-  const { system } = content.tasks[nameless] ?? {};
-  return nameless === -1 ? null : `tasks[${nameless}] has no prover, though a proof of ${system} names its maker`;
+  const nameless = content.tasks.findIndex((task) => task.prover === null && isProven(stages, task));
+  return nameless === -1 ? null : `tasks[${nameless}] has no prover, though votes about a proof name its maker`;
 }
 
-/** Whether a task's proof says who made it. */
-function namesMaker(stages: readonly Stage[], { stage: name, system }: BarrierTask): boolean {
-  return namesPayee(stages.find((stage) => stage.name === name)?.verify ?? "key", system);
+/** Whether a task is done by a proof, and not by a result that attesters make again or that provers agree on. */
+function isProven(stages: readonly Stage[], task: BarrierTask): boolean {
+  return (stages.find(({ name }) => name === task.stage)?.verify ?? "key") === "key";
 }
 
 /** Whether the lost attempts are those of tasks that the content credits later, each once and in their order; a sentence if not. */

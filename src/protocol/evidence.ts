@@ -107,13 +107,14 @@ export function conflictOf(before: Entry, after: Entry): Offence | null {
  * Whether two receipts of one author for one task exclude each other: they name the same artefact with other public
  * values or another length. An artefact has one length and a task one set of values, in whichever attempt they are
  * named, so one of the two receipts is false, and a node signs only values that it derived itself and a length that it
- * measured. Another artefact is another proof, which many systems make each time they run. The time that proving took
+ * measured. The same holds for the hash that shows that the author holds the proof. Another artefact is another proof, which many systems make each time they run. The time that proving took
  * and whether the proof travels in the receipt are no part of the fact: both differ where a node proves again after it
  * crashed before the first receipt was durable.
  */
 function contradicts(before: EntryOf<"receipt">, after: EntryOf<"receipt">): boolean {
   if (before.artefact !== after.artefact) return false;
-  return before.bytes !== after.bytes || !equalBytes(before.values, after.values);
+  if (before.bytes !== after.bytes || !equalBytes(before.values, after.values)) return true;
+  return !equalBytes(before.possession, after.possession);
 }
 
 /** A batch's head as evidence shows it. */

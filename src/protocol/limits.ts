@@ -6,6 +6,8 @@ export const MESSAGE_BYTES_MAX: number = 64 * 1024;
 export const BATCH_ENTRIES_MAX = 256;
 /** Proofs up to this size travel inside the receipt: one round trip less for every attester. */
 export const INLINE_BYTES_MAX = 2 * 1024;
+/** A hash of a proof and its maker (`payee.ts`). */
+export const POSSESSION_BYTES = 32;
 /** Public values of one task. */
 export const VALUES_BYTES_MAX = 4 * 1024;
 /** An entry that evidence shows: the longest is a receipt, whose other fields have at most 512 bytes. */

@@ -13,6 +13,7 @@ import {
   BEAT_TASKS_MAX,
   INLINE_BYTES_MAX,
   PATH_MAX,
+  POSSESSION_BYTES,
   SHOWN_ENTRY_BYTES_MAX,
   VALUES_BYTES_MAX,
 } from "./limits.ts";
@@ -106,6 +107,7 @@ export const MESSAGES = {
       values: { type: "bytes", bytesMin: 0, bytesMax: VALUES_BYTES_MAX },
       provingMs: u32,
       inline: { type: "bytes", bytesMin: 0, bytesMax: INLINE_BYTES_MAX },
+      possession: { type: "bytes", bytesMin: 0, bytesMax: POSSESSION_BYTES },
     },
   },
   attest: { by: "attester", fields: { ...attempt, prover: id, artefact: id } },

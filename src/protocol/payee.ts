@@ -23,6 +23,18 @@ export function namesPayee(verify: "key" | "recompute" | "agree", system: string
   return verify === "key" && payeeOf(system) !== "none";
 }
 
+/**
+ * Shows that a prover holds the whole proof, and shows it for no other prover: 32 bytes, and none where the proof itself
+ * names its maker, or where a stage takes results without a proof.
+ *
+ * A proof that does not name its maker is as good in one prover's receipt as in another's. Its artefact hash is public
+ * with the first receipt, so a receipt has to show more than that hash.
+ */
+export function possessionOf(system: string, proof: Uint8Array, maker: Key | null): Uint8Array {
+  if (maker === null || payeeOf(system) !== "none") return new Uint8Array();
+  return domainDigest("possession", hexToBytes(maker), proof);
+}
+
 /** The public values of a task for one prover, from those for nobody. */
 export function valuesFor(system: string, values: Uint8Array, prover: Key): Uint8Array {
   if (prover === NOBODY) return values;

@@ -36,14 +36,17 @@ const PAYEES: Readonly<Record<string, Payee>> = {
   "groth16-batch": "none",
   // The program's public values are fixed by whoever wrote it.
   "sp1-groth16": "none",
+  // Stand-ins for such programs.
+  "mock-anonymous": "none",
+  "sim-anonymous": "none",
 };
 
 /** Systems that prove nothing, for development and for the simulator: any number of each, told apart by what follows. */
 const SIMULATED = /^(mock|sim)(-|$)/;
 
 export function payeeOf(system: string): Payee {
-  if (SIMULATED.test(system)) return "digest";
-  return Object.hasOwn(PAYEES, system) ? (PAYEES[system] ?? "none") : "none";
+  if (Object.hasOwn(PAYEES, system)) return PAYEES[system] ?? "none";
+  return SIMULATED.test(system) ? "digest" : "none";
 }
 
 /** The family of a proof system; one that is not listed is a family of its own, under its own name. */

@@ -65,6 +65,7 @@ export type Refusal =
   | "receipt.wrong-values"
   | "receipt.replayed"
   | "receipt.wrong-bytes"
+  | "receipt.not-held"
   | "receipt.inline-mismatch"
   | "receipt.too-many"
   | "vote.duplicate"

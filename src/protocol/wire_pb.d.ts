@@ -802,6 +802,13 @@ export declare type Receipt = Message<"proofmesh.v1.Receipt"> & {
    * @generated from field: bytes inline = 11;
    */
   inline: Uint8Array;
+
+  /**
+   * where the proof does not name its maker: a hash of the maker and the whole proof (`payee.ts`); else empty
+   *
+   * @generated from field: bytes possession = 12;
+   */
+  possession: Uint8Array;
 };
 
 /**
@@ -852,7 +859,7 @@ export declare type Attest = Message<"proofmesh.v1.Attest"> & {
 export declare const AttestSchema: GenMessage<Attest>;
 
 /**
- * The proof verifies for this prover: its maker, or 32 zeros where the proof system has no room for a payee.
+ * The proof verifies for this prover, its maker; 32 zeros where the stage takes results without a proof.
  *
  * @generated from message proofmesh.v1.Complete
  */

@@ -4,7 +4,7 @@
  * bytes -> verdict -> event -> step -> effects. Events wait in one bounded queue and are taken one at a time; the effects
  * of a step are performed in the order that `core/effect.ts` states.
  */
-import { inlineProof } from "../core/receipts.ts";
+import { inlineProof, isReserved } from "../core/receipts.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Closed, Event, TaskRef } from "../core/event.ts";
 import type { CoreOptions } from "../core/options.ts";
@@ -543,6 +543,11 @@ export class Runtime implements TransportHandler {
     this.#modules.telemetry.emit(`peer.${state}`, this.#isMember(peer) ? { peer } : { peer, stranger: true });
     if (state === "down") this.#repair.gone(peer);
     this.post({ kind: "peer", peer, state });
+  }
+
+  withholds(peer: Key, artefact: Hash): boolean {
+    // mutant: reserved-served
+    return !this.#options.manifest.weights.has(peer) && isReserved(this.#state, artefact);
   }
 
   request(peer: Key, request: Request, body: Uint8Array, answer: (frames: readonly Uint8Array[]) => void): void {

@@ -13,6 +13,7 @@ import type { State } from "../core/state.ts";
 import { isStillWanted, isSurplus } from "../core/verifying.ts";
 import type { Cancel, Clock, Verifier } from "../ports.ts";
 import { artefactHash } from "../protocol/ids.ts";
+import { possessionOf } from "../protocol/payee.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { Lane } from "./lane.ts";
 import { type Charge, type Outcome, Shares } from "./shares.ts";
@@ -219,7 +220,8 @@ export class Verifications {
   }
 
   #check(effect: Verify, proof: Uint8Array, done: (verdict: VerifiedResult, tookMs: number | null) => void): void {
-    const valid: VerifiedResult = { kind: "valid", bytes: proof.length };
+    const possession = possessionOf(effect.system, proof, effect.maker);
+    const valid: VerifiedResult = { kind: "valid", bytes: proof.length, possession };
     if (!effect.isProven) return done(valid, null);
     const { clock, verifier } = this.#modules;
     const beganMs = clock.now();

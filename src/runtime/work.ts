@@ -6,6 +6,7 @@ import type { Artefacts, Cancel, Clock, Done, ProveEvent, ProveJob, Prover, Resu
 import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { itemsIn } from "../protocol/items.ts";
 import { INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, RANGE_BYTES_MAX } from "../protocol/limits.ts";
+import { possessionOf } from "../protocol/payee.ts";
 import { lastWords } from "../protocol/words.ts";
 import { whenFree } from "./busy.ts";
 import type { Fetcher } from "./fetcher.ts";
@@ -87,7 +88,7 @@ export class Workshop {
         if (itemsMax > 0 && itemsIn(textOf(own), itemsMax) === null)
           return verdict({ kind: "invalid", code: "result.no-list" });
         this.#modules.fetcher.keep(effect.artefact, own);
-        verdict({ kind: "valid", bytes: own.length });
+        verdict({ kind: "valid", bytes: own.length, possession: new Uint8Array() });
       });
     });
   }
@@ -165,9 +166,10 @@ export class Workshop {
       values,
       provingMs: Math.round(provingMs),
       inline: proof,
+      possession: possessionOf(effect.system, proof, effect.prover),
     };
     // A small proof is made durable by the receipt that carries it; others must be on disk before they are promised.
-    if (proof.length <= INLINE_BYTES_MAX) {
+    if (proof.length <= INLINE_BYTES_MAX && made.possession.length === 0) {
       fetcher.keep(made.artefact, proof);
       return post({ kind: "proved", task, attempt, proof: made });
     }

@@ -114,6 +114,7 @@ describe("a straggler", () => {
       values: effect.values,
       provingMs: 10,
       inline: new Uint8Array(),
+      possession: new Uint8Array(),
     };
     test.core.step({ kind: "proved", task: effect.task, attempt: 0, proof });
     VOTERS.forEach((who) => test.hear(who, test.complete(effect.task.index, "own")));
@@ -161,6 +162,7 @@ describe("a straggler", () => {
       values: effect.values,
       provingMs: 10,
       inline: new Uint8Array(),
+      possession: new Uint8Array(),
     };
     const said = first.test.core.step({ kind: "proved", task: effect.task, attempt: 1, proof });
     expect(said).toEqual([`receipt shard/${first.index}#1`]);

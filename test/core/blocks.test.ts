@@ -82,7 +82,9 @@ describe("a chain", () => {
     const barriers = (said: readonly string[]) => said.filter((line) => line === "barrier").length;
     expect(barriers(complete(test, 1))).toBe(1);
     const first = ["q", "r"].find((name) => keyOf(name) < keyOf("p")) ?? "";
-    const said = test.hear(first, test.receipt(0, "proof 1 shard 0"));
+    test.hear(first, test.receipt(0, "proof 1 shard 0"));
+    test.verdict(0, "proof 1 shard 0");
+    const said = ["b", "c", "d"].flatMap((who) => test.hear(who, test.complete(0, "proof 1 shard 0", "shard", first)));
     expect(barriers([...said, ...test.pass(2_500)])).toBe(1);
   });
 

@@ -228,7 +228,7 @@ describe("an accusation", () => {
 
   it("of a wrong proof is verified before it is believed", () => {
     for (const verdict of [
-      { kind: "valid", bytes: 100 },
+      { kind: "valid", bytes: 100, possession: new Uint8Array() },
       { kind: "invalid", code: "proof.equation" },
     ] as const) {
       const test = new Subject();

@@ -147,7 +147,7 @@ export class Hostile {
       case "verdict": {
         const { block, stage, index } = this.#ref(action.of);
         const verdict = action.isValid
-          ? ({ kind: "valid", bytes: 100 } as const)
+          ? ({ kind: "valid", bytes: 100, possession: new Uint8Array() } as const)
           : ({ kind: "invalid", code: "proof.equation" } as const);
         core.verdict(block, stage, index, PROOFS[action.of.proof] ?? "x", verdict);
         return;
@@ -180,7 +180,8 @@ export class Hostile {
     const proof = `proof of ${owner} for ${ref.stage}/${ref.index} in block ${task.block.height}`;
     const receipt = this.subject.receipt(ref.index, proof, attempt, { ...ref, values });
     this.#deliver(this.#seal(owner, [receipt], false), false);
-    if (choice.isTrue) core.verdict(ref.block, ref.stage, ref.index, proof, { kind: "valid", bytes: 100 });
+    if (choice.isTrue)
+      core.verdict(ref.block, ref.stage, ref.index, proof, { kind: "valid", bytes: 100, possession: new Uint8Array() });
     this.#echo();
   }
 

@@ -3,10 +3,10 @@ import { chosenProof } from "../../src/core/makers.ts";
 import { showHead } from "../../src/protocol/evidence.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
 import { hashOf } from "../protocol/fixtures.ts";
-import { blockAt, Feed, keyOf, withoutPayee } from "./harness.ts";
+import { blockAt, Feed, keyOf } from "./harness.ts";
 import { Subject } from "./subject.ts";
 
-const VERIFIED = { kind: "valid", bytes: 100 } as const;
+const VERIFIED = { kind: "valid", bytes: 100, possession: new Uint8Array() } as const;
 
 /** Whoever hears it knows that this prover is out from its first word on. */
 function forked(test: Subject, who: string): Entry {
@@ -108,17 +108,5 @@ describe("a proof whose prover is out", () => {
     });
     const named = { artefact: hashOf("proof"), prover: keyOf(prover), credited: true, attempt: 0, bytes: 100 };
     expect(tests.map(chosen)).toEqual([named, named]);
-  });
-
-  it("is named after another who handed it in and is not out, where the proof itself names nobody", () => {
-    const test = new Subject({ change: withoutPayee() });
-    const [prover, other] = [test.owner("shard", 0), test.other("shard", 0)];
-    test.hear(prover, test.receipt(0, "proof"));
-    test.hear(other, test.receipt(0, "proof", 1));
-    test.verdict(0, "proof", VERIFIED);
-    for (const who of ["b", "c", "d"]) test.hear(who, test.complete(0, "proof"));
-    expect(chosen(test)).toMatchObject({ prover: keyOf(prover), attempt: 0 });
-    test.hear("b", forked(test, prover));
-    expect(chosen(test)).toMatchObject({ prover: keyOf(other), attempt: 1 });
   });
 });

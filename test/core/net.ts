@@ -128,7 +128,7 @@ export class Net {
       const prover = this.names.find((name) => this.#resultOf(task, name) === artefact);
       const verdict =
         prover !== undefined && this.isValid(prover) && (maker ?? keyOf(prover)) === keyOf(prover)
-          ? ({ kind: "valid", bytes: PROOF_BYTES } as const)
+          ? ({ kind: "valid", bytes: PROOF_BYTES, possession: new Uint8Array() } as const)
           : ({ kind: "invalid", code: "proof.equation" } as const);
       core.step({ kind: "verified", task, artefact, maker, verdict });
     }
@@ -158,7 +158,14 @@ export class Net {
 
   #prove(core: Core, { task, attempt, values }: Proves): void {
     const artefact = this.#resultOf(task, core.name);
-    const proof = { artefact, bytes: PROOF_BYTES, values, provingMs: 10, inline: new Uint8Array() };
+    const proof = {
+      artefact,
+      bytes: PROOF_BYTES,
+      values,
+      provingMs: 10,
+      inline: new Uint8Array(),
+      possession: new Uint8Array(),
+    };
     core.step({ kind: "proved", task, attempt, proof });
   }
 

@@ -1,23 +1,27 @@
 import { describe, expect, it } from "vitest";
 import { taskStatus } from "../../src/core/lifecycle.ts";
 import { chosenProof } from "../../src/core/makers.ts";
-import { NOBODY } from "../../src/protocol/payee.ts";
+import { isReserved } from "../../src/core/receipts.ts";
+import type { EntryOf } from "../../src/protocol/messages.ts";
 import { hashOf } from "../protocol/fixtures.ts";
-import { blockAt, keyOf, withoutPayee } from "./harness.ts";
+import { blockAt, keyOf, type network, withoutPayee } from "./harness.ts";
 import { Subject } from "./subject.ts";
 
 const WRONG = { kind: "invalid", code: "proof.equation" } as const;
 const OTHERS = ["b", "c", "d"];
 
 /** The task's second attempt is granted to its owner, and the first owner's proof comes late. */
-function late(): { readonly test: Subject; readonly maker: string; readonly thief: string } {
-  const test = new Subject();
+function late(
+  change: Parameters<typeof network>[1] = {},
+  receipt: Partial<EntryOf<"receipt">> = {},
+): { readonly test: Subject; readonly maker: string; readonly thief: string } {
+  const test = new Subject({ change });
   const [maker, thief] = [test.owner("shard", 0), test.owner("shard", 0, 1)];
   test.claimed(0);
   for (const who of OTHERS) test.hear(who, test.timeout(0));
   test.claimed(0, 1);
   test.assigned(0, 1);
-  test.hear(maker, test.receipt(0, "proof"));
+  test.hear(maker, test.receipt(0, "proof", 0, receipt));
   return { test, maker, thief };
 }
 
@@ -34,7 +38,10 @@ describe("a proof that names its maker", () => {
     const asked = test.core.take("verify");
     expect(asked.map((each) => each.maker)).toEqual([keyOf(maker), keyOf(thief)]);
     expect(asked[0]?.values).not.toEqual(asked[1]?.values);
-    const verdict = (prover: string, answer: typeof WRONG | { readonly kind: "valid"; readonly bytes: number }) =>
+    const verdict = (
+      prover: string,
+      answer: typeof WRONG | { readonly kind: "valid"; readonly bytes: number; readonly possession: Uint8Array },
+    ) =>
       test.core.step({
         kind: "verified",
         task: test.task(0),
@@ -42,7 +49,7 @@ describe("a proof that names its maker", () => {
         maker: keyOf(prover),
         verdict: answer,
       });
-    expect(verdict(maker, { kind: "valid", bytes: 100 })).toEqual(["complete shard/0"]);
+    expect(verdict(maker, { kind: "valid", bytes: 100, possession: new Uint8Array() })).toEqual(["complete shard/0"]);
     expect(verdict(thief, WRONG)[0]).toBe(`reject shard/0 ${thief} proof.other-prover`);
     for (const who of OTHERS) test.hear(who, test.complete(0, "proof", "shard", maker));
     expect(taskStatus(test.core.state, taskIn(test)).state).toBe("complete");
@@ -69,22 +76,57 @@ describe("a proof that names its maker", () => {
     expect(taskIn(test).completeMs).not.toBe(null);
   });
 
-  it("is named with its maker by who calls the task complete, and with nobody where the system has no room for one", () => {
-    for (const [change, named] of [
-      [{}, null],
-      [withoutPayee(), NOBODY],
-    ] as const) {
+  it("is named with its maker by who calls the task complete, whether the proof itself names the maker or not", () => {
+    for (const change of [{}, withoutPayee()]) {
       const test = new Subject({ change });
       const maker = test.owner("shard", 0);
       test.hear(maker, test.receipt(0, "proof"));
       test.verdict(0, "proof");
       const said = test.core.feed.batches.flatMap(({ entries }) => entries);
-      expect(said).toContainEqual({
-        kind: "complete",
-        ...test.task(0),
-        prover: named ?? keyOf(maker),
-        artefact: hashOf("proof"),
-      });
+      const complete = { kind: "complete", ...test.task(0), prover: keyOf(maker), artefact: hashOf("proof") };
+      expect(said).toContainEqual(complete);
     }
+  });
+});
+
+describe("a proof that does not name its maker", () => {
+  const possession = new Uint8Array(32).fill(7);
+  const valid = { kind: "valid", bytes: 100, possession } as const;
+  const judged = (test: Subject, prover: string) =>
+    test.core.step({
+      kind: "verified",
+      task: test.task(0),
+      artefact: hashOf("proof"),
+      maker: keyOf(prover),
+      verdict: valid,
+    });
+
+  it("is rejected in a receipt that does not show that its author holds it: receipt.not-held (RECEIPT-9)", () => {
+    const { test, thief } = late(withoutPayee());
+    test.hear(thief, test.receipt(0, "proof", 1));
+    expect(judged(test, thief)[0]).toBe(`reject shard/0 ${thief} receipt.not-held`);
+  });
+
+  it("pays who holds it and the attempt (RECEIPT-9)", () => {
+    const { test, thief } = late(withoutPayee());
+    test.hear(thief, test.receipt(0, "proof", 1, { possession }));
+    expect(judged(test, thief)).toEqual([`attest shard/0#1 ${thief}`]);
+  });
+
+  it("pays nobody else once this node has vouched for another's (ATTEST-6)", () => {
+    const { test, maker, thief } = late(withoutPayee(), { possession });
+    expect(judged(test, maker)).toEqual(["complete shard/0"]);
+    test.hear(thief, test.receipt(0, "proof", 1, { possession }));
+    expect(judged(test, thief)).toEqual(["complete shard/0"]);
+  });
+
+  it("is for attesters alone until its task is complete (RECEIPT-10)", () => {
+    const { test, maker } = late(withoutPayee(), { possession });
+    expect(isReserved(test.core.state, hashOf("proof"))).toBe(true);
+    expect(isReserved(test.core.state, hashOf("another"))).toBe(false);
+    judged(test, maker);
+    for (const who of OTHERS) test.hear(who, test.complete(0, "proof", "shard", maker));
+    expect(isReserved(test.core.state, hashOf("proof"))).toBe(false);
+    expect(isReserved(late().test.core.state, hashOf("proof"))).toBe(false);
   });
 });

@@ -209,9 +209,11 @@ describe("a complete task", () => {
     const task = taskOf(test);
     expect(task.completeMs).not.toBe(null);
     // The only receipt gets the length wrong, which shows once the proof is here.
-    test.verdict(0, "proof", { kind: "valid", bytes: 90 });
+    test.verdict(0, "proof", { kind: "valid", bytes: 90, possession: new Uint8Array() });
     expect([task.completeMs, task.output]).toEqual([null, null]);
     test.hear(other, test.receipt(0, "proof", 1, { bytes: 90 }));
+    for (const who of ["b", "c", "d"]) test.hear(who, test.complete(0, "proof", "shard", other));
+    test.verdict(0, "proof", { kind: "valid", bytes: 90, possession: new Uint8Array() });
     expect(task.completeMs).not.toBe(null);
     expect(chosenProof(test.core.state, task)).toMatchObject({ made: { prover: keyOf(other), bytes: 90 } });
   });
@@ -260,6 +262,7 @@ describe("a prover that dies between proving and its receipt", () => {
             values: test.values(0, name),
             provingMs: tookMs,
             inline: new Uint8Array(5_000),
+            possession: new Uint8Array(),
           },
         });
       test.confirm();
@@ -288,6 +291,7 @@ describe("a prover that dies between proving and its receipt", () => {
       bytes: 100,
       provingMs: 1,
       inline: new Uint8Array(5_000),
+      possession: new Uint8Array(),
       ...OTHER_VALUES,
     };
     const said = test.core.step({ kind: "proved", task: test.task(0), attempt: 0, proof });

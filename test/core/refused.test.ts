@@ -11,7 +11,7 @@ import { PARTIES, Subject } from "./subject.ts";
 
 const NEXT = blockAt(2);
 const WRONG: VerifiedResult = { kind: "invalid", code: "proof.equation" };
-const VALID: VerifiedResult = { kind: "valid", bytes: 100 };
+const VALID: VerifiedResult = { kind: "valid", bytes: 100, possession: new Uint8Array() };
 
 /** The owner of shard 0 hands in something; what the attester says and refuses because of it. */
 function seenBy(attester: string, handIn: (test: Subject, owner: string) => void): readonly string[] {

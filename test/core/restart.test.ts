@@ -139,7 +139,14 @@ describe("a restart", () => {
     test.core.feed.batches.push(lost);
     expect(test.core.state.mute).toBe("feed.behind");
     const { task, attempt, values } = work;
-    const made = { artefact: hashOf("proof"), bytes: 100, values, provingMs: 10, inline: new Uint8Array() };
+    const made = {
+      artefact: hashOf("proof"),
+      bytes: 100,
+      values,
+      provingMs: 10,
+      inline: new Uint8Array(),
+      possession: new Uint8Array(),
+    };
     expect(test.core.step({ kind: "proved", task, attempt, proof: made })).toEqual([]);
     test.core.take("prove");
     test.confirm();
@@ -205,7 +212,14 @@ describe("a restart", () => {
     const [effect] = test.core.take("prove");
     if (effect === undefined) throw new Error("nothing to prove");
     const { task, attempt, values } = effect;
-    const proof = { artefact: keyOf("proof"), bytes: 10, values, provingMs: 1, inline: new Uint8Array() };
+    const proof = {
+      artefact: keyOf("proof"),
+      bytes: 10,
+      values,
+      provingMs: 1,
+      inline: new Uint8Array(),
+      possession: new Uint8Array(),
+    };
     expect(test.core.step({ kind: "proved", task, attempt, proof })).toContain(`receipt ${task.stage}/${task.index}#0`);
     test.restart();
     expect(test.core.take("prove").map((again) => again.task.index)).not.toContain(task.index);

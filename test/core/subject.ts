@@ -23,7 +23,7 @@ import {
 } from "./harness.ts";
 
 export const PARTIES: Parties = { attesters: ["a", "b", "c", "d"], provers: ["p", "q", "r"], sources: ["s"] };
-const VALID: VerifiedResult = { kind: "valid", bytes: 100 };
+const VALID: VerifiedResult = { kind: "valid", bytes: 100, possession: new Uint8Array() };
 
 export interface SubjectOptions {
   readonly parties?: Parties;
@@ -159,6 +159,7 @@ export class Subject {
       values: valuesOf(change.block ?? this.id(), stage, index),
       provingMs: 10,
       inline: new Uint8Array(),
+      possession: new Uint8Array(),
       ...change,
     };
   }

@@ -345,7 +345,7 @@ describe("a proof", () => {
     test.claimed(0);
     test.hear(owner, test.receipt(0, "proof", 0, { bytes: 99 }));
     expect(test.core.take("verify")).toHaveLength(1);
-    expect(test.verdict(0, "proof", { kind: "valid", bytes: 100 })).toEqual([
+    expect(test.verdict(0, "proof", { kind: "valid", bytes: 100, possession: new Uint8Array() })).toEqual([
       `reject shard/0 ${owner} receipt.wrong-bytes`,
       "timeout shard/0#0 receipt.wrong-bytes",
     ]);
@@ -359,10 +359,9 @@ describe("a proof", () => {
     test.assigned(0);
     test.hear(other, test.receipt(0, "proof", 0, { bytes: 99 }));
     test.hear(owner, test.receipt(0, "proof"));
-    expect(test.verdict(0, "proof", { kind: "valid", bytes: 100 })).toEqual([
-      `reject shard/0 ${other} receipt.wrong-bytes`,
-      `attest shard/0#0 ${owner}`,
-    ]);
+    const valid = { kind: "valid", bytes: 100, possession: new Uint8Array() } as const;
+    expect(test.verdict(0, "proof", valid)).toEqual([`reject shard/0 ${other} receipt.wrong-bytes`]);
+    expect(test.verdict(0, "proof", valid)).toEqual([`attest shard/0#0 ${owner}`]);
   });
 
   it("that cannot be had is neither: it is asked for again, and past the limit the attempt is over", () => {

@@ -285,7 +285,14 @@ function ref(block: string, index: number): { readonly block: string; readonly s
 
 function receipt(block: string, index: number, proof: Uint8Array, values: Uint8Array): EntryOf<"receipt"> {
   const key = node.manifest.keyHashes.get("mock") ?? "";
-  const made = { artefact: artefactHash(proof), bytes: proof.length, values, provingMs: 1, inline: proof };
+  const made = {
+    artefact: artefactHash(proof),
+    bytes: proof.length,
+    values,
+    provingMs: 1,
+    inline: proof,
+    possession: new Uint8Array(),
+  };
   return { ...ref(block, index), kind: "receipt", attempt: 0, system: "mock", key, ...made };
 }
 

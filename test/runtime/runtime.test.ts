@@ -448,6 +448,7 @@ describe("the sealer", () => {
       values: new Uint8Array(4096),
       provingMs: 1,
       inline: new Uint8Array(2048),
+      possession: new Uint8Array(),
     };
     made.append(
       Array.from({ length: 25 }, () => large),
