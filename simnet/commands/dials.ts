@@ -76,6 +76,11 @@ export const DIALS: Readonly<Record<keyof Dials, Dial>> = {
     unit: MS,
     help: "a sink refuses, is slow, loses answers, hears all twice, or loses its newest blocks",
   },
+  handedIn: {
+    flag: "--handed-in",
+    unit: WHOLE,
+    help: "blocks of a second chain that the attesters' operators hand in; not with --workflow",
+  },
   anyStart: { flag: "--any-start", unit: SWITCH, help: "runs of the chain's blocks may start at any height" },
   absent: { flag: "--absent", unit: WHOLE, help: "nodes that are away from the beginning nearly to the end" },
   joiners: { flag: "--joiners", unit: WHOLE, help: "provers on nobody's list that come, and go" },

@@ -23,6 +23,7 @@ import { sharedOwners } from "./owners.ts";
 import { SimChain, SourceLink } from "./chain.ts";
 import { type Damage, SimDisk } from "./disk.ts";
 import { SimClock, SimProcess } from "./process.ts";
+import { Operators } from "./operators.ts";
 import { Places } from "./places.ts";
 import { CHAIN, manifestOf, type NetworkShape, SYSTEMS } from "./manifest.ts";
 import { type Address, type LinkFaults, SimNetwork } from "./network.ts";
@@ -53,6 +54,8 @@ export interface ClusterOptions extends NetworkShape {
   readonly hooks: NodeHooks;
   /** Limits of the nodes that differ from those of production. */
   readonly limits?: CoreOptions["limits"];
+  /** Blocks of the second chain, which operators hand in. */
+  readonly handedIn?: number;
   /** Functions that stages are collected by. */
   readonly selects?: CoreOptions["selects"];
   /** Nodes, by their place, whose key has a second process that may come up. */
@@ -116,6 +119,7 @@ export class Cluster {
   /** Disks are damaged even where more than f are faulty. */
   isUnbounded = false;
   readonly chain: SimChain = new SimChain();
+  readonly operators: Operators<SimNode>;
   /** Where the nodes hand certified blocks to. */
   readonly places: Places;
   /** Counts among the f faults from the first step on. */
@@ -167,9 +171,10 @@ export class Cluster {
     for (const newcomer of this.nodes.slice(options.nodes)) newcomer.gone = true;
     this.#times = { ...options.times };
     this.manifest = manifestOf(
-      options,
+      { ...options, handed: (options.handedIn ?? 0) > 0 },
       keyed.map(({ key }) => key),
     );
+    this.operators = new Operators(this.world, options.handedIn ?? 0);
     this.places = new Places(this, this.nodes, options.anyStart !== true);
   }
 
@@ -326,7 +331,8 @@ export class Cluster {
       sinks: this.isHostile(node) ? [] : this.places.lines(node),
       telemetry,
       fatal: (fault) => {
-        if (fault.code === "key.in-use" && this.#isDoubled(node)) return this.#retire(node, chance);
+        const isDoubled = this.nodes.some(({ isTwin, key }) => isTwin && key === node.key);
+        if (fault.code === "key.in-use" && isDoubled) return this.#retire(node, chance);
         if (fault.code !== "disk.full") throw new Error(`${node.name}: ${fault.code}: ${fault.message}`);
         // The operator makes room and starts it again.
         this.crash(node, "intact", chance, DISK_FULL_DOWN_MS);
@@ -362,10 +368,6 @@ export class Cluster {
     }
     node.downUntilMs = this.world.nowMs + downMs;
     this.world.after(downMs, () => this.#comeBack(node));
-  }
-
-  #isDoubled({ key }: SimNode): boolean {
-    return this.nodes.some((node) => node.isTwin && node.key === key);
   }
 
   /** It ended because another process has its key, and its operator leaves it so. */
@@ -410,9 +412,10 @@ export class Cluster {
   /** Whether the node holds the certificate of each canonical block. */
   hasAll(node: SimNode): boolean {
     const state = node.runtime?.state;
-    const isCertified = ({ hash }: SourceBlock) =>
-      state !== undefined && (closedAs(state, CHAIN, hash) !== undefined || node.disk.store.isClosed(CHAIN, hash));
-    return state !== undefined && this.chain.blocks.every(isCertified);
+    if (state === undefined) return false;
+    const isCertified = ({ chain, hash }: SourceBlock) =>
+      closedAs(state, chain, hash) !== undefined || node.disk.store.isClosed(chain, hash);
+    return [...this.chain.blocks, ...this.operators.blocks].every(isCertified);
   }
 
   /** By which ids nodes know a block of this hash. */

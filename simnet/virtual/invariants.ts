@@ -4,7 +4,10 @@ export const INVARIANTS = {
   S2: ["no certificate holds a proof that does not verify", "checkers/wire, truth, end"],
   S3: ["no barrier before its parent's", "checkers/wire"],
   S4: ["no honest key signs two votes of one lock, or two batches of one number", "checkers/wire"],
-  S5: ["what was sent was durable, and is there after a crash", "checkers/durable, wire"],
+  S5: [
+    "what was sent was durable, what was acknowledged is there, both after a crash as well",
+    "checkers/durable, wire, inputs",
+  ],
   S6: ["nodes with one log agree on what is certified", "checkers/end"],
   S7: ["nothing counts that its author did not sign or may not say", "checkers/end, wire"],
   S8: ["every certified block was told by the chain's own source", "checkers/end, returns"],

@@ -6,6 +6,8 @@ import { variantsOf } from "../../src/protocol/stages.ts";
 import { describeShapeError } from "../../src/protocol/shape.ts";
 
 export const CHAIN = 1;
+/** No source follows this one: operators hand its blocks in. */
+export const HANDED_CHAIN = 2;
 /** Proof systems of families of their own; a network that needs only one uses the first. */
 export const SYSTEMS = ["sim", "sim-two", "sim-three"] as const;
 
@@ -23,6 +25,8 @@ export interface NetworkShape {
   /** Runs of blocks may start at any height. */
   readonly anyStart?: boolean;
   readonly retentionBlocks: number;
+  /** There is a second chain, whose blocks operators hand in. */
+  readonly handed?: boolean;
   /** Blocks are proven by this instead. */
   readonly workflow?: Fragment;
 }
@@ -42,6 +46,8 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
   const stage = { system: SYSTEMS[0], key: SYSTEMS[0], ...times };
   const variants = SYSTEMS.map((system) => ({ system, key: system }));
   const proven = options.families ? { ...times, variants, collect: { any: 2, of: "families" as const } } : { ...stage };
+  const handed = options.handed === true && options.workflow === undefined;
+  const whole = { name: "whole", ...stage };
   const json: ManifestJson = {
     format: 1,
     name: "virtual",
@@ -53,8 +59,14 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
         .slice(options.attestersOnlyAttest ? options.attesters : 0, options.nodes)
         .map((key) => ({ key, slots: 2, weight: 1 })),
     },
-    chains: [{ id: CHAIN, start: options.anyStart === true ? "any" : 1, confirmations: 0, workflow: "block" }],
+    chains: [
+      { id: CHAIN, start: options.anyStart === true ? "any" : 1, confirmations: 0, workflow: "block" },
+      ...(handed ? [{ id: HANDED_CHAIN, start: 1, confirmations: 0, workflow: "handed" }] : []),
+    ],
     workflows: options.workflow?.workflows ?? {
+      ...(handed
+        ? { handed: { window: options.window, stages: [{ ...whole, tasks: { shards: 1, itemsMax: 8 } }] } }
+        : {}),
       block: {
         window: options.window,
         stages: [

@@ -15,6 +15,7 @@ import { ASSERTION_MUTANTS } from "./assertion-mutants.ts";
 import { AGREED, ANONYMOUS, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
 import { DISK_MUTANTS, DISK_RUNS } from "./disk-mutants.ts";
+import { INPUT_MUTANTS, INPUT_RUNS } from "./input-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
@@ -58,6 +59,7 @@ const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   ...DISK_RUNS,
   ...SINK_RUNS,
+  ...INPUT_RUNS,
   quiet: { ...base, seed: 1 },
   rough: { ...base, ...rough, seed: 2 },
   late: { ...base, seed: 3, loss: 0.2, delayMs: 1200, failing: 0.2 },
@@ -245,4 +247,5 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...SOURCE_MUTANTS,
   ...SINK_MUTANTS,
   ...SCHEDULER_MUTANTS,
+  ...INPUT_MUTANTS,
 };

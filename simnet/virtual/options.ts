@@ -67,6 +67,8 @@ export interface Dials {
   readonly sourceLag: number;
   /** A sink refuses, is slow, loses its answers or hears all twice, and the ledger loses its newest blocks. */
   readonly sinkEveryMs: number;
+  /** Blocks of a second chain that no source follows: each attester's operator hands them in. */
+  readonly handedIn: number;
   /** Runs of the chain's blocks may start at any height. */
   readonly anyStart: boolean;
   /** Provers that are on nobody's list, come while the network runs, and some of which leave again. */
@@ -109,6 +111,7 @@ export const NO_FAULTS: Dials = {
   sourcesAwayMs: 600_000,
   sourceLag: 0,
   sinkEveryMs: 0,
+  handedIn: 0,
   anyStart: false,
   joiners: 0,
   absent: 0,

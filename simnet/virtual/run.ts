@@ -53,6 +53,8 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   const nemesis = new Nemesis(cluster, faults, (fault) => figures.fault(fault));
   for (const node of cluster.nodes) if (!node.gone) cluster.start(node);
   growChain(cluster, nemesis, blocks, blockMs);
+  const attesters = honest().filter(({ attests }) => attests);
+  cluster.operators.begin(attesters, faultsMs);
 
   const isFound = () => options.endsAt !== undefined && found.some((each) => options.endsAt?.test(each) === true);
   const began = process.cpuUsage();
@@ -89,7 +91,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     ...(crash === null ? [] : [`crash: ${crash}`]),
     ...found,
     ...honest().flatMap(({ name, runtime }) => (runtime === null ? [] : checkLog(name, runtime.state, wire))),
-    ...checkEnd(cluster.chain, held, wire),
+    ...checkEnd(toldOn(cluster), held, wire),
     ...(isSound && isDone() ? cluster.places.lacking(honest()) : []),
     ...(isSound ? checkers.griefing(contentsOf([...held.values()][0] ?? [])) : []),
     ...late,
@@ -141,6 +143,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, watched: NodeHoo
     dialsOf(options);
   const { gpus, lingerMs, unableEveryMs } = dialsOf(options);
   const tries = unableEveryMs > 0 || options.script?.some(({ kind }) => kind === "unable") === true;
+  const handedIn = workflow === undefined ? dialsOf(options).handedIn : 0;
   const cluster: Cluster = new Cluster(
     {
       seed,
@@ -150,6 +153,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, watched: NodeHoo
       shards,
       families,
       anyStart,
+      handedIn,
       attestersOnlyAttest: options.attestersOnlyAttest ?? false,
       ...(workflow === undefined ? {} : { workflow }),
       ...(options.selects === undefined ? {} : { selects: options.selects }),
@@ -276,9 +280,15 @@ function verdictOf(violations: readonly string[], isUnrecoverable: boolean): Vir
   return isUnrecoverable ? "unrecoverable" : "liveness";
 }
 
+/** The canonical blocks of both chains, and all that were ever told. */
+function toldOn({ chain, operators: { blocks } }: Cluster): Parameters<typeof checkEnd>[0] {
+  const told = new Map([...chain.told, ...blocks.map((block) => [block.hash, block] as const)]);
+  return { blocks: [...chain.blocks, ...blocks], told };
+}
+
 function contentsOf(certificates: readonly CheckedCertificate[]): BarrierContent[] {
   const contents = certificates.flatMap((each) => (each.ok ? each.value.content : []));
-  return contents.sort((a, b) => a.height - b.height);
+  return contents.filter(({ chain }) => chain === CHAIN).sort((a, b) => a.height - b.height);
 }
 
 /** Many nodes hold the same file, and what it is worth is the same for all of them. */
@@ -292,8 +302,7 @@ function certificatesOf(cluster: Cluster, nodes: readonly SimNode[]): Map<string
   };
   return new Map(
     nodes.map(({ name, disk }) => {
-      const files = disk.store.files().certificates.filter(({ chain }) => chain === CHAIN);
-      return [name, files.map(({ bytes }) => checkOnce(bytes))];
+      return [name, disk.store.files().certificates.map(({ bytes }) => checkOnce(bytes))];
     }),
   );
 }

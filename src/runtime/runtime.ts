@@ -565,10 +565,12 @@ export class Runtime implements TransportHandler {
       if (!written.ok) return done(written);
       const { chain, height, hash, parent, items } = block;
       const seen = { chain, height, hash, parent, items, payload: written.value };
-      const announce = () => {
-        const told = { kind: "source-block", block: seen, handed: true } as const;
-        this.#postTold(told, () => this.#sealer.flushed(() => done({ ok: true, value: undefined })));
+      const acknowledge = () => done({ ok: true, value: undefined });
+      const announced = () => {
+        // mutant: acknowledge-early
+        this.#sealer.flushed(acknowledge);
       };
+      const announce = () => this.#postTold({ kind: "source-block", block: seen, handed: true }, announced);
       this.#voice.whenSpeaking(announce, (fault) => done({ ok: false, fault }));
     });
   }

@@ -9,6 +9,7 @@ import type { Durable } from "./durable.ts";
 import { checkBlocks, checkLog } from "./end.ts";
 import { Forks } from "./forks.ts";
 import { checkGriefing } from "./griefing.ts";
+import { Inputs } from "./inputs.ts";
 import { Lives } from "./lives.ts";
 import { Pace } from "./pace.ts";
 import { Returns } from "./returns.ts";
@@ -64,7 +65,11 @@ export class Checkers {
     const hopMs = dials.delayMs + DISK_MS + (dials.wan ? WAN_MS : 0);
     const byKey = new Map(cluster.nodes.map((node) => [node.key, node]));
     const speaksSince = (key: Key) => byKey.get(key)?.speaksSinceMs ?? null;
-    const isWhole = options.hooks === undefined && options.families !== true && options.workflow === undefined;
+    const isWhole =
+      options.hooks === undefined &&
+      options.families !== true &&
+      options.workflow === undefined &&
+      dials.handedIn === 0;
     const isJudged =
       isLight(dials) && options.script === undefined && isWhole && !cluster.nodes.some(({ key }) => isHostile(key));
     this.delays = isJudged ? new DelayChecker({ manifest, now, hopMs, speaksSince, complain }) : null;
@@ -104,8 +109,14 @@ export class Checkers {
   #listen(): void {
     const { cluster, durable, isHostile } = this.#subjects;
     const honest = new Map(cluster.nodes.flatMap((node) => (isHostile(node.key) ? [] : [[node.key, node] as const])));
-    cluster.onDamage = ({ key }) => this.wire.lostDisk(key);
+    const inputs = new Inputs((text) => void this.violations.push(text));
+    cluster.operators.acknowledged = (node, block) => inputs.acknowledged(node, block);
+    cluster.onDamage = (node) => {
+      this.wire.lostDisk(node.key);
+      inputs.lostDisk(node);
+    };
     cluster.onReturn = (node) => {
+      inputs.returned(node);
       if (this.#doubled.has(node.key)) this.#hearUnsent(node, 0);
       else if (!isHostile(node.key)) this.#hearUnsent(node);
     };
