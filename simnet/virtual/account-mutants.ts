@@ -3,43 +3,43 @@ import type { Mutant } from "./mutant.ts";
 
 export const ACCOUNT_MUTANTS: Readonly<Record<string, Mutant>> = {
   "account-unbounded": {
-    rule: "what is over an author's account does not enter the log",
+    rule: "BATCH-14, R1: what is over an author's account does not enter the log",
     edits: [{ at: "account-unbounded", remove: true }],
     runs: ["floods"],
     expected: /^R1: .* bytes of/,
   },
   "attempts-unbounded": {
-    rule: "no record is made of an attempt more than two above the open one",
+    rule: "ENTRY-7: no record is made of an attempt more than two above the open one",
     edits: [{ at: "attempts-unbounded", replace: "return attempt < 0 && openAttempt(state, task).number < 0;" }],
     runs: ["floods"],
     expected: /^R1: .* attempts of a task/,
   },
   "name-any-proof": {
-    rule: "an attester names few proofs that nobody has handed in",
+    rule: "ENTRY-8: an attester names few proofs that nobody has handed in",
     edits: [{ at: "name-any-proof", replace: "return alone.length >= 0;" }],
     runs: ["floods"],
     expected: /^R1: .* proofs of a task/,
   },
   "siblings-unbounded": {
-    rule: "a source announces few blocks of one height",
+    rule: "BATCH-16: a source announces few blocks of one height",
     edits: [{ at: "siblings-unbounded", replace: "return total > state.limits.announcedMax;" }],
     runs: ["floods"],
     expected: /^R1: .* uncertified blocks of/,
   },
   "tasks-before-payload": {
-    rule: "an announcement alone makes no tasks",
+    rule: "R1: an announcement alone makes no tasks",
     edits: [{ at: "tasks-before-payload", after: "makeTasks(state, block);" }],
     runs: ["floods"],
     expected: /^R1: .* tasks of a block whose payload/,
   },
   "verify-without-share": {
-    rule: "an author whose share is used up waits with its proofs",
+    rule: "VERIFY-6: an author whose share is used up waits with its proofs",
     edits: [{ at: "verify-without-share", replace: "return 0;" }],
     runs: ["wrong-proofs"],
     expected: /^R1: .* ms on wrong proofs/,
   },
   "rejects-cost-nothing": {
-    rule: "a wrong proof halves its author's share",
+    rule: "VERIFY-3: a wrong proof halves its author's share",
     edits: [{ at: "rejects-cost-nothing", remove: true }],
     runs: ["wrong-proofs"],
     expected: /^R1: .* ms on wrong proofs/,
@@ -57,7 +57,7 @@ export const ACCOUNT_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^crash: .*invariant\.S6: .* counter of tasks/,
   },
   "lose-early-votes": {
-    rule: "what is signed about a block before it is prepared counts once it is",
+    rule: "ENTRY-3: what is signed about a block before it is prepared counts once it is",
     edits: [{ at: "lose-early-votes", remove: true }],
     runs: ["rough", "late", "floods"],
     expected: /^(L1|L3|S6): /,

@@ -95,6 +95,7 @@ const VOTERS = {
         node.say([{ ...attemptOf(entry), kind: "attest", prover: author, artefact: entry.artefact }]);
     },
   },
+  // REJECT-3.
   slander: {
     who: "attester",
     says: "a reject for every receipt",
@@ -104,6 +105,7 @@ const VOTERS = {
         node.say([{ ...taskOf(entry), kind: "reject", prover: author, artefact, code: "slander" }]);
     },
   },
+  // BARRIER-4, BARRIER-5.
   "hasty-barriers": {
     who: "attester",
     says: "a barrier for whatever content others sign, and for contents that nobody has",
@@ -114,6 +116,7 @@ const VOTERS = {
       if (id !== undefined) node.say([{ kind: "barrier", block: id, content: noise(node) }]);
     },
   },
+  // CANCEL-2, RETRACT-2, RETRACT-3.
   "cancel-all": {
     who: "attester",
     says: "a cancel and a retract for every block",
@@ -131,6 +134,7 @@ const VOTERS = {
       },
     },
   },
+  // BENCH-1, ADMIT-1.
   "bench-all": {
     who: "attester",
     says: "a vote to bench every prover, and to admit some at other heights",
@@ -148,6 +152,7 @@ const VOTERS = {
       },
     },
   },
+  // REQUEUE-2.
   "requeue-all": {
     who: "attester",
     says: "a vote to requeue the open attempt of each task, and one far above it",
@@ -169,6 +174,7 @@ const VOTERS = {
       },
     },
   },
+  // ANNOUNCE-12.
   "poison-blocks": {
     who: "attester",
     says: "announcements of true blocks with another payload, parent, height or size",
@@ -184,6 +190,7 @@ const VOTERS = {
       return [{ ...entry, ...node.pick(lies) }];
     },
   },
+  // ANNOUNCE-13.
   "invent-blocks": {
     who: "attester",
     says: "announcements of blocks that are not on the chain, and of true ones with another payload",
@@ -207,11 +214,13 @@ const VOTERS = {
 
 /** Provers against everybody's time. */
 const PROVERS = {
+  // RELEASE-1.
   "claim-and-drop": {
     who: "prover",
     says: "claims, and no work",
     modules: (modules) => ({ ...modules, provers: modules.provers.map((prover) => proving(prover, () => () => {})) }),
   },
+  // BEAT-1.
   "beat-forever": {
     who: "prover",
     says: "progress without end, and never a proof",
@@ -220,6 +229,7 @@ const PROVERS = {
       provers: modules.provers.map((prover) => proving(prover, (_job, emit) => beating(modules, emit))),
     }),
   },
+  // PACE-2.
   "fail-logically": {
     who: "prover",
     says: "that the input of each task cannot be proven",
@@ -234,6 +244,7 @@ const PROVERS = {
       ),
     }),
   },
+  // FAIL-1.
   "fail-early": {
     who: "prover",
     says: "a claim and a failure for each attempt of its own as soon as that is open, whatever its pause",
@@ -271,6 +282,7 @@ const PROVERS = {
       provers: altered(modules, (event) => ({ ...event, proof: wrongProof(node.options.world, event.values) })),
     }),
   },
+  // RECEIPT-6.
   "wrong-values": {
     who: "prover",
     says: "true proofs under public values of something else",
@@ -288,6 +300,7 @@ const PROVERS = {
     faces: 2,
     rewrite: (entry, face) => (face.index === 1 && entry.kind === "receipt" ? [] : [entry]),
   },
+  // CLAIM-2.
   "claim-all": {
     who: "prover",
     says: "a claim of everything that anybody claims",
@@ -330,6 +343,7 @@ const PROVERS = {
       return [];
     },
   },
+  // RELEASE-1, RELEASE-3.
   "claim-and-release": {
     who: "prover",
     says: "a release right behind each claim, and a failure behind each receipt",
@@ -339,6 +353,7 @@ const PROVERS = {
       return [entry, { ...attemptOf(entry), kind: "fail", code: "regret", logical: true }];
     },
   },
+  // RECEIPT-3.
   "inline-lies": {
     who: "prover",
     says: "receipts whose inline proof is another one than they name",
@@ -352,6 +367,7 @@ const PROVERS = {
 /** Anybody against the network. */
 const ANYONE = {
   silence: { who: "anyone", says: "nothing at all", rewrite: () => [], sends: () => false },
+  // BATCH-6.
   replay: {
     who: "anyone",
     says: "what others said, again",
@@ -366,6 +382,7 @@ const ANYONE = {
       },
     },
   },
+  // BATCH-10.
   forge: {
     who: "anyone",
     says: "batches of others under signatures that do not hold, and votes that it has no right to",
@@ -393,6 +410,7 @@ const ANYONE = {
       },
     },
   },
+  // REJECT-2.
   "wrong-artefacts": {
     who: "anyone",
     says: "other bytes than those that are asked for",

@@ -10,6 +10,7 @@ import { payloadOf, wrapped } from "./provers.ts";
 const LOOK_MS = 100;
 
 export const FAKES = {
+  // ANNOUNCE-10, ANNOUNCE-13.
   "fake-tip": {
     who: "attester",
     says: "a well-formed child of the newest true block, a slot before the chain has one",
@@ -20,6 +21,7 @@ export const FAKES = {
     says: "a well-formed child of each certified block, and of each of its own that is certified",
     every: { ms: LOOK_MS, times: 10_000, run: (node) => announceChild(node, true) },
   },
+  // ANNOUNCE-14, BARRIER-2.
   "two-ids": {
     who: "attester",
     says: "each block of the chain under a second id: the list of its payload alone",
@@ -31,6 +33,7 @@ export const FAKES = {
       return [entry];
     },
   },
+  // ANNOUNCE-5.
   "old-block-again": {
     who: "attester",
     says: "the announcement of a block that was certified long ago",

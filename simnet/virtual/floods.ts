@@ -57,6 +57,7 @@ export const FLOODS = {
     rewrite: (entry) => (entry.kind === "receipt" ? [] : [entry]),
     every: { ms: 250, times: 16, run: (node) => node.say(wrongReceipts(node).slice(0, ENTRIES)) },
   },
+  // JOIN-4, ADMIT-5.
   "flood-joins": {
     who: "prover",
     says: "that it wants to join, with every number of slots",
@@ -67,6 +68,7 @@ export const FLOODS = {
       run: (node) => say(node, () => ({ kind: "join", chain: CHAIN, slots: node.chance.between(0, 10_000) })),
     },
   },
+  // EVIDENCE-4.
   "flood-evidence": {
     who: "anyone",
     says: "evidence against others whose signatures do not hold",

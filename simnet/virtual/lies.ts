@@ -36,6 +36,7 @@ export const LIES = {
     ],
   },
   "stale-answers": { who: "anyone", says: "that there is nothing new", answers: () => [NOTHING] },
+  // LOST-2.
   "empty-peer": {
     who: "anyone",
     says: "that nothing was ever signed, like a node whose disk is empty",

@@ -39,6 +39,7 @@ export function restoredUnheard(damage: Damage): Fault[] {
   });
 }
 
+// LOST-3, GRANT-7.
 /** Node 0 hears all and is heard by nobody, while proofs take long: its grants are lost, and their attempts stay open. */
 export function restoredWhileProving(damage: Damage): Fault[] {
   const slow = [1, 2, 3].map(

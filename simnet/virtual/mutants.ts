@@ -159,7 +159,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...ACCOUNT_MUTANTS,
   ...ASSERTION_MUTANTS,
   "send-before-journal": {
-    rule: "durable before sent",
+    rule: "S5: durable before sent",
     edits: [
       { at: "send-before-journal/unchecked", remove: true },
       { at: "send-before-journal", after: "for (const batch of now) this.#durable(batch);" },
@@ -169,31 +169,31 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S5: .* had not acknowledged/,
   },
   "speak-unasked": {
-    rule: "peers are asked for the own feed before the first word",
+    rule: "FEED-1: peers are asked for the own feed before the first word",
     edits: [{ at: "speak-unasked", remove: true }],
     runs: ["lost-disks"],
     expected: /^S4: .* signed two batches/,
   },
   "forget-grants": {
-    rule: "what was granted is known after a restart",
+    rule: "GRANT-1: what was granted is known after a restart",
     edits: [{ at: "forget-grants", remove: true }],
     runs: ["crashes"],
     expected: /^S4: .* granted .* twice/,
   },
   "forget-timeouts": {
-    rule: "the own timeouts are known after a restart",
+    rule: "GRANT-5: the own timeouts are known after a restart",
     edits: [{ at: "forget-timeouts", remove: true }],
     runs: ["late-crashes"],
     expected: /^S4: .* after its own timeout/,
   },
   "believe-signatures": {
-    rule: "every signature is checked",
+    rule: "BATCH-10, S7: every signature is checked",
     edits: [{ at: "believe-signatures", remove: true }],
     runs: ["forgers"],
     expected: /^S7: .*(which it never signed|signature that is none)/,
   },
   "lax-signatures": {
-    rule: "one strict rule says which signatures are valid",
+    rule: "BATCH-10: one strict rule says which signatures are valid",
     edits: [{ at: "lax-signatures", remove: true }],
     runs: ["forgers"],
     expected: /^S7: .* signature that is none/,
@@ -211,7 +211,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S1: .* which does not own it/,
   },
   "heed-the-guilty": {
-    rule: "nothing counts that a key says from its offence on",
+    rule: "ENTRY-2, EVIDENCE-3, BATCH-7: nothing counts that a key says from its offence on",
     edits: [
       { at: "heed-the-guilty", replace: "return true;" },
       { at: "heed-the-guilty/feed", remove: true },
@@ -220,13 +220,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S7: .* which is out from/,
   },
   "let-go-early": {
-    rule: "nothing is let go of before a quorum of attesters has it",
+    rule: "L3: nothing is let go of before a quorum of attesters has it",
     edits: [{ at: "let-go-early", remove: true }],
     runs: ["apart"],
     expected: /^L3: .* still lacks entries/,
   },
   "cancel-alone": {
-    rule: "a quorum cancels a block",
+    rule: "CANCEL-2: a quorum cancels a block",
     edits: [
       { at: "cancel-alone", replace: "return voters.length > 0;" },
       // Otherwise the block returns before a checker looks.
@@ -236,7 +236,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S1: .* to be cancelled, and no quorum does/,
   },
   "bench-alone": {
-    rule: "a quorum benches a prover",
+    rule: "BENCH-1: a quorum benches a prover",
     edits: [{ at: "bench-alone", replace: "if (weight > 0) return height;" }],
     runs: ["benches"],
     expected: /^S1: .* which does not own it/,

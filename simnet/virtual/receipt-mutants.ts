@@ -3,19 +3,19 @@ import type { Mutant } from "./mutant.ts";
 
 export const RECEIPT_MUTANTS: Readonly<Record<string, Mutant>> = {
   "contradictions-unseen": {
-    rule: "two receipts of one prover that exclude each other are noticed",
+    rule: "EVIDENCE-7: two receipts of one prover that exclude each other are noticed",
     edits: [{ at: "contradictions-unseen", remove: true }],
     runs: ["contradicting"],
     expected: /^L3: .* does not exclude .* two-receipts/,
   },
   "receipts-for-ever": {
-    rule: "a prover has room for its proofs in each attempt",
+    rule: "RECEIPT-5: a prover has room for its proofs in each attempt",
     edits: [{ at: "receipts-for-ever", replace: "const attempt = 0;" }],
     runs: ["mended"],
     expected: /^L1: /,
   },
   "receipts-dropped": {
-    rule: "a proof that attesters have verified stands, whatever its prover signed before it",
+    rule: "RECEIPT-5, COMPLETE-3: a proof that attesters have verified stands, whatever its prover signed before it",
     edits: [
       { at: "receipts-dropped", replace: "const isVouched = state.nowMs < 0;" },
       // Each of these alone keeps the chain going.
@@ -26,7 +26,7 @@ export const RECEIPT_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^L1: /,
   },
   "payee-ignored": {
-    rule: "a proof that verifies for its maker verifies for nobody else",
+    rule: "RECEIPT-8: a proof that verifies for its maker verifies for nobody else",
     edits: [
       {
         at: "payee-ignored",
@@ -40,25 +40,25 @@ export const RECEIPT_MUTANTS: Readonly<Record<string, Mutant>> = {
       /^(S1: .* attested .* which has not made the proof|S2: .* vouched for a proof of .* that does not verify)/,
   },
   "possession-ignored": {
-    rule: "a proof that does not name its maker pays only a prover that shows that it holds the proof",
+    rule: "RECEIPT-9: a proof that does not name its maker pays only a prover that shows that it holds the proof",
     edits: [{ at: "possession-ignored", replace: "return null;" }],
     runs: ["anonymous"],
     expected: /^S1: .* attested .* which has not made the proof/,
   },
   "reserved-served": {
-    rule: "a proof that does not name its maker goes to attesters alone until its task is complete",
+    rule: "RECEIPT-10: a proof that does not name its maker goes to attesters alone until its task is complete",
     edits: [{ at: "reserved-served", replace: "return false;" }],
     runs: ["anonymous-near"],
     expected: /^S1: .* attested .* which has not made the proof/,
   },
   "copies-paid": {
-    rule: "an attester that vouches for an anonymous proof attests nobody else's proof of the task",
+    rule: "ATTEST-6: an attester that vouches for an anonymous proof attests nobody else's proof of the task",
     edits: [{ at: "copies-paid", replace: "return false;" }],
     runs: ["anonymous-far"],
     expected: /^S1: .* attested .* which has not made the proof/,
   },
   "attempt-by-receipt": {
-    rule: "the credit names the attempt that is paid",
+    rule: "BARRIER-7: the credit names the attempt that is paid",
     edits: [{ at: "attempt-by-receipt", replace: "const { attempt } = made;" }],
     runs: ["renamed"],
     expected: /^S1: the certificate of .* pays .* which no quorum did/,

@@ -18,12 +18,14 @@ export const RECEIPTS = {
     rewrite: (entry, face, node) =>
       twice(entry, face, node, ({ attempt }) => ({ attempt: attempt + 1, values: new Uint8Array(32) })),
   },
+  // EVIDENCE-7, RECEIPT-6.
   "receipt-other-bytes": {
     who: "prover",
     says: "a second receipt for the same proof and attempt, with another length",
     rewrite: (entry, face, node) =>
       twice(entry, face, node, ({ bytes }) => ({ bytes: bytes - 1, inline: new Uint8Array() })),
   },
+  // RECEIPT-4.
   "receipt-other-attempt": {
     who: "prover",
     says: "more receipts for the same proof, in attempts that are not open, and true in everything else",
@@ -33,6 +35,7 @@ export const RECEIPTS = {
         return at === 0 ? said : [];
       }),
   },
+  // RECEIPT-5.
   "receipt-junk-first": {
     who: "prover",
     says: "a receipt that is sent first and has two receipts of wrong proofs before it in the feed, which are sent later",

@@ -3,19 +3,19 @@ import type { Mutant } from "./mutant.ts";
 
 export const SOURCE_MUTANTS: Readonly<Record<string, Mutant>> = {
   "believe-announcements": {
-    rule: "a node acts on a block only once its own source has told it",
+    rule: "ANNOUNCE-10, S8: a node acts on a block only once its own source has told it",
     edits: [{ at: "believe-announcements", replace: "return !contradictsSource(state, block);" }],
     runs: ["fakes"],
     expected: /^S8: .* on no chain/,
   },
   "believe-one-source": {
-    rule: "a node without a source waits for more than a third of the sources",
+    rule: "ANNOUNCE-13: a node without a source waits for more than a third of the sources",
     edits: [{ at: "believe-one-source", replace: "return announcers.size > 0 && manifest.oneHonestSource > 0;" }],
     runs: ["fakes-away"],
     expected: /^S8: .* on no chain/,
   },
   "ids-by-hash": {
-    rule: "a block is compared with the own source's by all that its announcement says",
+    rule: "ANNOUNCE-10: a block is compared with the own source's by all that its announcement says",
     edits: [{ at: "ids-by-hash", replace: "return block.hash === hash;" }],
     runs: ["second-ids"],
     expected: /^S1: .* under (two ids|a second id)/,

@@ -19,7 +19,7 @@ export const SPLIT: Fragment = {
 
 export const SPLIT_MUTANTS: Readonly<Record<string, Mutant>> = {
   "never-split": {
-    rule: "a block whose piece is in quarantine is proven in more of them",
+    rule: "L1: a block whose piece is in quarantine is proven in more of them",
     edits: [{ at: "never-split", remove: true }],
     runs: ["pieces"],
     expected: /^L1: /,

@@ -12,6 +12,7 @@ import { taskOf } from "./chatter.ts";
 const BEAT_MS = 200;
 
 export const THIEVES = {
+  // RECEIPT-8.
   copy: {
     who: "prover",
     says: "claims and progress, and somebody else's receipt as its own once there is one",
@@ -25,6 +26,7 @@ export const THIEVES = {
       return known === undefined ? [entry] : [entry, ...copies(node, known, [entry.attempt])];
     },
   },
+  // RECEIPT-9, RECEIPT-10, ATTEST-6.
   "copy-whole": {
     who: "prover",
     says: "claims and progress, and somebody else's proof as its own once it has got all of it",

@@ -42,6 +42,7 @@ type Plot = Pick<TwinFault, "way" | "side" | "waitMs" | "forMs"> & { readonly at
 
 function plotOf(options: VirtualOptions, keys: readonly number[], chance: Chance, untilMs: number): Plot {
   const ways =
+    // START-4, START-6, FEED-3, FEED-4.
     untilMs < PARTED_RUN_MS ? (["beside", "relay"] as const) : (["beside", "relay", "parted", "strung"] as const);
   const way = ways[chance.between(0, ways.length - 1)] ?? "beside";
   const isParted = way === "parted" || way === "strung";

@@ -3,19 +3,19 @@ import type { Mutant } from "./mutant.ts";
 
 export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
   "claim-unowned": {
-    rule: "claim: only by the owner",
+    rule: "CLAIM-4: only by the owner",
     edits: [{ at: "claim-unowned", remove: true }],
     runs: ["quiet"],
     expected: /^S1: .* claimed .* which it does not own/,
   },
   "claim-unfounded": {
-    rule: "claim: with the timeout certificate of the attempt before",
+    rule: "CLAIM-1: with the timeout certificate of the attempt before",
     edits: [{ at: "claim-unfounded", after: "before.shift();" }],
     runs: ["droppers", "rough"],
     expected: /^S1: .* showed no timeout certificate/,
   },
   "grant-again": {
-    rule: "grant: once per (task, attempt)",
+    rule: "GRANT-1: once per (task, attempt)",
     edits: [
       { at: "grant-again/unchecked", remove: true },
       { at: "grant-again", remove: true },
@@ -24,13 +24,13 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S4: .* granted .* twice/,
   },
   "grant-anybody": {
-    rule: "grant: only to the owner",
+    rule: "GRANT-2: only to the owner",
     edits: [{ at: "grant-anybody", replace: "const owner = [...attempt.claims.keys()].at(-1) ?? null;" }],
     runs: ["greedy"],
     expected: /^S1: .* which does not own it/,
   },
   "grant-closed": {
-    rule: "grant: only while the attempt is open",
+    rule: "GRANT-3: only while the attempt is open",
     edits: [
       { at: "grant-closed/unchecked", remove: true },
       { at: "grant-closed", replace: "for (const each of task.attempts.values()) considerGrant(state, task, each);" },
@@ -39,7 +39,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S1: .* granted .* before the timeout certificate/,
   },
   "grant-after-timeout": {
-    rule: "grant: never after the own timeout",
+    rule: "GRANT-5: never after the own timeout",
     edits: [
       { at: "grant-after-timeout/unchecked", remove: true },
       { at: "grant-after-timeout", remove: true },
@@ -48,19 +48,19 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S4: .* granted .* after its own timeout/,
   },
   "grant-beyond-capacity": {
-    rule: "grant: only within the owner's capacity",
+    rule: "GRANT-4: only within the owner's capacity",
     edits: [{ at: "grant-beyond-capacity", remove: true }],
     runs: ["hoard"],
     expected: /^R1: .* claim \d+ tasks/,
   },
   "attest-invalid": {
-    rule: "attest: only a proof that verifies",
+    rule: "ATTEST-2: only a proof that verifies",
     edits: [{ at: "attest-invalid", replace: 'proof.verdict = "valid";' }],
     runs: ["wrong"],
     expected: /^S2: .* vouched for a proof/,
   },
   "attest-unassigned": {
-    rule: "attest: only for the prover that the assignment certificate names",
+    rule: "ATTEST-3: only for the prover that the assignment certificate names",
     edits: [
       { at: "attest-unassigned/unchecked", remove: true },
       { at: "attest-unassigned", replace: "const isAssigned = attempt.claims.has(prover);" },
@@ -69,7 +69,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S1: .* attested .* no assignment certificate/,
   },
   "attest-again": {
-    rule: "attest: once per (task, attempt)",
+    rule: "ATTEST-1: once per (task, attempt)",
     edits: [
       { at: "attest-again/unchecked", remove: true },
       { at: "attest-again", remove: true },
@@ -78,7 +78,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S4: .* attested .* twice/,
   },
   "attest-after-timeout": {
-    rule: "attest: never after the own timeout",
+    rule: "ATTEST-4: never after the own timeout",
     edits: [
       { at: "attest-after-timeout/unchecked", remove: true },
       { at: "attest-after-timeout", remove: true },
@@ -87,7 +87,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S4: .* attested .* after its own timeout/,
   },
   "timeout-after-attest": {
-    rule: "timeout: never after the own attest",
+    rule: "TIMEOUT-3: never after the own attest",
     edits: [
       { at: "timeout-after-attest/unchecked", remove: true },
       { at: "timeout-after-attest", remove: true },
@@ -97,13 +97,13 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S4: .* timed out .* after its own attest/,
   },
   "timeout-despite-proof": {
-    rule: "timeout: never when a valid proof is known",
+    rule: "TIMEOUT-3: never when a valid proof is known",
     edits: [{ at: "timeout-despite-proof", remove: true }],
     runs: ["split", "late", "rough"],
     expected: /^S4: .* timed out .* valid proof/,
   },
   "reject-sound": {
-    rule: "reject: only what does not verify",
+    rule: "REJECT-1: only what does not verify",
     edits: [{ at: "reject-sound", replace: 'const fault = "proof.equation";' }],
     runs: ["quiet"],
     expected: /^S2: .* rejected a true proof/,
@@ -115,13 +115,13 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S[123]: /,
   },
   "one-honest-too-small": {
-    rule: "others' timeouts count once one of them must be honest",
+    rule: "TIMEOUT-2: others' timeouts count once one of them must be honest",
     edits: [{ at: "one-honest-too-small", replace: "oneHonest: 1" }],
     runs: ["rash"],
     expected: /^L4: .* on the word of too few/,
   },
   "open-too-soon": {
-    rule: "an attempt opens with the timeout certificate of the one before",
+    rule: "TIMEOUT-6: an attempt opens with the timeout certificate of the one before",
     edits: [
       { at: "open-too-soon/unchecked", remove: true },
       { at: "open-too-soon", remove: true },
@@ -130,7 +130,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S1: .* before the timeout certificate/,
   },
   "assigned-too-soon": {
-    rule: "a quorum of grants assigns",
+    rule: "GRANT-8: a quorum of grants assigns",
     edits: [
       { at: "assigned-too-soon/unchecked", remove: true },
       { at: "assigned-too-soon", replace: "for (const prover of attempt.grants.keys()) return prover;" },
@@ -139,7 +139,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S1: .* attested .* no assignment certificate/,
   },
   "complete-too-soon": {
-    rule: "a quorum that vouches for one proof completes a task",
+    rule: "COMPLETE-3: a quorum that vouches for one proof completes a task",
     edits: [
       { at: "complete-too-soon/unchecked", remove: true },
       { at: "complete-too-soon", replace: "return proof.vouchers.size > 0;" },
@@ -148,7 +148,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S2: .* was not complete/,
   },
   "barrier-with-holes": {
-    rule: "barrier: only when every task is complete",
+    rule: "BARRIER-1: only when every task is complete",
     edits: [
       { at: "barrier-with-holes", replace: "block.tasks.some((task) => task.completeMs !== null)" },
       { at: "barrier-with-holes/content", replace: "if (chosenOf === null) continue;" },
@@ -157,7 +157,7 @@ export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S2: .* was not complete/,
   },
   "barrier-before-parent": {
-    rule: "barrier: not before the parent's",
+    rule: "BARRIER-1, S3: not before the parent's",
     edits: [
       { at: "barrier-before-parent/unchecked", remove: true },
       { at: "barrier-before-parent", remove: true },

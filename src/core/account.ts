@@ -25,9 +25,12 @@ const SIBLINGS_MAX = 8;
 export function refusalOf(state: State, batch: Batch): Refusal | null {
   const { author } = batch.head;
   if (state.replaying || author === state.options.self) return null;
+  // BATCH-16.
   if (isOverBlocks(state, batch)) return "block.too-many";
+  // BATCH-14, R1.
   // mutant: account-unbounded
   if (!hasRoom(state, author, costOf(batch))) return "account.full";
+  // BATCH-15.
   return hasChecks(state, author, checksOf(batch)) ? null : "account.busy";
 }
 

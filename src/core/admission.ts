@@ -38,6 +38,7 @@ export function announceSelf(state: State): void {
     return;
   }
   if (state.joinMs !== null && state.nowMs < state.joinMs) return;
+  // JOIN-5.
   state.joinMs = state.nowMs + 2 * state.manifest.json.timing.syncMs;
   for (const { id } of missing) {
     say(state, {
@@ -72,9 +73,11 @@ function admissionHeight(state: State, chain: number, isNew: boolean): number {
   // Heights mean nothing where runs of blocks come in any order.
   if (rule === undefined || rule.start === "any") return 0;
   const window = state.manifest.json.workflows[rule.workflow]?.window ?? 1;
+  // ADMIT-6.
   // mutant: known-at-once
   const known = isNew && rule.reproves !== undefined ? KNOWN_BLOCKS : 0;
   const dealt = headOf(state, chain) + rule.confirmations + window + known;
+  // ADMIT-4.
   // mutant: admitted-at-once
   return (Math.floor(dealt / EPOCH_BLOCKS) + 1) * EPOCH_BLOCKS;
 }
@@ -103,20 +106,26 @@ function hasProver(state: State, chain: number): boolean {
 
 export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">): Refusal | null {
   const member = state.roster.get(signed.author);
+  // JOIN-1.
   if (member === undefined && state.manifest.json.provers.admission !== "open") return "author.unknown";
+  // JOIN-2.
   if (!state.chains.has(entry.chain)) return "block.chain-unknown";
   if (member === undefined && state.roster.size >= state.limits.rosterMax) return "roster.full";
   if (!state.options.roles.attester || state.mute !== null || state.replaying) return null;
+  // JOIN-3.
   if (member !== undefined && isIn(state, member, entry.chain, FOR_EVER)) return null;
   const isNew = (member?.turns.get(entry.chain) ?? []).length === 0;
   if (isNew && isTooNew(state, signed.author, entry.chain)) return null;
   const height = admissionHeight(state, entry.chain, isNew);
   // Votes that split over the beginning of an epoch are cast again: the prover asks again until it is admitted.
   const voted = state.ownAdmissions.get(`${signed.author}/${entry.chain}`) ?? -1;
+  // ADMIT-5.
   // mutant: admissions-unbounded
   if (voted >= height) return null;
+  // JOIN-4.
   const slots = member?.slots ?? Math.min(Math.max(entry.slots, 1), NEWCOMER_SLOTS_MAX);
   noteOwnAdmission(state, signed.author, entry.chain, height);
+  // ADMIT-3.
   say(state, { kind: "admit", prover: signed.author, chain: entry.chain, height, slots });
   return null;
 }
@@ -136,7 +145,9 @@ export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">
   state.admissions.set(name, admission);
   if (signed.author === state.options.self) noteOwnAdmission(state, prover, chain, height);
   const isDecided = ({ voters }: Admission) => isQuorum(state, voters.keys());
+  // ADMIT-2.
   if (trimUndecided(state, state.admissions, signed.author, isDecided)) return "vote.too-many";
+  // ADMIT-1.
   if (!isDecided(admission)) return null;
   const member: Member = state.roster.get(prover) ?? {
     key: prover,

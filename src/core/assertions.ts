@@ -42,6 +42,7 @@ export function assertAttest(state: State, task: Task, attempt: number, prover: 
     broken("S1", `${nameOf(task)}#${attempt} shall be attested for ${prover}, to whom no quorum has granted it`);
 }
 
+// S2.
 /** S2 and S3: what a barrier vote names was verified here or by a quorum, and barriers are signed in chain order. */
 export function assertBarrier(state: State, block: Block, content: BarrierContent): void {
   for (const { stage, index, artefact, prover } of content.tasks) {
@@ -115,6 +116,7 @@ function assertCounters(state: State): void {
   }
 }
 
+// S6.
 /** S6: a memo says what is computed anew. A certified block keeps what it was certified with. */
 function assertViews(state: State, block: Block, isWhole: boolean): void {
   if (block.certificate !== null || !state.blocks.has(block.id)) return;

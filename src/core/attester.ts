@@ -46,6 +46,7 @@ export function settleVotes(state: State, task: Task): void {
   if (task.completeMs !== null || task.block.state !== "open") return;
   const open = openAttempt(state, task);
   open.openedMs ??= state.nowMs;
+  // GRANT-3.
   // mutant: grant-closed
   considerGrant(state, task, open);
   considerTimeout(state, task, open);
@@ -61,11 +62,15 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     attempt.claimant = claimant;
     attempt.claimedMs = state.nowMs;
   }
+  // GRANT-2, GRANT-7.
   if (!maySign(state) || owner !== claimant || attempt.number <= task.barred) return;
+  // GRANT-1, S4.
   // mutant: grant-again, lock-taken-twice
   if (grantedTo(state, task, attempt.number) !== null) return;
+  // GRANT-5.
   // mutant: grant-after-timeout
   if (hasTimedOut(state, task, attempt.number)) return;
+  // GRANT-4.
   // mutant: grant-beyond-capacity
   if (isFull(state, openClaims(state), claimant, task.block.chain)) {
     refuse(state, task, "claim", claimant, "claim.capacity");
@@ -73,6 +78,7 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     wake(task, state.nowMs + state.manifest.json.timing.claimWindowMs / 4);
     return;
   }
+  // GRANT-6.
   if (!wouldCount(state, task, claimant)) return refuse(state, task, "claim", claimant, "claim.other-copy");
   assertGrant(state, task, attempt.number);
   sayLocked(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: claimant });
@@ -118,12 +124,15 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
     wake(task, over.wakeMs);
     return;
   }
+  // TIMEOUT-4.
   if (attempt.number <= task.barred && !isJoined(state, attempt)) return;
   if (!maySign(state)) return;
   // mutant: timeout-after-attest
   if (hasAttested(state, task, attempt.number)) return;
+  // TIMEOUT-3.
   // mutant: timeout-after-attest/valid, timeout-despite-proof
   if (knowsValid(state, task)) return;
+  // TIMEOUT-5.
   if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner, task.block)) {
     attempt.openedMs = state.nowMs;
     wake(task, state.nowMs + claimWindowMs(state, attempt.number, owner));
@@ -138,6 +147,7 @@ export function requeue(state: State, task: Task): void {
   if (task.completeMs !== null || quarantineOf(state, task) === null) return;
   const { number } = openAttempt(state, task);
   if ((task.requeues.get(state.options.self)?.attempt ?? -1) >= number) return;
+  // REQUEUE-1.
   say(state, { ...ref(task), kind: "requeue", attempt: number });
 }
 
@@ -173,6 +183,7 @@ function considerProof(state: State, task: Task, proof: Proof): void {
  */
 function rejectUnsound(state: State, task: Task, proof: Proof): void {
   for (const [prover, receipt] of receiptsOf(state, task, proof)) {
+    // REJECT-1, RECEIPT-6.
     // mutant: reject-sound
     const fault = unsound(task, proof, receipt) ?? proof.fault;
     if (fault === null) continue;
@@ -187,15 +198,19 @@ function rejectUnsound(state: State, task: Task, proof: Proof): void {
 }
 
 function considerAttest(state: State, task: Task, proof: Proof): void {
+  // ATTEST-2.
   if (!maySign(state) || !isAgreed(state, task, proof)) return;
   let waitMs = Number.POSITIVE_INFINITY;
   for (const [prover, receipt] of soundReceipts(state, task, proof)) {
     const attempt = attemptOf(task, receipt.attempt);
     if (attempt.number <= task.barred) continue;
+    // ATTEST-1.
     // mutant: attest-again
     if (hasAttested(state, task, attempt.number)) continue;
+    // ATTEST-4.
     // mutant: attest-after-timeout
     if (hasTimedOut(state, task, attempt.number)) continue;
+    // ATTEST-3.
     // mutant: attest-unassigned
     const isAssigned = assignedTo(state, attempt) === prover;
     if (isAssigned && hasVouchedForAnother(state, task, proof)) continue;
@@ -205,6 +220,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
       sayLocked(state, { ...ref(task), kind: "attest", attempt: attempt.number, prover, artefact: proof.artefact });
       return;
     }
+    // COMPLETE-2.
     // The grants may still be on their way; an attest is worth more than a complete, so wait for them a little.
     if (attempt.claims.has(prover))
       waitMs = (proof.validMs ?? state.nowMs) + state.manifest.json.timing.claimWindowMs / 2;
@@ -215,6 +231,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
     return;
   }
   proof.vouched = true;
+  // COMPLETE-1, COMPLETE-5.
   say(state, { ...ref(task), kind: "complete", prover: proof.maker ?? NOBODY, artefact: proof.artefact });
 }
 
@@ -225,6 +242,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
  */
 function hasVouchedForAnother({ options: { self } }: State, { stage, variant, proofs }: Task, proof: Proof): boolean {
   if (stage.verify !== "key" || payeeOf(variant.system) !== "none") return false;
+  // ATTEST-6.
   // mutant: copies-paid
   return [...proofs.values()].some((other) => other !== proof && (other.vouched || other.vouchers.has(self)));
 }
@@ -233,13 +251,16 @@ function hasVouchedForAnother({ options: { self } }: State, { stage, variant, pr
 export function settleBarrierVote(state: State, block: Block): void {
   if (!maySign(state) || !state.options.roles.attester || block.state !== "closed" || block.certificate !== null)
     return;
+  // BARRIER-1, BARRIER-2.
   if (!isConfirmed(state, block) || hasSignedTwin(state, block) || !mayFollow(state, block)) return;
   const content = contentOf(state, block);
   if (content === null) return;
   const { hash } = content;
   const signed = [...block.votes].some(([voted, votes]) => voted === hash && votes.has(state.options.self));
   if (signed || block.ownContent === hash) return;
+  // BARRIER-3.
   if (block.ownContent !== null && mayStillHold(state, block, block.ownContent)) return;
+  // BARRIER-6.
   if (mayChange(state, block)) return;
   block.ownContent = hash;
   block.votedMs = state.nowMs;

@@ -58,6 +58,7 @@ function trimContents(block: Block, author: Key): Hash | null {
     const vote = votes.get(author);
     return vote === undefined ? [] : [{ content, votes, vote }];
   });
+  // BARRIER-4.
   if (said.length <= CONTENTS_PER_ATTESTER_MAX) return null;
   const last = said.reduce((latest, each) => (isEarlier(latest.vote, each.vote) ? each : latest));
   dropVote(last.votes, author);
@@ -72,6 +73,7 @@ export function settleBarrier(state: State, block: Block): void {
     block.state === "open" &&
     // mutant: barrier-with-holes
     isBlockDone(state, block) &&
+    // S3.
     // mutant: barrier-before-parent, close-early
     isParentClosed(state, block);
   if (isClosing) {
@@ -86,6 +88,7 @@ export function settleBarrier(state: State, block: Block): void {
   if (!isParentCertified(state, block)) return;
   for (const [hash, votes] of block.votes) {
     const known = block.contents.get(hash);
+    // BARRIER-5.
     if (known === undefined || !isQuorum(state, votes.keys())) continue;
     certify(state, block, hash, known, votes);
     return;
@@ -214,6 +217,7 @@ function named(
   const { made, credited, proof } = chosen;
   const { prover, bytes } = made;
   if (bytes === null) return null;
+  // BARRIER-7.
   // The credit names the attempt. Where nobody is paid none is named, because only receipts would say which it was.
   const attempt = credited ? made.attempt : 0;
   const items = block.counts.get(stage.name);

@@ -52,14 +52,20 @@ function isAhead(state: State, announce: EntryOf<"announce">): boolean {
 export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"announce">): Refusal | null {
   const chain = state.chains.get(entry.chain);
   const json = state.manifest.json.chains.find(({ id }) => id === entry.chain);
+  // ANNOUNCE-1.
   if (chain === undefined || json === undefined) return "block.chain-unknown";
+  // ANNOUNCE-2.
   if (entry.workflow !== json.workflow) return "block.workflow-unknown";
+  // ANNOUNCE-3.
   if (json.start !== "any" && (entry.height < json.start || entry.start !== (entry.height === json.start))) {
     return "block.before-start";
   }
+  // ANNOUNCE-4.
   if (entry.round >= ROUNDS_MAX) return "round.too-many";
   const id = blockId(state.manifest.network, entry);
+  // ANNOUNCE-5.
   if (closedAs(state, entry.chain, entry.hash) !== undefined && !state.blocks.has(id)) return null;
+  // ANNOUNCE-6.
   if (json.start !== "any" && entry.height <= chain.retired) return "block.retired";
   const known = state.blocks.get(id);
   if (known !== undefined) {
@@ -68,6 +74,7 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
     return null;
   }
   const block = createBlock(state, id, signed, entry);
+  // ANNOUNCE-7.
   if (block === null) return "block.too-large";
   // mutant: tasks-before-payload
   remember(state, block);
@@ -101,6 +108,7 @@ export function isKnownPlace(known: Place | undefined, place: Place): boolean {
   return known !== undefined && !isEarlier(place, known);
 }
 
+// ANNOUNCE-8.
 /** Several sources may announce one block: the announcements are one fact. */
 function announceAgain(state: State, block: Block, signed: Signed, round: number): void {
   const { author } = signed;
@@ -121,9 +129,11 @@ function sayRound(block: Block, signed: Signed, round: number): void {
 export function settleRounds(state: State, block: Block): void {
   const isGivenUp = () => {
     const voters = [...block.cancels].filter(([, { round }]) => round >= block.round).map(([key]) => key);
+    // CANCEL-2.
     // mutant: cancel-alone
     return isQuorum(state, voters);
   };
+  // CANCEL-3.
   // A quorum's certificate outweighs what it thought before.
   if (block.certificate !== null) return;
   block.round = 0;
@@ -259,8 +269,10 @@ export function settleBlock(state: State, block: Block): void {
 function mayOpen(state: State, block: Block): boolean {
   // Announced by nobody whose word counts.
   if (block.announcers.size === 0) return false;
+  // ANNOUNCE-10, ANNOUNCE-13, S8.
   if (!isConfirmed(state, block)) return false;
   const window = state.manifest.json.workflows[block.workflow]?.window ?? 1;
+  // ANNOUNCE-11.
   let [at, unclosed] = [block, 0];
   while (!at.start) {
     const parent = parentOf(state, at);
@@ -318,6 +330,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
       for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
       break;
     case "invalid":
+      // ANNOUNCE-12.
       block.invalid = result.code;
       report(state, "block.invalid", { chain: block.chain, height: block.height, hash: block.hash, code: result.code });
       break;

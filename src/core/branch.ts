@@ -90,6 +90,7 @@ export function settleReturn(state: State, block: Block): void {
   // A block that comes back was open here, and nodes without a source may open it again.
   const isBack = block.state === "waiting" && block.ownCancel !== null;
   const isGone = (block.state === "open" || isBack) && contradictsSource(state, block);
+  // RETRACT-2, RETRACT-3, CANCEL-4.
   if (isGone || (chain !== undefined && !hasSource(chain) && isRetracted(state, block))) cancel(state, block);
 }
 
@@ -106,6 +107,7 @@ function announceReturn(state: State, block: Block): void {
 
 /** Others were first, and too few of them for nodes that have no source. */
 function announceToo(state: State, block: Block): void {
+  // ANNOUNCE-9.
   if (block.ownAnnounce || isAnnouncedEnough(state, block) || !mayAnnounce(state)) return;
   block.ownAnnounce = true;
   say(state, { kind: "announce", ...announcementOf(block), round: block.round });
@@ -168,6 +170,7 @@ function giveUp(state: State, block: Block): void {
   if (block.certificate !== null) return;
   untell(block);
   touch(state, block);
+  // RETRACT-4.
   const isNews = !block.ownRetract && !block.retracts.has(state.options.self);
   if (isNews && mayAnnounce(state)) {
     block.ownRetract = true;
@@ -184,6 +187,7 @@ export function applyRetract(state: State, signed: Signed, entry: EntryOf<"retra
   const block = state.blocks.get(entry.block);
   if (block === undefined) return "block.unknown";
   const known = block.retracts.get(signed.author);
+  // RETRACT-5.
   if (known !== undefined && !isEarlier(signed, known)) return "retract.twice";
   keepVote(block.retracts, signed.author, { ...placeOf(signed), round: entry.round });
   state.dirtyBlocks.add(block);
@@ -202,6 +206,7 @@ export function applyCancel(state: State, signed: Signed, entry: EntryOf<"cancel
   if (signed.author === state.options.self) block.ownCancel = Math.max(block.ownCancel ?? 0, entry.round);
   const { round } = entry;
   const known = block.cancels.get(signed.author);
+  // CANCEL-1.
   const isLater = known === undefined || round > known.round;
   if (isLater || (round === known.round && !isKnownPlace(known, signed)))
     replaceVote(block.cancels, signed.author, { ...placeOf(signed), round });

@@ -42,6 +42,7 @@ function locate(
 export function noTask(state: State, id: Hash): Refusal {
   const block = state.blocks.get(id);
   if (block === undefined) return "block.unknown";
+  // ENTRY-4.
   return block.tasks.length === 0 ? "block.unprepared" : "task.unknown";
 }
 
@@ -66,12 +67,15 @@ export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   const { task, attempt } = found;
+  // PACE-6.
   if (entry.attempt < task.overTo && !mayMatter(state, task, attempt, signed.author)) return "attempt.not-open";
   if (!keepFact(task.block, attempt.claims, signed)) return "claim.duplicate";
   state.dirtyTasks.add(task);
   const isOwner = ownerOfAttempt(state, task, entry.attempt) === signed.author;
   if (isOwner && !state.replaying) attempt.claimHeardMs ??= state.nowMs;
+  // CLAIM-3.
   if (task.completeMs !== null) return "task.complete";
+  // CLAIM-2.
   // Kept all the same: whose view of the roster is behind will be seen by the votes, not by us.
   return isOwner ? null : "claim.not-owner";
 }
@@ -93,6 +97,7 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   if (typeof found === "string") return found;
   noteConflicts(state, found.attempt, signed, entry);
   const { task, attempt } = found;
+  // ENTRY-6.
   if (!keepFact(task.block, attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
   state.dirtyTasks.add(found.task);
@@ -114,6 +119,7 @@ export function applyBeat(state: State, signed: Signed, entry: EntryOf<"beat">):
     if (!attempt.claims.has(author)) continue;
     const knownUnits = attempt.progress.get(author)?.units ?? -1;
     // Only progress renews a lease.
+    // BEAT-1.
     // mutant: beats-renew
     if (beat.units <= knownUnits) continue;
     attempt.progress.set(author, { units: beat.units, atMs: state.nowMs });
@@ -127,12 +133,15 @@ export function applyEnd(state: State, signed: Signed, entry: EntryOf<"release">
   if (typeof found === "string") return found;
   const { attempt, task } = found;
   const { author } = signed;
+  // RELEASE-2, FAIL-2.
   // mutant: deaf-to-release
   if (!attempt.ends.has(author)) attempt.ends.set(author, entry.kind === "release" ? "released" : failCode(entry.code));
+  // FAIL-1.
   if (entry.kind === "fail") {
     keepFact(task.block, attempt.fails, { ...signed, code: failCode(entry.code), logical: entry.logical });
   }
   state.dirtyTasks.add(task);
+  // RELEASE-1.
   // Kept all the same: the claim may come later, and nobody looks at what others than the claimant say.
   return attempt.claims.has(author) || ownerOfAttempt(state, task, entry.attempt) === author ? null : "claim.not-owner";
 }
@@ -141,10 +150,13 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
   const found = locate(state, entry);
   if (typeof found === "string") return found;
   const { task, attempt } = found;
+  // RECEIPT-1.
   if (entry.system !== task.variant.system || entry.key !== task.variant.key) return "receipt.wrong-key";
+  // RECEIPT-2.
   if (entry.bytes > state.manifest.json.limits.proofBytesMax) return "message.too-large";
   state.dirtyTasks.add(task);
   if (
+    // RECEIPT-3.
     entry.inline.length > 0 &&
     (artefactHash(entry.inline) !== entry.artefact || entry.inline.length !== entry.bytes)
   ) {
@@ -168,6 +180,7 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   noteConflicts(state, attempt, signed, entry);
   const isNew = keepFact(task.block, votesFor(attempt.attests, entry.prover), signed);
   if (!mayName(state, task, entry, signed.author)) return "proof.unknown";
+  // ATTEST-5.
   // That the proof verifies is objective, whatever else its author has attested.
   vouch(state, task, entry, signed);
   if (!isNew) return "vote.duplicate";
@@ -230,6 +243,7 @@ function vouch(state: State, task: Task, { artefact, prover }: Named, signed: Si
 export function settleCompletion(state: State, task: Task): void {
   settleOver(state, task);
   if (task.stage.distinct !== "provers") {
+    // COMPLETE-3.
     // A task is complete as long as a proof stands for it.
     // mutant: receipts-dropped/complete
     if (task.completeMs !== null && !isProven(state, task)) return reopen(state, task);

@@ -46,6 +46,7 @@ export function settleWork(state: State): void {
 
 /** A node with nothing else to do begins what its owner takes too long for; one task at a time, and at its own risk. */
 function hedge(state: State): void {
+  // CLAIM-7.
   const next = straggler(state);
   if (next === null) return;
   const { task, attempt } = next;
@@ -80,6 +81,7 @@ function yieldTail(state: State, claimsMax: number): void {
   );
   const tail = [...queued.sort(byPriority(state)), ...unclaimed].reverse();
   for (const task of yieldable(state, tail)) {
+    // RELEASE-3.
     report(state, "task.yielded", { ...where(task), attempt: openAttempt(state, task).number });
     release(state, task);
   }
@@ -121,6 +123,7 @@ function claimOwned(state: State, claimsMax: number): void {
   const room = roomOf(state);
   for (const task of claimable(state)) {
     if (state.working.size >= claimsFor(state, task, claimsMax)) return;
+    // CLAIM-6.
     // Of two copies the second does not count any more once the first is claimed.
     if (room(task.block.chain) > 0 && wouldCount(state, task, state.options.self)) claim(state, task);
   }
@@ -160,8 +163,10 @@ function mayClaim(state: State, task: Task): boolean {
   const { self } = state.options;
   if (task.completeMs !== null || task.readyMs === null || task.work !== null) return false;
   const attempt = openAttempt(state, task);
+  // CLAIM-4.
   // mutant: claim-unowned
   if (ownerOfAttempt(state, task, attempt.number) !== self) return false;
+  // CLAIM-5.
   // mutant: retries-unclaimed
   if (attempt.ends.has(self)) return false;
   if ((attempt.waitUntilMs ?? 0) > state.nowMs) return false;
@@ -289,6 +294,7 @@ export function applyProved(state: State, task: Task, attempt: number, made: Mad
   state.slotFreeMs = state.nowMs;
   const implied = impliedValues(task, state.options.self);
   if (implied === null || !equalBytes(implied, made.values)) {
+    // RECEIPT-7.
     // Attesters would reject such a receipt, and a later one for the same proof would contradict it.
     const message = "The prover's public values are not those that the block implies for the task.";
     return applyProveFailed(state, task, { attempt, code: "receipt.wrong-values", logical: false, message });
@@ -328,6 +334,7 @@ export function settleBeat(state: State): void {
   if (!beats(state)) return;
   const { heartbeatMs, leaseMs } = state.manifest.json.timing;
   const active = [...state.working].filter((task) => task.work !== null && task.work.state !== "done");
+  // BEAT-2.
   const everyMs = active.length > 0 ? heartbeatMs : leaseMs;
   if (state.nowMs < state.beatMs + everyMs) return;
   state.beatMs = state.nowMs;

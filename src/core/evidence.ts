@@ -64,6 +64,7 @@ function noticeHeads(state: State, heads: readonly Pick<Vote, "head" | "signatur
 }
 
 function notice(state: State, shown: readonly Vote[]): boolean {
+  // EVIDENCE-1.
   const evidence = readEvidence(shown);
   if (evidence === null || !mayOffend(state, evidence)) return false;
   putOut(state, { ...evidence, shown, accuser: null, place: null });
@@ -76,6 +77,7 @@ function notice(state: State, shown: readonly Vote[]): boolean {
 /** Votes are wrong only from those whose votes count, and receipts from those who may prove; strangers may say what they like. */
 function mayOffend(state: State, { offender, offence }: Evidence): boolean {
   const { weights, sources } = state.manifest;
+  // EVIDENCE-6.
   if (weights.has(offender)) return true;
   return !isAttesterOffence(offence) && (sources.has(offender) || state.roster.has(offender));
 }
@@ -96,6 +98,7 @@ export function applyEvidence(
     known !== undefined && isSameEvidence(known.shown, entry.shown)
       ? readEvidence(entry.shown)
       : openEvidence(state.manifest.network, entry.shown, equation);
+  // EVIDENCE-4.
   if (checked === null) return lied(state, signed);
   if (signed.author === state.options.self) rememberSaid(state, checked);
   // A prover's offence may be shown before its admission is known.
@@ -126,6 +129,7 @@ function doubt(state: State, signed: Signed, accusation: Out): Refusal | null {
   if (about === null || artefact === null || maker === null) return "evidence.false";
   const task = findTask(state, about);
   if (task === undefined) return noTask(state, about.block);
+  // EVIDENCE-2.
   // Who made another result of it may have run another program: no signature shows that.
   if (task.stage.verify !== "key") return lied(state, signed);
   const proof = proofOf(task, artefact, maker);
@@ -142,6 +146,7 @@ function doubt(state: State, signed: Signed, accusation: Out): Refusal | null {
 function putOut(state: State, next: Out): void {
   const { offender, from, offence, about } = next;
   const known = state.out.get(offender);
+  // EVIDENCE-3.
   if (known !== undefined && known.from <= from) {
     if (known.from === from && isShownBetter(next, known)) state.out.set(offender, next);
     return;
@@ -238,6 +243,7 @@ export function settleEvidence(state: State): void {
 /** Each attester says what it has verified itself, for those that cannot; anything else is said once for all. */
 function isNews(state: State, evidence: Evidence): boolean {
   const said = state.ownEvidence.get(evidence.offender);
+  // EVIDENCE-5.
   if (said !== undefined && (said.from <= evidence.from || said.count >= SAID_PER_KEY_MAX)) return false;
   const known = state.out.get(evidence.offender);
   const shownByOthers = known !== undefined && known.accuser !== null && known.from <= evidence.from;

@@ -39,6 +39,7 @@ function failureOf(state: Facts, task: TaskFacts, attempt: AttemptFacts): Failur
   // One honest attester at least has seen it so.
   const certain = weight >= state.manifest.oneHonest;
   const fail = prover === null ? undefined : attempt.fails.get(prover);
+  // FAIL-3.
   const logical = certain && fail !== undefined && fail.logical && fail.code === code;
   const plain = certain && (code === "released" || code === "not-claimed") ? code : "infrastructure";
   return { attempt: attempt.number, prover, kind: logical ? "logical" : plain, code };
@@ -83,6 +84,7 @@ const LOST: ReadonlySet<string> = new Set(["not-claimed", "no-progress", "limit"
  */
 export function lostBefore(state: Facts, task: TaskFacts, credited: number): LostAttempt[] {
   return Array.from({ length: credited }, (_, number) => number).flatMap((number) => {
+    // BARRIER-8.
     // mutant: griefing-uncounted
     const attempt = task.attempts.get(number);
     if (attempt === undefined || !LOST.has(endCode(state, attempt) ?? "")) return [];

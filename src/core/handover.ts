@@ -114,6 +114,7 @@ export function begin<B extends Handed>(lane: Lane<B>, position: B | null): Step
 /** A certificate of the chain is in the store. `null`: the lane waits for something else, and remembers it. */
 export function wake<B extends Handed>(lane: Lane<B>): Step<B> | null {
   if (lane.idle) return seek(lane);
+  // SINK-7.
   // mutant: miss-certificates
   lane.woken = true;
   return null;
@@ -144,6 +145,7 @@ export function looked<B extends Handed>(lane: Lane<B>, answer: Answer<There>, n
       return take(lane, nowMs);
     case "behind": {
       const { from } = answer.value;
+      // SINK-5.
       // mutant: never-rewind
       if (from < block.height) return { move: { kind: "descend", block, height: from } };
       return fail(lane, gap(from), block.height);
@@ -195,6 +197,7 @@ function seek<B extends Handed>(lane: Lane<B>): Step<B> {
 
 function face<B extends Handed>(lane: Lane<B>, block: B, nowMs: number): Step<B> {
   lane.facing = { block, sinceMs: nowMs };
+  // SINK-3.
   // mutant: hand-over-unasked
   return { move: { kind: "look", block } };
 }
@@ -206,6 +209,7 @@ function take<B extends Handed>(lane: Lane<B>, nowMs: number): Step<B> {
   const { block, sinceMs } = facing;
   const turn = turnOf(options, block.content.hash);
   const leftMs = leftOf(options, turn, sinceMs, nowMs);
+  // SINK-6.
   // mutant: hand-over-out-of-turn
   if (leftMs > 0) {
     const why = `is number ${turn + 1} to hand it on, in ${Math.ceil(leftMs / 1000)} s`;
@@ -213,6 +217,7 @@ function take<B extends Handed>(lane: Lane<B>, nowMs: number): Step<B> {
     return { move: { kind: "rest", ms: Math.min(leftMs, lookMs(options)) } };
   }
   lane.status = { state: "delivering", height: block.height, why: "is handing it on" };
+  // SINK-1, S9.
   // mutant: position-before-answer
   return { move: { kind: "deliver", block } };
 }
@@ -221,6 +226,7 @@ function refused<B extends Handed>(lane: Lane<B>, fault: Trouble, nowMs: number)
   const { facing, options } = lane;
   if (facing === null) return seek(lane);
   const { block, sinceMs } = facing;
+  // SINK-2.
   // mutant: pass-over-refused
   if (fault.hopeless !== true) return fail(lane, fault, block.height);
   // Whoever else serves this place may have what it takes.

@@ -36,6 +36,7 @@ export function unsound(task: TaskFacts, proof: ProofFacts, receipt: EntryOf<"re
   if (values !== null && !equalBytes(values, receipt.values)) return "receipt.wrong-values";
   if (proof.bytes === null) return null;
   if (proof.bytes !== receipt.bytes) return "receipt.wrong-bytes";
+  // RECEIPT-9.
   // mutant: possession-ignored
   return equalBytes(proof.possession, receipt.possession) ? null : "receipt.not-held";
 }
@@ -48,6 +49,7 @@ export function impliedValues(task: TaskFacts, prover: Key): Uint8Array | null {
   const { block, stage, index, variant } = task;
   if (stage.verify !== "key") return taskValues(block.id, stage, index);
   const values = block.prepared?.values[stage.name]?.[index];
+  // RECEIPT-8.
   return values === undefined ? null : valuesFor(variant.system, values, prover);
 }
 
@@ -67,6 +69,7 @@ export function openNumber(state: Facts, task: TaskFacts): number {
     const { attempt: number } = task.openFrom;
     const timeouts = task.attempts.get(number)?.timeouts;
     if (timeouts === undefined || timeouts.size === 0) return number;
+    // TIMEOUT-6.
     // mutant: open-too-soon, open-early
     if (!isQuorum(state, timeouts.keys())) return number;
     task.openFrom.attempt++;
@@ -79,6 +82,7 @@ export function openAttempt(state: State, task: Task): Attempt {
 
 /** The prover that a quorum granted the attempt to. */
 export function assignedTo(state: Facts, attempt: AttemptFacts): Key | null {
+  // GRANT-8.
   // mutant: assigned-too-soon
   for (const [prover, votes] of attempt.grants) if (isQuorum(state, votes.keys())) return prover;
   return null;
@@ -150,6 +154,7 @@ export function optionsOf(state: Facts, task: TaskFacts, isWanted: (proof: Proof
       return { proof, made: { ...made, attempt }, credited, assigned };
     }),
   );
+  // COMPLETE-4.
   options.sort((a, b) => {
     if (a.credited !== b.credited) return a.credited ? -1 : 1;
     if ((a.made.prover === null) !== (b.made.prover === null)) return a.made.prover === null ? 1 : -1;

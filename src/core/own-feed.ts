@@ -69,8 +69,10 @@ export function askBeforeSigning(state: State): void {
 function weightToConfirm(state: State): number {
   const { quorum, weight, weights } = state.manifest;
   const own = weights.get(state.options.self) ?? 0;
+  // LOST-2.
   // mutant: recover-alone
   if (state.lostOwn) return Math.min(quorum, weight - own);
+  // FEED-1.
   return quorum - own;
 }
 
@@ -89,10 +91,12 @@ export function isRecovering(state: State): boolean {
 export function foundOwn(state: State, batch: Batch): void {
   const { number, start } = batch.head;
   const isAsking = state.mute !== null && PASSING.has(state.mute);
+  // FEED-2.
   // This start has signed nothing yet, so the batch is of a later one, or of a copy of it.
   if (start >= state.start.counter && isAsking) noteLaterStart(state, start);
   if (!isAsking && state.mute !== null) return;
   if (!isAsking && start >= state.start.counter) {
+    // START-6.
     report(state, "key.in-use", { key: state.options.self, here: "stops", number, start });
     state.mute = "key.in-use";
     return;
@@ -145,6 +149,7 @@ function hearOfStarts(state: State, starts: readonly StartRecord[]): boolean {
     if (record.counter > counter) noteLaterStart(state, record.counter);
     else if (record.counter === counter && record.nonce !== nonce) copied(state, counter);
   }
+  // START-3.
   return starts.some((record) => record.counter === counter && record.nonce === nonce);
 }
 
@@ -152,6 +157,7 @@ function hearOfStarts(state: State, starts: readonly StartRecord[]): boolean {
 function copied(state: State, counter: number): void {
   if (state.mute === null || PASSING.has(state.mute)) {
     report(state, "key.copied", { key: state.options.self, counter });
+    // START-4.
     state.mute = "key.copied";
   }
 }
@@ -165,6 +171,7 @@ function noteLaterStart(state: State, counter: number): void {
   const isKnown = counter <= state.outrun;
   state.outrun = Math.max(state.outrun, counter);
   if (state.mute === null || !PASSING.has(state.mute)) return isKnown ? undefined : remember(state);
+  // START-5.
   report(state, "start.outrun", { counter: state.start.counter, latest: counter });
   state.lostOwn = true;
   // No record fits until there is a new one.
@@ -191,6 +198,7 @@ export function nextSpeakMs(state: State): number {
 export function settleSpeech(state: State): void {
   if (state.lostOwn && state.mute === null) settleLoss(state);
   if (state.mute !== "feed.waiting" || state.nowMs < state.speakMs) return;
+  // LOST-3.
   // mutant: bar-nothing, recover-alone/bar
   bar(state);
   state.effects.push({ kind: "leap" });
@@ -272,6 +280,7 @@ function hearOfTwins(state: State, peer: Key, twins: readonly Twin[]): void {
   const heard = elder ? state.elders : state.juniors;
   const before = weightOf(state, heard);
   heard.add(peer);
+  // FEED-3.
   if (before >= oneHonest || weightOf(state, heard) < oneHonest) return;
   report(state, "key.in-use", { key: state.options.self, here: elder ? "stops" : "goes on" });
   if (elder) state.mute = "key.in-use";

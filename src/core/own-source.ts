@@ -86,6 +86,7 @@ function startsAnywhere({ manifest }: State, chain: number): boolean {
  * one of the two ids counts. A node that knows the parent prefers the child, unless enough sources began with the block.
  */
 export function isRightStart(state: State, block: Block): boolean {
+  // ANNOUNCE-14.
   if (!startsAnywhere(state, block.chain)) return true;
   const twins = announcedAs(state, block.chain, block.hash).filter(
     (other) => other.start !== block.start && other.payload === block.payload && other.parent === block.parent,

@@ -48,6 +48,7 @@ export function baseOf(state: Facts, task: TaskFacts): number {
   let weight = 0;
   for (const [key, { attempt }] of [...task.requeues].sort(([, a], [, b]) => b.attempt - a.attempt)) {
     weight += state.manifest.weights.get(key) ?? 0;
+    // REQUEUE-2.
     // mutant: requeue-alone
     if (weight >= state.manifest.oneHonest) return attempt;
   }
@@ -72,6 +73,7 @@ export function quarantineOf(state: Facts, task: TaskFacts): Quarantine | null {
     if (prover !== null && kind === "logical") logical.set(code, (logical.get(code) ?? new Set<Key>()).add(prover));
     for (const [each, keys] of [...logical].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const left = able.filter((key) => keys.has(key) || !unable.has(key)).length;
+      // PACE-2.
       // mutant: few-logical
       if (keys.size >= Math.min(logicalProvers, left)) return { code: each, logical: true, since: attempt };
     }
@@ -104,10 +106,12 @@ export function pauseMs(state: Facts, task: TaskFacts): number {
   const quarantine = quarantineOf(state, task);
   if (quarantine !== null && isCounted(last)) {
     const since = failures.filter((failure) => failure.attempt > quarantine.since && isCounted(failure)).length;
+    // PACE-3.
     // mutant: no-pause
     return doubled(least, since, most);
   }
   const failed = failures.filter(({ kind }) => kind === "infrastructure").length;
+  // PACE-1.
   const restMs = quarantine !== null || failed < 2 ? 0 : doubled(backoffMs, failed - 2, backoffMsMax);
   return Math.max(restMs, handedRoundMs(state, task, last));
 }
@@ -118,6 +122,7 @@ function doubled(ms: number, times: number, most: number): number {
 
 /** Owners that give a task back one after the other, for ever, would fill the log. */
 function handedRoundMs(state: Facts, task: TaskFacts, { attempt, kind }: Failure): number {
+  // PACE-5.
   const isRound = isPatient(attempt) && attempt >= orderOf(state, task).length;
   return kind === "released" && isRound ? patienceMs(state, attempt) : 0;
 }

@@ -63,6 +63,7 @@ function foldMerits(state: Facts, block: BlockFacts): ReadonlyMap<Key, Merits> {
     const credit = creditOf(state, task);
     if (credit !== null) of(credit.prover).credits++;
     for (const proof of task.proofs.values()) {
+      // REJECT-3.
       for (const [prover, votes] of proof.rejects) if (isSeen(state, votes.keys())) of(prover).faults++;
     }
     for (const attempt of task.attempts.values()) {

@@ -37,10 +37,12 @@ export function keepReceipt(state: State, task: Task, signed: Signed, entry: Ent
   const named = own.byArtefact.get(entry.artefact) ?? [];
   own.byArtefact.set(entry.artefact, named);
   const receipt: Receipt = { ...entry, signed };
+  // EVIDENCE-7.
   // mutant: contradictions-unseen
   noteContradiction(state, named, receipt);
   const at = named.findIndex(({ attempt }) => attempt === entry.attempt);
   const known = named[at];
+  // RECEIPT-4.
   if (known !== undefined && !isEarlier(signed, known.signed)) return "receipt.replayed";
   if (known === undefined) named.push(receipt);
   else named[at] = receipt;
@@ -85,6 +87,7 @@ function dropBare(state: State, task: Task, artefact: Hash, author: Key): void {
 
 /** The receipts of a proof that count. An author that names it in several attempts has one for each. */
 export function receiptsOf(state: Facts, task: TaskFacts, proof: ProofFacts): (readonly [Key, Receipt])[] {
+  // RECEIPT-5.
   // mutant: receipts-dropped
   const isVouched = weightOf(state, proof.vouchers.keys()) >= state.manifest.oneHonest;
   return [...proof.receipts].flatMap(([author, named]) => {

@@ -119,13 +119,16 @@ export function isJoined(state: Facts, attempt: AttemptFacts): boolean {
 export function overdue(state: State, task: Task, attempt: Attempt, owner: Key | null): Overdue {
   const end = owner === null ? undefined : attempt.ends.get(owner);
   const waitUntilMs = attempt.waitUntilMs ?? 0;
+  // TIMEOUT-2.
   if (isJoined(state, attempt)) return { code: end ?? JOINED };
   // Otherwise an owner that claims and fails during the pause would make the next pause begin, twice as long.
+  // PACE-4.
   // mutant: over-in-pause
   if (state.nowMs < waitUntilMs) return { wakeMs: waitUntilMs };
   if (end !== undefined) return { code: end };
   if (owner === null || !attempt.claims.has(owner) || attempt.claimedMs === null) {
     const untilMs = (claimableMs(attempt) ?? state.nowMs) + claimWindowMs(state, attempt.number, owner);
+    // TIMEOUT-1, L4.
     // mutant: hasty-timeout
     if (state.nowMs >= untilMs) return { code: "not-claimed" };
     return { wakeMs: untilMs };

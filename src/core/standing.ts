@@ -173,6 +173,7 @@ function endOf(state: Facts, turn: string): number {
   let weight = 0;
   for (const [key, { height }] of [...votes].sort(([, a], [, b]) => a.height - b.height)) {
     weight += state.manifest.weights.get(key) ?? 0;
+    // BENCH-1.
     // mutant: bench-alone
     if (weight >= state.manifest.quorum) return height;
   }
@@ -196,6 +197,7 @@ export function lost(state: State, key: Key, block: Block): void {
   const member = state.roster.get(key);
   if (member === undefined) return;
   member.lost++;
+  // BENCH-3.
   // An idle prover says that it is alive once a lease, so one silent for longer than that has missed its turn.
   if (member.lost < LOST_MAX || state.nowMs - member.heardMs < state.manifest.json.timing.leaseMs) return;
   if (!state.options.roles.attester || state.mute !== null) return;
@@ -218,6 +220,7 @@ export function applyBench(state: State, signed: Signed, entry: EntryOf<"bench">
   const { number, index } = signed;
   state.benches.set(name, benching);
   benching.voters.set(signed.author, { number, index, height: entry.height });
+  // BENCH-2.
   if (trimUndecided(state, state.benches, signed.author, (each) => isBenched(state, each))) return "vote.too-many";
   const after = endOf(state, name);
   if (after === before) return null;

@@ -293,6 +293,7 @@ function forked(state: State, batch: Batch): void {
   const other = state.log.feed(author)?.forkOf(batch);
   if (other === undefined) return;
   report(state, "feed.equivocation", { author, number });
+  // FEED-4.
   if (author === state.options.self) state.mute = "key.cloned";
   evidence.noticeBatches(state, batch, other);
 }
@@ -313,8 +314,11 @@ function applyEntry(state: State, signed: Signed, entry: Entry, equation: Equati
   const code = refusalOf(state, signed, entry, equation);
   evidence.settleConflicts(state);
   if (code === null) return;
+  // ENTRY-8.
   if (code === "proof.unknown" && "artefact" in entry) return addPending(state, entry.artefact, { signed, entry });
+  // ENTRY-7.
   if (code === "attempt.ahead") return waitForAttempt(state, signed, entry);
+  // ENTRY-3.
   const isEarly = code === "block.unknown" || code === "block.unprepared";
   const waitsFor = isEarly || entry.kind === "evidence" ? subjectOf(entry, code) : null;
   if (waitsFor !== null) {
@@ -357,8 +361,10 @@ function refused(state: State, author: string, entry: string, code: Refusal): vo
 }
 
 function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equation): Refusal | null {
+  // ENTRY-1, S7.
   if (!mayHold(state, signed.author, entry)) return "author.role";
   if (!counts(state, signed.author, signed.number)) return "author.out";
+  // ENTRY-2.
   if (signed.author === state.options.self) learnLock(state, entry);
   switch (entry.kind) {
     case "announce":
@@ -374,6 +380,7 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
     case "bench":
       return standing.applyBench(state, signed, entry);
     case "claim":
+      // CLAIM-1.
       applyShown(state, entry.timeouts, equation);
       // Its author may have voted against itself in what it shows.
       if (!counts(state, signed.author, signed.number)) return "author.out";

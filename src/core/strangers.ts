@@ -22,6 +22,7 @@ export function hasRoomForStranger(state: State, author: Key): boolean {
 /** Drops the feed that makes room for this stranger, where one has to. */
 export function makeRoomFor(state: State, author: Key): void {
   if (!isStranger(state, author) || state.log.admits(author)) return;
+  // JOIN-6.
   const oldest = oldestStranger(state);
   if (oldest === null) return;
   const batches = state.log.feed(oldest)?.kept() ?? [];

@@ -82,6 +82,7 @@ export function askVerdict(state: State, task: Task, proof: Proof): void {
   askToVerify(state, task, proof, { values, receipt, recompute, holders: [], payers });
 }
 
+// VERIFY-1.
 /**
  * Who pays for the verification, one of them at a time; nobody where attesters of f+1 of the weight vouch for the proof,
  * because an honest one has verified it.
@@ -147,6 +148,7 @@ export function applyVerdict(state: State, task: Task, { artefact, maker, verdic
       proof.tries++;
       proof.retryMs = state.nowMs + RETRY_MS * 2 ** proof.tries;
       report(state, "proof.unavailable", { ...where(task), artefact, code: verdict.code, tries: proof.tries });
+      // REJECT-2.
       // Neither valid nor invalid: past the limit it counts as a failure of the prover's machine.
       if (proof.tries >= FETCHES_MAX && proof.verdict === "unknown" && !isOwnTrouble(verdict.code)) {
         for (const [prover, receipt] of receiptsOf(state, task, proof))

@@ -104,12 +104,14 @@ export class Feed {
     // mutant: heed-the-guilty/feed
     if (number >= this.#end) return "out";
     const known = this.#batches.get(number);
+    // BATCH-12.
     if (known !== undefined) return known.hash === batch.hash ? "known" : "equivocation";
     if (this.isTooFar(batch.head)) {
       // mutant: number-unseen
       this.#seen = Math.max(this.#seen, number);
       return "too-far";
     }
+    // BATCH-13, BATCH-17.
     if (this.forkOf(batch) !== undefined) return "chain-broken";
     if (this.#isForgotten(number)) return "known";
     this.#batches.set(number, batch);

@@ -67,18 +67,23 @@ export function sealBatch(
  * `verifyBatch`, because a known batch need not be verified again.
  */
 export function openBatch(bytes: Uint8Array): Opened<Batch> {
+  // BATCH-1.
   if (bytes.length > MESSAGE_BYTES_MAX) return { ok: false, code: "message.too-large" };
   const outer = read(() => {
     const message = fromBinary(BatchSchema, bytes, { readUnknownFields: false });
     return equalBytes(toBinary(BatchSchema, message), bytes) ? message : null;
   });
+  // BATCH-2.
   if (outer === null) return { ok: false, code: "message.malformed" };
+  // BATCH-3.
   if (outer.signature.length !== 64) return { ok: false, code: "signature.malformed" };
   const { entries: entryBytes, head: headBytes, signature } = outer;
+  // BATCH-4.
   if (entryBytes.length === 0) return { ok: false, code: "message.empty" };
   if (entryBytes.length > BATCH_ENTRIES_MAX) return { ok: false, code: "message.too-large" };
   const head = decodeHead(headBytes);
   if (head === null || head.count !== entryBytes.length) return { ok: false, code: "message.malformed" };
+  // BATCH-5.
   if (head.root !== bytesToHex(merkleRoot(entryBytes))) return { ok: false, code: "message.root-mismatch" };
   const entries: Entry[] = [];
   for (const item of entryBytes) {

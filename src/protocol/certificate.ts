@@ -261,6 +261,7 @@ function checkVotes(
   if (weight < manifest.quorum) {
     return {
       ok: false,
+      // CERT-1.
       code: "certificate.quorum",
       message: `signed by weight ${weight}; a quorum is ${manifest.quorum}`,
     };

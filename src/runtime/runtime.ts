@@ -546,6 +546,7 @@ export class Runtime implements TransportHandler {
   }
 
   withholds(peer: Key, artefact: Hash): boolean {
+    // RECEIPT-10.
     // mutant: reserved-served
     return !this.#options.manifest.weights.has(peer) && isReserved(this.#state, artefact);
   }
@@ -567,6 +568,7 @@ export class Runtime implements TransportHandler {
       const seen = { chain, height, hash, parent, items, payload: written.value };
       const acknowledge = () => done({ ok: true, value: undefined });
       const announced = () => {
+        // INPUT-1.
         // mutant: acknowledge-early
         this.#sealer.flushed(acknowledge);
       };

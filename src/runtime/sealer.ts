@@ -137,6 +137,7 @@ export class Sealer {
   }
 
   #seal(entries: readonly Entry[]): Batch {
+    // LOST-4.
     // mutant: reuse-numbers
     const number = this.#leapTo ?? this.#next;
     const skipped = number - this.#next;
@@ -153,6 +154,7 @@ export class Sealer {
     const [now, later] = [batches.slice(0, GROUP_BATCHES_MAX), batches.slice(GROUP_BATCHES_MAX)];
     const last = now.at(-1);
     if (last === undefined) return this.#finish(groups);
+    // S5.
     // mutant: send-before-journal, publish-early
     const records = now.map((batch) => batch.bytes);
     this.#journal.append(records, (result) => {

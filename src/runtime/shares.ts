@@ -54,11 +54,13 @@ export class Shares {
     this.#limits = limits;
   }
 
+  // VERIFY-5.
   /** The account that pays for the author: its own, or the one of all strangers. */
   static payerOf(author: Key, kind: AuthorClass): Key {
     return kind === "stranger" ? STRANGERS : author;
   }
 
+  // VERIFY-2.
   /** What a verification of this system takes, by the median of the latest. */
   priceOf(system: string): number {
     const sorted = (this.#samples.get(system) ?? []).toSorted((a, b) => a - b);
@@ -74,6 +76,7 @@ export class Shares {
   waitMs(payer: Key, nowMs: number): number {
     // mutant: verify-without-share
     const own = this.#waitOf(this.#accounts.get(payer), this.#rateOf(payer), nowMs);
+    // VERIFY-4.
     if (payer === STRANGERS || !this.isDoubted(payer)) return own;
     return Math.max(own, this.#waitOf(this.#doubted, this.#limits.doubtedVerifyMsPerSecond, nowMs));
   }
@@ -99,6 +102,7 @@ export class Shares {
     if (doubted) this.#spend(this.#doubted, this.#limits.doubtedVerifyMsPerSecond, owedMs, nowMs);
     // One share for all of them: the wrong proof of a stranger says nothing of the others.
     if (payer === STRANGERS) return;
+    // VERIFY-3.
     // mutant: rejects-cost-nothing
     if (outcome === "invalid") account.share = Math.max(account.share / 2, LOWEST_SHARE);
     if (outcome === "invalid") account.isProven = false;

@@ -22,6 +22,7 @@ export interface JournalEnd {
 
 /** Why the journal is not all that this node has signed; `null` where it is. */
 export function lossOf(state: SigningState | null, journal: JournalEnd): string | null {
+  // LOST-1.
   if (state === null) return "the signing state beside the key is missing";
   if (state.lost) return "the journal was lost before, and not all that was open then is over";
   // mutant: trust-an-old-journal

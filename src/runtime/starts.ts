@@ -57,6 +57,7 @@ export class Starts {
     const known = this.#known.get(author) ?? [];
     const record = this.open(author, bytes);
     if (record === null) return done([]);
+    // START-2.
     if (known.length > 0) this.#renew(author, known);
     const kept = latest(known, record);
     const records = kept.map((each) => each.bytes);

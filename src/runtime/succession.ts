@@ -68,6 +68,7 @@ export class Succession {
   #first(found: readonly CertifiedBlock[]): CertifiedBlock | undefined {
     const { from } = this.#options;
     const lowest = found[0]?.height;
+    // SINK-4.
     // mutant: start-anywhere
     return found.find(({ height, content }) => height === lowest && (content.start || height === from));
   }

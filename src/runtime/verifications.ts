@@ -140,6 +140,7 @@ export class Verifications {
   #serveFetch(): boolean {
     const { fetcher, proofBytesMax, state } = this.#modules;
     const { fetchingMax, verifyingMax } = state.limits;
+    // VERIFY-7.
     const hasPlace = (line: string) => (this.#fetching.get(line) ?? 0) < (line === FREE ? verifyingMax : fetchingMax);
     const next = this.#take(this.#fetch, hasPlace);
     if (next === null) return false;
@@ -164,6 +165,7 @@ export class Verifications {
     if (line === FREE) return true;
     const { clock, state } = this.#modules;
     if (this.#shares.isDoubted(line) && this.#doubted >= state.limits.doubtedVerifyingMax) return false;
+    // VERIFY-6.
     return this.#shares.waitMs(line, clock.now()) === 0;
   }
 

@@ -179,6 +179,7 @@ export class Abilities {
 
   #tryNext(nowMs: number): AbilityAction[] {
     const actions: AbilityAction[] = [];
+    // TRIAL-2.
     // mutant: two-trials
     if (this.#trial !== null) return actions;
     for (const next of this.#due) {
@@ -218,6 +219,7 @@ export class Abilities {
     const { executor, fault } = entry;
     Object.assign(entry, { state: "able", fault: null, failures: 0, retryMs: null, reported: null });
     const report: AbilityAction = { kind: "report-able", executor, provingMs };
+    // TRIAL-3.
     // mutant: recovery-unreported
     return fault === null ? [report] : [report, { kind: "changed", executor, isAble: true }];
   }
@@ -230,6 +232,7 @@ export class Abilities {
     entry.failures++;
     // The pause counts from this failure, though a trial was due before.
     this.#due.delete(entry);
+    // TRIAL-1.
     // mutant: unable-for-ever
     entry.retryMs = nowMs + Math.min(retryMsMin * 2 ** (entry.failures - 1), retryMsMax);
     entry.reported = fault.message;

@@ -115,6 +115,7 @@ export class Scheduler {
 
   #enter(job: ScheduledJob): SchedulerAction[] {
     const queue = this.#queues.get(job.queue) ?? { servedAt: 0, jobs: [] };
+    // SLOT-5.
     if (queue.jobs.length >= QUEUE_MAX) return [{ kind: "refuse", job: job.id }];
     this.#queues.set(job.queue, queue);
     const entry: Entry = { job, state: "queued", units: 0, done: 0, held: null };
@@ -136,6 +137,7 @@ export class Scheduler {
     if (state === "running") return [{ kind: "stop", job: job.id }, ...this.#leave(entry)];
     if (state === "lingering") return [];
     const jobs = this.#queues.get(job.queue)?.jobs;
+    // SLOT-2.
     // mutant: cancelled-job-waits
     jobs?.splice(jobs.indexOf(entry), 1);
     this.#entries.delete(job.id);
@@ -160,6 +162,7 @@ export class Scheduler {
     const { id, server } = entry.job;
     if (server !== null) this.#servers.delete(server);
     this.#entries.delete(id);
+    // SLOT-3.
     // mutant: release-unserved
     return this.#serve();
   }
@@ -169,6 +172,7 @@ export class Scheduler {
     const actions: SchedulerAction[] = [];
     for (let next = this.#next(); next !== null; next = this.#next()) {
       next.state = "running";
+      // SLOT-1.
       // mutant: slot-uncounted
       this.#running++;
       actions.push({ kind: "begin", job: next.job.id, devices: next.held?.devices ?? [] });
@@ -182,6 +186,7 @@ export class Scheduler {
       const at = queue.jobs.findIndex((entry) => this.#claim(entry));
       const [next] = at === -1 ? [] : queue.jobs.splice(at, 1);
       if (next === undefined) continue;
+      // SLOT-4.
       // mutant: queues-unfair
       queue.servedAt = ++this.#turn;
       return next;

@@ -19,7 +19,7 @@ function costOf(test: Subject, who: string): number {
 }
 
 describe("the account of an author", () => {
-  it("is full at its limit: what is over does not enter the log, and nobody else is refused anything (R1)", () => {
+  it("is full at its limit: what is over does not enter the log, and nobody else is refused anything (BATCH-14, R1)", () => {
     const test = new Subject({ limits: SMALL });
     for (let at = 0; at < 8; at++) test.hear("p", ...junk(4, `nothing ${at}`));
     expect(costOf(test, "p")).toBeLessThanOrEqual(64 << 10);
@@ -66,7 +66,7 @@ describe("the account of an author", () => {
     expect(test.core.refusals()).toEqual([]);
   });
 
-  it("has a number of signature checks a second, and goes on when time has passed", () => {
+  it("has a number of signature checks a second, and goes on when time has passed (BATCH-15)", () => {
     const test = new Subject({ limits: { authorChecksPerSecond: 10, checksSeconds: 0.3 } });
     for (let at = 0; at < 5; at++) test.hear("p", ...junk(1, `nothing ${at}`));
     expect(test.core.refusals()).toEqual(["account.busy", "account.busy"]);
@@ -94,7 +94,7 @@ describe("an announcement", () => {
     expect(blocks.flatMap(({ tasks }) => tasks)).toEqual([]);
   });
 
-  it("is refused beside eight others of its height by the same source", () => {
+  it("is refused beside eight others of its height by the same source (BATCH-16)", () => {
     const test = new Subject({ announced: false });
     const announce = announceOf(blockAt(1));
     for (let at = 0; at < 10; at++) test.hear("s", { ...announce, payload: hashOf(`p${at}`) });
@@ -111,7 +111,7 @@ describe("an announcement", () => {
 });
 
 describe("what comes before it can be judged", () => {
-  it("is lost in no order, however much others sign about nothing (S6)", () => {
+  it("is lost in no order, however much others sign about nothing (ENTRY-3, S6)", () => {
     const grants = (test: Subject) =>
       [...(test.core.block(blockAt(1)).tasks[0]?.attempts.get(0)?.grants.values() ?? [])].map(({ size }) => size);
     fc.assert(
@@ -131,7 +131,7 @@ describe("what comes before it can be judged", () => {
     );
   });
 
-  it("about an attempt far from open makes no record, and counts once the attempts before are over", () => {
+  it("about an attempt far from open makes no record, and counts once the attempts before are over (ENTRY-7)", () => {
     const test = new Subject();
     const about = (attempt: number): EntryOf<"timeout"> => ({ ...test.timeout(0, attempt) });
     test.hear("b", about(4));
@@ -141,7 +141,7 @@ describe("what comes before it can be judged", () => {
     expect(test.core.block(blockAt(1)).tasks[0]?.attempts.get(4)?.timeouts.size).toBe(1);
   });
 
-  it("about a proof that nobody has handed in is counted for the first of them, and for all once there is a receipt", () => {
+  it("about a proof that nobody has handed in is counted for the first of them, and for all once there is a receipt (ENTRY-8)", () => {
     const test = new Subject();
     for (let at = 0; at < 50; at++) test.hear("b", test.complete(0, `proof ${at}`));
     const task = test.core.block(blockAt(1)).tasks[0];

@@ -41,7 +41,7 @@ function released(said: readonly string[]): string[] {
 }
 
 describe("an owner that cannot start what it has claimed", () => {
-  it("gives it back after a claim window, where the next owner stands idle", () => {
+  it("gives it back after a claim window, where the next owner stands idle (RELEASE-3)", () => {
     const test = busy();
     others(test, 2);
     expect(released(test.tick(499))).toEqual([]);
@@ -67,7 +67,7 @@ describe("an owner that cannot start what it has claimed", () => {
     }
   });
 
-  it("never starts what it has given back, and leaves the next attempt to its owner", () => {
+  it("never starts what it has given back, and leaves the next attempt to its owner (CLAIM-5)", () => {
     const test = busy();
     others(test, 2);
     test.pass(1000);
@@ -197,7 +197,7 @@ describe("an attempt that no quorum can end", () => {
     throw new Error("nobody is idle and has that turn");
   }
 
-  it("is begun by the next owner once it has lasted longer than any may, and by the one after it a limit later", () => {
+  it("is begun by the next owner once it has lasted longer than any may, and by the one after it a limit later (CLAIM-7)", () => {
     for (const turn of [1, 2]) {
       const { test, index } = stuck(turn);
       test.hear(test.owner("shard", index), test.claim(index));

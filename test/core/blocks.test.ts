@@ -31,7 +31,7 @@ function complete(test: Subject, height: number): string[] {
 }
 
 describe("a chain", () => {
-  it("is certified block by block, every proof made once and by its owner", () => {
+  it("is certified block by block, every proof made once and by its owner (BARRIER-5)", () => {
     const net = new Net(NAMES);
     for (let height = 1; height <= 5; height++) net.mine(blockAt(height));
     for (const core of net.cores) {
@@ -43,7 +43,7 @@ describe("a chain", () => {
     expect(receipts).toHaveLength(15);
   });
 
-  it("opens no more blocks at once than the window allows", () => {
+  it("opens no more blocks at once than the window allows (ANNOUNCE-11)", () => {
     const test = new Subject();
     test.announce(blockAt(2));
     test.announce(blockAt(3));
@@ -77,7 +77,7 @@ describe("a chain", () => {
     expect(order.map(({ block }) => block)).toEqual([test.id(blockAt(1)), test.id(blockAt(2))]);
   });
 
-  it("is signed once more where a receipt that comes later says that somebody else was first to make a proof (S6)", () => {
+  it("is signed once more where a receipt that comes later says that somebody else was first to make a proof (COMPLETE-4, BARRIER-3, S6)", () => {
     const test = new Subject({ change: withoutPayee() });
     const barriers = (said: readonly string[]) => said.filter((line) => line === "barrier").length;
     expect(barriers(complete(test, 1))).toBe(1);
@@ -88,7 +88,7 @@ describe("a chain", () => {
     expect(barriers([...said, ...test.pass(2_500)])).toBe(1);
   });
 
-  it("is not signed beyond a block that this node does not sign itself", () => {
+  it("is not signed beyond a block that this node does not sign itself (BARRIER-1)", () => {
     const test = new Subject();
     test.announce(blockAt(2));
     const { hash, parent } = blockAt(1, "fork", "main");
@@ -126,7 +126,7 @@ describe("a chain", () => {
     }
   });
 
-  it("takes no announcement of another chain, workflow or start", () => {
+  it("takes no announcement of another chain, workflow or start (ANNOUNCE-1, ANNOUNCE-2, ANNOUNCE-3)", () => {
     const test = new Subject({ announced: false });
     const announce = announceOf(blockAt(1));
     test.hear("s", { ...announce, chain: 2 });
@@ -146,7 +146,7 @@ describe("a chain", () => {
     expect(test.core.state.blocks.size).toBe(0);
   });
 
-  it("is not followed into heights that are far away: the batch stays with the peers", () => {
+  it("is not followed into heights that are far away: the batch stays with the peers (BATCH-9)", () => {
     const test = new Subject();
     test.announce(blockAt(1100));
     expect(test.core.refusals()).toEqual(["block.too-far"]);
@@ -155,7 +155,7 @@ describe("a chain", () => {
 });
 
 describe("a reorg", () => {
-  it("cancels what a quorum of attesters sees leave the chain, and the other branch goes on", () => {
+  it("cancels what a quorum of attesters sees leave the chain, and the other branch goes on (CANCEL-2)", () => {
     const net = new Net(NAMES);
     net.mine(blockAt(1));
     net.down.add("d");
@@ -186,7 +186,7 @@ describe("a reorg", () => {
     expect(test.core.block(blockAt(1)).state).toBe("cancelled");
   });
 
-  it("that goes back again takes up the first branch in a new round", () => {
+  it("that goes back again takes up the first branch in a new round (ANNOUNCE-8)", () => {
     const test = new Subject();
     expect(test.hear("s", { kind: "retract", block: test.id(), round: 0 })).toEqual(["cancel round 0"]);
     ["b", "c"].forEach((who) => test.hear(who, { kind: "cancel", block: test.id(), round: 0 }));
@@ -215,7 +215,7 @@ describe("a reorg", () => {
     ]);
   });
 
-  it("is believed of the own source and nobody else's, where there is one", () => {
+  it("is believed of the own source and nobody else's, where there is one (RETRACT-2)", () => {
     const test = new Subject({ announced: false });
     const { height, hash, parent } = blockAt(1);
     const seen = {
@@ -241,7 +241,7 @@ describe("a reorg", () => {
     expect(test.core.step({ kind: "source-retract", chain: 1, hash: blockAt(1).hash })).toContain("cancel round 0");
   });
 
-  it("that is over before all have cancelled is announced again by those who see the block back on the chain", () => {
+  it("that is over before all have cancelled is announced again by those who see the block back on the chain (CANCEL-3)", () => {
     const test = new Subject({ announced: false, parties: SOURCE });
     test.core.step(seenAt(1));
     expect(test.core.step({ kind: "source-retract", chain: 1, hash: blockAt(1).hash })).toEqual([
@@ -266,7 +266,7 @@ describe("a reorg", () => {
     expect(test.core.block(blockAt(1))).toMatchObject({ state: "open", round: 1 });
   });
 
-  it("is not undone by who announces the block that is gone again", () => {
+  it("is not undone by who announces the block that is gone again (CANCEL-4)", () => {
     const test = new Subject({ announced: false, parties: SOURCE });
     test.core.step(seenAt(1));
     test.core.step({ kind: "source-retract", chain: 1, hash: blockAt(1).hash });

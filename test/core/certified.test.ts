@@ -6,7 +6,7 @@ import { Net } from "./net.ts";
 import { Subject } from "./subject.ts";
 
 describe("what a node's log certifies", () => {
-  it("about each task is exported and checks offline: who was assigned it, who is paid, and which attempt is over", () => {
+  it("about each task is exported and checks offline: who was assigned it, who is paid, and which attempt is over (GRANT-8, ATTEST-5, TIMEOUT-6)", () => {
     const net = new Net(["a", "b", "c", "d"]);
     net.down.add("d");
     for (let height = 1; height <= 4; height++) {

@@ -85,7 +85,7 @@ describe("copies of different provers", () => {
     expect(last.tasks.filter(({ stage, completeMs }) => stage.name === "prove" && completeMs !== null)).toHaveLength(3);
   });
 
-  it("go on to others where a prover stops, and to nobody who makes another copy", () => {
+  it("go on to others where a prover stops, and to nobody who makes another copy (CLAIM-6)", () => {
     const net = new Net(NAMES, copied(2, 2));
     net.hangs = ({ stage }) => stage === "prove";
     net.mine(blockAt(1));
@@ -151,7 +151,7 @@ describe("copies of different provers", () => {
     expect(new Set(makers(net.core("a"), 1)).size).toBe(2);
   });
 
-  it("are not granted to who makes another, whatever it claims", () => {
+  it("are not granted to who makes another, whatever it claims (GRANT-6)", () => {
     const list = ["a", "b"].map((name) => ({ key: keyOf(name), slots: 1, weight: 1 }));
     const net = new Net(NAMES, { ...copied(2, 2), provers: { admission: "list", list } });
     net.hangs = () => true;

@@ -61,7 +61,7 @@ describe("evidence is noticed and said for", () => {
     });
   }
 
-  it("two batches with one number, and a batch that goes on from another than its author's", () => {
+  it("two batches with one number, and a batch that goes on from another than its author's (BATCH-12, EVIDENCE-1)", () => {
     const test = new Subject();
     const [one, two] = [new Feed("q"), new Feed("q")];
     const beat: Entry = { kind: "beat", tasks: [] };
@@ -113,7 +113,7 @@ describe("a key that is out", () => {
     expect(task?.attempts.get(1)?.claims.size ?? 0).toBe(0);
   });
 
-  it("weighs nothing from its offence on, and as much as before until then", () => {
+  it("weighs nothing from its offence on, and as much as before until then (ENTRY-2, EVIDENCE-3)", () => {
     const test = new Subject();
     test.hear("b", test.timeout(1));
     test.hear("b", test.grant(0, owner(test)), test.grant(0, other(test)));
@@ -190,7 +190,7 @@ describe("an accusation", () => {
     return [voteOf(batch, 0), voteOf(batch, 1)] as const;
   };
 
-  it("by anybody is believed by what it shows, without the facts themselves, and is not said again", () => {
+  it("by anybody is believed by what it shows, without the facts themselves, and is not said again (EVIDENCE-5)", () => {
     const test = new Subject();
     expect(test.hear("q", evidence(...accused(test)))).toEqual([]);
     expect(outOf(test)).toEqual(["b grant-after-timeout from 0"]);
@@ -201,7 +201,7 @@ describe("an accusation", () => {
     expect(test.core.refusals()).toEqual(["author.out"]);
   });
 
-  it("that shows nothing is refused with evidence.false, and costs the accuser its place in the order of owners", () => {
+  it("that shows nothing is refused with evidence.false, and costs the accuser its place in the order of owners (EVIDENCE-4)", () => {
     const test = new Subject();
     const [first, second] = accused(test);
     const forged = {
@@ -226,7 +226,7 @@ describe("an accusation", () => {
     expect(ownerOfAttempt(test.core.state, task, 2)).toBe(keyOf(prover));
   });
 
-  it("of a wrong proof is verified before it is believed", () => {
+  it("of a wrong proof is verified before it is believed (EVIDENCE-2)", () => {
     for (const verdict of [
       { kind: "valid", bytes: 100, possession: new Uint8Array() },
       { kind: "invalid", code: "proof.equation" },

@@ -12,7 +12,7 @@ describe("what counts of an author's words", () => {
     return { kind: "barrier", block: test.id(), content: hashOf(`content ${content}`) };
   };
 
-  it("are the first eight contents of a barrier by the order of its feed, whatever the order of arrival", () => {
+  it("are the first eight contents of a barrier by the order of its feed, whatever the order of arrival (BARRIER-4)", () => {
     const expected = Array.from({ length: 8 }, (_, at) => hashOf(`content ${at}`)).sort();
     fc.assert(
       fc.property(fc.shuffledSubarray([...Array(12).keys()], { minLength: 12 }), (order) => {
@@ -83,7 +83,7 @@ describe("the roster's votes", () => {
   };
   const turns = (test: Subject, name: string) => test.core.state.roster.get(keyOf(name))?.turns.get(1);
 
-  it("of one attester that nobody joins take no room from what the others say", () => {
+  it("of one attester that nobody joins take no room from what the others say (ADMIT-2)", () => {
     const test = open();
     for (let at = 0; at < 400; at++) test.hear("b", admit(`nobody ${at}`, 5), bench(`nobody ${at}`, 5, 0));
     expect(test.core.state.admissions.size).toBe(256);

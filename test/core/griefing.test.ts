@@ -88,7 +88,7 @@ describe("a prover that loses attempts", () => {
 });
 
 describe("the certificate of a block", () => {
-  it("names the attempts that owners lost, and is refused where it names one that nobody can have lost", () => {
+  it("names the attempts that owners lost, and is refused where it names one that nobody can have lost (BARRIER-8)", () => {
     const net = new Net(["a", "b", "c", "d"]);
     let first = true;
     net.hangs = ({ stage, index }) => {

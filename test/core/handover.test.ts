@@ -93,7 +93,7 @@ class World {
 }
 
 describe("a lane", () => {
-  it("hands over every block in order, and its position is never ahead of what the place has acknowledged", () => {
+  it("hands over every block in order, and its position is never ahead of what the place has acknowledged (S9, SINK-1)", () => {
     fc.assert(
       fc.property(happenings, (story) => {
         const world = new World();
@@ -104,7 +104,7 @@ describe("a lane", () => {
     );
   });
 
-  it("waits twice as long after each failure, up to a minute, and a success ends that", () => {
+  it("waits twice as long after each failure, up to a minute, and a success ends that (SINK-2)", () => {
     const lane = createLane<Block>(options);
     begin(lane, null);
     found(lane, { ok: true, value: block(1) }, 0);

@@ -24,7 +24,7 @@ function told(block: TestBlock, more: { readonly handed?: true } = {}): Event {
 const stateOf = (test: Subject, block: TestBlock = blockAt(1)) => test.core.block(block).state;
 
 describe("a node whose source follows the chain", () => {
-  it("opens a block only once its source has told it, whoever announces it", () => {
+  it("opens a block only once its source has told it, whoever announces it (ANNOUNCE-10)", () => {
     const test = new Subject({ announced: false, parties: FOLLOWED });
     test.core.step({ kind: "source-seen", chain: 1 });
     for (const who of ["b", "c", "d"]) test.hear(who, announceOf(blockAt(1)));
@@ -67,7 +67,7 @@ describe("a node whose source follows the chain", () => {
     expect(stateOf(test)).toBe("waiting");
   });
 
-  it("takes no second id of a block that its source has told", () => {
+  it("takes no second id of a block that its source has told (BARRIER-2)", () => {
     const test = new Subject({ announced: false, parties: FOLLOWED });
     test.core.step(told(blockAt(1)));
     const twin = { ...announceOf(blockAt(1)), payload: hashOf("the same in another form") };
@@ -82,7 +82,7 @@ describe("a node whose source follows the chain", () => {
     expect([stateOf(test), stateOf(test, blockAt(1, "fork", "main"))]).toEqual(["open", "waiting"]);
   });
 
-  it("announces what others announced first, until so many have that one is honest", () => {
+  it("announces what others announced first, until so many have that one is honest (ANNOUNCE-9)", () => {
     const test = new Subject({ announced: false, parties: FOLLOWED });
     test.hear("b", announceOf(blockAt(1)));
     expect(test.core.step(told(blockAt(1)))).toEqual(["announce height 1"]);
@@ -128,7 +128,7 @@ describe("a block that the own source has given up", () => {
 });
 
 describe("a node without a source", () => {
-  it("acts on what more than a third of the sources' weight has announced", () => {
+  it("acts on what more than a third of the sources' weight has announced (ANNOUNCE-13)", () => {
     const test = new Subject({ announced: false, parties: FOUR });
     test.hear("s", announceOf(blockAt(1)));
     expect(stateOf(test)).toBe("waiting");
@@ -152,7 +152,7 @@ describe("a node without a source", () => {
     expect(stateOf(test)).toBe("open");
   });
 
-  it("cancels what enough sources take back in one round, and counts each source once", () => {
+  it("cancels what enough sources take back in one round, and counts each source once (RETRACT-3)", () => {
     const test = new Subject({ announced: false, parties: FOUR });
     for (const who of ["s", "t"]) test.hear(who, announceOf(blockAt(1)));
     const retract = (round: number) => ({ kind: "retract", block: test.id(), round }) as const;
@@ -162,7 +162,7 @@ describe("a node without a source", () => {
     expect(test.hear("v", retract(0))).toEqual(["cancel round 0"]);
   });
 
-  it("lets one source of one take a block back once only", () => {
+  it("lets one source of one take a block back once only (RETRACT-5)", () => {
     const test = new Subject({ announced: false });
     test.announce(blockAt(1));
     const retract = (round: number) => ({ kind: "retract", block: test.id(), round }) as const;
@@ -178,7 +178,7 @@ describe("a node without a source", () => {
 describe("a chain whose runs start anywhere", () => {
   const start = (height: number) => ({ ...announceOf(blockAt(height)), start: true });
 
-  it("has one id of each block: the child, where the source has told the parent", () => {
+  it("has one id of each block: the child, where the source has told the parent (ANNOUNCE-14)", () => {
     const test = new Subject({ announced: false, parties: FOLLOWED, change: anywhere() });
     for (const height of [7, 8]) test.core.step(told(blockAt(height)));
     test.hear("b", start(8));
@@ -196,7 +196,7 @@ describe("a chain whose runs start anywhere", () => {
     expect(old()).toBe("open");
   });
 
-  it("does not open a block again that only the index on disk knows to be certified", () => {
+  it("does not open a block again that only the index on disk knows to be certified (ANNOUNCE-5)", () => {
     const test = new Subject({ announced: false, parties: FOLLOWED, change: anywhere() });
     const { chain, height, hash } = start(3);
     const id = blockId(test.manifest.network, start(3));

@@ -59,7 +59,7 @@ describe("a proof that names its maker", () => {
     });
   });
 
-  it("is rejected unseen in a receipt that has the maker's public values: receipt.other-prover", () => {
+  it("is rejected unseen in a receipt that has the maker's public values: receipt.other-prover (RECEIPT-8)", () => {
     const { test, maker, thief } = late();
     test.core.take("verify");
     const said = test.hear(thief, test.receipt(0, "proof", 1, { values: test.values(0, maker) }));
@@ -76,7 +76,7 @@ describe("a proof that names its maker", () => {
     expect(taskIn(test).completeMs).not.toBe(null);
   });
 
-  it("is named with its maker by who calls the task complete, whether the proof itself names the maker or not", () => {
+  it("is named with its maker by who calls the task complete, whether the proof itself names the maker or not (COMPLETE-5)", () => {
     for (const change of [{}, withoutPayee()]) {
       const test = new Subject({ change });
       const maker = test.owner("shard", 0);

@@ -63,7 +63,7 @@ function waitMs(test: Subject): number {
 }
 
 describe("a failed attempt", () => {
-  it("is followed by the next at once, the second failure by a wait, and each further one by twice as long", () => {
+  it("is followed by the next at once, the second failure by a wait, and each further one by twice as long (PACE-1)", () => {
     const test = subject({ change: { retry: { ...RETRY, attempts: 10 } } });
     const waits: number[] = [];
     for (let attempt = 0; attempt < 6; attempt++) {
@@ -94,7 +94,7 @@ describe("a failed attempt", () => {
     }
   });
 
-  it("makes the next wait where owners have given the task back for whole rounds, so that nobody fills the log", () => {
+  it("makes the next wait where owners have given the task back for whole rounds, so that nobody fills the log (PACE-5)", () => {
     const test = subject();
     for (let attempt = 0; attempt < 17; attempt++)
       OTHERS.forEach((who) => test.hear(who, timeout(test, attempt, "released")));
@@ -109,7 +109,7 @@ describe("a failed attempt", () => {
     }
   });
 
-  it("keeps the votes and what its owner has said, and of the others' claims nothing", () => {
+  it("keeps the votes and what its owner has said, and of the others' claims nothing (PACE-6)", () => {
     const test = subject();
     const others = test.parties.provers.filter((name) => name !== test.owner("shard", 0));
     for (const other of others) test.hear(other, test.claim(0, 0));
@@ -165,7 +165,7 @@ describe("quarantine", () => {
     return found === null ? null : `${found.code} since ${found.since}${found.logical ? " logical" : ""}`;
   };
 
-  it("comes after as many failures as the manifest allows, with what the last failed with", () => {
+  it("comes after as many failures as the manifest allows, with what the last failed with (PACE-2)", () => {
     const test = subject();
     failed(test, 0, "machine.lost");
     expect(whyOf(test)).toBe(null);
@@ -225,7 +225,7 @@ describe("quarantine", () => {
     expect(whys).toEqual([null, null, null, null, "machine.lost since 4"]);
   });
 
-  it("is no prover's to bring about by what it says of attempts of others", () => {
+  it("is no prover's to bring about by what it says of attempts of others (RELEASE-1, FAIL-1)", () => {
     const test = subject({ change: { retry: { ...RETRY, attempts: 100 } } });
     for (const attempt of [0, 1, 2]) {
       const other = test.other("shard", 0, attempt);
@@ -237,7 +237,7 @@ describe("quarantine", () => {
     expect(whyOf(test)).toBe(null);
   });
 
-  it("lets the attempts go on by themselves, after pauses from 30 s that double up to an hour", () => {
+  it("lets the attempts go on by themselves, after pauses from 30 s that double up to an hour (PACE-3)", () => {
     const test = subject();
     quarantined(test);
     const waits: number[] = [];
@@ -259,7 +259,7 @@ describe("quarantine", () => {
     expect(test.claimed(1, 1)).toEqual([`grant shard/1#1 ${test.owner("shard", 1, 1)}`]);
   });
 
-  it("ends no attempt within its pause, neither unclaimed nor for an owner that fails at once", () => {
+  it("ends no attempt within its pause, neither unclaimed nor for an owner that fails at once (PACE-4)", () => {
     const test = subject();
     quarantined(test);
     const owner = test.owner("shard", 0, 3);
@@ -335,7 +335,7 @@ describe("quarantine", () => {
 describe("a requeue", () => {
   const requeue = (test: Subject) => test.core.step({ kind: "requeue", task: test.task(0) });
 
-  it("is voted when the operator asks, once an attempt, and only for a task in quarantine", () => {
+  it("is voted when the operator asks, once an attempt, and only for a task in quarantine (REQUEUE-1)", () => {
     const test = subject();
     expect(requeue(test)).toEqual([]);
     quarantined(test);
@@ -373,7 +373,7 @@ describe("a requeue", () => {
     expect(test.core.reports("task.requeued")).toMatchObject([{ attempt: 3 }]);
   });
 
-  it("counts from the highest attempt that one honest operator at least has named", () => {
+  it("counts from the highest attempt that one honest operator at least has named (REQUEUE-2)", () => {
     const test = subject();
     quarantined(test);
     requeued(test, ["d"], 4_000_000_000);

@@ -23,7 +23,7 @@ describe("what a prover may have claimed at once", () => {
     expect(quota(new Subject({ change }), "p")).toBe(4);
   });
 
-  it("is halved by each rejected proof, once one honest attester at least has rejected it, and never below one", () => {
+  it("is halved by each rejected proof, once one honest attester at least has rejected it, and never below one (REJECT-3)", () => {
     const test = new Subject({ change });
     const seen = ["one", "two", "three", "four"].flatMap((proof) =>
       ["b", "b", "c", "d"].map((who) => {
@@ -77,7 +77,7 @@ describe("what a prover may have claimed at once", () => {
     expect(test.tick(125)).toEqual(["grant shard/1#0 p"]);
   });
 
-  it("is what a prover claims at most itself", () => {
+  it("is what a prover claims at most itself (CLAIM-4)", () => {
     const parties = { ...PARTIES, provers: ["p"] };
     const test = new Subject({ name: "p", roles: { prover: true }, parties, change, announced: false });
     test.announce(blockAt(1));

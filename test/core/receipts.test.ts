@@ -41,7 +41,7 @@ function hearAll(test: Subject, batches: readonly Batch[], order: readonly numbe
 const shuffled = (count: number) => fc.shuffledSubarray([...Array(count).keys()], { minLength: count });
 
 describe("the proofs that one prover names", () => {
-  it("count from its first two of each attempt on by the order of its feed, whatever the order of arrival", () => {
+  it("count from its first two of each attempt on by the order of its feed, whatever the order of arrival (RECEIPT-5)", () => {
     const names = [0, 1].flatMap((attempt) => [0, 1, 2, 3].map((at) => [attempt, `proof ${attempt} ${at}`] as const));
     const expected = names.filter(([, name]) => !/[23]$/.test(name)).map(([, name]) => hashOf(name));
     fc.assert(
@@ -113,7 +113,7 @@ describe("two receipts of one prover for one proof", () => {
     });
   }
 
-  it("with another attempt, another time or without the bytes exclude nobody, and the first one stands", () => {
+  it("with another attempt, another time or without the bytes exclude nobody, and the first one stands (RECEIPT-4)", () => {
     const test = new Subject();
     const again = [
       test.receipt(0, "proof", 0, { provingMs: 11 }),
@@ -129,7 +129,7 @@ describe("two receipts of one prover for one proof", () => {
     );
   });
 
-  it("are held against the first contradiction, however many there are and in whatever order they come (S6)", () => {
+  it("are held against the first contradiction, however many there are and in whatever order they come (EVIDENCE-7, S6)", () => {
     const said = [0, 0, 1, 0, 2, 1].map((version) => ({ bytes: 100 - version }));
     fc.assert(
       fc.property(shuffled(said.length), (order) => {
@@ -201,7 +201,7 @@ describe("receipts and what attesters say of them", () => {
 });
 
 describe("a complete task", () => {
-  it("opens again where nothing stands for it any more, and is complete again once something does", () => {
+  it("opens again where nothing stands for it any more, and is complete again once something does (COMPLETE-3)", () => {
     const test = new Subject({ change: withoutPayee() });
     const [prover, other] = [test.owner("shard", 0), test.other("shard", 0)];
     test.hear(prover, test.receipt(0, "proof"));
@@ -218,7 +218,7 @@ describe("a complete task", () => {
     expect(chosenProof(test.core.state, task)).toMatchObject({ made: { prover: keyOf(other), bytes: 90 } });
   });
 
-  it("is paid in the attempt that attesters say, whatever its prover's receipts say of it", () => {
+  it("is paid in the attempt that attesters say, whatever its prover's receipts say of it (BARRIER-7)", () => {
     const test = new Subject({ roles: {} });
     const prover = test.owner("shard", 0);
     test.hear(prover, test.receipt(0, "proof", 2), test.receipt(0, "proof", 1));
@@ -282,7 +282,7 @@ describe("a prover that dies between proving and its receipt", () => {
     });
   }
 
-  it("signs no receipt under values other than those that it derives from the block itself", () => {
+  it("signs no receipt under values other than those that it derives from the block itself (RECEIPT-7)", () => {
     const name = new Subject().owner("shard", 0);
     const test = new Subject({ name, roles: { prover: true } });
     test.confirm();

@@ -8,7 +8,7 @@ import { PARTIES, Subject } from "./subject.ts";
 const ALONE = { attesters: ["a"], provers: ["a"], sources: ["s"] };
 
 describe("a restart", () => {
-  it("signs nothing until enough peers have said that they know no more of its feed", () => {
+  it("signs nothing until enough peers have said that they know no more of its feed (FEED-1)", () => {
     const test = new Subject();
     expect(test.restartUnconfirmed()).toEqual([]);
     expect(test.core.state.mute).toBe("feed.unchecked");
@@ -60,7 +60,7 @@ describe("a restart", () => {
     expect(test.pass(100)).toEqual([]);
   });
 
-  it("finds its own word at a peer, waits until its feed is whole, and goes on behind it", () => {
+  it("finds its own word at a peer, waits until its feed is whole, and goes on behind it (FEED-2)", () => {
     const test = new Subject();
     test.claimed(0);
     test.claimed(1);
@@ -87,7 +87,7 @@ describe("a restart", () => {
     expect(test.core.refusals()).not.toContain("batch.equivocation");
   });
 
-  it("takes no lock in what was open before it lost words of its own, and every lock in what opens later", () => {
+  it("takes no lock in what was open before it lost words of its own, and every lock in what opens later (GRANT-7, ATTEST-4)", () => {
     const test = new Subject();
     test.claimed(0);
     const lost = test.core.feed.batches.pop();
@@ -108,7 +108,7 @@ describe("a restart", () => {
     expect(test.claimed(1, 1)).toEqual([`grant shard/1#1 ${test.owner("shard", 1, 1)}`]);
   });
 
-  it("joins f+1 others there that hold an attempt to be over: with one more attester away it would stay open for ever", () => {
+  it("joins f+1 others there that hold an attempt to be over: with one more attester away it would stay open for ever (TIMEOUT-4)", () => {
     const test = new Subject();
     test.claimed(0);
     const lost = test.core.feed.batches.pop();
@@ -169,7 +169,7 @@ describe("a restart", () => {
     expect(test.core.state.mute).toBe(null);
   });
 
-  it("gives way to an older process with its key that as many attesters hear as hold an honest one, and to no younger", () => {
+  it("gives way to an older process with its key that as many attesters hear as hold an honest one, and to no younger (FEED-3)", () => {
     const twin = (upMs: number) => [{ instance: "0".repeat(32), upMs, agoMs: 100 }];
     const test = new Subject();
     test.restart();
@@ -196,7 +196,7 @@ describe("a restart", () => {
     expect(test.core.state.mute).toBe(null);
   });
 
-  it("falls silent for good when somebody signs with its key", () => {
+  it("falls silent for good when somebody signs with its key (FEED-4)", () => {
     const test = new Subject();
     test.claimed(0);
     const clone = test.batch("a", { kind: "retract", block: test.id(), round: 1 });

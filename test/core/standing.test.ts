@@ -33,7 +33,7 @@ function certified(test: Subject, height: number): void {
 }
 
 describe("an open network", () => {
-  it("admits a newcomer by a quorum, once, from a height that is not dealt yet", () => {
+  it("admits a newcomer by a quorum, once, from a height that is not dealt yet (ADMIT-1)", () => {
     const { workflows } = manifestJson([]);
     // All three blocks are open at once.
     const wide = Object.entries(workflows).map(([name, workflow]) => [name, { ...workflow, window: 3 }]);
@@ -55,7 +55,7 @@ describe("an open network", () => {
     expect(owners(3)).toContain(keyOf("new"));
   });
 
-  it("gives a newcomer no more than a few slots, whatever it asks for", () => {
+  it("gives a newcomer no more than a few slots, whatever it asks for (JOIN-4)", () => {
     const test = open();
     test.hear("new", join(1000));
     expect(test.core.feed.batches.at(-1)?.entries).toMatchObject([{ kind: "admit", slots: 4 }]);
@@ -160,7 +160,7 @@ describe("an open network", () => {
     expect(owners()).toContain(keyOf("new"));
   });
 
-  it("hears of strangers nothing but that they want to join", () => {
+  it("hears of strangers nothing but that they want to join (BATCH-8)", () => {
     const test = open();
     test.hear("new", test.claim(0));
     expect(test.core.refusals()).toEqual(["author.role"]);
@@ -228,13 +228,13 @@ describe("an open network", () => {
     expect(new Set(said.map(({ kind }) => kind))).toEqual(new Set(["join"]));
   });
 
-  it("that is not open admits nobody", () => {
+  it("that is not open admits nobody (JOIN-1)", () => {
     const test = new Subject({ parties: { ...PARTIES, provers: [...PARTIES.provers] } });
     test.hear("new", join());
     expect(test.core.refusals()).toEqual(["author.unknown"]);
   });
 
-  it("is joined by a node that wants to prove and is not on the roster", () => {
+  it("is joined by a node that wants to prove and is not on the roster (JOIN-5)", () => {
     const parties = { ...PARTIES, provers: ["p"] };
     const provers = { ...OPEN.provers, list: LISTED.slice(0, 1) };
     const test = new Subject({ name: "new", roles: { prover: true }, parties, change: { provers } });
@@ -247,7 +247,7 @@ describe("an open network", () => {
 });
 
 describe("a prover that has gone silent", () => {
-  it("is benched after three lost attempts, so that it costs no block any more, and comes back when it speaks", () => {
+  it("is benched after three lost attempts, so that it costs no block any more, and comes back when it speaks (BENCH-1, BENCH-3)", () => {
     const net = new Net(["a", "b", "c", "d"]);
     net.down.add("d");
     for (let height = 1; height <= 8; height++) {

@@ -4,7 +4,7 @@ import { blockAt, keyOf, withoutPayee } from "./harness.ts";
 import { PARTIES, Subject } from "./subject.ts";
 
 describe("grant", () => {
-  it("goes to the owner that claims, at once and once", () => {
+  it("goes to the owner that claims, at once and once (GRANT-1)", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
     expect(test.hear(owner, test.claim(0))).toEqual([`grant shard/0#0 ${owner}`]);
@@ -12,7 +12,7 @@ describe("grant", () => {
     expect(test.tick(100)).toEqual([]);
   });
 
-  it("goes to nobody but the owner", () => {
+  it("goes to nobody but the owner (GRANT-2)", () => {
     const test = new Subject();
     const other = test.other("shard", 0);
     expect(test.hear(other, test.claim(0))).toEqual([]);
@@ -21,14 +21,14 @@ describe("grant", () => {
     expect(test.claimed(0)).toEqual([`grant shard/0#0 ${owner}`]);
   });
 
-  it("is not given after the own timeout", () => {
+  it("is not given after the own timeout (GRANT-5)", () => {
     const test = new Subject();
     expect(test.tick(500).sort()).toEqual(["timeout shard/0#0 not-claimed", "timeout shard/1#0 not-claimed"]);
     expect(test.claimed(0)).toEqual([]);
     expect(test.hear("b", test.grant(0, test.owner("shard", 0)))).toEqual([]);
   });
 
-  it("is given for the attempt that is open, and no other", () => {
+  it("is given for the attempt that is open, and no other (GRANT-3)", () => {
     const test = new Subject();
     const next = test.owner("shard", 0, 1);
     expect(test.hear(next, test.claim(0, 1))).toEqual([]);
@@ -37,7 +37,7 @@ describe("grant", () => {
     expect(test.claimed(0, 0)).toEqual([]);
   });
 
-  it("is given on a claim that carries the timeout certificate of the attempt before", () => {
+  it("is given on a claim that carries the timeout certificate of the attempt before (CLAIM-1)", () => {
     const test = new Subject();
     const next = test.owner("shard", 0, 1);
     // Two votes are one short of it; with the own one that follows from them it is whole.
@@ -64,7 +64,7 @@ describe("grant", () => {
     expect(test.core.block(blockAt(1)).tasks[0]?.attempts.get(0)?.timeouts.size).toBe(1);
   });
 
-  it("stays within the owner's capacity", () => {
+  it("stays within the owner's capacity (GRANT-4)", () => {
     const parties = { ...PARTIES, provers: ["p"] };
     const limits = { ...manifestJson([]).limits, claimsPerSlotMax: 1 };
     const test = new Subject({ parties, change: { limits } });
@@ -89,7 +89,7 @@ function proven(test: Subject): void {
 }
 
 describe("timeout", () => {
-  it("comes when the claim window is over, which grows by half an attempt", () => {
+  it("comes when the claim window is over, which grows by half an attempt (TIMEOUT-1)", () => {
     const test = new Subject();
     expect(test.tick(499)).toEqual([]);
     expect(test.tick(1)).toHaveLength(2);
@@ -130,7 +130,7 @@ describe("timeout", () => {
     expect(test.tick(1)).toEqual(["timeout shard/1#0 not-claimed"]);
   });
 
-  it("comes when a claimed task makes no progress for a lease, and progress renews it", () => {
+  it("comes when a claimed task makes no progress for a lease, and progress renews it (BEAT-1)", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
     test.claimed(0);
@@ -197,7 +197,7 @@ describe("timeout", () => {
   });
 
   for (const kind of ["release", "fail"] as const) {
-    it(`comes at once on the owner's ${kind}`, () => {
+    it(`comes at once on the owner's ${kind} (RELEASE-2, FAIL-2)`, () => {
       const test = new Subject();
       test.claimed(0);
       const end = { ...test.task(0), attempt: 0 };
@@ -210,14 +210,14 @@ describe("timeout", () => {
     });
   }
 
-  it("comes when f+1 others say that the attempt is over", () => {
+  it("comes when f+1 others say that the attempt is over (TIMEOUT-2)", () => {
     const test = new Subject();
     test.claimed(0);
     expect(test.hear("b", test.timeout(0))).toEqual([]);
     expect(test.hear("c", test.timeout(0))).toEqual(["timeout shard/0#0 others-timed-out"]);
   });
 
-  it("never comes after the own attest", () => {
+  it("never comes after the own attest (TIMEOUT-3)", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
     test.claimed(0);
@@ -240,7 +240,7 @@ describe("timeout", () => {
 });
 
 describe("attest", () => {
-  it("needs the assignment certificate, waits for it a little, and is said once", () => {
+  it("needs the assignment certificate, waits for it a little, and is said once (ATTEST-1, ATTEST-3, COMPLETE-2)", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
     test.claimed(0);
@@ -253,7 +253,7 @@ describe("attest", () => {
     expect(test.verdict(0, "second proof")).toEqual(["complete shard/0"]);
   });
 
-  it("becomes a complete where the assignment certificate does not come", () => {
+  it("becomes a complete where the assignment certificate does not come (COMPLETE-1)", () => {
     const test = new Subject();
     test.claimed(0);
     test.hear(test.owner("shard", 0), test.receipt(0, "proof"));
@@ -289,7 +289,7 @@ describe("attest", () => {
 });
 
 describe("a proof", () => {
-  it("that does not verify is rejected, and the attempt is over at once", () => {
+  it("that does not verify is rejected, and the attempt is over at once (REJECT-1)", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
     test.claimed(0);
@@ -300,7 +300,7 @@ describe("a proof", () => {
     ]);
   });
 
-  it("of other public values than the task implies is rejected without a look at it", () => {
+  it("of other public values than the task implies is rejected without a look at it (RECEIPT-6)", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
     test.claimed(0);
@@ -312,7 +312,7 @@ describe("a proof", () => {
     expect(test.core.take("verify")).toEqual([]);
   });
 
-  it("under another key or system is no receipt for this task", () => {
+  it("under another key or system is no receipt for this task (RECEIPT-1)", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
     test.claimed(0);
@@ -364,7 +364,7 @@ describe("a proof", () => {
     expect(test.verdict(0, "proof", valid)).toEqual([`attest shard/0#0 ${owner}`]);
   });
 
-  it("that cannot be had is neither: it is asked for again, and past the limit the attempt is over", () => {
+  it("that cannot be had is neither: it is asked for again, and past the limit the attempt is over (REJECT-2)", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
     test.claimed(0);
@@ -406,7 +406,7 @@ describe("a proof", () => {
 });
 
 describe("a vote of somebody who has none", () => {
-  it("changes nothing", () => {
+  it("changes nothing (ENTRY-1, S7)", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
     test.claimed(0);

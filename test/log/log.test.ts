@@ -62,7 +62,7 @@ describe("a feed", () => {
     expect(feed.add(at(batches, 2))).toBe("known");
   });
 
-  it("refuses what is too far ahead to be worth a gap", () => {
+  it("refuses what is too far ahead to be worth a gap (BATCH-11)", () => {
     const feed = new Feed(alice);
     expect(feed.add(batch(alice, 4097, ZERO_HASH))).toBe("too-far");
     expect(feed.add(batch(alice, Number.MAX_SAFE_INTEGER, ZERO_HASH))).toBe("too-far");
@@ -82,7 +82,7 @@ describe("a feed", () => {
     expect([feed.seen, feed.isGapped]).toEqual([19, true]);
   });
 
-  it("refuses what does not name the one before, from either side", () => {
+  it("refuses what does not name the one before, from either side (BATCH-13)", () => {
     const batches = chain(alice, 3);
     const forward = new Feed(alice);
     forward.add(at(batches, 0));
@@ -93,7 +93,7 @@ describe("a feed", () => {
     expect(backward.add(at(batches, 1))).toBe("new");
   });
 
-  it("says which batch no one feed can hold together with another, and takes nothing from where its author is out", () => {
+  it("says which batch no one feed can hold together with another, and takes nothing from where its author is out (BATCH-7)", () => {
     const feed = new Feed(alice);
     const [one, other] = [batch(alice, 0, ZERO_HASH, 1), batch(alice, 0, ZERO_HASH, 2)];
     feed.add(one);
@@ -205,7 +205,7 @@ describe("a log", () => {
     expect(logOf(...chain(bob, 1)).frontierHash()).not.toBe(names[0]);
   });
 
-  it("knows a batch again, whoever it came from", () => {
+  it("knows a batch again, whoever it came from (BATCH-6)", () => {
     const [first] = chain(alice, 1);
     if (first === undefined) throw new Error("no batch");
     const log = logOf(first);

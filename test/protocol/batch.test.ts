@@ -129,24 +129,25 @@ describe("a batch is refused with the code", () => {
       }),
     );
 
-  it("message.too-large for more bytes or entries than the limits allow", () => {
+  it("message.too-large for more bytes or entries than the limits allow (BATCH-1)", () => {
     expect(codeOf(new Uint8Array(MESSAGE_BYTES_MAX + 1))).toBe("message.too-large");
     expect(codeOf(sealed(retracts(BATCH_ENTRIES_MAX)).bytes)).toBe("ok");
     expect(codeOf(sealed(retracts(BATCH_ENTRIES_MAX + 1)).bytes)).toBe("message.too-large");
   });
 
-  it("message.empty where it says nothing", () => expect(codeOf(built({ entries: [] }))).toBe("message.empty"));
+  it("message.empty where it says nothing (BATCH-4)", () =>
+    expect(codeOf(built({ entries: [] }))).toBe("message.empty"));
 
-  it("signature.malformed where the signature has another length", () => {
+  it("signature.malformed where the signature has another length (BATCH-3)", () => {
     expect(codeOf(built({ signature: good.signature.subarray(1) }))).toBe("signature.malformed");
   });
 
-  it("message.malformed where the head counts other entries or is no head", () => {
+  it("message.malformed where the head counts other entries or is no head (BATCH-2)", () => {
     expect(codeOf(built({ entries: [...good.entryBytes, ...good.entryBytes] }))).toBe("message.malformed");
     expect(codeOf(built({ head: new Uint8Array(8) }))).toBe("message.malformed");
   });
 
-  it("message.root-mismatch where an entry is another, or two change places", () => {
+  it("message.root-mismatch where an entry is another, or two change places (BATCH-5)", () => {
     expect(codeOf(built({ entries: [...good.entryBytes].reverse() }))).toBe("message.root-mismatch");
   });
 });

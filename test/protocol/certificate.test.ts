@@ -71,7 +71,7 @@ function codeOf(file: Uint8Array, equation = nativeEquation): string {
 const file = fileOf(content);
 
 describe("a certificate", () => {
-  it("of a quorum is accepted, and says who signed what", () => {
+  it("of a quorum is accepted, and says who signed what (CERT-1)", () => {
     for (const signers of [attesters, attesters.slice(1)]) {
       const checked = checkCertificate(manifest, fileOf(content, signers), nativeEquation);
       if (!checked.ok) throw new Error(checked.message);

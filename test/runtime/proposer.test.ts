@@ -163,7 +163,7 @@ test("certified blocks are handed on in chain order, and a height that is missin
   expect(place.heights).toEqual([1, 2, 3, 4]);
 });
 
-test("nothing is handed on before the block that the chain starts with", async () => {
+test("nothing is handed on before the block that the chain starts with (SINK-4)", async () => {
   const bench = await benchWith(certified(2), certified(3));
   const place = new Place();
   const proposer = await bench.start([bench.line(place)]);
@@ -206,7 +206,7 @@ test("a cursor that names no certificate is not believed, and what is there is s
   expect(place.asked).toEqual(["look 1", "look 2", "look 3", "deliver 3"]);
 });
 
-test("an answer that is lost after the block was taken does not hand it on twice", async () => {
+test("an answer that is lost after the block was taken does not hand it on twice (SINK-3)", async () => {
   const bench = await benchWith(...chainOf(1, 2));
   const place = new Place();
   place.faults.push({ code: "http.timeout", message: "no answer", lost: true });
@@ -252,7 +252,7 @@ test("a place that asks to be left alone is, up to an hour", async () => {
   expect(place.heights).toEqual([1]);
 });
 
-test("the second node takes over after the delay, the third after three times as long", async () => {
+test("the second node takes over after the delay, the third after three times as long (SINK-6)", async () => {
   const starts: number[] = [];
   for (const self of NODES) {
     const bench = await benchWith(certified(1));
@@ -306,7 +306,7 @@ test("the branch that goes on is followed from the fork, where another one was h
   ]);
 });
 
-test("a place that has lost blocks gets them again", async () => {
+test("a place that has lost blocks gets them again (SINK-5)", async () => {
   const bench = await benchWith(...chainOf(1, 4));
   const place = new Place();
   place.next = 2;

@@ -43,7 +43,7 @@ function answer(bench: Bench, peer: string, seen: number, frames: readonly SyncF
   request.done({ ok: true, value: all.map(encodeSyncFrame) });
 }
 
-describe("nothing is sent, and no proof begins, before the journal has it", () => {
+describe("nothing is sent, and no proof begins, before the journal has it (S5)", () => {
   it("in a step that claims and proves", () => {
     const bench = new Bench("a", ALONE).start();
     bench.mine(1);
@@ -147,7 +147,7 @@ describe("a disk that is full", () => {
 });
 
 describe("a block that is submitted", () => {
-  it("is acknowledged when its announcement is durable, and not with the batch before it", () => {
+  it("is acknowledged when its announcement is durable, and not with the batch before it (INPUT-1)", () => {
     const bench = new Bench("a", ALONE).start();
     const first = bench.mine(1);
     bench.settle();

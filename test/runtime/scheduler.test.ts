@@ -93,7 +93,7 @@ const unitsOf = (events: readonly ProveEvent[] = []): number[] =>
   events.flatMap((event) => (event.kind === "progress" ? [event.units] : []));
 
 describe("partitions that share a machine", () => {
-  it("never use it for two proofs at once, and take turns", () => {
+  it("never use it for two proofs at once, and take turns (SLOT-1, SLOT-4)", () => {
     const { prover, prove } = sharing(1);
     for (const name of ["a1", "a2", "a3"]) prove("a", name);
     for (const name of ["b1", "b2"]) prove("b", name);
@@ -127,7 +127,7 @@ describe("partitions that share a machine", () => {
     expect(heard.get("b1")).toEqual([]);
   });
 
-  it("leave the line, or the machine, when cancelled", () => {
+  it("leave the line, or the machine, when cancelled (SLOT-2)", () => {
     const { prover, heard, prove } = sharing(1);
     const cancelRunning = prove("a", "a1");
     const cancelWaiting = prove("b", "b1");
@@ -186,7 +186,7 @@ describe("a machine's devices", () => {
     expect(single?.names()).toEqual(["s2"]);
   });
 
-  it("go on to the next in line when the one who waits for more is cancelled", () => {
+  it("go on to the next in line when the one who waits for more is cancelled (SLOT-3)", () => {
     const { provers, prove } = sharing(Number.POSITIVE_INFINITY, [gpus(1), gpus(2)]);
     prove(null, "s1", 0);
     const cancel = prove(null, "d1", 1);

@@ -31,7 +31,7 @@ describe("the share of an author in a node's verifiers", () => {
     expect(spend(shares, "p", "surplus", 10_000)).toBeLessThanOrEqual(2_450);
   });
 
-  it("falls with each wrong proof, down to a sixteenth, and is back after as many valid ones", () => {
+  it("falls with each wrong proof, down to a sixteenth, and is back after as many valid ones (VERIFY-3)", () => {
     const shares = new Shares(LIMITS);
     expect(spend(shares, "p", "invalid", 10_000)).toBeLessThanOrEqual(300);
     expect(spend(shares, "p", "invalid", 10_000, 10_000)).toBeLessThanOrEqual(150);
@@ -39,7 +39,7 @@ describe("the share of an author in a node's verifiers", () => {
     expect(shares.isDoubted("p")).toBe(false);
   });
 
-  it("is one for all authors together that have shown no valid proof (R1)", () => {
+  it("is one for all authors together that have shown no valid proof (VERIFY-4, R1)", () => {
     const shares = new Shares({ ...LIMITS, feedsMax: 4096 });
     let ms = 0;
     for (let nowMs = 0; nowMs < 10_000; nowMs += 50) {
@@ -60,13 +60,13 @@ describe("the share of an author in a node's verifiers", () => {
     expect(shares.waitMs("honest", 1_000)).toBe(0);
   });
 
-  it("is one for all strangers, whatever their number (R1)", () => {
+  it("is one for all strangers, whatever their number (VERIFY-5, R1)", () => {
     expect(Shares.payerOf("ab", "stranger")).toBe(STRANGERS);
     expect(Shares.payerOf("ab", "member")).toBe("ab");
     expect(spend(new Shares(LIMITS), STRANGERS, "invalid", 10_000)).toBeLessThanOrEqual(1_250);
   });
 
-  it("costs what a verifier took where that was longer than usual, and nothing where no verifier was asked", () => {
+  it("costs what a verifier took where that was longer than usual, and nothing where no verifier was asked (VERIFY-2)", () => {
     const shares = new Shares(LIMITS);
     shares.end(shares.begin("p", "mock", 0), "none", null, 0);
     expect(shares.waitMs("p", 0)).toBe(0);

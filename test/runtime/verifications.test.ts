@@ -99,7 +99,7 @@ describe("verifications", () => {
     ]);
   });
 
-  it("of an author without a share wait, and go on once it has one again (L2)", () => {
+  it("of an author without a share wait, and go on once it has one again (VERIFY-6, L2)", () => {
     const desk = new Desk({ verifyMsPerSecond: 10, verifySeconds: 1 });
     for (const at of [0, 1]) desk.receipt("p", at, `p${at}`);
     desk.pass(60);
@@ -109,7 +109,7 @@ describe("verifications", () => {
     expect(desk.proofs()).toEqual(["p1"]);
   });
 
-  it("begin at once for a proof that attesters of f+1 vouch for, whoever handed it in", () => {
+  it("begin at once for a proof that attesters of f+1 vouch for, whoever handed it in (VERIFY-1)", () => {
     const desk = new Desk({ verifyMsPerSecond: 1, verifySeconds: 0.001, doubtedVerifyingMax: 1 });
     desk.receipt("p", 0, "p0");
     desk.receipt("p", 1, "p1");
@@ -120,7 +120,7 @@ describe("verifications", () => {
     expect(desk.proofs()).toEqual(["p0", "p1"]);
   });
 
-  it("fetch few proofs of one author at once, so those that never come keep nobody else waiting", () => {
+  it("fetch few proofs of one author at once, so those that never come keep nobody else waiting (VERIFY-7)", () => {
     const desk = new Desk({ fetchingMax: 1 });
     for (const at of [0, 1]) desk.receipt("p", at, `p${at}`, false);
     desk.receipt("q", 0, "q0", false);

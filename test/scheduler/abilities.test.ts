@@ -27,7 +27,7 @@ describe("the trials of a node's provers", () => {
     expect(kinds(abilities.step({ kind: "due", nowMs: 106 }))).toEqual(["try b"]);
   });
 
-  it("come after pauses that double up to the longest", () => {
+  it("come after pauses that double up to the longest (TRIAL-1)", () => {
     const abilities = machine("a");
     let nowMs = 0;
     abilities.step({ kind: "started", nowMs });

@@ -73,7 +73,7 @@ class Network {
 }
 
 describe("in a network many times older than the look-ahead of a feed", () => {
-  it("a newcomer and an attester that was away have all logs within seconds, and take part again", () => {
+  it("a newcomer and an attester that was away have all logs within seconds, and take part again (L3)", () => {
     const network = new Network();
     const { cluster } = network;
     const [back, newcomer] = [network.node(3), network.node(5)];

@@ -100,7 +100,7 @@ describe("a task is started by its next owner", () => {
     expect(tookMs).toBeLessThanOrEqual(3 * STEP_MS);
   });
 
-  it("one lease and three hops after the last word of a prover that dies at work", () => {
+  it("one lease and three hops after the last word of a prover that dies at work (L4)", () => {
     const { run, owner } = working();
     const sinceMs = run.cluster.world.nowMs;
     run.kill(owner);

@@ -5,7 +5,7 @@ import { runVirtual } from "../../simnet/virtual/run.ts";
 const base = { nodes: 5, attesters: 4, shards: 2, byzantineAttesters: 1, seed: 1 } as const;
 
 describe("one hostile source of four", () => {
-  it("certifies no block that is on no chain (seed 1)", () => {
+  it("certifies no block that is on no chain (seed 1) (S8)", () => {
     const { violations } = runVirtual({ ...base, blockMs: 12_000, blocks: 6, behaviours: ["fake-tip"] });
     expect(violations).toEqual([]);
   });

@@ -24,7 +24,7 @@ function runElsewhere(scenario: string): unknown {
   return JSON.parse(child.stdout) as unknown;
 }
 
-describe("the virtual cluster certifies every block everywhere, and breaks no rule on the way, with", () => {
+describe("the virtual cluster certifies every block everywhere (L1), and breaks no rule on the way, with", () => {
   for (const [name, options] of Object.entries(SCENARIOS))
     it(`${name} (seed ${options.seed})`, () => expectSound(options));
 

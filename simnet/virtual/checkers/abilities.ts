@@ -45,6 +45,7 @@ export class AbilityJudge {
 
   tried(executor: string, nowMs: number): void {
     this.pass(nowMs);
+    // TRIAL-2.
     if (this.#trial !== null) this.#complain(`M6: ${executor} is tried beside ${this.#trial.executor}`);
     for (const used of this.#uses.get(executor) ?? [])
       if ((this.#known.get(used)?.running ?? 0) > 0)
@@ -92,6 +93,7 @@ export class AbilityJudge {
   changed(executor: string, isAble: boolean, nowMs: number): void {
     const known = this.#known.get(executor);
     if (known === undefined) return;
+    // TRIAL-3.
     if (known.isAble === isAble) this.#complain(`M7: ${executor} is reported ${isAble ? "able" : "unable"} twice`);
     known.isAble = isAble;
     if (isAble) known.failures = 0;
@@ -122,6 +124,7 @@ export class AbilityJudge {
       const pauseMs = Math.min(retryMsMin * 2 ** Math.max(known.failures - 1, 0), retryMsMax);
       const mostMs = pauseMs + 2 * quietMs;
       if (nowMs - known.waitsMs <= mostMs) continue;
+      // TRIAL-1.
       this.#complain(`M5: ${executor} is unable and has waited ${Math.round(nowMs - known.waitsMs)} ms for a trial`);
       known.waitsMs = nowMs;
     }

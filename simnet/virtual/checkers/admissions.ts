@@ -41,9 +41,11 @@ export class Admissions {
   /** An honest attester's vote. */
   heard(author: Key, { prover, chain, height }: EntryOf<"admit">): void {
     const who = `${author.slice(0, 8)} admits ${prover.slice(0, 8)} to chain ${chain}`;
+    // ADMIT-4.
     if (height % EPOCH_BLOCKS !== 0) this.#complain(`S1: ${who} from height ${height}, where no epoch begins`);
     const name = `${author}/${prover}/${chain}`;
     const latest = this.#latest.get(name) ?? -1;
+    // ADMIT-5.
     if (height <= latest) this.#complain(`R1: ${who} from height ${height} after a vote for ${latest}`);
     this.#latest.set(name, Math.max(height, latest));
     this.#knownLongEnough(who, prover, chain);

@@ -12,6 +12,7 @@ export function notExcluding(nodes: readonly SimNode[], key: Key): string[] {
   return nodes.filter((node) => node.runtime !== null && !isExcluded(node, key)).map(({ name }) => name);
 }
 
+// EVIDENCE-7.
 export function isExcluded({ runtime }: SimNode, key: Key): boolean {
   return runtime?.state.out.has(key) === true;
 }

@@ -98,6 +98,7 @@ export class DelayChecker {
     if (tookMs <= mostMs) return;
     const { block, stage, index } = task;
     const place = placeOf({ block: block.id, stage: stage.name, index }, attempt.number);
+    // RELEASE-2, BEAT-1.
     this.#options.complain(`L4: ${place} (${cause}) ${what} after ${Math.round(tookMs)} ms; allowed: ${mostMs}`);
   }
 

@@ -26,11 +26,13 @@ export function checkEnd(
   const contents = new Map<Hash, string>();
   const ids = new Map<Hash, Hash>();
   for (const [node, files] of held) {
+    // BARRIER-5, CERT-1.
     for (const file of files)
       if (!file.ok) violations.push(`S7: ${node} keeps a certificate that is none: ${file.code}`);
     const certificates = certificatesIn(files);
     const hashes = new Set(certificates.map(({ content }) => content.hash));
     const missing = canonical.filter(({ hash }) => !hashes.has(hash)).map(({ height }) => height);
+    // ANNOUNCE-11, RECEIPT-5.
     if (missing.length > 0) violations.push(`L1: ${node} has no certificate of heights ${missing.join(", ")}`);
     for (const { content, block } of certificates) {
       const plain = agreed(content);
@@ -41,6 +43,7 @@ export function checkEnd(
       ids.set(content.hash, id);
       if (id !== block) violations.push(`S1: ${node} holds height ${content.height} certified under a second id`);
       if (!isTold(content, told.get(content.hash)))
+        // ANNOUNCE-10, ANNOUNCE-13.
         violations.push(`S8: ${node} holds the certificate of height ${content.height}, a block that is on no chain`);
       for (const { stage, index, artefact, credited, prover, attempt } of content.tasks) {
         const task = { block, stage, index };
@@ -48,6 +51,7 @@ export function checkEnd(
         if (checker.truth.isTrue(artefact, task, prover) !== true)
           violations.push(`S2: ${where} names a wrong proof of ${stage}/${index}`);
         if (credited && checker.credited(task) !== `${attempt} ${prover}`)
+          // BARRIER-7.
           violations.push(`S1: ${where} pays ${prover?.slice(0, 8)} for ${stage}/${index}, which no quorum did`);
       }
     }
@@ -90,6 +94,7 @@ export function checkLog(node: string, state: State, checker: WireChecker): stri
       const isNone = (signature[63] ?? 0) > TOP_OF_ORDER;
       if (checker.wasSaid(hash) && !isNone) continue;
       const what = `S7: ${node} holds batch ${head.number} of ${short(feed.author)}`;
+      // BATCH-10.
       if (!checker.wasSaid(hash)) violations.push(`${what}, which it never signed`);
       if (isNone) violations.push(`${what}, under a signature that is none`);
     }
@@ -98,6 +103,7 @@ export function checkLog(node: string, state: State, checker: WireChecker): stri
       violations.push(`attribution: ${node} holds ${short(offender)}, which is honest, guilty of ${offence}`);
     const heeded = votesOf(state, offender).filter((number) => number >= from);
     if (heeded.length > 0)
+      // EVIDENCE-3, ENTRY-2, BATCH-7.
       violations.push(`S7: ${node} counts ${heeded.length} votes of ${short(offender)}, which is out from ${from} on`);
   }
   return violations;

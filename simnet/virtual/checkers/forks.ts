@@ -7,6 +7,7 @@ interface Node {
   readonly runtime: { readonly state: State } | null;
 }
 
+// EVIDENCE-1.
 export class Forks {
   readonly #doubled: ReadonlySet<Key>;
   /** By key and number: the batch that an honest node keeps. */

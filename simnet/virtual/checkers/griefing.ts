@@ -29,6 +29,7 @@ function checkLost({ height, hash, tasks, lost }: BarrierContent, lives: Lives):
     return (life?.attempts ?? []).slice(0, credited ? attempt : 0).flatMap((each) => {
       const place = `${stage}/${index}#${each.number}`;
       if (each.overMs === null && named.has(place))
+        // BARRIER-8.
         return [`L4: height ${height} names ${place} lost, which is not over`];
       const isOmitted = each.overMs !== null && isLost(each, lives) && !named.has(place);
       return isOmitted ? [`L4: height ${height} does not name ${place}, which its owner lost`] : [];

@@ -70,18 +70,22 @@ export class HandoverChecker {
     const complain = (what: string) =>
       this.#options.complain(`S9: ${node.name} hands height ${height} to the ${place.name}, ${what}`);
     if (!node.disk.store.holds(block.block)) complain("and has no certificate of it");
+    // SINK-4.
     if (!place.isLedger && !content.start && !place.has(content.parent)) complain("which lacks its parent");
     const asked = this.#asked.get(nameOf(node, place, block));
+    // SINK-3.
     if (asked?.life !== node.starts || asked.said !== "missing") return complain("which has not said that it lacks it");
     // What comes of this is not known until the place is asked again.
     asked.said = null;
     const waitMs = this.#waitMs(node, place, content.hash);
     const waitedMs = this.#options.now() - asked.sinceMs;
+    // SINK-6.
     if (waitedMs < waitMs * PATIENCE) complain(`and has waited ${waitedMs} of ${waitMs} ms for its turn`);
   }
 
   saved(node: Giver, place: Place, { height, block }: CursorPosition): void {
     if (this.#acknowledged.get(nameOf(node, place))?.has(block) === true) return;
+    // SINK-1, SINK-2.
     this.#options.complain(
       `S9: ${node.name} takes height ${height} for handed over, which the ${place.name} has not acknowledged`,
     );

@@ -12,6 +12,7 @@ interface Node {
   readonly runtime: Runtime | null;
 }
 
+// INPUT-1.
 export class Inputs {
   readonly #complain: (text: string) => void;
   /** By node: what it has acknowledged since its disk last lost what was synced. */

@@ -76,6 +76,7 @@ function endsWith(ends: Told["ends"], wanted: string): boolean {
   return [...ends.values()].some(({ code }) => code === wanted);
 }
 
+// PACE-2.
 /** S1: pieces are there for nobody before what is larger has failed as often as it takes at least. */
 export class Levels {
   readonly #isQuorum: (keys: Iterable<Key>) => boolean;

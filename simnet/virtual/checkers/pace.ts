@@ -36,6 +36,7 @@ export class Pace {
     if (afterMs >= leastMs) return;
     const { block, stage, index } = task;
     const place = placeOf({ block: block.id, stage: stage.name, index }, attempt.number);
+    // PACE-1, PACE-3, PACE-4, REQUEUE-2.
     complain(`L4: ${author.slice(0, 8)} ${what} ${place} ${Math.round(afterMs)} ms into a pause of ${leastMs} ms`);
   }
 

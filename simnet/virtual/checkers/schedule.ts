@@ -47,8 +47,10 @@ export class ScheduleJudge {
   began(id: number, devices: readonly string[]): void {
     const job = this.#jobs.get(id);
     if (job === undefined || job.state !== "queued")
+      // SLOT-2.
       return this.#complain(`M2: job ${id} begins, and is ${job?.state ?? "unknown"}`);
     if (this.#those("running").length >= this.#slots)
+      // SLOT-1.
       this.#complain(`M1: job ${id} begins, and all ${this.#slots} slots have a job`);
     const taken = this.#present().flatMap((other) => other.devices);
     for (const device of devices) if (taken.includes(device)) this.#complain(`M1: device ${device} has two jobs`);
@@ -111,6 +113,7 @@ export class ScheduleJudge {
     // Behind a job that waits for more devices, others may have to wait.
     const isFree = needy.length > 0 && needy.every((job) => job.gpus <= free && isServed(job));
     if (modest !== undefined || isFree || (present.length === 0 && queued.length > 0))
+      // SLOT-3.
       this.#complain(`M3: ${queued.length} jobs are queued beside a free slot and ${free} free devices`);
   }
 
@@ -151,6 +154,7 @@ export class ScheduleJudge {
       const before = (job.overtaken.get(queue) ?? 0) + 1;
       job.overtaken.set(queue, before);
       if (before > OVERTAKEN_MAX)
+        // SLOT-4.
         this.#complain(`M4: ${before} later jobs of queue ${queue} begin before job ${waits}`);
     }
   }

@@ -1,3 +1,4 @@
+// if (!this.#isQuorum(voters)) return;.
 /**
  * What must always hold, checked on what was said and by nothing else.
  *
@@ -9,7 +10,6 @@
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Batch, numberBefore, type openBatch, openVote, verifyBatch } from "../../../src/protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
-import { PROOFS_PER_ATTEMPT_MAX } from "../../../src/protocol/limits.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
 import type { Equation } from "../../../src/protocol/signing.ts";
@@ -75,10 +75,8 @@ export class WireChecker {
   readonly #attempts = new Map<string, Attempt>();
   /** By task, artefact and maker: attesters that say the proof verifies. */
   readonly #vouchers = new Map<string, Map<string, Vouched & { readonly voters: Set<Key> }>>();
-  /** By attester and task: makers of proofs that it has said verify. */
-  readonly #knowing = new Map<string, Set<Key>>();
-  /** By prover and task: artefacts that it has named in receipts. */
-  readonly #handedIn = new Map<string, Set<Hash>>();
+  /** Attester and task: it has said that a proof verifies. */
+  readonly #knowing = new Set<string>();
   readonly #credits = new Map<string, string>();
   /** By chain, hash, stage and index: the block id under which the task was credited. */
   readonly #paid = new Map<string, Hash>();
@@ -128,7 +126,7 @@ export class WireChecker {
 
   /** Which proofs it has verified an honest node knows no more once its disk is lost; its locks bind it all the same. */
   lostDisk(author: Key): void {
-    for (const known of this.#knowing.keys()) if (known.startsWith(`${author} `)) this.#knowing.delete(known);
+    for (const known of this.#knowing) if (known.startsWith(`${author} `)) this.#knowing.delete(known);
   }
 
   isHostile(key: Key): boolean {
@@ -149,6 +147,7 @@ export class WireChecker {
     return this.#credits.get(placeOf(task));
   }
 
+  // LOST-1, LOST-2, LOST-4, FEED-1, BATCH-12, BATCH-13.
   /** S4: a key signs one batch under one number, over any crash. */
   #isNew({ head, hash }: Batch): boolean {
     const feed = this.#feeds.get(head.author) ?? new Map<number, Hash>();
@@ -210,8 +209,6 @@ export class WireChecker {
 
   #receipt(author: Key, entry: EntryOf<"receipt">, at: Position | null): void {
     this.#outputs.receipt(author, entry);
-    const handedIn = `${author} ${placeOf(entry)}`;
-    this.#handedIn.set(handedIn, new Set([...(this.#handedIn.get(handedIn) ?? []), entry.artefact]));
     // Nobody ever hears what the real node of a hostile one signs and does not send.
     if (at !== null)
       this.guilt.receipt(author, placeOf(entry), entry.artefact, `${entry.bytes} ${bytesToHex(entry.values)}`);
@@ -236,7 +233,9 @@ export class WireChecker {
 
   #honestClaim(author: Key, entry: EntryOf<"claim">, ended: ReadonlySet<Key>): void {
     const what = `${name(author)} claimed ${placeOf(entry, entry.attempt)}`;
+    // CLAIM-4.
     if (!this.#mayOwn(author, entry)) this.#violation(`S1: ${what}, which it does not own`);
+    // CLAIM-1.
     if (entry.attempt > 0 && !this.#isQuorum(ended))
       this.#violation(`S1: ${what} and showed no timeout certificate of the attempt before`);
   }
@@ -263,16 +262,21 @@ export class WireChecker {
 
   #honestGrant(author: Key, entry: EntryOf<"grant">, attempt: Attempt, where: string): void {
     const before = attempt.granted.get(author);
+    // GRANT-1.
     if (before !== undefined) this.#violation(`S4: ${name(author)} granted ${where} twice`);
+    // GRANT-5.
     if (attempt.timeouts.has(author)) this.#violation(`S4: ${name(author)} granted ${where} after its own timeout`);
+    // GRANT-3, TIMEOUT-6.
     if (entry.attempt > 0 && !this.#isOver(entry, entry.attempt - 1)) {
       this.#violation(`S1: ${name(author)} granted ${where} before the timeout certificate of the attempt before`);
     }
+    // GRANT-2.
     if (!this.#mayOwn(entry.prover, entry))
       this.#violation(`S1: ${name(author)} granted ${where} to ${name(entry.prover)}, which does not own it`);
     const excluded = this.#owners.benched.size + [...this.guilt.proven.keys()].length;
     if (!this.#levels.isOpen(entry.block, this.#stageOf(entry), entry.index, excluded))
       this.#violation(`S1: ${name(author)} granted ${where}, a piece of what provers have not given up`);
+    // GRANT-4.
     const tooMany = this.#hands.grant(author, entry);
     if (tooMany !== null) this.#violation(`R1: ${name(author)} let ${name(entry.prover)} ${tooMany}`);
   }
@@ -283,16 +287,18 @@ export class WireChecker {
     const { now, isHostile } = this.#options;
     this.guilt.timeout(author, where, at);
     if (!isHostile(author)) {
+      // TIMEOUT-3.
       if (attempt.attested.has(author)) this.#violation(`S4: ${name(author)} timed out ${where} after its own attest`);
       const stage = this.#stageOf(entry);
       // Of copies the proof may be by a prover that stands for another.
-      if (stage?.distinct !== "provers" && this.#knowsProof(author, placeOf(entry)))
+      if (stage?.distinct !== "provers" && this.#knowing.has(`${author} ${placeOf(entry)}`))
         this.#violation(`S4: ${name(author)} timed out ${where} and had said that there is a valid proof`);
       const opened = entry.attempt === 0 ? null : this.#attempt(entry, entry.attempt - 1).overMs;
       const others = this.#weightOf([...attempt.timeouts].filter((key) => key !== author));
       const openedMs = Math.max(opened ?? 0, this.#blocks.get(entry.block)?.saidMs ?? 0);
       const facts = { openedMs, claimedMs: attempt.claimedMs, isHonestAmong: others >= this.#oneHonest, nowMs: now() };
       const why = judgeTimeout(entry.code, facts, this.#manifest, stage);
+      // TIMEOUT-1, TIMEOUT-2.
       if (why !== null) this.#violation(`L4: ${name(author)} timed out ${where} (${entry.code}) ${why}`);
     }
     attempt.timeouts.add(author);
@@ -317,11 +323,15 @@ export class WireChecker {
     this.guilt.attest(author, where, vote, at);
     if (!this.#options.isHostile(author)) {
       const before = attempt.attested.get(author);
+      // ATTEST-1.
       if (before !== undefined) this.#violation(`S4: ${name(author)} attested ${where} twice`);
+      // ATTEST-4.
       if (attempt.timeouts.has(author)) this.#violation(`S4: ${name(author)} attested ${where} after its own timeout`);
+      // ATTEST-3, GRANT-8.
       if (attempt.assigned !== entry.prover) {
         this.#violation(`S1: ${name(author)} attested ${where} for a prover that no assignment certificate names`);
       }
+      // RECEIPT-8.
       // Of what provers have to agree on, the bytes are the same whoever makes them.
       if (this.#stageOf(entry)?.verify === "key" && !this.#options.hasMade(entry.prover, entry.artefact))
         this.#violation(
@@ -335,6 +345,7 @@ export class WireChecker {
     if (!this.#isQuorum(voters)) return;
     const [task, credit] = [placeOf(entry), `${entry.attempt} ${entry.prover}`];
     const other = this.#credits.get(task);
+    // ATTEST-5.
     if (other !== undefined && other !== credit) this.#broken(`S1: ${task} is credited twice`);
     this.#credits.set(task, credit);
     this.#paidOnce(entry);
@@ -348,6 +359,7 @@ export class WireChecker {
     const other = this.#paid.get(content) ?? block;
     this.#paid.set(content, other);
     if (other !== block)
+      // ANNOUNCE-14.
       this.#violation(`S1: ${stage}/${index} of height ${announce.height} is credited under two ids`);
   }
 
@@ -360,29 +372,19 @@ export class WireChecker {
     proofs.set(`${artefact} ${maker}`, vouched);
     const voters = vouched.voters.add(author);
     const isTrue = this.truth.isTrue(entry.artefact, entry, entry.prover);
-    if (isTrue === true) {
-      const known = `${author} ${placeOf(entry)}`;
-      this.#knowing.set(known, new Set([...(this.#knowing.get(known) ?? []), entry.prover]));
-    }
+    if (isTrue === true) this.#knowing.add(`${author} ${placeOf(entry)}`);
     if (isTrue !== false) return;
+    // ATTEST-2, COMPLETE-1, COMPLETE-5.
     this.guilt.falseAttest(author, placeOf(entry));
     if (!this.#options.isHostile(author))
       this.#violation(`S2: ${name(author)} vouched for a proof of ${placeOf(entry)} that does not verify`);
     if (this.#isQuorum(voters)) this.#broken(`S2: ${placeOf(entry)} is complete with a proof that does not verify`);
   }
 
-  /**
-   * Whether the attester knows a proof that completes the task. A prover that names more artefacts than count in an
-   * attempt can take its own receipt back by others that it has signed before, and then nobody may wait for it.
-   */
-  #knowsProof(author: Key, place: string): boolean {
-    const makers = [...(this.#knowing.get(`${author} ${place}`) ?? [])];
-    return makers.some((maker) => (this.#handedIn.get(`${maker} ${place}`)?.size ?? 0) <= PROOFS_PER_ATTEMPT_MAX);
-  }
-
   /** A proof may be named with other public values than its own; then the receipt is wrong and the proof is not. */
   #reject(author: Key, entry: EntryOf<"reject">): void {
     if (this.#options.isHostile(author) || !entry.code.startsWith("proof.")) return;
+    // REJECT-1.
     if (this.truth.isTrue(entry.artefact, entry, entry.prover) === true)
       this.#violation(`S2: ${name(author)} rejected a true proof of ${placeOf(entry)} (${entry.code})`);
   }
@@ -402,6 +404,7 @@ export class WireChecker {
     if (!block.announce.start && !parents.some((parent) => parent.has(author) || this.#isQuorum(parent))) {
       this.#violation(`S3: ${name(author)} signed ${where} before its parent's`);
     }
+    // BARRIER-1, COMPLETE-3.
     const holes = this.#outputs.holes(entry.block, this.#stages(entry.block), (task) => this.#vouchedFor(task));
     for (const hole of holes) this.#violation(`S2: ${name(author)} signed ${where} while ${hole}`);
   }
@@ -411,6 +414,7 @@ export class WireChecker {
     const voters = (this.#benches.get(turn) ?? new Set<Key>()).add(author);
     this.#benches.set(turn, voters);
     if (!this.#isQuorum(voters)) return;
+    // BENCH-1.
     this.#owners.benched.add(entry.prover);
     this.#admissions.isTroubled = true;
   }

@@ -20,6 +20,7 @@ interface Wrong {
   isProven: boolean;
 }
 
+// VERIFY-3, VERIFY-6.
 export class Work {
   readonly #wrong = new Map<string, Wrong>();
 
