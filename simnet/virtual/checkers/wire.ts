@@ -1,4 +1,3 @@
-// if (!this.#isQuorum(voters)) return;.
 /**
  * What must always hold, checked on what was said and by nothing else.
  *
@@ -10,6 +9,7 @@
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Batch, numberBefore, type openBatch, openVote, verifyBatch } from "../../../src/protocol/batch.ts";
 import { blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
+import { PROOFS_PER_ATTEMPT_MAX } from "../../../src/protocol/limits.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
 import type { Equation } from "../../../src/protocol/signing.ts";
@@ -75,8 +75,10 @@ export class WireChecker {
   readonly #attempts = new Map<string, Attempt>();
   /** By task, artefact and maker: attesters that say the proof verifies. */
   readonly #vouchers = new Map<string, Map<string, Vouched & { readonly voters: Set<Key> }>>();
-  /** Attester and task: it has said that a proof verifies. */
-  readonly #knowing = new Set<string>();
+  /** By attester and task: makers of proofs that it has said verify. */
+  readonly #knowing = new Map<string, Set<Key>>();
+  /** By prover and task: artefacts that it has named in receipts. */
+  readonly #handedIn = new Map<string, Set<Hash>>();
   readonly #credits = new Map<string, string>();
   /** By chain, hash, stage and index: the block id under which the task was credited. */
   readonly #paid = new Map<string, Hash>();
@@ -126,7 +128,7 @@ export class WireChecker {
 
   /** Which proofs it has verified an honest node knows no more once its disk is lost; its locks bind it all the same. */
   lostDisk(author: Key): void {
-    for (const known of this.#knowing) if (known.startsWith(`${author} `)) this.#knowing.delete(known);
+    for (const known of this.#knowing.keys()) if (known.startsWith(`${author} `)) this.#knowing.delete(known);
   }
 
   isHostile(key: Key): boolean {
@@ -209,6 +211,8 @@ export class WireChecker {
 
   #receipt(author: Key, entry: EntryOf<"receipt">, at: Position | null): void {
     this.#outputs.receipt(author, entry);
+    const handedIn = `${author} ${placeOf(entry)}`;
+    this.#handedIn.set(handedIn, new Set([...(this.#handedIn.get(handedIn) ?? []), entry.artefact]));
     // Nobody ever hears what the real node of a hostile one signs and does not send.
     if (at !== null)
       this.guilt.receipt(author, placeOf(entry), entry.artefact, `${entry.bytes} ${bytesToHex(entry.values)}`);
@@ -291,7 +295,7 @@ export class WireChecker {
       if (attempt.attested.has(author)) this.#violation(`S4: ${name(author)} timed out ${where} after its own attest`);
       const stage = this.#stageOf(entry);
       // Of copies the proof may be by a prover that stands for another.
-      if (stage?.distinct !== "provers" && this.#knowing.has(`${author} ${placeOf(entry)}`))
+      if (stage?.distinct !== "provers" && this.#knowsProof(author, placeOf(entry)))
         this.#violation(`S4: ${name(author)} timed out ${where} and had said that there is a valid proof`);
       const opened = entry.attempt === 0 ? null : this.#attempt(entry, entry.attempt - 1).overMs;
       const others = this.#weightOf([...attempt.timeouts].filter((key) => key !== author));
@@ -372,13 +376,25 @@ export class WireChecker {
     proofs.set(`${artefact} ${maker}`, vouched);
     const voters = vouched.voters.add(author);
     const isTrue = this.truth.isTrue(entry.artefact, entry, entry.prover);
-    if (isTrue === true) this.#knowing.add(`${author} ${placeOf(entry)}`);
+    if (isTrue === true) {
+      const known = `${author} ${placeOf(entry)}`;
+      this.#knowing.set(known, new Set([...(this.#knowing.get(known) ?? []), entry.prover]));
+    }
     if (isTrue !== false) return;
     // ATTEST-2, COMPLETE-1, COMPLETE-5.
     this.guilt.falseAttest(author, placeOf(entry));
     if (!this.#options.isHostile(author))
       this.#violation(`S2: ${name(author)} vouched for a proof of ${placeOf(entry)} that does not verify`);
     if (this.#isQuorum(voters)) this.#broken(`S2: ${placeOf(entry)} is complete with a proof that does not verify`);
+  }
+
+  /**
+   * Whether the attester knows a proof that completes the task. A prover that names more artefacts than count in an
+   * attempt can take its own receipt back by others that it has signed before, and then nobody may wait for it.
+   */
+  #knowsProof(author: Key, place: string): boolean {
+    const makers = [...(this.#knowing.get(`${author} ${place}`) ?? [])];
+    return makers.some((maker) => (this.#handedIn.get(`${maker} ${place}`)?.size ?? 0) <= PROOFS_PER_ATTEMPT_MAX);
   }
 
   /** A proof may be named with other public values than its own; then the receipt is wrong and the proof is not. */
