@@ -167,6 +167,7 @@ function mayClaim(state: State, task: Task): boolean {
   // mutant: claim-unowned
   if (ownerOfAttempt(state, task, attempt.number) !== self) return false;
   // CLAIM-5.
+  // L2.
   // mutant: retries-unclaimed
   if (attempt.ends.has(self)) return false;
   if ((attempt.waitUntilMs ?? 0) > state.nowMs) return false;

@@ -47,6 +47,7 @@ export function isAnnouncedEnough({ manifest }: Facts, { announcers }: BlockFact
 
 /** Whether sources of enough weight have taken the block back in its present round; each source counts once. */
 export function isRetracted({ manifest }: Facts, { retracts, round }: BlockFacts): boolean {
+  // RETRACT-1.
   const now = [...retracts].filter(([, said]) => said.round === round).map(([key]) => key);
   return sourceWeight(manifest, now) >= manifest.oneHonestSource;
 }

@@ -166,6 +166,7 @@ export function compact(state: State): void {
     return kept.filter(
       (batch) =>
         batch !== last &&
+        // L3.
         // mutant: let-go-early
         batch.head.number < spread &&
         isOver(state, batch, announced),

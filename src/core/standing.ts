@@ -144,6 +144,7 @@ function groupOf(state: Facts, block: BlockFacts, member: MemberFacts): number {
   return see(state, block, GRIEFERS).last.has(key) ? GROUP.griefers : GROUP.first;
 }
 
+// ADMIT-7.
 /** Members whose first turn has begun. Where none of them may prove any more, all that have a turn. */
 function ableAt(state: Facts, block: BlockFacts): readonly MemberFacts[] {
   const { chain, height } = block;

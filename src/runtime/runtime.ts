@@ -213,6 +213,7 @@ export class Runtime implements TransportHandler {
     });
   }
 
+  // START-1.
   /** The counter is durable before the record is signed: no start has the counter of another one. */
   #begin(counter: number, isLost: boolean, then: (nonce: string) => void): void {
     const { signer, nonce: draw } = this.#modules;

@@ -126,7 +126,7 @@ describe("a chain", () => {
     }
   });
 
-  it("takes no announcement of another chain, workflow or start (ANNOUNCE-1, ANNOUNCE-2, ANNOUNCE-3)", () => {
+  it("takes no announcement of another chain, workflow or start (ANNOUNCE-1, ANNOUNCE-2, ANNOUNCE-3, ANNOUNCE-7)", () => {
     const test = new Subject({ announced: false });
     const announce = announceOf(blockAt(1));
     test.hear("s", { ...announce, chain: 2 });
@@ -254,7 +254,7 @@ describe("a reorg", () => {
     expect(test.core.block(blockAt(1))).toMatchObject({ state: "open", round: 1 });
   });
 
-  it("that goes back is not held up by who had announced the block for all later rounds at once", () => {
+  it("that goes back is not held up by who had announced the block for all later rounds at once (ANNOUNCE-4)", () => {
     const test = new Subject({ announced: false, parties: SOURCE });
     for (const round of [0, 3, 63, 64, 2 ** 32 - 1]) test.hear("b", announceOf(blockAt(1), round));
     expect(test.core.refusals()).toEqual(["round.too-many", "round.too-many"]);

@@ -175,7 +175,7 @@ describe("quarantine", () => {
     expect(whyOf(test)).toBe("disk.full since 2");
   });
 
-  it("comes for one logical code of all provers, long before the limit", () => {
+  it("comes for one logical code of all provers, long before the limit (FAIL-3)", () => {
     const test = subject({ change: { retry: { ...RETRY, attempts: 100 } } });
     failed(test, 0, "input.unprovable", true);
     failed(test, 1, "input.unprovable", true);

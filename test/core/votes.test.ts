@@ -312,7 +312,7 @@ describe("a proof", () => {
     expect(test.core.take("verify")).toEqual([]);
   });
 
-  it("under another key or system is no receipt for this task (RECEIPT-1)", () => {
+  it("under another key or system is no receipt for this task (RECEIPT-1, RECEIPT-2)", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);
     test.claimed(0);
