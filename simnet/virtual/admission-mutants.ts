@@ -3,24 +3,48 @@ import type { Mutant } from "./mutant.ts";
 
 export const ADMISSION_MUTANTS: Readonly<Record<string, Mutant>> = {
   "admitted-at-once": {
-    rule: "ADMIT-4: a newcomer begins where an epoch begins",
-    edits: [{ at: "admitted-at-once", replace: "return dealt + 1;" }],
-    runs: ["joins"],
+    rule: "ADMIT-4: a prover begins where an epoch begins",
+    edits: [{ at: "admitted-at-once", replace: "return height + 1;" }],
+    runs: ["sybils"],
     expected: /^S1: .* where no epoch begins/,
   },
   "admissions-unbounded": {
     rule: "ADMIT-5: an attester votes on a newcomer at most once an epoch",
     edits: [{ at: "admissions-unbounded", remove: true }],
-    runs: ["joins"],
+    runs: ["proverless"],
     expected: /^R1: .* admits .* after a vote for/,
   },
   "known-at-once": {
     rule: "ADMIT-6: a key is known for 64 certified blocks before it owns tasks of blocks whose hashes are known",
     edits: [
       { at: "known-at-once", replace: "const known = 0;" },
-      { at: "known-at-once/any", replace: "return false;" },
+      { at: "known-at-once/any", replace: "return true;" },
     ],
     runs: ["known"],
     expected: /^S1: .* certified blocks after its first join/,
+  },
+  "admitted-undrawn": {
+    rule: "ADMIT-8: a newcomer is drawn",
+    edits: [{ at: "admitted-undrawn", replace: "if (state.nowMs < 0) return null;" }],
+    runs: ["sybils"],
+    expected: /^S1: .* before the block that draws for it is certified/,
+  },
+  "drawn-by-known-block": {
+    rule: "ADMIT-8: a newcomer is drawn by a block that nobody knew when it first asked",
+    edits: [{ at: "drawn-by-known-block", replace: "if (rule.start !== 'any') return true;" }],
+    runs: ["crowd"],
+    expected: /^S1: .* which first asked once the block/,
+  },
+  "newcomers-unbounded": {
+    rule: "ADMIT-9: a drawing admits a limited number of newcomers",
+    edits: [{ at: "newcomers-unbounded", replace: "const drawn = waiting;" }],
+    runs: ["sybils"],
+    expected: /^R1: .* one newcomer more than/,
+  },
+  "drawn-by-arrival": {
+    rule: "ADMIT-9: those with the lowest tickets are drawn",
+    edits: [{ at: "drawn-by-arrival", remove: true }],
+    runs: ["sybils"],
+    expected: /^S1: .* whose ticket is lower/,
   },
 };

@@ -16,6 +16,7 @@ import { FLOODS } from "./floods.ts";
 import { LIES } from "./lies.ts";
 import { wrongProof } from "./provers.ts";
 import { RECEIPTS } from "./receipts.ts";
+import { SYBILS } from "./sybils.ts";
 import { THIEVES } from "./thieves.ts";
 
 const LOCKED: ReadonlySet<string> = new Set(["grant", "timeout", "attest", "complete", "barrier", "reject"]);
@@ -453,6 +454,7 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
   ...FLOODS,
   ...FAKES,
   ...THIEVES,
+  ...SYBILS,
 };
 
 /** By node: how late it claims. It tries how much the others learn to wait. */

@@ -70,6 +70,8 @@ export class Hostile {
   readonly options: HostileOptions;
   readonly chance: Chance;
   readonly faces: readonly Face[];
+  /** Keys without a node that it signs with. */
+  readonly strays = new Set<Key>();
   /** Batches of others as they came, for replay. */
   readonly heard: Batch[] = [];
   /** What its real node has signed, whatever became of the disk. */
@@ -162,6 +164,13 @@ export class Hostile {
     const batch = sealBatch(manifest.network, head, entries, (message) => this.sign(message));
     this.#network?.onPublish(this.key, batch.bytes);
     return batch;
+  }
+
+  /** Sends what a key has signed that no node has. */
+  sayAs(key: Key, bytes: Uint8Array): void {
+    this.strays.add(key);
+    this.#network?.onPublish(key, bytes);
+    this.send(bytes);
   }
 
   sign(message: Uint8Array): Uint8Array {

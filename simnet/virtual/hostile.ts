@@ -56,7 +56,7 @@ export class Hostiles {
   }
 
   has(key: Key): boolean {
-    return this.malice.has(key);
+    return this.malice.has(key) || [...this.#nodes.values()].some(({ strays }) => strays.has(key));
   }
 
   hooks(durable: Durable): NodeHooks {

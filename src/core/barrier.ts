@@ -13,6 +13,7 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { type Stage, groupCount, groupsAt, restsOf, variantOf } from "../protocol/workflow.ts";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
+import { noteCertified } from "./admission.ts";
 import { afterOf, announcementOf, closedOf, settleCertified, touch } from "./blocks.ts";
 import { lostBefore } from "./failures.ts";
 import { isBlockDone, tasksOf } from "./graph.ts";
@@ -116,6 +117,7 @@ function certify(
     provers: [...new Set(content.tasks.flatMap((task) => task.prover ?? []))],
     tookMs: block.openedMs === null ? 0 : Math.round(state.nowMs - block.openedMs),
   });
+  noteCertified(state, block, hash);
   settleCertified(state, block, hash, content);
 }
 

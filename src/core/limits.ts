@@ -53,6 +53,8 @@ export interface CoreLimits extends LogLimits {
   readonly holeDepthMax: number;
   /** Members of the roster, those that the manifest lists included. */
   readonly rosterMax: number;
+  /** Newcomers that attesters admit to a chain in one drawing; all attesters have to use the same number. */
+  readonly newcomersMax: number;
 }
 
 export const CORE_LIMITS: CoreLimits = Object.freeze({
@@ -98,4 +100,6 @@ export const CORE_LIMITS: CoreLimits = Object.freeze({
   holeDepthMax: 512,
   // Ordering the owners of a block costs time by the member. Newcomers above it wait for a new manifest.
   rosterMax: 4096,
+  // One a block on average: a crowd of keys takes half a day of 12 s blocks to fill the roster.
+  newcomersMax: 16,
 });

@@ -164,6 +164,23 @@ export interface Chain {
   sourceFault: string | null;
 }
 
+/** A newcomer that waits for its first turn on a chain. */
+export interface Newcomer {
+  slots: number;
+  /** Up to which height hashes may have been known when its first join came; on an `any` chain how many blocks were certified. */
+  readonly since: number;
+  /** When it asked last, by this node's clock. */
+  heardMs: number;
+}
+
+/** A block that is certified now, and the hash of what its barrier says. */
+export interface Certified {
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: Hash;
+  readonly content: Hash;
+}
+
 export interface MemberSoft {
   /** Attempts lost in a row since its last sign of life, and when that was, by this node's clock. */
   lost: number;
@@ -225,8 +242,10 @@ export interface Soft {
   nowMs: number;
   /** By `prover/chain`: the height of this node's latest vote to admit. */
   readonly ownAdmissions: Map<string, number>;
-  /** By newcomer and chain that starts at `any`: the chain's `certifiedCount` when its first join came. */
-  readonly joins: Map<Key, Map<number, number>>;
+  /** Newcomers that wait to be drawn, by key and chain (`admission.ts`). No more keys than there are feeds of strangers. */
+  readonly candidates: Map<Key, Map<number, Newcomer>>;
+  /** Blocks that were certified in this step. */
+  readonly certified: Certified[];
   /** Turns that this node has voted to end. */
   readonly ownBenches: Set<string>;
   /** What this node has noticed and not said yet, and what it has said, by offender. */
@@ -256,6 +275,8 @@ export interface Soft {
   /** When this node looks next whether it has more than it can start while others stand idle. */
   yieldMs: number;
   joinMs: number | null;
+  /** How long this node waited between its last two joins. */
+  joinPauseMs: number;
   syncMs: number;
   /** Counts the questions, so that every peer is asked in turn; begins anywhere. */
   syncTurn: number;

@@ -481,6 +481,7 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
   const { content, contentHash, block: id } = event.certificate;
   if (state.closed.has(id)) return;
   if (event.from !== undefined) replicator.gain(state, event.from);
+  admission.noteCertified(state, content, contentHash);
   const block = state.blocks.get(id);
   if (block !== undefined) {
     blocks.settleCertified(state, block, contentHash, content);
@@ -534,6 +535,7 @@ function settle(state: State, equation: Equation, certifiedBefore: number): Touc
       settleTask(state, task);
     }
   }
+  admission.settleDrawings(state);
   admission.announceSelf(state);
   dispatcher.settleWork(state);
   dispatcher.settleBeat(state);

@@ -33,7 +33,7 @@ export function makeRoomFor(state: State, author: Key): void {
   });
   state.log.drop(oldest);
   state.strangers.delete(oldest);
-  state.joins.delete(oldest);
+  state.candidates.delete(oldest);
   state.forgotten.delete(oldest);
 }
 

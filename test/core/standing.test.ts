@@ -1,7 +1,10 @@
+import { hexToBytes } from "@noble/hashes/utils.js";
 import { describe, expect, it } from "vitest";
+import { noteCertified } from "../../src/core/admission.ts";
 import { orderOf } from "../../src/core/standing.ts";
 import { isKnownAuthor, step } from "../../src/core/step.ts";
 import { Log } from "../../src/log/log.ts";
+import { domainHash, type Hash } from "../../src/protocol/ids.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
 import type { EntryOf } from "../../src/protocol/messages.ts";
 import { createState } from "../../src/core/state.ts";
@@ -14,7 +17,7 @@ const OPEN = { provers: { admission: "open", list: manifestJson([]).provers.list
 const LISTED = PARTIES.provers.map((name) => ({ key: keyOf(name), slots: 1, weight: 1 }));
 const open = (change: Partial<ManifestJson> = {}) =>
   new Subject({
-    parties: { ...PARTIES, provers: ["p", "q", "r", "new"] },
+    parties: { ...PARTIES, provers: ["p", "q", "r", "new", "p2"] },
     change: { provers: { ...OPEN.provers, list: LISTED }, ...change },
   });
 
@@ -32,13 +35,25 @@ function certified(test: Subject, height: number): void {
   chain.certified = height;
 }
 
+/** The block of this height is certified: what is said because of it. */
+function certify(test: Subject, height: number, content = hashOf(`content ${height}`)): string[] {
+  certified(test, height);
+  const { hash } = blockAt(height);
+  noteCertified(test.core.state, { chain: 1, height, hash }, content);
+  return test.tick(0);
+}
+
+/** A content that holds a drawing on a chain that starts at `any`, or holds none. */
+function contentOf(draws: boolean): Hash {
+  return `${hashOf("content").slice(0, -1)}${draws ? "0" : "1"}`;
+}
+
 describe("an open network", () => {
   it("admits a newcomer by a quorum, once, from a height that is not dealt yet (ADMIT-1)", () => {
     const { workflows } = manifestJson([]);
     // All three blocks are open at once.
     const wide = Object.entries(workflows).map(([name, workflow]) => [name, { ...workflow, window: 3 }]);
     const test = open({ workflows: Object.fromEntries(wide) });
-    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
     expect(test.hear("new", join())).toEqual([]);
     expect(test.core.state.roster.has(keyOf("new"))).toBe(false);
     // A quorum's votes count whatever height they name; this node's own names the next epoch.
@@ -58,10 +73,11 @@ describe("an open network", () => {
   it("gives a newcomer no more than a few slots, whatever it asks for (JOIN-4)", () => {
     const test = open();
     test.hear("new", join(1000));
+    certify(test, 16);
     expect(test.core.feed.batches.at(-1)?.entries).toMatchObject([{ kind: "admit", slots: 4 }]);
   });
 
-  it("ADMIT-4: names the first epoch that begins above its own head, the confirmations and the window", () => {
+  it("ADMIT-4: names the first epoch that begins above its own head, the confirmations and the window where nobody is drawn", () => {
     for (const [head, confirmations, window, height] of [
       [0, 0, 1, 16],
       [14, 0, 1, 16],
@@ -73,6 +89,7 @@ describe("an open network", () => {
       const { chains, workflows } = manifestJson([]);
       const wide = Object.entries(workflows).map(([name, workflow]) => [name, { ...workflow, window }]);
       const test = open({
+        provers: { ...OPEN.provers, list: [] },
         chains: chains.map((chain) => ({ ...chain, confirmations })),
         workflows: Object.fromEntries(wide),
       });
@@ -87,29 +104,75 @@ describe("an open network", () => {
   });
 
   it("ADMIT-5: votes on a joiner once an epoch, however often it asks and with whatever slots", () => {
-    const test = open();
-    const said = Array.from({ length: 768 }, (_, at) => test.hear("new", join(at)));
-    expect(said.flat()).toEqual(["admit new height 16"]);
-    expect(test.core.state.admissions.size).toBe(1);
+    for (const test of [open(), open({ provers: { ...OPEN.provers, list: [] } })]) {
+      const said = Array.from({ length: 384 }, (_, at) => test.hear("new", join(at)));
+      expect([...said.flat(), ...certify(test, 16)]).toHaveLength(1);
+      expect(Array.from({ length: 384 }, (_, at) => test.hear("new", join(at))).flat().length).toBeLessThan(2);
+    }
   });
 
   it("ADMIT-5: votes again for the next epoch where the votes split over its beginning", () => {
     const test = open();
-    certified(test, 12);
-    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
-    ["c", "d"].forEach((who) => test.hear(who, admit(32)));
-    expect(test.core.state.roster.has(keyOf("new"))).toBe(false);
-    certified(test, 15);
-    expect(test.hear("new", join())).toEqual(["admit new height 32"]);
-    expect(test.core.reports("prover.admitted")).toMatchObject([{ height: 32 }]);
-    certified(test, 40);
     expect(test.hear("new", join())).toEqual([]);
+    expect(certify(test, 16)).toEqual(["admit new height 32"]);
+    ["c", "d"].forEach((who) => test.hear(who, admit(48)));
+    expect(test.core.state.roster.has(keyOf("new"))).toBe(false);
+    expect(certify(test, 32)).toEqual(["admit new height 48"]);
+    expect(test.core.reports("prover.admitted")).toMatchObject([{ height: 48 }]);
+    expect([...test.hear("new", join()), ...certify(test, 48)]).toEqual([]);
+  });
+
+  it("ADMIT-8: votes at the first block of an epoch, and on nobody who might have known that block", () => {
+    const test = open();
+    certified(test, 13);
+    test.hear("new", join());
+    certified(test, 15);
+    test.hear("p2", join());
+    expect(certify(test, 16)).toEqual(["admit new height 32"]);
+    expect(certify(test, 17)).toEqual([]);
+    expect(certify(test, 32).toSorted()).toEqual(["admit new height 48", "admit p2 height 48"]);
+  });
+
+  it("ADMIT-8: does not vote for an epoch that it has dealt blocks of", () => {
+    const test = open();
+    test.hear("new", join());
+    certified(test, 31);
+    noteCertified(test.core.state, { chain: 1, height: 16, hash: blockAt(16).hash }, hashOf("content"));
+    expect(test.tick(0)).toEqual([]);
+    expect(certify(test, 32)).toEqual(["admit new height 48"]);
+  });
+
+  it("ADMIT-9: takes those whose key and block have the lowest hashes, where more wait than one drawing admits", () => {
+    const names = Array.from({ length: 12 }, (_, at) => `n${at}`);
+    const parties = { ...PARTIES, provers: ["p", "q", "r", ...names] };
+    const test = new Subject({
+      parties,
+      change: { provers: { ...OPEN.provers, list: LISTED } },
+      limits: { newcomersMax: 3 },
+    });
+    for (const name of names) test.hear(name, join());
+    const ticket = (name: string, height: number) =>
+      domainHash("drawing", hexToBytes(keyOf(name)), hexToBytes(blockAt(height).hash));
+    for (const height of [16, 32]) {
+      const lowest = names.toSorted((a, b) => (ticket(a, height) < ticket(b, height) ? -1 : 1)).slice(0, 3);
+      expect(certify(test, height)).toEqual(lowest.map((name) => `admit ${name} height ${height + 16}`));
+    }
+  });
+
+  it("ADMIT-9: draws nobody who has stopped asking", () => {
+    const test = open();
+    test.hear("new", join());
+    test.tick(100_000);
+    test.hear("p2", join());
+    test.tick(100_000);
+    expect(certify(test, 16)).toEqual(["admit p2 height 32"]);
   });
 
   it("ADMIT-4: does not count a block that is only announced as its head", () => {
     const test = open();
     test.announce(blockAt(1000));
-    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
+    test.hear("new", join());
+    expect(certify(test, 16)).toEqual(["admit new height 32"]);
   });
 
   describe("where the hashes of blocks are known before their announcement", () => {
@@ -124,17 +187,25 @@ describe("an open network", () => {
 
     it("ADMIT-6: a newcomer owns tasks 64 blocks later on a chain that proves another again", () => {
       const test = open({ chains: [...chains, ...again] });
-      expect(test.hear("new", join(), { ...join(), chain: 2 })).toEqual(["admit new height 16", "admit new height 80"]);
+      test.hear("new", { ...join(), chain: 2 });
+      const chain = test.core.state.chains.get(2);
+      if (chain !== undefined) chain.certified = 16;
+      noteCertified(test.core.state, { chain: 2, height: 16, hash: hashOf("again 16") }, hashOf("content"));
+      expect(test.tick(0)).toEqual(["admit new height 96"]);
     });
 
     it("ADMIT-6: attesters vote 64 certified blocks after the first join on a chain that starts at `any`", () => {
       const test = open(any);
+      const draw = (certifiedCount: number, draws = true) => {
+        know(test, certifiedCount);
+        return certify(test, certifiedCount, contentOf(draws));
+      };
       know(test, 7);
       expect(test.hear("new", join())).toEqual([]);
-      know(test, 70);
+      expect(draw(70)).toEqual([]);
+      expect(draw(71, false)).toEqual([]);
       expect(test.hear("new", join())).toEqual([]);
-      know(test, 71);
-      expect(test.hear("new", join())).toEqual(["admit new height 0"]);
+      expect(draw(71)).toEqual(["admit new height 0"]);
     });
 
     it("ADMIT-6: nobody waits on a chain without a prover", () => {
@@ -193,7 +264,7 @@ describe("an open network", () => {
     test.hear("one", join());
     expect(known("new")).toBe(false);
     test.tick(500);
-    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
+    test.hear("new", join());
     expect(["new", "one", "two"].map(has)).toEqual([true, true, false]);
     expect(known("later")).toBe(false);
     // A member keeps its feed, however long it is silent.
@@ -215,7 +286,8 @@ describe("an open network", () => {
     test.hear("far", join());
     expect(test.core.refusals()).toEqual(["batch.too-far"]);
     test.tick(1000);
-    expect(test.hear("new", join())).toEqual(["admit new height 16"]);
+    test.hear("new", join());
+    expect(certify(test, 16)).toEqual(["admit new height 32"]);
   });
 
   it("hears of a newcomer that it wants to join and nothing else, for nobody takes in the rest", () => {

@@ -95,8 +95,8 @@ describe("in a network many times older than the look-ahead of a feed", () => {
     // Six nodes ask once a second, and those with gaps four times.
     expect(cluster.network.requests - asked).toBeLessThan(200);
 
-    // A newcomer begins with the next epoch of 16 blocks above head and window.
-    network.mine(24);
+    // A newcomer is drawn at the beginning of an epoch, and begins with the next one.
+    network.mine(48);
     network.pass(CATCH_UP_MS);
     expect(cluster.nodes.filter((node) => !cluster.hasAll(node)).map(({ name }) => name)).toEqual([]);
     expect(network.next(network.node(0), back)).toBeGreaterThan(own + 12);

@@ -18,10 +18,12 @@ import { WireChecker } from "./wire.ts";
 import type { Work } from "./work.ts";
 import type { Cluster, SimNode } from "../cluster.ts";
 import { CHAIN } from "../manifest.ts";
-import { type Dials, dialsOf, type VirtualOptions } from "../options.ts";
+import { type Dials, dialsOf, RUN_LIMITS, type VirtualOptions } from "../options.ts";
 
 /** How often the states of the honest nodes are looked at. */
 const CHECK_MS = 1000;
+/** The longest delay of links with which rules about the order of messages are judged. */
+const CALM_MS = 50;
 /** A log is long, so every look reads only a part of them; all are read once more at the end. */
 const LOGS_IN_TURN = 4;
 /** The longest way in the simulated world, and what a synced write takes with those before and behind it. */
@@ -86,7 +88,10 @@ export class Checkers {
       this.#lives.said(author, entry);
     };
     const hasMade = (prover: Key, artefact: Hash) => cluster.makers.get(artefact)?.has(prover) === true;
-    this.wire = new WireChecker({ manifest, equation, open, now, isHostile, complain, hasMade, heard });
+    const { newcomersMax } = { ...RUN_LIMITS, ...options.limits };
+    const isQuiet = isCalm(dials) && options.script === undefined;
+    const judged = { newcomersMax, isQuiet };
+    this.wire = new WireChecker({ manifest, equation, open, now, isHostile, complain, hasMade, heard, ...judged });
     this.starvation = new Starvation(manifest, complain);
     this.#doubled = new Set(doubledKeys(cluster));
     this.forks = new Forks([...this.#doubled]);
@@ -201,6 +206,11 @@ function doubledKeys({ nodes }: Cluster): Key[] {
 /** Whether sources know the chain as it is, and nodes say at once what they know. */
 function isPrompt({ pauseEveryMs, sourceAwayEveryMs, sourceLagEveryMs, sourcesAway, sourceLag }: Dials): boolean {
   return [pauseEveryMs, sourceAwayEveryMs, sourceLagEveryMs, sourcesAway, sourceLag].every((dial) => dial === 0);
+}
+
+/** Whether nothing is lost and nobody but joiners comes or goes. */
+function isCalm(dials: Dials): boolean {
+  return isLight({ ...dials, joiners: 0 }) && dials.crashEveryMs === 0 && dials.delayMs <= CALM_MS;
 }
 
 /** Whether L4 may be judged in a run with these faults. */

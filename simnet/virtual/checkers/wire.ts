@@ -15,7 +15,7 @@ import type { Entry, EntryOf } from "../../../src/protocol/messages.ts";
 import type { Equation } from "../../../src/protocol/signing.ts";
 import type { Stage } from "../../../src/protocol/workflow.ts";
 import { stagesAnnounced } from "../provers.ts";
-import { Admissions } from "./admissions.ts";
+import { Admissions, type AdmissionsOptions } from "./admissions.ts";
 import { Guilt, type Position } from "./guilt.ts";
 import { Hands } from "./hands.ts";
 import { Levels } from "./levels.ts";
@@ -46,7 +46,7 @@ interface Block {
   readonly cancels: Set<Key>;
 }
 
-export interface WireOptions {
+export interface WireOptions extends Pick<AdmissionsOptions, "newcomersMax" | "isQuiet"> {
   readonly manifest: Manifest;
   readonly equation: Equation;
   /** The protocol's codec; what it has read once it need not read again. */
@@ -92,7 +92,7 @@ export class WireChecker {
   readonly #admissions: Admissions;
 
   constructor(options: WireOptions) {
-    this.#admissions = new Admissions(options.manifest, (violation) => this.#violation(violation));
+    this.#admissions = new Admissions({ ...options, complain: (violation) => this.#violation(violation) });
     this.#options = options;
     this.#manifest = options.manifest;
     this.truth = new Truth(options.manifest);
@@ -170,10 +170,6 @@ export class WireChecker {
     return true;
   }
 
-  #admit(author: Key, entry: EntryOf<"admit">): void {
-    if (!this.#options.isHostile(author)) this.#admissions.heard(author, entry);
-  }
-
   /** The other kinds promise nothing that another statement could break. */
   #entry(author: Key, entry: Entry, at: Position | null): void {
     // What somebody says without the right to is no statement of the protocol (S7).
@@ -191,7 +187,7 @@ export class WireChecker {
     else if (entry.kind === "reject") this.#reject(author, entry);
     else if (entry.kind === "barrier") this.#barrier(author, entry);
     else if (entry.kind === "cancel") this.#blocks.get(entry.block)?.cancels.add(author);
-    else if (entry.kind === "admit") this.#admit(author, entry);
+    else if (entry.kind === "admit") this.#admissions.heard(author, entry, (keys) => this.#isQuorum(keys));
     else if (entry.kind === "bench") this.#bench(author, entry);
   }
 
@@ -200,6 +196,7 @@ export class WireChecker {
     const id = blockId(network, entry);
     const isHonest = !this.#options.isHostile(author);
     this.truth.announced(entry, isHonest);
+    if (isHonest) this.#admissions.announced(entry);
     const known = this.#blocks.get(id);
     if (known !== undefined && !isHonest) return;
     const names = [entry.hash, entry.parent].map((hash) => `${entry.chain}/${hash}`) as [string, string];
@@ -410,8 +407,8 @@ export class WireChecker {
     const block = this.#blocks.get(entry.block);
     const voters = (this.#barriers.get(entry.block) ?? new Set<Key>()).add(author);
     this.#barriers.set(entry.block, voters);
-    const { chain } = this.#blocks.get(entry.block)?.announce ?? {};
-    if (chain !== undefined && this.#isQuorum(voters)) this.#admissions.certified(chain, entry.block);
+    if (block !== undefined && this.#isQuorum(voters))
+      this.#admissions.certified(block.announce.chain, block.announce.height, entry.block);
     if (this.#options.isHostile(author)) return;
     if (block === undefined)
       return this.#violation(`S7: ${name(author)} signed the barrier of a block nobody announced`);
@@ -432,7 +429,7 @@ export class WireChecker {
     if (!this.#isQuorum(voters)) return;
     // BENCH-1.
     this.#owners.benched.add(entry.prover);
-    this.#admissions.isTroubled = true;
+    this.#admissions.benched.add(entry.prover);
   }
 
   #stageOf({ block, stage }: Pick<TaskRef, "block" | "stage">): Stage | undefined {
