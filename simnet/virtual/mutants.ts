@@ -43,6 +43,8 @@ const paused = {
 const griefed = { blocks: 40, blockMs: 2000, shards: 5, byzantineProvers: 1 } as const;
 /** Attesters that do not prove, and of three provers two that sign receipts too many. */
 const two = { ...base, nodes: 7, attestersOnlyAttest: true, byzantineProvers: 2 } as const;
+/** The chain turns back by more blocks than the nodes keep. */
+export const DEEP_REORG = { reorgEveryMs: 15_000, reorgDepth: 24, limits: { retentionBlocks: 8 } } as const;
 /** Slow provers, whose proofs come late, and others that only hand in what these make. */
 const thief = {
   ...base,
@@ -89,6 +91,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   griefed: { ...base, ...griefed, seed: 29, behaviours: ["lose-some"] },
   fakes: { ...base, seed: 1, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"] },
   "fakes-away": { ...base, seed: 2, byzantineAttesters: 1, blockMs: 12_000, behaviours: ["fake-tip"], sourcesAway: 2 },
+  "deep-reorg": { nodes: 5, attesters: 4, shards: 1, seed: 1, blocks: 40, ...DEEP_REORG },
   "second-ids": { ...base, seed: 1, byzantineAttesters: 1, delayMs: 400, behaviours: ["two-ids"] },
   "given-up": { ...base, seed: 1, nodes: 4, blocks: 16, crashEveryMs: 800, reorgEveryMs: 2500 },
   contradicting: { ...two, seed: 1, behaviours: ["receipt-other-bytes"] },

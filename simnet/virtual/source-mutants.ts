@@ -20,6 +20,17 @@ export const SOURCE_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["second-ids"],
     expected: /^S1: .* under (two ids|a second id)/,
   },
+  "reorg-retired": {
+    rule: "ANNOUNCE-6: a block counts at a height that is compacted, because a reorg may be that deep",
+    edits: [
+      {
+        at: "reorg-retired",
+        after: 'if (json.start !== "any" && entry.height <= chain.retired) return "block.unknown";',
+      },
+    ],
+    runs: ["deep-reorg"],
+    expected: /^L1: /,
+  },
   "return-unasked": {
     rule: "after a restart only the own source says that a block is back which the node has given up",
     edits: [{ at: "return-unasked", remove: true }],

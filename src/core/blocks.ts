@@ -61,12 +61,11 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
     return "block.before-start";
   }
   // ANNOUNCE-4.
+  // mutant: reorg-retired
   if (entry.round >= ROUNDS_MAX) return "round.too-many";
   const id = blockId(state.manifest.network, entry);
   // ANNOUNCE-5.
   if (closedAs(state, entry.chain, entry.hash) !== undefined && !state.blocks.has(id)) return null;
-  // ANNOUNCE-6.
-  if (json.start !== "any" && entry.height <= chain.retired) return "block.retired";
   const known = state.blocks.get(id);
   if (known !== undefined) {
     announceAgain(state, known, signed, entry.round);

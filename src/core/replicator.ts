@@ -17,17 +17,19 @@ import type { Closed, Event } from "./event.ts";
 import { silentAbout } from "./gaps.ts";
 import { abandon } from "./moves.ts";
 import { hearOfOwnFeed, isRecovering } from "./own-feed.ts";
-import { hasSource } from "./own-source.ts";
+import { contradictsSource, hasSource, isConfirmed } from "./own-source.ts";
 import { dropForgotten, dropUnannounced } from "./pending.ts";
 import { compactRoster } from "./standing.ts";
 import type { Place } from "./facts.ts";
 import type { Chain } from "./soft.ts";
-import type { State } from "./state.ts";
+import type { Block, State } from "./state.ts";
 
 /** How often a peer is asked while there is a gap to fill. */
 const GAP_MS = 250;
 /** Peers asked at once. */
 const SYNCING_MAX = 3;
+/** Sources that turn back beyond the retention tell the other branch within this time, or the block is given up. */
+const LEFT_BEHIND_MS = 600_000;
 /** Compaction waits until the retention is exceeded by this part of it. */
 const COMPACT_SHARE = 4;
 
@@ -125,6 +127,17 @@ export function applySynced(state: State, event: Extract<Event, { kind: "synced"
 }
 
 /**
+ * Whether a block at a height that is certified and compacted will never be certified: a branch that a reorg gave up, or
+ * one that was on no chain. A reorg may be deeper than the retention, so a block stays that the own source has told, or
+ * that confirmation may still come for (ANNOUNCE-6).
+ */
+function isLeftBehind(state: State, block: Block): boolean {
+  if (block.told) return false;
+  if (contradictsSource(state, block)) return true;
+  return !isConfirmed(state, block) && state.nowMs >= block.announcedMs + LEFT_BEHIND_MS;
+}
+
+/**
  * Lets go of blocks whose barrier is certified and whose retention is over: their entries. Certificates
  * and proofs stay. Ends with the batches that hold nothing anybody could still need, once enough have them: a gap in a
  * feed that nobody can fill, and too few can vouch for, would stay for ever.
@@ -148,9 +161,8 @@ export function compact(state: State): void {
     // Heights mean nothing where runs of blocks come in any order.
     if (startOf(state, chain.id) === "any") continue;
     for (const block of state.blocks.values()) {
-      // What a certified chain has left behind will never be certified: a branch that a reorg gave up.
       if (block.chain !== chain.id || block.certificate !== null || block.height > chain.retired) continue;
-      abandon(state, block);
+      if (isLeftBehind(state, block)) abandon(state, block);
     }
   }
   if (!retired) return;

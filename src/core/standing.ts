@@ -263,7 +263,11 @@ export function trimUndecided<T extends { readonly voters: Map<Key, Place> }>(
  */
 export function compactRoster(state: State): void {
   for (const { id, start } of state.manifest.json.chains) {
-    const retired = state.chains.get(id)?.retired ?? -1;
+    // After a deep reorg there are blocks below what was certified and compacted before it.
+    const lowest = Math.min(
+      ...[...state.blocks.values()].map(({ chain, height }) => (chain === id ? height : Infinity)),
+    );
+    const retired = Math.min(state.chains.get(id)?.retired ?? -1, lowest - 1);
     // Heights mean nothing where runs of blocks come in any order.
     if (start === "any" || retired < 0) continue;
     for (const member of state.roster.values()) {

@@ -45,7 +45,6 @@ export type Refusal =
   | "block.chain-unknown"
   | "block.workflow-unknown"
   | "block.before-start"
-  | "block.retired"
   | "retract.twice"
   | "block.too-far"
   | "block.too-large"

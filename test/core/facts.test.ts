@@ -109,6 +109,10 @@ describe("the roster's votes", () => {
     expect(turns(test, "new")).toEqual([3, 20]);
     chain.retired = 20;
     compactRoster(test.core.state);
+    // A block of a low height is kept after a deep reorg.
+    expect(turns(test, "new")).toEqual([3, 20]);
+    test.core.state.blocks.clear();
+    compactRoster(test.core.state);
     expect(turns(test, "new")).toEqual([20]);
     expect([...test.core.state.admissions.values()].map(({ height }) => height)).toEqual([20]);
     expect(test.core.state.benches.size).toBe(0);
