@@ -32,8 +32,11 @@ import { isEarlier, type Out, type Place, show, type Signed, weightOf, dropVote,
 import { type Block, type Proof, report, say, type State, type Task } from "./state.ts";
 import { factsChanged } from "./changes.ts";
 
-/** An earlier offence of a key that is out already is said again, but an offender cannot make us say it without end. */
-const SAID_PER_KEY_MAX = 4;
+/**
+ * An earlier offence of a key that is out already is said again, because all nodes have to hold the key out from the same
+ * batch on. After so many this node says one each `syncMs`, so that an offender cannot make it sign without end.
+ */
+const SAID_AT_ONCE_MAX = 4;
 /** A proof that is said not to verify is asked for this often; how soon again says who asks for proofs to attest. */
 const FETCHES_MAX = 6;
 
@@ -233,18 +236,26 @@ export function settleEvidence(state: State): void {
   for (const task of state.suspects) settleSuspect(state, task);
   if (!maySign(state)) return;
   for (const [offender, { evidence, shown }] of state.unsaid) {
+    const isTold = offender === state.options.self || !isNews(state, evidence);
+    if (!isTold && saidAgainMs(state, offender) > state.nowMs) continue;
     state.unsaid.delete(offender);
-    if (offender === state.options.self || !isNews(state, evidence)) continue;
+    if (isTold) continue;
     rememberSaid(state, evidence);
     say(state, { kind: "evidence", shown });
   }
+}
+
+/** When this node may next sign evidence against the key. */
+function saidAgainMs(state: State, offender: Key): number {
+  const said = state.ownEvidence.get(offender);
+  return said === undefined || said.count < SAID_AT_ONCE_MAX ? 0 : said.atMs + state.manifest.json.timing.syncMs;
 }
 
 /** Each attester says what it has verified itself, for those that cannot; anything else is said once for all. */
 function isNews(state: State, evidence: Evidence): boolean {
   const said = state.ownEvidence.get(evidence.offender);
   // EVIDENCE-5.
-  if (said !== undefined && (said.from <= evidence.from || said.count >= SAID_PER_KEY_MAX)) return false;
+  if (said !== undefined && said.from <= evidence.from) return false;
   const known = state.out.get(evidence.offender);
   const shownByOthers = known !== undefined && known.accuser !== null && known.from <= evidence.from;
   return !shownByOthers || (evidence.artefact !== null && state.options.roles.attester);
@@ -253,7 +264,7 @@ function isNews(state: State, evidence: Evidence): boolean {
 function rememberSaid(state: State, { offender, from }: Evidence): void {
   const known = state.ownEvidence.get(offender);
   if (known !== undefined && known.from <= from) return;
-  state.ownEvidence.set(offender, { from, count: (known?.count ?? 0) + 1 });
+  state.ownEvidence.set(offender, { from, count: (known?.count ?? 0) + 1, atMs: state.nowMs });
 }
 
 function settleSuspect(state: State, task: Task): void {
@@ -281,6 +292,7 @@ function settleSuspect(state: State, task: Task): void {
 /** When a proof that somebody doubts is asked for again. */
 export function nextDoubtMs(state: State): number {
   let wake = Number.POSITIVE_INFINITY;
+  for (const offender of maySign(state) ? state.unsaid.keys() : []) wake = Math.min(wake, saidAgainMs(state, offender));
   for (const task of state.suspects) {
     for (const { accused, verdict, asked, tries, retryMs } of task.proofs.values()) {
       if (accused.size > 0 && verdict === "unknown" && !asked && tries < FETCHES_MAX)

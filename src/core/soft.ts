@@ -250,7 +250,7 @@ export interface Soft {
   readonly ownBenches: Set<string>;
   /** What this node has noticed and not said yet, and what it has said, by offender. */
   readonly unsaid: Map<Key, { readonly evidence: Evidence; readonly shown: readonly Vote[] }>;
-  readonly ownEvidence: Map<Key, { readonly from: number; readonly count: number }>;
+  readonly ownEvidence: Map<Key, { readonly from: number; readonly count: number; readonly atMs: number }>;
   /** Entries of the log that cannot be judged yet, by the block or the prover that they are about (`pending.ts`). */
   readonly pending: Map<Hash, Pending>;
   /** By author that is an attester, a source or a member of the roster (`account.ts`). */

@@ -76,6 +76,23 @@ describe("evidence is noticed and said for", () => {
     expect(outOf(chained)).toEqual(["q two-batches from 0"]);
   });
 
+  it("ten offences of one key that are shown newest first, so that all nodes exclude it from the first on (EVIDENCE-5)", () => {
+    const test = new Subject();
+    const [one, two] = [new Feed("q"), new Feed("q")];
+    const beat: Entry = { kind: "beat", tasks: [] };
+    const pairs = Array.from({ length: 10 }, () => [
+      one.seal(test.manifest, [beat]),
+      two.seal(test.manifest, [beat, beat]),
+    ]);
+    const atOnce = pairs.toReversed().flatMap((pair) => pair.flatMap((batch) => test.core.hear(batch)));
+    expect(atOnce.filter((line) => line === "evidence")).toHaveLength(4);
+    const { syncMs } = test.manifest.json.timing;
+    expect([...test.pass(syncMs), ...test.pass(5 * syncMs)].filter((line) => line === "evidence")).toHaveLength(1);
+    const second = new Subject({ name: "b" });
+    for (const batch of test.core.feed.batches) second.core.hear(batch);
+    expect([outOf(test), outOf(second)]).toEqual([["q two-batches from 0"], ["q two-batches from 0"]]);
+  });
+
   it("a vote for a proof that this node has found wrong, whichever came first", () => {
     for (const late of [false, true]) {
       const test = new Subject();

@@ -17,7 +17,7 @@ describe("one hostile source of four", () => {
 });
 
 describe("a chain that turns back by more blocks than are kept", () => {
-  it("goes on from where it turned, also at nodes without a source (seed 1)", () => {
+  it("goes on from where it turned, also at nodes without a source (ANNOUNCE-6, seed 1)", () => {
     const deep = { reorgEveryMs: 15_000, reorgDepth: 24, limits: { retentionBlocks: 8 } };
     const { violations } = runVirtual({ nodes: 5, attesters: 4, shards: 1, seed: 1, blocks: 40, ...deep });
     expect(violations).toEqual([]);
