@@ -34,7 +34,7 @@ export const PARTS: readonly Part[] = [
   // Recursive proofs, and what the package promises.
   { pickles: 300, topologies: 60, lifecycle: 20, sinks: 15, "registry-owner": 10, registry: 2 },
   // Simulated networks and mutants.
-  { byzantine: 200, mutants: 110, twin: 50, virtual: 15, workflows: 11, "lost-disks": 8 },
+  { byzantine: 200, mutants: 110, age: 70, twin: 50, virtual: 15, workflows: 11, "lost-disks": 8 },
   // Real provers, partitions, and a long run.
   { "opt-in": 120, families: 120, heap: 80, partitions: 60, ranges: 35, halo2: 20, ultrahonk: 14, circuit: 7 },
 ];

@@ -1,11 +1,12 @@
 /** The simulator's command line: one file a command. */
 import { Command } from "commander";
+import { ageCommand } from "./commands/age.ts";
 import { localCommand } from "./commands/local.ts";
 import { mutantsCommand } from "./commands/mutants.ts";
 import { virtualCommand } from "./commands/virtual.ts";
 
 const program = new Command("simnet").description("Simulate a proving network.").exitOverride();
-for (const command of [localCommand(), virtualCommand(), mutantsCommand()])
+for (const command of [localCommand(), virtualCommand(), ageCommand(), mutantsCommand()])
   program.addCommand(command.copyInheritedSettings(program));
 
 try {

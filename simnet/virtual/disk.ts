@@ -211,10 +211,8 @@ export class SimStore implements Store {
     { batches = [], certificates = [], closed = [], forget = [], gone = [], starts = [], sync = false }: StoreChange,
     done: Done<void>,
   ): void {
-    for (const each of gone) {
-      const { author } = each;
-      this.#set(this.#gone, author, each);
-    }
+    // A feed that was dropped has no spans, and leaves nothing behind.
+    for (const each of gone) this.#set(this.#gone, each.author, each.spans.length > 0 ? each : undefined);
     for (const each of starts) this.#set(this.#starts, each.author, each.records.length > 0 ? each : undefined);
     for (const batch of batches) {
       this.#set(this.#feed(batch.author), batch.number, batch);

@@ -55,6 +55,10 @@ export interface CoreLimits extends LogLimits {
   readonly rosterMax: number;
   /** Newcomers that attesters admit to a chain in one drawing; all attesters have to use the same number. */
   readonly newcomersMax: number;
+  /** A journal of more bytes than this is written anew with what is still kept. */
+  readonly journalBytes: number;
+  /** Strangers whose start record is kept. */
+  readonly strangerStartsMax: number;
 }
 
 export const CORE_LIMITS: CoreLimits = Object.freeze({
@@ -102,4 +106,7 @@ export const CORE_LIMITS: CoreLimits = Object.freeze({
   rosterMax: 4096,
   // One a block on average: a crowd of keys takes half a day of 12 s blocks to fill the roster.
   newcomersMax: 16,
+  journalBytes: 16 << 20,
+  // As many as the roster holds. Attesters, sources and the roster are limited themselves, and always have room.
+  strangerStartsMax: 4096,
 });

@@ -61,8 +61,6 @@ import { Workshop } from "./work.ts";
 const QUEUE_MAX = 16_384;
 const ASK_DEAF_MS = 1_000;
 const SEEN_MS = 1_000;
-/** The journal is rewritten without what is over once it has grown past this. */
-const JOURNAL_BYTES_MAX: number = 16 * 1024 * 1024;
 
 /** An operator's block waits so long for a busy disk, and is given back then. */
 const SUBMIT_WAIT_MS = 30_000;
@@ -167,7 +165,9 @@ export class Runtime implements TransportHandler {
       proofBytesMax: options.manifest.json.limits.proofBytesMax,
       post: (event) => this.post(event),
     });
-    this.#starts = new Starts(network, modules.equation, modules.store, (key) => this.#isMember(key));
+    const { strangerStartsMax } = this.#state.limits;
+    const isMember = (key: Key) => this.#isMember(key);
+    this.#starts = new Starts(network, modules.equation, modules.store, isMember, strangerStartsMax);
     this.#repair = new Repair({
       ...modules,
       starts: this.#starts,
@@ -487,7 +487,8 @@ export class Runtime implements TransportHandler {
   }
 
   #compactJournal(): void {
-    if (this.#compacting || !this.#sealer.idle || this.#modules.journal.size() < JOURNAL_BYTES_MAX) return;
+    const { journalBytes } = this.#state.limits;
+    if (this.#compacting || !this.#sealer.idle || this.#modules.journal.size() < journalBytes) return;
     const feed = this.#state.log.feed(this.#options.core.self);
     if (feed?.last !== undefined) this.#rewriteJournal(feed, feed.last);
   }

@@ -11,9 +11,6 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import { openStart, type StartRecord } from "../protocol/start.ts";
 import { STARTS_MAX } from "../protocol/sync.ts";
 
-/** As many as the roster holds. Attesters, sources and the roster are limited themselves, and always have room. */
-const STRANGERS_MAX = 4_096;
-
 export class Starts {
   readonly #network: Hash;
   readonly #equation: Equation;
@@ -28,7 +25,7 @@ export class Starts {
     equation: Equation,
     store: Store,
     isMember: (key: Key) => boolean,
-    strangersMax: number = STRANGERS_MAX,
+    strangersMax: number,
   ) {
     this.#network = network;
     this.#equation = equation;

@@ -3,6 +3,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { describe, expect, test } from "vitest";
+import { ageCommand } from "../../simnet/commands/age.ts";
 import { localCommand } from "../../simnet/commands/local.ts";
 import { mutantsCommand } from "../../simnet/commands/mutants.ts";
 import { virtualCommand } from "../../simnet/commands/virtual.ts";
@@ -12,6 +13,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PAGES = ["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)];
 const TEXTS = new Map(PAGES.map((page) => [page, readFileSync(join(ROOT, page), "utf8")]));
 const SIMNET: Readonly<Record<string, () => Command>> = {
+  age: ageCommand,
   local: localCommand,
   virtual: virtualCommand,
   mutants: mutantsCommand,
