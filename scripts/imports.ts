@@ -27,7 +27,7 @@ export interface Violation {
 const PURE = ["@noble", "@bufbuild/protobuf", "@ethereumjs/rlp", "zod"];
 
 const EVERYTHING_BUT_CLI =
-  "protocol log core scheduler ports runtime network storage provers sources sinks api telemetry config genesis manifests"
+  "protocol log core scheduler peers ports runtime network storage provers sources sinks api telemetry config genesis manifests"
     .split(" ")
     .map((name) => `src/${name}`);
 
@@ -43,7 +43,8 @@ export const ZONES: readonly Zone[] = [
   { path: "src/address", may: [], packages: [] },
   { path: "src/scheduler", may: ["src/protocol", "src/ports"], packages: [] },
   { path: "src/runtime", may: ["src/protocol", "src/log", "src/core", "src/scheduler", "src/ports"] },
-  { path: "src/network", may: OUTSIDE },
+  { path: "src/peers", may: ["src/protocol"], packages: [] },
+  { path: "src/network", may: ["src/peers", ...OUTSIDE] },
   { path: "src/storage", may: OUTSIDE },
   { path: "src/provers", may: OUTSIDE },
   { path: "src/sources", may: OUTSIDE },
@@ -60,7 +61,16 @@ export const ZONES: readonly Zone[] = [
   { path: "src/cli", may: ["src/node", "src/config", "src/storage/archive", ...OUTSIDE] },
   {
     path: "simnet/virtual",
-    may: ["src/runtime", "src/core", "src/log", "src/scheduler", ...OUTSIDE, "src/storage/memory", "src/provers/mock"],
+    may: [
+      "src/runtime",
+      "src/core",
+      "src/log",
+      "src/scheduler",
+      "src/peers",
+      ...OUTSIDE,
+      "src/storage/memory",
+      "src/provers/mock",
+    ],
   },
   {
     path: "simnet",

@@ -34,4 +34,9 @@ export const INVARIANTS = {
   M5: ["a prover that is unable is tried again after its pause", "checkers/abilities"],
   M6: ["one trial runs at a time, and none beside a task of the same prover", "checkers/abilities"],
   M7: ["the core learns once when a prover becomes unable or able", "checkers/abilities"],
+  K1: ["a member is connected again within 50 s of the end of what kept it apart", "checkers/connections"],
+  K2: ["at most 32 strangers have places, and none takes a member's", "checkers/connections"],
+  K3: ["a ban lasts as long as its term, which doubles", "checkers/connections"],
+  K4: ["honest members stay connected with each other", "checkers/connections"],
+  K5: ["what a node keeps of peers is bounded", "checkers/connections"],
 } as const satisfies Readonly<Record<string, readonly [says: string, by: string]>>;

@@ -16,6 +16,7 @@ import { AGREED, ANONYMOUS, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
 import { DISK_MUTANTS, DISK_RUNS } from "./disk-mutants.ts";
 import { INPUT_MUTANTS, INPUT_RUNS } from "./input-mutants.ts";
+import { KEEPER_MUTANTS } from "./keeper-mutants.ts";
 import { LATE_MUTANTS } from "./late-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
@@ -282,4 +283,5 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...SINK_MUTANTS,
   ...SCHEDULER_MUTANTS,
   ...INPUT_MUTANTS,
+  ...KEEPER_MUTANTS,
 };

@@ -9,7 +9,7 @@ import type { Multiaddr } from "@multiformats/multiaddr";
 import type { Key } from "../protocol/ids.ts";
 import { NetworkFault } from "./fault.ts";
 import { keyOfText } from "./identity.ts";
-import { KEEPER } from "./limits.ts";
+import { KEEPER } from "../peers/limits.ts";
 
 export type Reach = "loopback" | "private" | "public";
 

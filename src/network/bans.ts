@@ -1,26 +1,19 @@
 /**
- * Who may not connect, and until when.
- *
- * Terms double with every ban and outlive a restart: a peer that could wash itself by waiting for our crash would.
- * Times are on the wall clock because they cross restarts; a clock set back only lengthens a ban.
+ * The bans of a node and their file. `peers/bans.ts` decides the terms. Bans outlive a restart, because a peer could
+ * otherwise end its ban by waiting for a crash.
  */
 import { open, readFile, rename } from "node:fs/promises";
 import path from "node:path";
 import { isHash } from "../protocol/ids.ts";
 import type { Key } from "../protocol/ids.ts";
 import type { Clock, Fault } from "../ports.ts";
-import { BAN } from "./limits.ts";
-
-interface Ban {
-  readonly until: number;
-  /** How many times so far. */
-  readonly times: number;
-}
+import { type Ban, BanList } from "../peers/bans.ts";
+import { BAN } from "../peers/limits.ts";
 
 export class Bans {
   readonly #file: string | undefined;
   readonly #clock: Clock;
-  readonly #bans = new Map<Key, Ban>();
+  readonly #bans = new BanList();
   #writing: Promise<void> = Promise.resolve();
   #dirty = false;
 
@@ -37,7 +30,7 @@ export class Bans {
     const file = this.#file;
     if (file === undefined) return null;
     try {
-      for (const [key, ban] of parse(await readFile(file, "utf8"))) this.#bans.set(key, ban);
+      for (const [key, ban] of parse(await readFile(file, "utf8"))) this.#bans.restore(key, ban);
       return null;
     } catch (error) {
       if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
@@ -51,22 +44,12 @@ export class Bans {
   }
 
   has(key: Key): boolean {
-    const ban = this.#bans.get(key);
-    return ban !== undefined && ban.until > this.#clock.wall();
+    return this.#bans.has(key, this.#clock.wall());
   }
 
   /** Bans for the next term and says how long it is. */
   add(key: Key): number {
-    const now = this.#clock.wall();
-    const before = this.#bans.get(key);
-    const times = before === undefined || now - before.until > BAN.forgetMs ? 1 : before.times + 1;
-    const termMs = Math.min(BAN.longestMs, BAN.firstMs * 2 ** Math.min(times - 1, 16));
-    this.#bans.delete(key);
-    this.#bans.set(key, { until: now + termMs, times });
-    for (const oldest of this.#bans.keys()) {
-      if (this.#bans.size <= BAN.peersMax) break;
-      this.#bans.delete(oldest);
-    }
+    const termMs = this.#bans.add(key, this.#clock.wall());
     this.#save();
     return termMs;
   }
@@ -82,7 +65,7 @@ export class Bans {
     this.#dirty = true;
     const write = async (): Promise<void> => {
       this.#dirty = false;
-      const rows = [...this.#bans].map(([key, ban]) => ({ key, ...ban }));
+      const rows = this.#bans.list().map(([key, ban]) => ({ key, ...ban }));
       await replaceFile(file, `${JSON.stringify(rows)}\n`);
     };
     this.#writing = this.#writing.then(write, write);

@@ -14,6 +14,7 @@ import { reachOf } from "./addresses.ts";
 import { keyOfPeer } from "./identity.ts";
 import type { Key } from "../protocol/ids.ts";
 import type { Telemetry } from "../ports.ts";
+import { KEEPER } from "../peers/limits.ts";
 import { CONNECTIONS_MAX, LIBP2P, PROFILES } from "./limits.ts";
 
 export type Profile = keyof typeof PROFILES;
@@ -105,7 +106,7 @@ export function createNode(options: Libp2pOptions, { gossip, gater }: Libp2pModu
       maxConnections: connectionsMax,
       maxParallelDials: LIBP2P.dialsMax,
       maxDialQueueLength: LIBP2P.dialQueueMax,
-      maxPeerAddrsToDial: LIBP2P.dialAddressesMax,
+      maxPeerAddrsToDial: KEEPER.dialAddressesMax,
       dialTimeout: LIBP2P.dialMsMax,
       addressDialTimeout: LIBP2P.addressDialMsMax,
       connectionCloseTimeout: LIBP2P.closeMsMax,

@@ -10,20 +10,11 @@ import { FRONTIER_BYTES_MAX } from "../protocol/limits.ts";
 const KIB = 1024;
 const MIB: number = 1024 * 1024;
 
-export const CROWD = {
-  /** Peers beyond the members: provers that the network has admitted, and joiners, observers, provers of tomorrow. */
-  roomMax: { admitted: 512, stranger: 32 },
-  /** A joiner asks for the manifest in its first round trip; who asks nothing for this long may have to go. */
-  idleMsMin: 2_000,
-} as const;
 /**
  * Where libp2p itself refuses, before it knows whose connection it is: all that may stay, as often as one key may
  * connect, and what is under way. Members come on top.
  */
 export const CONNECTIONS_MAX = 2_048;
-/** A node dials strangers until it has this many connections; members are dialled without such a target. */
-export const CONNECTIONS_TARGET = 16;
-
 export const LIBP2P = {
   /** A dial is one TCP and one Noise handshake; what takes longer is not there. */
   dialMsMax: 5_000,
@@ -34,8 +25,6 @@ export const LIBP2P = {
   negotiateMsMax: 5_000,
   dialsMax: 16,
   dialQueueMax: 128,
-  /** Addresses are hearsay: a peer must not make us knock on hundreds of doors. */
-  dialAddressesMax: 4,
   /** The dead-peer detector besides TCP: a silent partition is noticed in 5 to 10 s. */
   pingEveryMs: 5_000,
   pingMsMax: 5_000,
@@ -177,14 +166,6 @@ export const WATCH = {
   readyEveryMs: 25,
 } as const;
 
-export const BAN = {
-  firstMs: 600_000,
-  longestMs: 86_400_000,
-  /** Who was good for this long after its ban starts again at the first term. */
-  forgetMs: 604_800_000,
-  peersMax: 1_024,
-} as const;
-
 export const REQUEST = {
   /** The largest question is a frontier; one that did not fit would end all repair. */
   bodyBytesMax: FRONTIER_BYTES_MAX,
@@ -207,26 +188,6 @@ export const REQUEST = {
 
 /** Requests a second, by peer and protocol. One proof is one artefact, so theirs follows the rate of tasks. */
 export const REQUESTS_PER_SECOND = { sync: 8, manifest: 8, peers: 8, artefact: 128 } as const;
-
-export const KEEPER = {
-  everyMs: 250,
-  backoffFirstMs: 1_000,
-  backoffLongestMs: 30_000,
-  yieldMs: 1_000,
-  /** A connection that lasted this long was a good one: the next loss starts at the first backoff again. */
-  steadyMs: 10_000,
-  dialsMax: 8,
-  exchangeEveryMs: 5_000,
-  exchangeMsMax: 5_000,
-  exchangePeersMax: 64,
-  exchangeBytesMax: 64 * KIB,
-  peersKnownMax: 512,
-  addressesOwnMax: 4,
-  addressesHeardMax: 4,
-  addressCharsMax: 128,
-  /** Strangers are given up after this many failures; members and bootstrap addresses never. */
-  strangerFailuresMax: 5,
-} as const;
 
 /** `close` is bounded: what has not ended by then is cut. */
 export const CLOSE_MS_MAX = 3_000;

@@ -13,7 +13,7 @@ import type { Bans } from "./bans.ts";
 import type { GossipService } from "./gossip.ts";
 import { keyOfPeer, peerOfKey } from "./identity.ts";
 import { Bucket, PeerBudget, scaled } from "./budget.ts";
-import { leaves, type Seat } from "./crowd.ts";
+import { leaves, type Seat } from "../peers/crowd.ts";
 import { PEER, SCORE, WATCH } from "./limits.ts";
 
 const MESHSUB = "/meshsub/";

@@ -3,10 +3,10 @@ import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import type { Libp2p } from "@libp2p/interface";
 import { multiaddr } from "@multiformats/multiaddr";
 import { afterEach, describe, expect, test } from "vitest";
-import { leaves, type Seat, type Standing } from "../../src/network/crowd.ts";
 import { fetchManifest } from "../../src/network/joiner.ts";
 import { createNode } from "../../src/network/libp2p.ts";
-import { CROWD } from "../../src/network/limits.ts";
+import { leaves, type Seat, type Standing } from "../../src/peers/crowd.ts";
+import { CROWD } from "../../src/peers/limits.ts";
 import { NETWORK, newSeed, startNode, TestNode, until } from "./fixture.ts";
 
 const running: { close(): Promise<void> }[] = [];
@@ -31,7 +31,7 @@ describe("when there is no room", () => {
   const full = (standing: Standing, idleMs: number): Seat[] =>
     Array.from({ length: CROWD.roomMax.stranger }, (_, at) => ({ key: `${at}`, standing, idleMs: idleMs + at }));
 
-  test("a newcomer gets the place of the stranger that is idle for longest", () => {
+  test("a newcomer gets the place of the stranger that is idle for longest (PEER-5)", () => {
     const newcomer: Seat = { key: "new", standing: "stranger", idleMs: 0 };
     expect(leaves("new", [...full("stranger", 0).slice(1), newcomer])).toBeNull();
     expect(leaves("new", [...full("stranger", CROWD.idleMsMin), newcomer])).toBe(`${CROWD.roomMax.stranger - 1}`);

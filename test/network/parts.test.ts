@@ -7,11 +7,11 @@ import { multiaddr } from "@multiformats/multiaddr";
 import type { Clock } from "../../src/ports.ts";
 import { configuredAddress, reachOf, sanitise } from "../../src/network/addresses.ts";
 import { Bans } from "../../src/network/bans.ts";
-import { Book } from "../../src/network/book.ts";
 import { Bucket, PeerBudget } from "../../src/network/budget.ts";
 import { keyOfPeer, peerOfKey, privateKeyOfSeed } from "../../src/network/identity.ts";
 import { parsePeers } from "../../src/network/keeper.ts";
-import { BAN, KEEPER } from "../../src/network/limits.ts";
+import { Book } from "../../src/peers/book.ts";
+import { BAN, KEEPER } from "../../src/peers/limits.ts";
 import { newSeed } from "./fixture.ts";
 
 function fixedClock(): Clock & { at: number } {
@@ -97,7 +97,7 @@ describe("budget", () => {
 describe("bans", () => {
   const key = "11".repeat(32);
 
-  test("terms double, end, and survive a restart", async () => {
+  test("terms double, end, and survive a restart (PEER-6)", async () => {
     const file = join(await mkdtemp(join(tmpdir(), "bans-")), "bans.json");
     const clock = fixedClock();
     const bans = new Bans(file, clock);
@@ -148,17 +148,34 @@ describe("the list of peers", () => {
     const key = "33".repeat(32);
     const book = new Book();
     book.configure(key, "/dns/example.org/tcp/1");
-    book.own(key, ["/ip4/203.0.113.7/tcp/1"], "public");
-    for (let port = 2; port < 50; port += 1) book.heard(key, [`/ip4/203.0.113.9/tcp/${port}`], "public");
-    expect(book.dialable(key, 0).slice(0, 2)).toEqual(["/dns/example.org/tcp/1", "/ip4/203.0.113.7/tcp/1"]);
-    expect(book.dialable(key, 1)).toHaveLength(4);
+    book.own(key, ["/ip4/203.0.113.7/tcp/1"]);
+    for (let teller = 2; teller < 50; teller += 1)
+      book.heard(key, [`/ip4/203.0.113.9/tcp/${teller}`], `${teller}`, false);
+    for (const attempt of [0, 1]) {
+      expect(book.dialable(key, attempt)).toEqual(
+        expect.arrayContaining(["/dns/example.org/tcp/1", "/ip4/203.0.113.7/tcp/1"]),
+      );
+      expect(book.dialable(key, attempt)).toHaveLength(4);
+    }
     expect(book.tellable(key)).not.toContain("/ip4/203.0.113.9/tcp/49");
   });
 
-  test("the book has an end, and members keep their place in it", () => {
+  test("strangers that tell many addresses do not displace what a member tells (PEER-3)", () => {
+    const key = "44".repeat(32);
+    const book = new Book();
+    book.heard(key, ["/ip4/203.0.113.7/tcp/1"], "member", true);
+    for (let teller = 2; teller < 50; teller += 1)
+      book.heard(key, [`/ip4/203.0.113.9/tcp/${teller}`], `${teller}`, false);
+    for (let attempt = 0; attempt < 4; attempt += 1) {
+      expect(book.dialable(key, attempt)).toContain("/ip4/203.0.113.7/tcp/1");
+      expect(book.dialable(key, attempt)).toHaveLength(4);
+    }
+  });
+
+  test("the book has an end, and members keep their place in it (PEER-3)", () => {
     const book = new Book();
     const keys = Array.from({ length: 2 * KEEPER.peersKnownMax }, (_, index) => index.toString(16).padStart(64, "0"));
-    for (const key of keys) book.heard(key, ["/ip4/203.0.113.7/tcp/1"], "public");
+    for (const key of keys) book.heard(key, ["/ip4/203.0.113.7/tcp/1"], "teller", false);
     book.trim((key) => key === keys[0]);
     expect([...book.keys()]).toHaveLength(KEEPER.peersKnownMax);
     expect([...book.keys()]).toContain(keys[0]);

@@ -66,7 +66,7 @@ describe("the import rule", () => {
         .toSorted((a, b) => a - b),
     ).toEqual(lines);
     expect(found()[0]).toBe(
-      "src/network/node.ts:1 imports src/core/step.ts; src/network may import src/protocol, src/ports, src/address",
+      "src/network/node.ts:1 imports src/core/step.ts; src/network may import src/peers, src/protocol, src/ports, src/address",
     );
   });
 

@@ -6,7 +6,8 @@ import { expectSound } from "./sound.ts";
 describe("the state machines that decide beside the core break no rule in", () => {
   for (const [name, { seed, run }] of Object.entries(MODELS))
     it(name, () => {
-      const seeds = seed === 0 ? [0] : [1, 2, 3];
+      // The network of keepers takes seconds.
+      const seeds = seed === 0 || name === "keepers" ? [seed] : [1, 2, 3];
       expect(seeds.flatMap((each) => run(each))).toEqual([]);
     });
 });

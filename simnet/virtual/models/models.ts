@@ -1,5 +1,7 @@
 /** The state machines that decide beside the core, each with runs of its own. Mutants of them are sent through these. */
 import { fuzzAbilities } from "./abilities.ts";
+import { fuzzHearsay } from "./hearsay.ts";
+import { fuzzKeepers } from "./keeper.ts";
 import type { Model } from "./model.ts";
 import { exhaustSchedules, fuzzSchedules } from "./scheduler.ts";
 
@@ -7,4 +9,6 @@ export const MODELS: Readonly<Record<string, Model>> = {
   "all-schedules": { seed: 0, run: () => exhaustSchedules() },
   schedules: { seed: 1, run: fuzzSchedules },
   abilities: { seed: 1, run: fuzzAbilities },
+  hearsay: { seed: 1, run: fuzzHearsay },
+  keepers: { seed: 1, run: fuzzKeepers },
 };

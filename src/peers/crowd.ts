@@ -1,5 +1,5 @@
 /**
- * Who gives up its connection when too many have one.
+ * Decides who gives up its connection when too many have one (PEER-5).
  *
  * Members that the manifest names always stay. Provers that the network has admitted compete with each other only, and
  * strangers (joiners, observers) with each other only. Keys cost nothing, so a place cannot belong to whoever came
@@ -22,7 +22,9 @@ export interface Seat {
 export function leaves(newcomer: Key, seats: readonly Seat[]): Key | null {
   const standing = seats.find(({ key }) => key === newcomer)?.standing;
   if (standing !== "admitted" && standing !== "stranger") return null;
+  // mutant: members-cut
   const rivals = seats.filter((seat) => seat.standing === standing);
+  // mutant: room-unbounded
   if (rivals.length <= CROWD.roomMax[standing]) return null;
   const others = rivals.filter(({ key, idleMs }) => key !== newcomer && idleMs >= CROWD.idleMsMin);
   return others.toSorted((a, b) => b.idleMs - a.idleMs)[0]?.key ?? newcomer;
