@@ -18,7 +18,7 @@ export interface Mutant {
   /** The rule that it breaks. */
   readonly rule: string;
   readonly edits: readonly Edit[];
-  /** Names of the runs below that are tried until one notices. */
+  /** Names of the runs that are tried until one notices, under their own seeds and then under others. */
   readonly runs: readonly string[];
   /** How the violation begins that is looked for. */
   readonly expected: RegExp;

@@ -28,7 +28,7 @@ export const PACE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "griefers-first": {
     rule: "L4: a prover that loses too many attempts goes to the end of every order",
-    edits: [{ at: "griefers-first", replace: "const isBehind = (key) => last.has(key);" }],
+    edits: [{ at: "griefers-first", replace: "const isBehind = (key: Key) => dealtGroups.get(key) === GROUP.last;" }],
     runs: ["griefed"],
     expected: /^L4: .* had the first attempt of .* and had lost too many/,
   },
