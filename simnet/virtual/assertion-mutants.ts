@@ -36,6 +36,6 @@ export const ASSERTION_MUTANTS: Readonly<Record<string, Mutant>> = {
     rule: "S6: a memo goes with the facts that it rests on",
     edits: [{ at: "memo-kept", remove: true }],
     runs: ["failing", "droppers", "endless"],
-    expected: /^crash: .*invariant\.S6: the memo of /,
+    expected: /^crash: .*invariant\.S6: S6: the memo of /,
   },
 };
