@@ -34,6 +34,7 @@ export const INVARIANTS = {
   M5: ["a prover that is unable is tried again after its pause", "checkers/abilities"],
   M6: ["one trial runs at a time, and none beside a task of the same prover", "checkers/abilities"],
   M7: ["the core learns once when a prover becomes unable or able", "checkers/abilities"],
+  M8: ["jobs of one partition that hang keep no slot from another partition (SLOT-6)", "models/partitions"],
   K1: ["a member is connected again within 50 s of the end of what kept it apart", "checkers/connections"],
   K2: ["at most 32 strangers have places, and none takes a member's", "checkers/connections"],
   K3: ["a ban lasts as long as its term, which doubles", "checkers/connections"],

@@ -56,6 +56,12 @@ export const SCHEDULER_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["schedules"],
     expected: /^M1: server s has two jobs/,
   },
+  "slots-undealt": {
+    rule: "SLOT-6: a partition that hangs holds only its own slots",
+    edits: [{ at: "slots-undealt", replace: "const dealt = slots;" }],
+    runs: ["partitions"],
+    expected: /^M8: /,
+  },
   "unable-for-ever": {
     rule: "TRIAL-1: a prover that is unable is tried again",
     edits: [{ at: "unable-for-ever", remove: true }],

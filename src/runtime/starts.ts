@@ -20,13 +20,7 @@ export class Starts {
   /** Those that were shown last come last. */
   readonly #known = new Map<Key, readonly StartRecord[]>();
 
-  constructor(
-    network: Hash,
-    equation: Equation,
-    store: Store,
-    isMember: (key: Key) => boolean,
-    strangersMax: number,
-  ) {
+  constructor(network: Hash, equation: Equation, store: Store, isMember: (key: Key) => boolean, strangersMax: number) {
     this.#network = network;
     this.#equation = equation;
     this.#store = store;

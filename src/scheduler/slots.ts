@@ -8,6 +8,11 @@
 export function dealSlots(slots: number, names: readonly (string | null)[]): ReadonlyMap<string | null, number> {
   const rest = slots % Math.max(names.length, 1);
   return new Map(
-    names.map((name, at) => [name, Math.max(1, Math.floor(slots / names.length) + (at < rest ? 1 : 0))] as const),
+    names.map((name, at) => {
+      // SLOT-6.
+      // mutant: slots-undealt
+      const dealt = Math.max(1, Math.floor(slots / names.length) + (at < rest ? 1 : 0));
+      return [name, dealt] as const;
+    }),
   );
 }

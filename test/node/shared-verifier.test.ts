@@ -4,7 +4,7 @@ import type { Verifier } from "../../src/ports.ts";
 import { dealSlots } from "../../src/scheduler/slots.ts";
 
 describe("slots", () => {
-  it("are dealt to the partitions, the remainder to the first", () => {
+  it("are dealt to the partitions, the remainder to the first (SLOT-6)", () => {
     expect([...dealSlots(5, ["a", "b"])]).toEqual([
       ["a", 3],
       ["b", 2],
