@@ -44,6 +44,18 @@ export const ACCOUNT_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["wrong-proofs"],
     expected: /^R1: .* ms on wrong proofs/,
   },
+  "disk-unbounded": {
+    rule: "DISK-1: an author's files that are not judged, or wrong, take no more than its account of disk",
+    edits: [{ at: "disk-unbounded", remove: true }],
+    runs: ["large-proofs"],
+    expected: /^R1: .* bytes of wrong proofs/,
+  },
+  "artefacts-free": {
+    rule: "DISK-4: what is fetched for an author's receipt is charged to the author",
+    edits: [{ at: "artefacts-free", remove: true }],
+    runs: ["large-proofs"],
+    expected: /^R1: .* bytes of wrong proofs/,
+  },
   "sums-kept": {
     rule: "the sums of accounts are those of the roster's classes",
     edits: [{ at: "sums-kept", remove: true }],

@@ -112,7 +112,10 @@ export class Hostile {
   join(node: SimNode, network: SimNetwork, handler: TransportHandler, join: Join): Transport {
     this.#network = network;
     const { behaviours } = this.options;
-    const artefacts = behaviours.reduce((kept, each) => each.artefacts?.(kept, this) ?? kept, node.disk.artefacts);
+    const artefacts = behaviours.reduce<Artefacts>(
+      (kept, each) => each.artefacts?.(kept, this) ?? kept,
+      node.disk.artefacts,
+    );
     const transport = join(this.#handler(handler), artefacts);
     this.#transport = transport;
     for (const { every } of behaviours) if (every !== undefined) this.#repeat(every, node.starts);

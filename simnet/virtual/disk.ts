@@ -58,7 +58,8 @@ export class SimDisk {
   journal: MemoryJournal;
   signing: MemorySigningRecord;
   store: SimStore;
-  artefacts: Artefacts;
+  /** The checkers look at the files. */
+  artefacts: Artefacts & { readonly files?: ReadonlyMap<Hash, Uint8Array> };
   /** Nothing more can be written. */
   full = false;
   #backup: Files = NOTHING;

@@ -2,6 +2,7 @@
  * Hostile nodes that make others keep or compute as much as they can, for as few bytes as they can send. Each tries one
  * container that a limit of its own would bound badly; the account of the author has to bound them all.
  */
+import { concatBytes } from "@noble/hashes/utils.js";
 import { impliedValues } from "../../src/core/makers.ts";
 import { sealBatch } from "../../src/protocol/batch.ts";
 import { showHead } from "../../src/protocol/evidence.ts";
@@ -13,6 +14,8 @@ import { noise, taskOf } from "./chatter.ts";
 import { CHAIN } from "./manifest.ts";
 import { wrongProof } from "./provers.ts";
 
+/** A proof that no receipt carries. */
+const LARGE_BYTES: number = 4 << 10;
 /** Entries that a flood signs at once: fewer than a batch may have, so that it always fits into a message. */
 const ENTRIES = 100;
 
@@ -56,6 +59,12 @@ export const FLOODS = {
     says: "receipts of wrong proofs for every open task, as many as count in three attempts, and no true one",
     rewrite: (entry) => (entry.kind === "receipt" ? [] : [entry]),
     every: { ms: 250, times: 16, run: (node) => node.say(wrongReceipts(node).slice(0, ENTRIES)) },
+  },
+  "flood-disk": {
+    who: "prover",
+    says: "receipts of wrong proofs that are too large for a receipt, for every open task, and no true one",
+    rewrite: (entry) => (entry.kind === "receipt" ? [] : [entry]),
+    every: { ms: 250, times: 16, run: (node) => node.say(wrongReceipts(node, LARGE_BYTES).slice(0, ENTRIES)) },
   },
   // JOIN-4, ADMIT-5.
   "flood-joins": {
@@ -102,26 +111,27 @@ function aboutAttempts(node: Hostile): Entry {
   }
 }
 
-/** Two for each attempt that counts, under values that the node itself has derived. */
-function wrongReceipts(node: Hostile): Entry[] {
+/** Two for each attempt that counts, under values that the node itself has derived. Large ones are for peers to fetch. */
+function wrongReceipts(node: Hostile, bytes = 0): Entry[] {
   const tasks = node.blocks().flatMap((each) => (each.certificate === null ? each.tasks : []));
   const undone = tasks.filter(({ completeMs }) => completeMs === null);
   return undone.flatMap((task) => {
     const values = impliedValues(task, node.key);
     if (values === null) return [];
     return [0, 1, 2, 3, 4, 5].map((at): EntryOf<"receipt"> => {
-      const inline = wrongProof(node.options.world, values, at);
+      const proof = concatBytes(wrongProof(node.options.world, values, at), new Uint8Array(bytes));
+      if (bytes > 0) node.node.disk.artefacts.write(proof, () => {});
       return {
         kind: "receipt",
         ...taskOf({ block: task.block.id, stage: task.stage.name, index: task.index }),
         attempt: at >> 1,
         system: task.variant.system,
         key: task.variant.key,
-        artefact: artefactHash(inline),
-        bytes: inline.length,
+        artefact: artefactHash(proof),
+        bytes: proof.length,
         values,
         provingMs: 1,
-        inline,
+        inline: bytes > 0 ? new Uint8Array() : proof,
         possession: new Uint8Array(),
       };
     });

@@ -131,6 +131,17 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
     behaviours: ["flood-wrong"],
     limits: { verifyMsPerSecond: 40, doubtedVerifyMsPerSecond: 400, verifySeconds: 0.5 },
   },
+  "large-proofs": {
+    ...base,
+    seed: 33,
+    nodes: 7,
+    attestersOnlyAttest: true,
+    byzantineProvers: 1,
+    blocks: 8,
+    shards: 6,
+    behaviours: ["flood-disk"],
+    limits: { authorDiskBytes: 16 << 10 },
+  },
   // The hostile prover is one of those that join: all others attest.
   joins: { ...base, seed: 31, nodes: 4, blocks: 20, joiners: 2, byzantineProvers: 1, behaviours: ["flood-joins"] },
   crowd: {

@@ -41,6 +41,12 @@ export interface CoreLimits extends LogLimits {
   readonly fetchingMax: number;
   /** Proofs of one author that wait to be fetched or verified. The core asks again for others. */
   readonly unverifiedMax: number;
+  /** Bytes on disk of proofs that are fetched for one author and not judged, or wrong. */
+  readonly authorDiskBytes: number;
+  /** Bytes on disk of payloads that are fetched for one source, of blocks that are not certified. */
+  readonly sourceDiskBytes: number;
+  /** The same of all authors together. */
+  readonly authorsDiskBytes: number;
   /** Uncertified blocks of one source. */
   readonly announcedMax: number;
   /** Certified blocks remembered for their children and against re-announcement. */
@@ -92,6 +98,11 @@ export const CORE_LIMITS: CoreLimits = Object.freeze({
   fetchingMax: 4,
   // Twice as many as a block has tasks.
   unverifiedMax: 4096,
+  // 64 proofs of the size that `init` allows.
+  authorDiskBytes: 64 << 20,
+  // 32 payloads of the largest size of one block, and 8 of the largest range.
+  sourceDiskBytes: 512 << 20,
+  authorsDiskBytes: 2 ** 31,
   // As many as `blockAheadMax` allows on a chain with heights, and a batch of them.
   announcedMax: 1_280,
   // Hours of blocks, at some 200 bytes each: under 1 MiB.

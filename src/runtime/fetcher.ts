@@ -62,13 +62,29 @@ export class Fetcher {
     });
   }
 
+  /** The same; says as well how many bytes came for it, 0 where it was here. */
+  getCounted(wanted: Wanted, done: (found: Result<Uint8Array>, broughtBytes: number) => void): void {
+    this.#read(wanted, (here) => {
+      if (here !== null) return done(here, 0);
+      this.get(wanted, (found) => done(found, found.ok ? found.value.length : 0));
+    });
+  }
+
   /** Has the artefact here, however long it is: from peers if need be. */
   have(wanted: Wanted, done: Done<void>): void {
-    if (this.#storing.has(wanted.artefact)) return done({ ok: true, value: undefined });
+    this.bring(wanted, (brought) => done(brought.ok ? { ok: true, value: undefined } : brought));
+  }
+
+  /** The same; `value` is how many bytes came for it, 0 where it was here. */
+  bring(wanted: Wanted, done: Done<number>): void {
+    if (this.#storing.has(wanted.artefact)) return done({ ok: true, value: 0 });
     this.#artefacts.has(wanted.artefact, (result) => {
       if (!result.ok) return done(result);
-      if (result.value) return done({ ok: true, value: undefined });
-      this.#bring(wanted, done);
+      if (result.value) return done({ ok: true, value: 0 });
+      this.#bring(wanted, (brought) => {
+        if (!brought.ok) return done(brought);
+        this.#artefacts.size(wanted.artefact, (size) => done(size.ok ? { ok: true, value: size.value ?? 0 } : size));
+      });
     });
   }
 

@@ -164,6 +164,7 @@ export class Runtime implements TransportHandler {
       fetcher,
       proofBytesMax: options.manifest.json.limits.proofBytesMax,
       post: (event) => this.post(event),
+      report: (event, fields) => modules.telemetry.emit(event, fields),
     });
     const { strangerStartsMax } = this.#state.limits;
     const isMember = (key: Key) => this.#isMember(key);

@@ -16,6 +16,7 @@ import { artefactHash } from "../protocol/ids.ts";
 import { possessionOf } from "../protocol/payee.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { Lane } from "./lane.ts";
+import type { DiskLedger } from "./ledger.ts";
 import { type Charge, type Outcome, Shares } from "./shares.ts";
 
 type Verify = Extract<Effect, { kind: "verify" }>;
@@ -45,6 +46,7 @@ export interface VerificationModules {
 export class Verifications {
   readonly #modules: VerificationModules;
   readonly #shares: Shares;
+  readonly #ledger: DiskLedger;
   readonly #fetch = new Lane<Job>();
   readonly #verify = new Lane<Job>();
   /** By name of the proof: what waits or is under way. */
@@ -57,8 +59,9 @@ export class Verifications {
   #timer: Cancel | null = null;
   #closed = false;
 
-  constructor(modules: VerificationModules) {
+  constructor(modules: VerificationModules, ledger: DiskLedger) {
     this.#modules = modules;
+    this.#ledger = ledger;
     this.#shares = new Shares(modules.state.limits);
   }
 
@@ -79,12 +82,14 @@ export class Verifications {
     this.#serve();
   }
 
-  /** Drops what nobody needs any more, because its task is done or its block is gone. */
+  /** Drops what nobody needs any more, because its task is done or its block is gone. Then there may be room again. */
   prune(): void {
+    this.#ledger.sweep();
     for (const job of this.#jobs.values()) {
       if (job.at === "fetching" || job.at === "verifying") continue;
       if (!isStillWanted(this.#modules.state, job.effect)) this.#end(job.effect, { kind: "skipped" }, job);
     }
+    this.#serve();
   }
 
   close(): void {
@@ -140,15 +145,21 @@ export class Verifications {
   #serveFetch(): boolean {
     const { fetcher, proofBytesMax, state } = this.#modules;
     const { fetchingMax, verifyingMax } = state.limits;
-    // VERIFY-7.
-    const hasPlace = (line: string) => (this.#fetching.get(line) ?? 0) < (line === FREE ? verifyingMax : fetchingMax);
+    // VERIFY-7, DISK-1.
+    const hasPlace = (line: string, { effect: { bytes, task } }: Job) => {
+      const underWay = this.#fetching.get(line) ?? 0;
+      if (line === FREE) return underWay < verifyingMax;
+      return underWay < fetchingMax && this.#ledger.hasRoom(line, "proofs", bytes, task.block);
+    };
     const next = this.#take(this.#fetch, hasPlace);
     if (next === null) return false;
     const { line, job } = next;
-    const { artefact, holders } = job.effect;
+    const { artefact, holders, bytes, task } = job.effect;
     job.at = "fetching";
+    if (line !== FREE) this.#ledger.reserve(line, "proofs", bytes);
     this.#fetching.set(line, (this.#fetching.get(line) ?? 0) + 1);
-    fetcher.have({ artefact, bytesMax: proofBytesMax, holders }, (found) => {
+    fetcher.bring({ artefact, bytesMax: proofBytesMax, holders }, (found) => {
+      if (line !== FREE) this.#ledger.settle(line, "proofs", bytes, artefact, task.block, found.ok ? found.value : 0);
       const left = (this.#fetching.get(line) ?? 1) - 1;
       if (left === 0) this.#fetching.delete(line);
       else this.#fetching.set(line, left);
@@ -195,6 +206,8 @@ export class Verifications {
     const { clock, state } = this.#modules;
     const { payer } = charge;
     const isValid = verdict.kind === "valid";
+    if (isValid && (payer === null || !isSurplus(state, effect, payer))) this.#ledger.release(effect.artefact);
+    else this.#ledger.reject(effect.artefact);
     const outcomes: Readonly<Record<VerifiedResult["kind"], Outcome>> = {
       valid: payer !== null && isSurplus(state, effect, payer) ? "surplus" : "valid",
       invalid: "invalid",

@@ -3,13 +3,14 @@ import type { Effect, Job } from "../core/effect.ts";
 import type { Event, TaskRef, VerifiedResult } from "../core/event.ts";
 import type { State } from "../core/state.ts";
 import type { Artefacts, Cancel, Clock, Done, ProveEvent, ProveJob, Prover, Result, Verifier } from "../ports.ts";
-import { artefactHash, type Hash } from "../protocol/ids.ts";
+import { artefactHash, type Hash, type Key } from "../protocol/ids.ts";
 import { itemsIn } from "../protocol/items.ts";
 import { INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, RANGE_BYTES_MAX } from "../protocol/limits.ts";
 import { possessionOf } from "../protocol/payee.ts";
 import { lastWords } from "../protocol/words.ts";
 import { whenFree } from "./busy.ts";
 import type { Fetcher } from "./fetcher.ts";
+import { DiskLedger, type LedgerModules } from "./ledger.ts";
 import { Recomputer } from "./recompute.ts";
 import { Verifications } from "./verifications.ts";
 
@@ -27,11 +28,13 @@ interface Modules {
   readonly provers: readonly Prover[];
   readonly proofBytesMax: number;
   readonly post: (event: Event) => void;
+  readonly report: LedgerModules["report"];
 }
 
 export class Workshop {
   readonly #modules: Modules;
   readonly #recomputer: Recomputer;
+  readonly #ledger: DiskLedger;
   readonly #verifications: Verifications;
   /** What runs now, by task: a cancel before the input is gathered counts as well. */
   readonly #running = new Map<string, { cancelled: boolean; cancel: Cancel | null }>();
@@ -39,7 +42,14 @@ export class Workshop {
   constructor(modules: Modules) {
     this.#modules = modules;
     this.#recomputer = new Recomputer(modules.provers);
-    this.#verifications = new Verifications(modules);
+    const { artefacts, state } = modules;
+    this.#ledger = new DiskLedger({
+      limits: state.limits,
+      isOpen: (block) => state.blocks.get(block)?.certificate === null,
+      forget: (hashes) => artefacts.forget(hashes, () => {}),
+      report: modules.report,
+    });
+    this.#verifications = new Verifications(modules, this.#ledger);
   }
 
   prepare(effect: Of<"prepare">): void {
@@ -53,13 +63,28 @@ export class Workshop {
       });
     const bytesMax = effect.range > 1 ? RANGE_BYTES_MAX : PAYLOAD_BYTES_MAX;
     const wanted = { artefact: effect.payload, bytesMax, holders: effect.holders };
-    fetcher.get(wanted, (found) => {
+    const payer = effect.holders.find((each) => this.#ledger.hasRoom(each, "payloads", bytesMax, effect.block));
+    if (payer === undefined && effect.holders.length > 0) return fault("account.full");
+    const settle = this.#charge(effect, payer ?? null, bytesMax);
+    fetcher.getCounted(wanted, (found, broughtBytes) => {
+      settle(broughtBytes);
       if (!found.ok) return fault(found.fault.code);
       verifier.prepare({ ...effect, payload: found.value }, (result) => {
-        if (!result.ok) return fault(result.fault.code);
+        if (!result.ok) {
+          // A payload that is no block's is of use to nobody.
+          if (result.fault.code.startsWith("payload.")) this.#ledger.reject(effect.payload);
+          return fault(result.fault.code);
+        }
         post({ kind: "prepared", block: effect.block, result: { kind: "ready", prepared: result.value } });
       });
     });
+  }
+
+  /** Charges the payload to a source that has announced it. Returns what says how much has come. */
+  #charge({ payload, block }: Of<"prepare">, payer: Key | null, bytesMax: number): (bytes: number) => void {
+    if (payer === null) return () => {};
+    this.#ledger.reserve(payer, "payloads", bytesMax);
+    return (bytes) => this.#ledger.settle(payer, "payloads", bytesMax, payload, block, bytes);
   }
 
   verify(effect: Of<"verify">): void {

@@ -5,7 +5,8 @@ import type { CoreLimits } from "../../src/core/limits.ts";
 import type { Done } from "../../src/ports.ts";
 import { artefactHash } from "../../src/protocol/ids.ts";
 import type { Fetcher } from "../../src/runtime/fetcher.ts";
-import { Verifications } from "../../src/runtime/verifications.ts";
+import { DiskLedger } from "../../src/runtime/ledger.ts";
+import { type VerificationModules, Verifications } from "../../src/runtime/verifications.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 import { blockAt, keyOf } from "../core/harness.ts";
 import { Subject } from "../core/subject.ts";
@@ -16,21 +17,30 @@ type Verify = Extract<Effect, { kind: "verify" }>;
 class Desk {
   readonly test: Subject;
   readonly verifying: { readonly proof: Uint8Array; readonly done: Done<{ valid: false; code: string }> }[] = [];
-  readonly fetching: { readonly artefact: string; readonly done: Done<void> }[] = [];
+  readonly fetching: { readonly artefact: string; readonly done: Done<number> }[] = [];
   readonly events: Event[] = [];
+  readonly forgotten: string[] = [];
+  readonly reports: Readonly<Record<string, unknown>>[] = [];
   readonly verifications: Verifications;
   nowMs = 0;
   readonly timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
 
   constructor(limits: Partial<CoreLimits> = {}) {
     this.test = new Subject({ limits });
-    const fetcher: Pick<Fetcher, "have" | "get" | "keep"> = {
-      have: ({ artefact }, done) => void this.fetching.push({ artefact, done }),
+    const fetcher: Pick<Fetcher, "bring" | "get" | "keep"> = {
+      bring: ({ artefact }, done) => void this.fetching.push({ artefact, done }),
       get: ({ artefact }, done) => done({ ok: true, value: new TextEncoder().encode(artefact) }),
       keep: () => {},
     };
-    this.verifications = new Verifications({
-      state: this.test.core.state,
+    const { state } = this.test.core;
+    const ledger = new DiskLedger({
+      limits: state.limits,
+      isOpen: (block) => state.blocks.get(block)?.certificate === null,
+      forget: (artefacts) => void this.forgotten.push(...artefacts),
+      report: (event, fields) => void this.reports.push({ event, ...fields }),
+    });
+    const modules: VerificationModules = {
+      state,
       clock: { now: () => this.nowMs, wall: () => 0, after: (delayMs, run) => this.#after(delayMs, run) },
       // eslint-disable-next-line typescript/no-unsafe-type-assertion
       fetcher: fetcher as Fetcher,
@@ -44,7 +54,8 @@ class Desk {
       },
       proofBytesMax: 1 << 20,
       post: (event) => this.events.push(event),
-    });
+    };
+    this.verifications = new Verifications(modules, ledger);
   }
 
   #after(delayMs: number, run: () => void) {
@@ -127,7 +138,7 @@ describe("verifications", () => {
     expect(desk.fetching.map(({ artefact }) => artefact)).toEqual([hashOf("p0"), hashOf("q0")]);
     desk.fetching[0]?.done({ ok: false, fault: { code: "artefact.unavailable", message: "" } });
     expect(desk.fetching.map(({ artefact }) => artefact)).toEqual([hashOf("p0"), hashOf("q0"), hashOf("p1")]);
-    desk.fetching[1]?.done({ ok: true, value: undefined });
+    desk.fetching[1]?.done({ ok: true, value: 100 });
     expect(desk.proofs()).toEqual([hashOf("q0")]);
   });
 
@@ -140,6 +151,24 @@ describe("verifications", () => {
     expect(desk.test.core.take("verify")).toEqual([]);
     desk.test.pass(1_100);
     expect(desk.test.core.take("verify")).toMatchObject([{ artefact: hashOf("p1") }]);
+  });
+
+  it("fetch no more for one author than its account of disk holds, and name the author and the block", () => {
+    const desk = new Desk({ authorDiskBytes: 150, doubtedVerifyingMax: 1 });
+    desk.receipt("p", 0, "p0", false);
+    desk.receipt("p", 1, "p1", false);
+    desk.receipt("q", 0, "q0", false);
+    expect(desk.fetching.map(({ artefact }) => artefact)).toEqual([hashOf("p0"), hashOf("q0")]);
+    expect(desk.reports).toMatchObject([
+      { event: "account.full", author: keyOf("p"), block: desk.test.id(), bytes: 100, bytesMax: 150 },
+    ]);
+    desk.fetching[0]?.done({ ok: true, value: 100 });
+    expect(desk.fetching).toHaveLength(2);
+    // Once it is rejected it makes room for the next.
+    desk.wrong();
+    expect(desk.fetching.map(({ artefact }) => artefact)).toEqual([hashOf("p0"), hashOf("q0"), hashOf("p1")]);
+    expect(desk.forgotten).toEqual([hashOf("p0")]);
+    expect(desk.reports.map(({ event }) => event)).toEqual(["account.full", "account.open"]);
   });
 
   it("are dropped once their block is gone", () => {

@@ -1,11 +1,12 @@
 /**
- * R1 in sum: how much of a node's verifier one author gets for proofs that are wrong.
+ * R1 in sum: how much of a node's verifier, and of its disk, one author gets for proofs that are wrong.
  *
  * The bound follows from the limits alone: what is saved up, and what comes back in the time of the run.
  */
 import type { State } from "../../../src/core/state.ts";
 import type { RuntimeModules } from "../../../src/runtime/runtime.ts";
 import { artefactHash, type Key } from "../../../src/protocol/ids.ts";
+import { INLINE_BYTES_MAX } from "../../../src/protocol/limits.ts";
 import type { SimNode } from "../cluster.ts";
 
 /** The part of its share that an author keeps which has shown nothing but wrong proofs. */
@@ -56,6 +57,10 @@ export class Work {
   look(node: SimNode, nowMs: number): string[] {
     const { state } = node.runtime ?? {};
     if (state === undefined) return [];
+    return [...this.#lookAtVerifier(node, state, nowMs), ...lookAtDisk(node, state)];
+  }
+
+  #lookAtVerifier(node: SimNode, state: State, nowMs: number): string[] {
     const { verifyMsPerSecond, verifySeconds } = state.limits;
     return [...this.#wrong].flatMap(([name, { sinceMs, ms, isProven }]) => {
       const [of, author = ""] = name.split(" ");
@@ -67,6 +72,28 @@ export class Work {
       return [`R1: ${node.name} spent ${ms} ms on wrong proofs of ${author.slice(0, 8)}; allowed: ${Math.round(most)}`];
     });
   }
+}
+
+// DISK-1, DISK-4.
+/** What files of wrong proofs take, of blocks that are not certified. Some may be on their way. */
+function lookAtDisk({ name, key, disk }: SimNode, { blocks, limits }: State): string[] {
+  const sums = new Map<Key, { bytes: number; largest: number }>();
+  for (const { tasks, certificate } of blocks.values()) {
+    if (certificate !== null) continue;
+    for (const { artefact, verdict, receipts } of tasks.flatMap(({ proofs }) => [...proofs.values()])) {
+      const bytes = disk.artefacts.files?.get(artefact)?.length ?? 0;
+      if (verdict === "valid" || bytes <= INLINE_BYTES_MAX) continue;
+      for (const author of receipts.keys()) {
+        const sum = sums.get(author) ?? { bytes: 0, largest: 0 };
+        sums.set(author, { bytes: sum.bytes + bytes, largest: Math.max(sum.largest, bytes) });
+      }
+    }
+  }
+  return [...sums].flatMap(([author, { bytes, largest }]) => {
+    const most = limits.authorDiskBytes + limits.fetchingMax * largest;
+    if (bytes <= most || author === key) return [];
+    return [`R1: ${name} keeps ${bytes} bytes of wrong proofs of ${author.slice(0, 8)}; allowed: ${most}`];
+  });
 }
 
 function authorsOf(state: State, artefact: string): ReadonlySet<Key> {
