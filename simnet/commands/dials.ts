@@ -76,6 +76,8 @@ export const DIALS: Readonly<Record<keyof Dials, Dial>> = {
     unit: MS,
     help: "a sink refuses, is slow, loses answers, hears all twice, or loses its newest blocks",
   },
+  outsiders: { flag: "--outsiders", unit: WHOLE, help: "nodes of other partitions, which hear the certificates" },
+  forgers: { flag: "--forgers", unit: WHOLE, help: "nodes that tell outsiders forged and old certificates" },
   handedIn: {
     flag: "--handed-in",
     unit: WHOLE,

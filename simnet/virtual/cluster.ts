@@ -24,6 +24,7 @@ import { SimChain, SourceLink } from "./chain.ts";
 import { type Damage, SimDisk } from "./disk.ts";
 import { SimClock, SimProcess } from "./process.ts";
 import { Operators } from "./operators.ts";
+import { Outsiders } from "./outsiders.ts";
 import { Places } from "./places.ts";
 import { CHAIN, manifestOf, type NetworkShape, SYSTEMS } from "./manifest.ts";
 import { type Address, type LinkFaults, SimNetwork } from "./network.ts";
@@ -54,6 +55,9 @@ export interface ClusterOptions extends NetworkShape {
   readonly hooks: NodeHooks;
   /** Limits of the nodes that differ from those of production. */
   readonly limits?: CoreOptions["limits"];
+  /** Nodes of other partitions, and forgers on the channel that all partitions share. */
+  readonly outsiders?: number;
+  readonly forgers?: number;
   /** Blocks of the second chain, which operators hand in. */
   readonly handedIn?: number;
   /** Functions that stages are collected by. */
@@ -120,6 +124,8 @@ export class Cluster {
   isUnbounded = false;
   readonly chain: SimChain = new SimChain();
   readonly operators: Operators<SimNode>;
+  /** Nodes of other partitions, which hear the certificates of this one. */
+  readonly outsiders: Outsiders;
   /** Where the nodes hand certified blocks to. */
   readonly places: Places;
   /** Counts among the f faults from the first step on. */
@@ -176,6 +182,8 @@ export class Cluster {
     );
     this.operators = new Operators(this.world, options.handedIn ?? 0);
     this.places = new Places(this, this.nodes, options.anyStart !== true);
+    const { outsiders = 0, forgers = 0, links } = options;
+    this.outsiders = new Outsiders(this, outsiders, forgers, links);
   }
 
   #createTwin({ name, key, signer, attests }: SimNode): SimNode {
@@ -225,7 +233,8 @@ export class Cluster {
     const chance = new Chance(this.#options.seed, `${node.name}/${node.starts}`);
     const guarded = process.guard(this.#modules(node, chance));
     const scheduling = this.#schedule(node, process, guarded);
-    const modules = { ...guarded, provers: scheduling.provers };
+    const certified = this.isHostile(node) ? null : this.outsiders.insider(node, guarded);
+    const modules = { ...guarded, provers: scheduling.provers, ...(certified === null ? {} : { certified }) };
     const runtime: Runtime = new Runtime(
       {
         manifest: this.manifest,
@@ -255,6 +264,7 @@ export class Cluster {
       const join: Join = (handler, artefacts) => this.network.join(node.key, handler, artefacts, process, node.address);
       const transport = hooks.join?.(node, this.network, runtime, join) ?? join(runtime, node.disk.artefacts);
       runtime.connect(process.guardTransport(transport));
+      this.outsiders.connect(node, node.disk);
       scheduling.start();
       if (process.alive && runtime.state.mute === null) node.speaksSinceMs = this.world.nowMs;
       if (!node.attests || !process.alive) return;
@@ -361,6 +371,7 @@ export class Cluster {
     node.source = null;
     node.speaksSinceMs = null;
     this.network.leave(node.address);
+    this.outsiders.leave(node);
     node.disk.crash(left, chance);
     if (left !== "intact" && left !== "torn") {
       node.damaged = true;

@@ -32,6 +32,9 @@ export type Fault = { readonly number: number; readonly atMs: number } & (
   | { readonly kind: "outage"; readonly damage: Damage; readonly downMs: number }
   | { readonly kind: "backup"; readonly node: number }
   | { readonly kind: "join"; readonly node: number; readonly forMs: number | null }
+  | { readonly kind: "outsider"; readonly outsider: number; readonly damage: Damage; readonly downMs: number }
+  /** No certificate reaches the outsider, and nothing that it asks. */
+  | { readonly kind: "outsider-cut"; readonly outsider: number; readonly forMs: number }
   /** The sink is the ledger where `node` is `null`, and else the node's shelf. */
   | { readonly kind: "sink"; readonly node: number | null; readonly trouble: Trouble; readonly forMs: number }
   | TwinFault

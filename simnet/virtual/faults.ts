@@ -31,6 +31,7 @@ export class Nemesis {
     for (const end of this.#lasting) end();
     this.#lasting.clear();
     this.#cluster.calm();
+    this.#cluster.outsiders.network.calm();
     for (const node of this.#cluster.nodes) if (!node.gone) this.#cluster.start(node);
   }
 
@@ -92,6 +93,22 @@ export class Nemesis {
         if (node === undefined) return;
         node.link.lagBlocks += fault.blocks;
         return this.#lasts(fault.forMs, () => void (node.link.lagBlocks -= fault.blocks));
+      case "outsider": {
+        const outsider = this.#cluster.outsiders.nodes[fault.outsider];
+        if (outsider !== undefined) this.#cluster.outsiders.crash(outsider, fault.damage, this.#chance, fault.downMs);
+        return;
+      }
+      case "outsider-cut": {
+        const { network: channel, nodes: outside } = this.#cluster.outsiders;
+        const here = outside[fault.outsider]?.key ?? "";
+        const links = channel
+          .keys()
+          .flatMap((key) => (key === here ? [] : [[here, key] as const, [key, here] as const]));
+        for (const [from, to] of links) channel.cut(from, to);
+        return this.#lasts(fault.forMs, () => {
+          for (const [from, to] of links) channel.mend(from, to);
+        });
+      }
       case "sink":
         return this.#lasts(fault.forMs, this.#cluster.places.of(node).trouble(fault.trouble));
       case "join": {

@@ -9,7 +9,10 @@ export const INVARIANTS = {
     "checkers/durable, wire, inputs",
   ],
   S6: ["nodes with one log agree on what is certified", "checkers/end"],
-  S7: ["nothing counts that its author did not sign or may not say", "checkers/end, wire"],
+  S7: [
+    "nothing counts that its author did not sign or may not say, and no false certificate is kept",
+    "checkers/end, wire, channel",
+  ],
   S8: ["every certified block was told by the chain's own source", "checkers/end, returns"],
   S9: [
     "sinks get certified blocks only, in chain order, none skipped, each asked for before and in turn; a position is what its sink has acknowledged",

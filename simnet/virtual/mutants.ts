@@ -13,6 +13,7 @@ import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
 import { ADMISSION_MUTANTS } from "./admission-mutants.ts";
 import { ASSERTION_MUTANTS } from "./assertion-mutants.ts";
 import { AGREED, ANONYMOUS, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
+import { CHANNEL_MUTANTS, CHANNEL_RUNS } from "./channel-mutants.ts";
 import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
 import { DISK_MUTANTS, DISK_RUNS } from "./disk-mutants.ts";
 import { INPUT_MUTANTS, INPUT_RUNS } from "./input-mutants.ts";
@@ -62,6 +63,7 @@ const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   ...DISK_RUNS,
   ...SINK_RUNS,
+  ...CHANNEL_RUNS,
   ...INPUT_RUNS,
   quiet: { ...base, seed: 1 },
   rough: { ...base, ...rough, seed: 2 },
@@ -292,6 +294,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...LATE_MUTANTS,
   ...SOURCE_MUTANTS,
   ...SINK_MUTANTS,
+  ...CHANNEL_MUTANTS,
   ...SCHEDULER_MUTANTS,
   ...INPUT_MUTANTS,
   ...KEEPER_MUTANTS,

@@ -67,6 +67,9 @@ export interface Dials {
   readonly sourceLag: number;
   /** A sink refuses, is slow, loses its answers or hears all twice, and the ledger loses its newest blocks. */
   readonly sinkEveryMs: number;
+  /** Nodes of other partitions that hear this one's certificates, and forgers of certificates among them. */
+  readonly outsiders: number;
+  readonly forgers: number;
   /** Blocks of a second chain that no source follows: each attester's operator hands them in. */
   readonly handedIn: number;
   /** Runs of the chain's blocks may start at any height. */
@@ -111,6 +114,8 @@ export const NO_FAULTS: Dials = {
   sourcesAwayMs: 600_000,
   sourceLag: 0,
   sinkEveryMs: 0,
+  outsiders: 0,
+  forgers: 0,
   handedIn: 0,
   anyStart: false,
   joiners: 0,

@@ -52,6 +52,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   const faults = options.script ?? scheduleOf(options, faultsMs);
   const nemesis = new Nemesis(cluster, faults, (fault) => figures.fault(fault));
   for (const node of cluster.nodes) if (!node.gone) cluster.start(node);
+  for (const outsider of cluster.outsiders.nodes) cluster.outsiders.start(outsider);
   growChain(cluster, nemesis, blocks, blockMs);
   const attesters = honest().filter(({ attests }) => attests);
   cluster.operators.begin(attesters, faultsMs);
@@ -59,7 +60,8 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
   const isFound = () => options.endsAt !== undefined && found.some((each) => options.endsAt?.test(each) === true);
   const began = process.cpuUsage();
   const isDone = () => cluster.chain.blocks.length >= blocks && honest().every((node) => cluster.hasAll(node));
-  const isHandedOver = () => isDone() && cluster.places.lacking(honest()).length === 0;
+  const lacking = () => [...cluster.outsiders.lacking(), ...cluster.places.lacking(honest())];
+  const isHandedOver = () => isDone() && lacking().length === 0;
   const crash = caught(() => {
     world.run(faultsMs, () => found.length >= VIOLATIONS_MAX || isFound());
     nemesis.heal();
@@ -92,7 +94,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     ...found,
     ...honest().flatMap(({ name, runtime }) => (runtime === null ? [] : checkLog(name, runtime.state, wire))),
     ...checkEnd(toldOn(cluster), held, wire),
-    ...(isSound && isDone() ? cluster.places.lacking(honest()) : []),
+    ...(isSound && isDone() ? lacking() : []),
     ...(isSound ? checkers.griefing(contentsOf([...held.values()][0] ?? [])) : []),
     ...late,
   ];
@@ -143,6 +145,8 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, watched: NodeHoo
     dialsOf(options);
   const { gpus, lingerMs, unableEveryMs } = dialsOf(options);
   const tries = unableEveryMs > 0 || options.script?.some(({ kind }) => kind === "unable") === true;
+  const { outsiders } = dialsOf(options);
+  const forgers = outsiders > 0 ? dialsOf(options).forgers : 0;
   const handedIn = workflow === undefined ? dialsOf(options).handedIn : 0;
   const cluster: Cluster = new Cluster(
     {
@@ -154,6 +158,8 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, watched: NodeHoo
       families,
       anyStart,
       handedIn,
+      outsiders,
+      forgers,
       attestersOnlyAttest: options.attestersOnlyAttest ?? false,
       ...(workflow === undefined ? {} : { workflow }),
       ...(options.selects === undefined ? {} : { selects: options.selects }),

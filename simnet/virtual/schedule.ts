@@ -21,6 +21,7 @@ export function scheduleOf(options: VirtualOptions, untilMs: number): Fault[] {
   const dials = dialsOf(options);
   const drafts = [...machineFaults(options, dials, untilMs), ...networkFaults(options, dials, untilMs)];
   drafts.push(...chainFaults(options, dials, untilMs), ...sourceFaults(options, dials, untilMs));
+  drafts.push(...outsiderFaults(options, dials, untilMs));
   drafts.push(...sinkFaults(options, dials, untilMs), ...twinFaults(options, untilMs));
   drafts.sort((a, b) => a.atMs - b.atMs);
   const faults = drafts.map(({ atMs, drawn }, number) => ({ number, atMs, ...drawn }));
@@ -134,6 +135,22 @@ function sourceFaults(options: VirtualOptions, dials: Dials, untilMs: number): D
     ...every(new Chance(seed, "fault/source-lag"), dials.sourceLagEveryMs, untilMs, (chance) => {
       const node = chance.between(0, attesters - 1);
       return { kind: "source-lag", node, blocks: chance.between(1, 20), forMs: chance.between(1_000, 30_000) };
+    }),
+  ];
+}
+
+/** Outsiders die and are cut off as often as the nodes of the partition. */
+function outsiderFaults({ seed }: VirtualOptions, dials: Dials, untilMs: number): Draft[] {
+  const { outsiders } = dials;
+  const draw = (chance: Chance) => chance.between(0, outsiders - 1);
+  return [
+    ...every(new Chance(seed, "fault/outsider"), outsiders > 0 ? dials.crashEveryMs : 0, untilMs, (chance) => {
+      const any = DAMAGES[chance.between(0, DAMAGES.length - 1)] ?? "intact";
+      const damage = dials.damage === "any" ? any : dials.damage;
+      return { kind: "outsider", outsider: draw(chance), damage, downMs: chance.between(10, 5_000) };
+    }),
+    ...every(new Chance(seed, "fault/outsider-cut"), outsiders > 0 ? dials.partitionEveryMs : 0, untilMs, (chance) => {
+      return { kind: "outsider-cut", outsider: draw(chance), forMs: chance.between(200, 15_000) };
     }),
   ];
 }

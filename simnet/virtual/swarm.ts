@@ -55,6 +55,8 @@ export function swarmDials(seed: number): Dials {
     sourceLagEveryMs: every(3_000, 20_000, 0.3),
     absent: on(1, 0, 0.3),
     sinkEveryMs: every(1_000, 8_000),
+    outsiders: on(chance.between(1, 2), 0, 0.3),
+    forgers: on(1, 0),
     handedIn: on(chance.between(1, 4), 0, 0.3),
   };
 }

@@ -5,9 +5,8 @@
  * their cores. One of the partition's attesters tells the others of a block, the first by a draw over the block; who is
  * next in it speaks only where nobody has been heard by its turn. What got lost is asked for, one peer after the other.
  *
- * Certificates are kept in the order of heights. One that comes early shows only that something is missing, which is
- * asked for at once; so what is held is a run without gaps, and even all attesters of another partition together cannot
- * fill this node's disk with heights of their choice.
+ * Certificates are kept in the order of the chain (`core/channel.ts`): one that comes before its parent shows only that
+ * something is missing, which is asked for at once.
  */
 import type {
   Cancel,
@@ -23,8 +22,20 @@ import type {
   TransportHandler,
 } from "../ports.ts";
 import { type Certificate, checkCertificate, subjectOf } from "../protocol/certificate.ts";
-import { hexToBytes } from "@noble/hashes/utils.js";
-import { blockId, domainHash, type Hash, type Key } from "../protocol/ids.ts";
+import {
+  askBelow,
+  BRANCH_HEIGHTS,
+  createHearsay,
+  follow,
+  type Followed,
+  isNext,
+  isPast,
+  mayTell,
+  remember,
+  take,
+  tellersOf,
+} from "../core/channel.ts";
+import { blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { CERTIFICATE_GOSSIP_BYTES_MAX } from "../protocol/limits.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Partition } from "../protocol/partition.ts";
@@ -34,11 +45,6 @@ import { Proposer, type SinkLine, type SinkStatus } from "./proposer.ts";
 
 /** Who is next in the draw waits so long for the one before: a hop, and what a busy machine takes to get to it. */
 const TURN_MS = 250;
-/** Of a second; a node that catches up has thousands, and its peers have them. */
-const TOLD_MAX = 16;
-/** Blocks that are told from each other; of one further below the last it is known that there is a certificate. */
-const KNOWN_MAX = 4096;
-const KNOWN_HEIGHTS = 64;
 const ANSWER_BYTES_MAX: number = 1024 * 1024;
 const ANSWER_CERTIFICATES_MAX = 64;
 /** An answer, and the largest certificate that it may end with. */
@@ -75,11 +81,10 @@ export interface CertificatesModules {
 
 interface Chain {
   readonly id: number;
-  readonly start: number | "any";
   readonly partition: Partition<Manifest>;
   readonly own: boolean;
-  /** All certificates from the chain's start up to this height are here; where runs start anywhere, the highest. */
-  height: number;
+  /** How far the certificates of a chain of another partition go. */
+  readonly followed: Followed;
 }
 
 export class Certificates implements TransportHandler {
@@ -87,11 +92,8 @@ export class Certificates implements TransportHandler {
   readonly #modules: CertificatesModules;
   readonly #chains: ReadonlyMap<number, Chain>;
   readonly #proposers: ReadonlyMap<string | null, Proposer>;
-  /** Blocks whose certificate is here, and those that somebody was heard to tell of, the latest. */
-  readonly #known = new Set<Hash>();
-  readonly #heard = new Set<Hash>();
+  readonly #hearsay = createHearsay();
   readonly #timers = new Set<Cancel>();
-  #told = { second: 0, count: 0 };
   #transport: Transport | null = null;
   #asking = false;
   #turn = 0;
@@ -109,7 +111,7 @@ export class Certificates implements TransportHandler {
     const chains = options.partitions.flatMap((partition) =>
       partition.manifest.json.chains.map(({ id, start }): Chain => {
         const own = options.own.has(partition.name);
-        return { id, start, partition, own, height: start === "any" ? -1 : start - 1 };
+        return { id, partition, own, followed: follow(start) };
       }),
     );
     this.#chains = new Map(chains.map((chain) => [chain.id, chain]));
@@ -120,13 +122,22 @@ export class Certificates implements TransportHandler {
     this.#modules.store.load((loaded) => {
       if (!loaded.ok) return done(loaded);
       const { certificates } = loaded.value;
-      for (const { chain, height, block } of certificates.toSorted((a, b) => a.height - b.height)) {
-        const known = this.#chains.get(chain);
-        if (known !== undefined && !known.own && !isEarly(known, height)) this.#remember(known, height, block);
-      }
+      for (const chain of this.#chains.values()) if (!chain.own) this.#recall(chain, certificates);
       for (const proposer of this.#proposers.values()) proposer.start();
       done({ ok: true, value: undefined });
     });
+  }
+
+  /** What is on disk was checked and in order before it came there; only the latest have to be read. */
+  #recall({ id, followed }: Chain, certificates: readonly StoredCertificate[]): void {
+    const own = certificates.filter(({ chain }) => chain === id).toSorted((a, b) => a.height - b.height);
+    const highest = own.at(-1)?.height ?? 0;
+    for (const { height, block, bytes } of own) {
+      remember(this.#hearsay.held, block);
+      if (height < highest - BRANCH_HEIGHTS) continue;
+      const hash = subjectOf(bytes)?.hash;
+      if (hash !== undefined) take(followed, { height, hash });
+    }
   }
 
   /** How the sinks are doing with the certificates of other partitions. */
@@ -158,27 +169,22 @@ export class Certificates implements TransportHandler {
 
   /** A partition's core has a certificate: the other partitions are to hear of it. */
   certified({ manifest }: Partition<Manifest>, certificate: StoredCertificate): void {
-    keepLast(this.#known, certificate.block, KNOWN_MAX);
+    remember(this.#hearsay.held, certificate.block);
     this.#tellInTurn(manifest, certificate);
   }
 
   // What this node tells ----------------------------------------------------------------------------------------------
 
   #tellInTurn(manifest: Manifest, { block, bytes }: StoredCertificate): void {
-    const turn = speakersOf(manifest, block).indexOf(this.#options.self);
+    const turn = tellersOf(manifest, block).indexOf(this.#options.self);
     if (turn < 0 || bytes.length > CERTIFICATE_GOSSIP_BYTES_MAX) return;
     if (turn === 0) this.#tell(block, bytes);
     else this.#later(turn * TURN_MS, () => this.#tell(block, bytes));
   }
 
   #tell(block: Hash, bytes: Uint8Array): void {
-    if (this.#closed || this.#heard.has(block) || this.#transport === null) return;
-    const second = Math.floor(this.#modules.clock.now() / 1000);
-    if (this.#told.second !== second) this.#told = { second, count: 0 };
-    if (this.#told.count >= TOLD_MAX) return;
-    this.#told.count++;
-    keepLast(this.#heard, block, KNOWN_MAX);
-    this.#transport.publish(bytes);
+    if (this.#closed || this.#transport === null) return;
+    if (mayTell(this.#hearsay, block, this.#modules.clock.now())) this.#transport.publish(bytes);
   }
 
   #later(delayMs: number, run: () => void): void {
@@ -195,7 +201,7 @@ export class Certificates implements TransportHandler {
     if (this.#closed) return ignore("peer.flood");
     const taken = this.#take(bytes, from, true);
     if ("code" in taken) return taken.code === "certificate.known" ? ignore(taken.code) : reject(taken.code);
-    keepLast(this.#heard, taken.certificate.block, KNOWN_MAX);
+    remember(this.#hearsay.told, taken.certificate.block);
     if (taken.early) this.#ask(from);
     return ACCEPT;
   }
@@ -213,12 +219,20 @@ export class Certificates implements TransportHandler {
     const { manifest } = chain.partition;
     const id = blockId(manifest.network, subject);
     if (this.#isKnown(chain, subject.height, id, isTold)) return { code: "certificate.known" };
+    // mutant: keep-without-quorum
     const checked = checkCertificate(manifest, bytes, this.#modules.equation);
     if (!checked.ok) return this.#refused("certificate.invalid", from, checked.code);
     const { content, block } = checked.value;
-    if (isEarly(chain, content.height) && !chain.own) return { certificate: checked.value, early: true };
-    this.#remember(chain, content.height, block);
-    if (!chain.own) this.#keep(chain, { chain: chain.id, height: content.height, block, bytes });
+    const { followed } = chain;
+    if (!chain.own && !isNext(followed, content)) {
+      askBelow(followed, content);
+      return { certificate: checked.value, early: true };
+    }
+    remember(this.#hearsay.held, block);
+    if (!chain.own) {
+      take(followed, content);
+      this.#keep(chain, { chain: chain.id, height: content.height, block, bytes });
+    }
     return { certificate: checked.value, early: false };
   }
 
@@ -228,13 +242,10 @@ export class Certificates implements TransportHandler {
    * that nobody has to be told any more, which not anyone may.
    */
   #isKnown(chain: Chain, height: number, block: Hash, isTold: boolean): boolean {
-    if (chain.start !== "any" && height <= this.#heightOf(chain) - KNOWN_HEIGHTS) return true;
-    return (isTold && this.#heard.has(block)) || (!(isTold && chain.own) && this.#known.has(block));
-  }
-
-  #remember(chain: Chain, height: number, block: Hash): void {
-    keepLast(this.#known, block, KNOWN_MAX);
-    chain.height = Math.max(chain.height, height);
+    if (isPast({ ...chain.followed, height: this.#heightOf(chain) }, height)) return true;
+    const { told, held } = this.#hearsay;
+    // mutant: keep-twice
+    return (isTold && told.has(block)) || (!(isTold && chain.own) && held.has(block));
   }
 
   #keep(chain: Chain, certificate: StoredCertificate): void {
@@ -306,7 +317,11 @@ export class Certificates implements TransportHandler {
     const chains = [...this.#chains.values()];
     if (chains.every(({ own }) => own)) return;
     // Of its own partitions it wants nothing here, whatever there is.
-    const wanted = chains.map(({ id, own, height }) => [id, own ? Number.MAX_SAFE_INTEGER : height] as const);
+    const wanted = chains.map(
+      ({ id, own, followed }) => [id, own ? Number.MAX_SAFE_INTEGER : followed.from - 1] as const,
+    );
+    const below = () => chains.reduce((sum, { followed }) => sum + followed.from, 0);
+    const before = below();
     const body = encodeFrontier({ feeds: new Map(), chains: new Map(wanted.filter(([, height]) => height >= 0)) });
     this.#asking = true;
     this.#transport.request(peer, "sync", body, BYTES_MAX, ANSWER_MS_MAX, (result) => {
@@ -319,43 +334,16 @@ export class Certificates implements TransportHandler {
         const taken = this.#take(frame.bytes, peer, false);
         if (!("code" in taken) && !taken.early) news++;
       }
-      if (news > 0) this.#ask(peer);
+      // What came early has shown that more is missing.
+      if (news > 0 || below() < before) this.#ask(peer);
     });
   }
 
-  #heightOf({ id, own, height, partition }: Chain): number {
-    return own ? this.#modules.partition(partition.name).certified(id) : height;
+  #heightOf({ id, own, followed, partition }: Chain): number {
+    return own ? this.#modules.partition(partition.name).certified(id) : followed.height;
   }
 
   #storeOf({ own, partition }: Chain): Store {
     return own ? this.#modules.partition(partition.name).store : this.#modules.store;
   }
-}
-
-/** Whether certificates of lower heights have to come first. */
-function isEarly({ start, height: held }: Chain, height: number): boolean {
-  return start !== "any" && height > held + 1;
-}
-
-/** Attesters in the order of a draw over the block, as many as hold an honest one. */
-function speakersOf({ weights, oneHonest }: Manifest, block: Hash): Key[] {
-  const drawn = [...weights.keys()].map((key) => ({
-    key,
-    rank: domainHash("teller", hexToBytes(block), hexToBytes(key)),
-  }));
-  drawn.sort((a, b) => (a.rank < b.rank ? -1 : 1));
-  let weight = 0;
-  return drawn.flatMap(({ key }) => {
-    if (weight >= oneHonest) return [];
-    weight += weights.get(key) ?? 0;
-    return [key];
-  });
-}
-
-/** The set's oldest goes where it would grow beyond its limit. */
-function keepLast<T>(set: Set<T>, value: T, countMax: number): void {
-  set.delete(value);
-  set.add(value);
-  const [oldest] = set;
-  if (set.size > countMax && oldest !== undefined) set.delete(oldest);
 }

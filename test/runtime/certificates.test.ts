@@ -41,12 +41,18 @@ function announced(chain: number, height: number): Announced {
 }
 
 /** A certificate that the given attesters have signed. */
-function certificateOf({ network }: Manifest, chain: number, height: number, by: readonly string[]): Uint8Array {
+function certificateOf(
+  { network }: Manifest,
+  chain: number,
+  height: number,
+  by: readonly string[],
+  placed: Announced = announced(chain, height),
+): Uint8Array {
   const content: BarrierContent = {
     format: 1,
     lost: [],
     network,
-    ...announced(chain, height),
+    ...placed,
     before: "",
     after: "",
     tasks: ["shard 0", "shard 1", "aggregate 0"].map((name) => ({
@@ -73,9 +79,23 @@ function certificateOf({ network }: Manifest, chain: number, height: number, by:
 const ofEast = (height: number, by: readonly string[] = ["b", "c", "d"]): Uint8Array =>
   certificateOf(east.manifest, EAST, height, by);
 
-function stored(chain: number, height: number, bytes: Uint8Array): StoredCertificate {
+/** The other branch has left the first one after height 1. */
+function onBranchOf(height: number): Announced {
+  const hash = (at: number) => (at < 2 ? hashOf(`${EAST} ${at}`) : hashOf(`branch ${at}`));
+  return { ...announced(EAST, height), hash: hash(height), parent: hash(height - 1) };
+}
+
+const onBranch = (height: number): Uint8Array =>
+  certificateOf(east.manifest, EAST, height, ["b", "c", "d"], onBranchOf(height));
+
+function stored(
+  chain: number,
+  height: number,
+  bytes: Uint8Array,
+  placed: Announced = announced(chain, height),
+): StoredCertificate {
   const { network } = chain === EAST ? (east?.manifest ?? whole) : (west?.manifest ?? whole);
-  return { chain, height, block: blockId(network, announced(chain, height)), bytes };
+  return { chain, height, block: blockId(network, placed), bytes };
 }
 
 /** A node's channel on ports that do what the test says. */
@@ -136,9 +156,9 @@ class Node {
   }
 
   /** The certificate of a block of its own partition, as its core hands it on. */
-  certifies(chain: number, height: number, bytes: Uint8Array): void {
+  certifies(chain: number, height: number, bytes: Uint8Array, placed?: Announced): void {
     this.certified = height;
-    const certificate = stored(chain, height, bytes);
+    const certificate = stored(chain, height, bytes, placed);
     this.own.write({ certificates: [certificate] }, () => {});
     const partition = chain === EAST ? east : west;
     if (partition !== undefined) this.certificates.certified(partition, certificate);
@@ -199,6 +219,19 @@ describe("certificates of another partition", () => {
     // There might have been more.
     expect(node.answerFrom(whoHasAll)).toBe(0);
     expect(node.asked).toEqual([]);
+  });
+
+  it("of a branch that goes on after a reorg are asked for from the fork, where nobody was heard to tell them", () => {
+    const whoHasAll = new Node("b", "east");
+    for (const height of [1, 2, 3]) {
+      whoHasAll.certifies(EAST, height, ofEast(height));
+      node.certificates.message(ofEast(height), "peer");
+    }
+    const branch = [2, 3, 4].map((height) => onBranch(height));
+    for (const [at, bytes] of branch.entries()) whoHasAll.certifies(EAST, at + 2, bytes, onBranchOf(at + 2));
+    expect(node.certificates.message(onBranch(4), "peer")).toEqual({ kind: "accept" });
+    while (node.asked.length > 0) node.answerFrom(whoHasAll);
+    expect(node.delivered).toEqual([1, 2, 3, 2, 3, 4]);
   });
 
   it("are there after a restart, and only the ones after them are asked for", () => {

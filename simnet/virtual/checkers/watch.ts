@@ -99,6 +99,7 @@ export class Checkers {
     this.#returns = isPrompt(dials) ? new Returns(cluster.chain, complain) : null;
     this.#isLossless = dials.damage === "intact";
     cluster.places.complain = complain;
+    cluster.outsiders.complain = complain;
     cluster.complain = complain;
     this.#listen();
     this.#look();
