@@ -25,6 +25,7 @@ import { PACE_MUTANTS } from "./pace-mutants.ts";
 import { RECEIPT_MUTANTS } from "./receipt-mutants.ts";
 import { SINK_MUTANTS, SINK_RUNS } from "./sink-mutants.ts";
 import { SCHEDULER_MUTANTS } from "./scheduler-mutants.ts";
+import { REPEAT_MUTANTS } from "./repeat-mutants.ts";
 import { SOURCE_MUTANTS } from "./source-mutants.ts";
 import { SPLIT, SPLIT_MUTANTS } from "./split-mutants.ts";
 import { VOTE_MUTANTS } from "./vote-mutants.ts";
@@ -97,6 +98,14 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   "deep-reorg": { nodes: 5, attesters: 4, shards: 1, seed: 1, blocks: 40, ...DEEP_REORG },
   "second-ids": { ...base, seed: 1, byzantineAttesters: 1, delayMs: 400, behaviours: ["two-ids"] },
   "given-up": { ...base, seed: 1, nodes: 4, blocks: 16, crashEveryMs: 800, reorgEveryMs: 2500 },
+  "cancels-away": {
+    ...base,
+    seed: 2,
+    byzantineAttesters: 1,
+    blockMs: 12_000,
+    behaviours: ["cancel-all"],
+    sourcesAway: 2,
+  },
   contradicting: { ...two, seed: 1, behaviours: ["receipt-other-bytes"] },
   "junk-first": { ...two, seed: 1, behaviours: ["receipt-junk-first"] },
   thief: { ...thief, seed: 2, byzantineProvers: 1, delayMs: 300 },
@@ -293,6 +302,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...CATCH_UP_MUTANTS,
   ...LATE_MUTANTS,
   ...SOURCE_MUTANTS,
+  ...REPEAT_MUTANTS,
   ...SINK_MUTANTS,
   ...CHANNEL_MUTANTS,
   ...SCHEDULER_MUTANTS,

@@ -32,7 +32,7 @@ export const SOURCE_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^L1: /,
   },
   "return-unasked": {
-    rule: "after a restart only the own source says that a block is back which the node has given up",
+    rule: "ANNOUNCE-15: after a restart only the own source says that a block is back which the node has given up",
     edits: [{ at: "return-unasked", remove: true }],
     runs: ["given-up"],
     expected: /^S8: .* again, which its chain has given up/,

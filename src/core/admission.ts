@@ -51,6 +51,7 @@ export function announceSelf(state: State): void {
     state.joinPauseMs = 0;
     return;
   }
+  // mutant: join-again
   if (state.joinMs !== null && state.nowMs < state.joinMs) return;
   const { syncMs } = state.manifest.json.timing;
   // JOIN-5.

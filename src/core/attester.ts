@@ -189,6 +189,7 @@ function rejectUnsound(state: State, task: Task, proof: Proof): void {
     if (fault === null) continue;
     const code = exactCode(state, task, proof, prover, receipt, fault);
     endAttempt(task, prover, receipt, code);
+    // mutant: reject-again
     if (proof.rejected.has(prover)) continue;
     proof.rejected.add(prover);
     report(state, "proof.invalid", { ...where(task), prover, artefact: proof.artefact, code });
@@ -230,6 +231,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
     wake(task, waitMs);
     return;
   }
+  // mutant: complete-again
   proof.vouched = true;
   // COMPLETE-1, COMPLETE-5.
   say(state, { ...ref(task), kind: "complete", prover: proof.maker ?? NOBODY, artefact: proof.artefact });

@@ -91,11 +91,17 @@ export function settleReturn(state: State, block: Block): void {
   const isBack = block.state === "waiting" && block.ownCancel !== null;
   const isGone = (block.state === "open" || isBack) && contradictsSource(state, block);
   // RETRACT-2, RETRACT-3, CANCEL-4.
-  if (isGone || (chain !== undefined && !hasSource(chain) && isRetracted(state, block))) cancel(state, block);
+  const isTakenBack =
+    chain !== undefined &&
+    // mutant: foreign-retracts
+    !hasSource(chain) &&
+    isRetracted(state, block);
+  if (isGone || isTakenBack) cancel(state, block);
 }
 
 function announceReturn(state: State, block: Block): void {
   // The chain may have given the block up while this node was down.
+  // ANNOUNCE-15.
   // mutant: return-unasked
   if (!block.isToldAnew) return;
   if (block.state !== "cancelled" || block.ownReturn === block.round || !mayAnnounce(state)) return;
@@ -171,6 +177,7 @@ function giveUp(state: State, block: Block): void {
   untell(block);
   touch(state, block);
   // RETRACT-4.
+  // mutant: retract-again
   const isNews = !block.ownRetract && !block.retracts.has(state.options.self);
   if (isNews && mayAnnounce(state)) {
     block.ownRetract = true;
@@ -195,7 +202,9 @@ export function applyRetract(state: State, signed: Signed, entry: EntryOf<"retra
 }
 
 function cancel(state: State, block: Block): void {
-  if (block.ownCancel === block.round || state.mute !== null || state.replaying) return;
+  if (state.mute !== null || state.replaying) return;
+  // mutant: cancel-again
+  if (block.ownCancel === block.round) return;
   block.ownCancel = block.round;
   say(state, { kind: "cancel", block: block.id, round: block.round });
 }

@@ -326,6 +326,7 @@ export function applyProveFailed(state: State, task: Task, failed: OwnFailure): 
   forgetWork(state, task);
   if (!maySign(state)) return;
   // Our own word comes back only once it is durable; until then nothing may claim the attempt again.
+  // mutant: fail-again
   attemptOf(task, attempt).ends.set(state.options.self, code);
   say(state, { ...ref(task), kind: "fail", attempt, code, logical });
 }
@@ -337,6 +338,7 @@ export function settleBeat(state: State): void {
   const active = [...state.working].filter((task) => task.work !== null && task.work.state !== "done");
   // BEAT-2.
   const everyMs = active.length > 0 ? heartbeatMs : leaseMs;
+  // mutant: beat-always
   if (state.nowMs < state.beatMs + everyMs) return;
   state.beatMs = state.nowMs;
   const tasks = active.slice(0, BEAT_TASKS_MAX).map((task) => ({

@@ -49,6 +49,7 @@ export function isAnnouncedEnough({ manifest }: Facts, { announcers }: BlockFact
 export function isRetracted({ manifest }: Facts, { retracts, round }: BlockFacts): boolean {
   // RETRACT-1.
   const now = [...retracts].filter(([, said]) => said.round === round).map(([key]) => key);
+  // mutant: retract-alone, foreign-retracts/alone
   return sourceWeight(manifest, now) >= manifest.oneHonestSource;
 }
 

@@ -86,6 +86,7 @@ export function settleSync(state: State): void {
   const peers = [...state.peers].filter((peer) => !state.syncing.has(peer));
   // In turn, never by the clock: its steps may fall on one peer again and again, and that one may be a liar.
   const peer = peers[turn % Math.max(peers.length, 1)];
+  // mutant: never-compare
   if (peer !== undefined) askPeer(state, peer);
   // Beside the turn: a network has many peers, and few of them can confirm that a gap will not be filled.
   const silent = silentAbout(state, peers);

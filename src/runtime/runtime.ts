@@ -210,7 +210,9 @@ export class Runtime implements TransportHandler {
         before !== null && before.next > journal.next ? before : { next: journal.next, head: journal.head };
       const first = { counter: 0, lost: loss !== null, next: signed.next, head: signed.head };
       this.#book = new SigningBook(this.#modules.signing, first, (fault) => this.#fail(fault));
-      this.#begin((before?.counter ?? 0) + 1, loss !== null, () => done({ ok: true, value: undefined }));
+      // mutant: counter-reused
+      const counter = (before?.counter ?? 0) + 1;
+      this.#begin(counter, loss !== null, () => done({ ok: true, value: undefined }));
     });
   }
 

@@ -97,7 +97,7 @@ describe("a node whose source follows the chain", () => {
   });
 });
 
-describe("a block that the own source has given up", () => {
+describe("a block that the own source has given up (ANNOUNCE-15)", () => {
   const givenUp = () => {
     const test = new Subject({ announced: false, parties: FOLLOWED });
     test.core.step(told(blockAt(1)));

@@ -12,6 +12,7 @@ import { checkGriefing } from "./griefing.ts";
 import { Inputs } from "./inputs.ts";
 import { Lives } from "./lives.ts";
 import { Pace } from "./pace.ts";
+import { Repeats } from "./repeats.ts";
 import { Returns } from "./returns.ts";
 import { Starvation } from "./starvation.ts";
 import { WireChecker } from "./wire.ts";
@@ -54,6 +55,7 @@ export class Checkers {
   readonly #doubled: ReadonlySet<Key>;
   /** Sources that are behind, and processes that stand still, announce what the chain gave up long ago. */
   readonly #returns: Returns | null;
+  readonly #repeats: Repeats;
   /** Where disks lose what a node has let go of, it may keep again what it once has not. */
   readonly #isLossless: boolean;
   #looks = 0;
@@ -84,7 +86,10 @@ export class Checkers {
       heard: (...heard) => this.delays?.heard(...heard, this.#lives),
     });
     const heard = (author: Key, entry: Entry) => {
-      if (!this.#lives.isUnsent && !isHostile(author)) this.#returns?.sent(author, entry);
+      if (!this.#lives.isUnsent && !isHostile(author)) {
+        this.#returns?.sent(author, entry);
+        this.#repeats.sent(author, entry);
+      }
       this.#lives.said(author, entry);
     };
     const hasMade = (prover: Key, artefact: Hash) => cluster.makers.get(artefact)?.has(prover) === true;
@@ -96,7 +101,9 @@ export class Checkers {
     this.#doubled = new Set(doubledKeys(cluster));
     this.forks = new Forks([...this.#doubled]);
     this.#catchUp = new CatchUp(cluster, subjects.honest);
-    this.#returns = isPrompt(dials) ? new Returns(cluster.chain, complain) : null;
+    this.#repeats = new Repeats({ manifest, now, complain });
+    const knowsChain = isPrompt(dials) || dials.reorgEveryMs === 0;
+    this.#returns = knowsChain ? new Returns(manifest.network, cluster.chain, isPrompt(dials), complain) : null;
     this.#isLossless = dials.damage === "intact";
     cluster.places.complain = complain;
     cluster.outsiders.complain = complain;
@@ -122,6 +129,7 @@ export class Checkers {
       inputs.lostDisk(node);
     };
     cluster.onReturn = (node) => {
+      this.#repeats.returned(node.key);
       inputs.returned(node);
       if (this.#doubled.has(node.key)) this.#hearUnsent(node, 0);
       else if (!isHostile(node.key)) this.#hearUnsent(node);

@@ -1,0 +1,63 @@
+/** R1: an honest node signs a statement once in a life, and what it repeats by its rules no faster than they say. */
+import { bytesToHex } from "@noble/hashes/utils.js";
+import type { Key } from "../../../src/protocol/ids.ts";
+import type { Manifest } from "../../../src/protocol/manifest.ts";
+import type { Entry } from "../../../src/protocol/messages.ts";
+
+/** REJECT-1, COMPLETE-1, RETRACT-4, CANCEL-4, BENCH-3, RELEASE-3, CLAIM-5. */
+const ONCE: ReadonlySet<string> = new Set(["reject", "complete", "retract", "cancel", "bench", "release", "fail"]);
+/** No clock in the simulated world is faster. */
+const FASTEST_CLOCK = 1.3;
+
+/** A batch that waited for the disk goes out just before the next one. */
+const HASTE_MS = 100;
+
+export interface RepeatsOptions {
+  readonly manifest: Manifest;
+  readonly now: () => number;
+  readonly complain: (violation: string) => void;
+}
+
+export class Repeats {
+  readonly #options: RepeatsOptions;
+  readonly #lives = new Map<Key, Set<string>>();
+  /** By author and kind: when it was last sent. */
+  readonly #last = new Map<string, number>();
+
+  constructor(options: RepeatsOptions) {
+    this.#options = options;
+  }
+
+  /** A restart may forget what is soft. */
+  returned(author: Key): void {
+    this.#lives.delete(author);
+    for (const kind of ["join", "beat"]) this.#last.delete(`${author} ${kind}`);
+  }
+
+  sent(author: Key, entry: Entry): void {
+    const { syncMs, heartbeatMs } = this.#options.manifest.json.timing;
+    // JOIN-5, BEAT-2.
+    if (entry.kind === "join") this.#paced(author, `join ${entry.chain}`, 2 * syncMs);
+    else if (entry.kind === "beat") this.#paced(author, "beat", heartbeatMs);
+    else if (ONCE.has(entry.kind)) this.#once(author, entry);
+  }
+
+  #paced(author: Key, what: string, everyMs: number): void {
+    const name = `${author} ${what}`;
+    const sinceMs = this.#options.now() - (this.#last.get(name) ?? Number.NEGATIVE_INFINITY);
+    this.#last.set(name, this.#options.now());
+    if (sinceMs < everyMs / FASTEST_CLOCK - HASTE_MS)
+      this.#options.complain(`R1: ${author.slice(0, 8)} signed ${what} again after ${Math.round(sinceMs)} ms`);
+  }
+
+  #once(author: Key, entry: Entry): void {
+    const said = this.#lives.get(author) ?? new Set<string>();
+    this.#lives.set(author, said);
+    const text = JSON.stringify(entry, (_, value: unknown) =>
+      value instanceof Uint8Array ? bytesToHex(value) : value,
+    );
+    if (said.has(text))
+      this.#options.complain(`R1: ${author.slice(0, 8)} signed the same ${entry.kind} twice: ${text}`);
+    said.add(text);
+  }
+}
