@@ -9,6 +9,8 @@ import type { World } from "./world.ts";
 const REPEAT_BLOCKS = 64;
 /** How often a source looks at its chain. */
 const LOOK_MS = 5_000;
+/** How soon a source looks again whether the node wants the next block. */
+const WAIT_MS = 250;
 
 export class SimChain {
   /** The canonical blocks, in order of height; the first has height 1. */
@@ -38,12 +40,15 @@ export class SimChain {
     for (const _ of gone) this.mine();
   }
 
-  /** What a node's source sees of the chain through its link; `close` ends it with the node. */
-  follow(world: World, link: SourceLink): Source {
+  /**
+   * What a node's source sees of the chain through its link; `close` ends it with the node. `highest` is the height up to
+   * which the node wants to be told now.
+   */
+  follow(world: World, link: SourceLink, highest: () => number): Source {
     let follower: Follower | null = null;
     return {
       start: (after, emit) => {
-        follower = new Follower(world, link, emit);
+        follower = new Follower(world, link, emit, highest);
         const isKnown = after === null || this.blocks[after.height - 1]?.hash === after.hash;
         if (!isKnown) follower.hear({ kind: "retract", chain: CHAIN, hash: after.hash });
         const height = after?.height ?? 0;
@@ -77,13 +82,16 @@ class Follower {
   readonly #world: World;
   readonly #link: SourceLink;
   readonly #emit: Tell;
+  readonly #highest: () => number;
   #events: SourceEvent[] = [];
   #closed = false;
+  #waits = false;
 
-  constructor(world: World, link: SourceLink, emit: Tell) {
+  constructor(world: World, link: SourceLink, emit: Tell, highest: () => number) {
     this.#world = world;
     this.#link = link;
     this.#emit = emit;
+    this.#highest = highest;
     this.#look();
   }
 
@@ -106,8 +114,24 @@ class Follower {
 
   #pass(): void {
     const blocks = () => this.#events.filter(({ kind }) => kind === "block").length;
-    while (!this.#closed && this.#link.away === 0 && this.#events.length > 0 && blocks() > this.#link.lagBlocks)
+    while (!this.#closed && this.#link.away === 0 && this.#events.length > 0 && blocks() > this.#link.lagBlocks) {
+      if (this.#isTooHigh()) return this.#wait();
       for (const event of this.#events.splice(0, 1)) void this.#emit(event);
+    }
+  }
+
+  #isTooHigh(): boolean {
+    const [next] = this.#events;
+    return next?.kind === "block" && next.block.height > this.#highest();
+  }
+
+  #wait(): void {
+    if (this.#waits) return;
+    this.#waits = true;
+    this.#world.after(WAIT_MS, () => {
+      this.#waits = false;
+      this.#pass();
+    });
   }
 }
 

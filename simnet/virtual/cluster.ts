@@ -268,9 +268,15 @@ export class Cluster {
       scheduling.start();
       if (process.alive && runtime.state.mute === null) node.speaksSinceMs = this.world.nowMs;
       if (!node.attests || !process.alive) return;
-      node.source = this.chain.follow(this.world, node.link);
+      node.source = this.chain.follow(this.world, node.link, () => this.#toldMax(runtime));
       runtime.follow(node.source, sourceResumes(runtime.state, CHAIN));
     });
+  }
+
+  /** As the node's own composition does (`src/node/sources.ts`): what is told too far ahead stays with the peers. */
+  #toldMax({ state }: Runtime): number {
+    if (this.#options.anyStart === true) return Number.POSITIVE_INFINITY;
+    return Math.max(state.chains.get(CHAIN)?.certified ?? -1, 0) + Math.ceil(state.limits.blockAheadMax / 2);
   }
 
   #schedule(node: SimNode, process: SimProcess, { provers, clock, telemetry }: RuntimeModules): Scheduling {
