@@ -37,8 +37,9 @@ function checkLost({ height, hash, tasks, lost }: BarrierContent, lives: Lives):
   });
 }
 
-/** Whether all who judged it themselves say so, a quorum of them. */
-function isLost({ timeouts }: Life, lives: Lives): boolean {
+/** Whether a quorum granted it, and all who judged it themselves say that it was lost, a quorum of them. */
+function isLost({ grants, timeouts }: Life, lives: Lives): boolean {
+  if (![...grants.values()].some((voters) => lives.isQuorum(voters))) return false;
   const own = [...timeouts].filter(([, code]) => code !== FOLLOWS);
   return own.every(([, code]) => LOST.has(code)) && own.length > 0 && lives.isQuorum(own.map(([key]) => key));
 }

@@ -21,6 +21,8 @@ export interface Life {
     Key,
     { readonly atMs: number; readonly kind: "release" | "fail"; readonly code: string; readonly isLogical: boolean }
   >;
+  /** By prover: attesters that granted it the attempt. */
+  readonly grants: Map<Key, Set<Key>>;
   readonly timeouts: Map<Key, string>;
   overMs: number | null;
   /** Something about it was not sent when it was said: its author died, and peers get it in time. */
@@ -176,6 +178,8 @@ export class Lives {
         code: entry.kind === "fail" ? entry.code : "released",
         isLogical: entry.kind === "fail" && entry.logical,
       });
+    if (entry.kind === "grant")
+      attempt.grants.set(entry.prover, new Set([...(attempt.grants.get(entry.prover) ?? []), author]));
     if (entry.kind === "timeout") this.#timeout(author, task, attempt, entry.code);
   }
 
@@ -247,6 +251,7 @@ export class Lives {
       openedMs: this.#now(),
       claims: new Map(),
       ends: new Map(),
+      grants: new Map(),
       timeouts: new Map(),
       overMs: null,
       isUnsent: false,
