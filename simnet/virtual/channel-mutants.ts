@@ -11,7 +11,7 @@ export const CHANNEL_RUNS: Readonly<Record<string, VirtualOptions>> = {
 
 export const CHANNEL_MUTANTS: Readonly<Record<string, Mutant>> = {
   "keep-without-quorum": {
-    rule: "CERT-1: a certificate is kept and passed on only where a quorum of its partition has signed it",
+    rule: "CHANNEL-1: a certificate is kept and passed on only where a quorum of its partition has signed it",
     edits: [
       {
         at: "keep-without-quorum",
@@ -22,25 +22,25 @@ export const CHANNEL_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S7: .* keeps a certificate that is none/,
   },
   "keep-early-certificates": {
-    rule: "CERT-2: a certificate is kept once that of its parent is",
+    rule: "CHANNEL-2: a certificate is kept once that of its parent is",
     edits: [{ at: "keep-early-certificates", replace: "return true;" }],
     runs: ["channel", "channel-of-forks"],
     expected: /^R1: .* not that of its parent/,
   },
   "keep-twice": {
-    rule: "CERT-3: a certificate that is here is not kept again",
+    rule: "CHANNEL-3: a certificate that is here is not kept again",
     edits: [{ at: "keep-twice", replace: "return false;" }],
     runs: ["channel"],
     expected: /^R1: .* twice/,
   },
   "forget-branches": {
-    rule: "CERT-4: where a parent is missing, certificates are asked for from its height on",
+    rule: "CHANNEL-4: where a parent is missing, certificates are asked for from its height on",
     edits: [{ at: "forget-branches", remove: true }],
     runs: ["channel-of-forks"],
     expected: /^L3: outsider/,
   },
   "all-tell": {
-    rule: "CERT-5: attesters of f+1 of the weight tell a certificate, in turn, and only where nobody was heard",
+    rule: "CHANNEL-5: attesters of f+1 of the weight tell a certificate, in turn, and only where nobody was heard",
     edits: [
       { at: "all-tell", remove: true },
       { at: "all-tell/heard", remove: true },

@@ -40,7 +40,7 @@ export function follow(start: number | "any"): Followed {
   return { start, height, from: height + 1, hashes: new Map() };
 }
 
-/** Whether all blocks of this height count as known: one that replays old certificates would have each one checked. */
+/** Whether all blocks of this height count as known (CHANNEL-3): one that replays old certificates would have each one checked. */
 export function isPast({ start, height }: Followed, at: number): boolean {
   return start !== "any" && at <= height - BRANCH_HEIGHTS;
 }
@@ -49,11 +49,12 @@ export function isPast({ start, height }: Followed, at: number): boolean {
 export function isNext(chain: Followed, { height, parent, start }: PlaceOnChain): boolean {
   // Else a quorum of another partition could begin anywhere, and again and again.
   if (chain.start === "any" ? start : height === chain.start) return true;
+  // CHANNEL-2.
   // mutant: keep-early-certificates
   return chain.hashes.get(height - 1)?.has(parent) === true;
 }
 
-/** A certificate came early: its parent is asked for. */
+/** A certificate came early: its parent is asked for (CHANNEL-4). */
 export function askBelow(chain: Followed, { height }: PlaceOnChain): void {
   // mutant: forget-branches
   chain.from = Math.max(Math.min(chain.from, height - 1), chain.height - BRANCH_HEIGHTS + 1, 0);
@@ -82,7 +83,7 @@ export function createHearsay(): Hearsay {
   return { held: new Set(), told: new Set(), second: 0, count: 0 };
 }
 
-/** Whether this node sends the certificate to all now. */
+/** Whether this node sends the certificate to all now (CHANNEL-5). */
 export function mayTell(hearsay: Hearsay, block: Hash, nowMs: number): boolean {
   // mutant: all-tell/heard
   if (hearsay.told.has(block)) return false;

@@ -219,6 +219,7 @@ export class Certificates implements TransportHandler {
     const { manifest } = chain.partition;
     const id = blockId(manifest.network, subject);
     if (this.#isKnown(chain, subject.height, id, isTold)) return { code: "certificate.known" };
+    // CHANNEL-1.
     // mutant: keep-without-quorum
     const checked = checkCertificate(manifest, bytes, this.#modules.equation);
     if (!checked.ok) return this.#refused("certificate.invalid", from, checked.code);

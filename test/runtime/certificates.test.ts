@@ -195,7 +195,7 @@ describe("certificates of another partition", () => {
     node = new Node("a", "west");
   });
 
-  it("are kept and handed on in the order of heights, and known when they come again", () => {
+  it("are kept and handed on in the order of heights, and known when they come again (CHANNEL-2)", () => {
     expect(node.certificates.message(ofEast(1), "peer")).toEqual({ kind: "accept" });
     expect(node.certificates.message(ofEast(2), "peer")).toEqual({ kind: "accept" });
     expect(node.delivered).toEqual([1, 2]);
@@ -221,7 +221,7 @@ describe("certificates of another partition", () => {
     expect(node.asked).toEqual([]);
   });
 
-  it("of a branch that goes on after a reorg are asked for from the fork, where nobody was heard to tell them", () => {
+  it("of a branch that goes on after a reorg are asked for from the fork, where nobody was heard to tell them (CHANNEL-4)", () => {
     const whoHasAll = new Node("b", "east");
     for (const height of [1, 2, 3]) {
       whoHasAll.certifies(EAST, height, ofEast(height));
@@ -265,7 +265,7 @@ describe("certificates of another partition", () => {
     expect(node.certificates.heights().get(EAST)).toBe(70);
   });
 
-  it("are refused without a quorum of that partition, for a chain of another, and for a chain of nobody", () => {
+  it("are refused without a quorum of that partition, for a chain of another, and for a chain of nobody (CHANNEL-1)", () => {
     const invalid = { kind: "reject", code: "certificate.invalid" };
     expect(node.certificates.message(ofEast(1, ["b", "c"]), "peer")).toEqual(invalid);
     expect(node.certificates.message(ofEast(1, ["a", "b", "c"]), "peer")).toEqual(invalid);
@@ -278,7 +278,7 @@ describe("certificates of another partition", () => {
     expect(node.delivered).toEqual([]);
   });
 
-  it("from long ago are known by their height alone", () => {
+  it("from long ago are known by their height alone (CHANNEL-3)", () => {
     for (let height = 1; height <= 65; height++) node.certificates.message(ofEast(height), "peer");
     const again = new Node("a", "west", node.others);
     expect(again.certificates.message(ofEast(1, ["c", "d", "e"]), "peer")).toEqual({
@@ -289,7 +289,7 @@ describe("certificates of another partition", () => {
 });
 
 describe("certificates of a node's own partition", () => {
-  it("are told by one attester, and by the next where that one is silent", () => {
+  it("are told by one attester, and by the next where that one is silent (CHANNEL-5)", () => {
     const nodes = names.slice(1).map((name) => new Node(name, "east"));
     for (const node of nodes) node.certifies(EAST, 1, ofEast(1));
     const first = nodes.filter(({ published }) => published.length > 0);

@@ -1,4 +1,7 @@
-/** What outsiders keep of certificates, and what honest nodes tell on the channel that all partitions share. */
+/**
+ * What outsiders keep of certificates, and what honest nodes tell on the channel that all partitions share: CHANNEL-1 to
+ * CHANNEL-5, by name CHANNEL-2, CHANNEL-3 and CHANNEL-4 at the end of a run.
+ */
 import type { Equation, Store, StoredCertificate } from "../../../src/ports.ts";
 import { checkCertificate, readContent } from "../../../src/protocol/certificate.ts";
 import type { Hash, Key } from "../../../src/protocol/ids.ts";
