@@ -73,6 +73,11 @@ const VOTERS = {
       return receipt === null ? [entry] : [entry, { ...attemptOf(entry), kind: "attest", ...receipt }];
     },
   },
+  "timeout-twice": {
+    who: "attester",
+    says: "each timeout a second time, with another code",
+    rewrite: (entry) => (entry.kind === "timeout" ? [entry, { ...entry, code: "again" }] : [entry]),
+  },
   "rash-timeout": {
     who: "attester",
     says: "a timeout for every attempt that is claimed, and for the one after it",

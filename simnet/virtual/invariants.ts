@@ -8,7 +8,7 @@ export const INVARIANTS = {
     "what was sent was durable, what was acknowledged is there, both after a crash as well",
     "checkers/durable, wire, inputs",
   ],
-  S6: ["nodes with one log agree on what is certified", "checkers/end"],
+  S6: ["nodes with one log agree on what is certified, and on all that follows from it", "checkers/end, refold"],
   S7: [
     "nothing counts that its author did not sign or may not say, and no false certificate is kept",
     "checkers/end, wire, channel",

@@ -77,6 +77,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   greedy: { ...base, ...one, seed: 8, behaviours: ["claim-all"] },
   hoard: { ...base, seed: 9, nodes: 5, shards: 40, blocks: 4, byzantineProvers: 1, behaviours: ["hoard"] },
   rash: { ...base, ...one, seed: 10, behaviours: ["rash-timeout", "withhold-receipts"] },
+  repeated: { ...base, seed: 35, byzantineAttesters: 1, failing: 0.4, behaviours: ["timeout-twice"] },
   forgers: { ...base, ...one, seed: 11, loss: 0.3, behaviours: ["forge", "forge-answers"] },
   cancels: { ...base, ...one, seed: 12, behaviours: ["cancel-all"] },
   benches: { ...base, ...one, seed: 13, behaviours: ["bench-all", "claim-and-drop"] },

@@ -255,6 +255,7 @@ export function keepVote<V extends Place>(votes: Votes<V>, author: Key, vote: V)
 /** Writes down a fact about a task of the block. */
 export function keepFact<V extends Signed>(block: Pick<BlockFacts, "changes">, votes: Votes<V>, vote: V): boolean {
   const known = votes.get(vote.author);
+  // mutant: latest-counts
   if (known !== undefined && !isEarlier(vote, known)) return false;
   write(votes).set(vote.author, vote);
   // An earlier statement may say something else than the one that it replaces.
