@@ -17,6 +17,9 @@ interface Moment {
 export class Figures {
   readonly #over = new Set<string>();
   readonly #proven = new Set<string>();
+  /** By block hash: when the first node announced it, and when the first node had its certificate. */
+  readonly #announcedMs = new Map<string, number>();
+  readonly #certifiedMs = new Map<string, number>();
   wastedProofs = 0;
   wastedMs = 0;
   #recent: Moment[] = [];
@@ -25,8 +28,17 @@ export class Figures {
     return this.#over.size;
   }
 
+  /** From announcement to certificate, in the median of the certified blocks; `null` where there is none. */
+  get blockMedianMs(): number | null {
+    const took = [...this.#certifiedMs].map(([hash, atMs]) => atMs - (this.#announcedMs.get(hash) ?? atMs));
+    took.sort((a, b) => a - b);
+    return took[took.length >> 1] ?? null;
+  }
+
   event(atMs: number, node: SimNode, event: string, fields: Readonly<Record<string, unknown>>): void {
     if (event === "task.proved") this.#proved(fields);
+    if (event === "block.announced") noteFirst(this.#announcedMs, fields, atMs);
+    if (event === "block.certified") noteFirst(this.#certifiedMs, fields, atMs);
     if (event === "attempt.over") this.#over.add(taskOf(fields) + textOf(fields["attempt"]));
     if (!NOISE.has(event)) this.#remember({ atMs, who: node.name, event, fields });
   }
@@ -66,6 +78,11 @@ export class Figures {
     };
     return this.#recent.filter(isAbout).slice(-STORY_LINES_MAX).map(lineOf);
   }
+}
+
+function noteFirst(times: Map<string, number>, fields: Readonly<Record<string, unknown>>, atMs: number): void {
+  const hash = textOf(fields["hash"]);
+  if (!times.has(hash)) times.set(hash, atMs);
 }
 
 function lineOf({ atMs, who, event, fields }: Moment): string {

@@ -191,6 +191,8 @@ export interface VirtualReport {
   /** Proofs made beyond one a task, and what they took. */
   readonly wastedProofs: number;
   readonly wastedMs: number;
+  /** From a block's announcement to its first certificate, in the median; `null` where no block is certified. */
+  readonly blockMedianMs: number | null;
   /** Blocks of which two nodes hold different, equally true contents. */
   readonly contentSplits: number;
   /** What failures cost beside the bounds of L4, by what it was, where nothing else went wrong. */

@@ -120,6 +120,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     reclaims: figures.reclaims,
     wastedProofs: figures.wastedProofs,
     wastedMs: figures.wastedMs,
+    blockMedianMs: figures.blockMedianMs,
     contentSplits: contentSplits(held),
     delays: checkers.delays?.delays ?? {},
     starvedMs: checkers.starvation.worstMs,
