@@ -9,13 +9,13 @@ export const ACCOUNT_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^R1: .* bytes of/,
   },
   "attempts-unbounded": {
-    rule: "ENTRY-7: no record is made of an attempt more than two above the open one",
+    rule: "ENTRY-6: no record is made of an attempt more than two above the open one",
     edits: [{ at: "attempts-unbounded", replace: "return attempt < 0 && openAttempt(state, task).number < 0;" }],
     runs: ["floods"],
     expected: /^R1: .* attempts of a task/,
   },
   "name-any-proof": {
-    rule: "ENTRY-8: an attester names few proofs that nobody has handed in",
+    rule: "ENTRY-7: an attester names few proofs that nobody has handed in",
     edits: [{ at: "name-any-proof", replace: "return alone.length >= 0;" }],
     runs: ["floods"],
     expected: /^R1: .* proofs of a task/,

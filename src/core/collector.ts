@@ -97,7 +97,7 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   if (typeof found === "string") return found;
   noteConflicts(state, found.attempt, signed, entry);
   const { task, attempt } = found;
-  // ENTRY-6.
+  // ENTRY-5.
   if (!keepFact(task.block, attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
   state.dirtyTasks.add(found.task);

@@ -314,9 +314,9 @@ function applyEntry(state: State, signed: Signed, entry: Entry, equation: Equati
   const code = refusalOf(state, signed, entry, equation);
   evidence.settleConflicts(state);
   if (code === null) return;
-  // ENTRY-8.
-  if (code === "proof.unknown" && "artefact" in entry) return addPending(state, entry.artefact, { signed, entry });
   // ENTRY-7.
+  if (code === "proof.unknown" && "artefact" in entry) return addPending(state, entry.artefact, { signed, entry });
+  // ENTRY-6.
   if (code === "attempt.ahead") return waitForAttempt(state, signed, entry);
   // ENTRY-3.
   const isEarly = code === "block.unknown" || code === "block.unprepared";

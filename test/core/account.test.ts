@@ -131,7 +131,7 @@ describe("what comes before it can be judged", () => {
     );
   });
 
-  it("about an attempt far from open makes no record, and counts once the attempts before are over (ENTRY-7)", () => {
+  it("about an attempt far from open makes no record, and counts once the attempts before are over (ENTRY-6)", () => {
     const test = new Subject();
     const about = (attempt: number): EntryOf<"timeout"> => ({ ...test.timeout(0, attempt) });
     test.hear("b", about(4));
@@ -141,7 +141,7 @@ describe("what comes before it can be judged", () => {
     expect(test.core.block(blockAt(1)).tasks[0]?.attempts.get(4)?.timeouts.size).toBe(1);
   });
 
-  it("about a proof that nobody has handed in is counted for the first of them, and for all once there is a receipt (ENTRY-8)", () => {
+  it("about a proof that nobody has handed in is counted for the first of them, and for all once there is a receipt (ENTRY-7)", () => {
     const test = new Subject();
     for (let at = 0; at < 50; at++) test.hear("b", test.complete(0, `proof ${at}`));
     const task = test.core.block(blockAt(1)).tasks[0];

@@ -181,7 +181,7 @@ describe("an assertion ends the step", () => {
 });
 
 describe("the memos of a block go with the facts that they rest on", () => {
-  it("where an attester has timed out twice and the earlier vote, with another code, arrives later (ENTRY-6, S6)", () => {
+  it("where an attester has timed out twice and the earlier vote, with another code, arrives later (ENTRY-5, S6)", () => {
     const test = subject();
     const owner = keyOf(test.owner("shard", 0));
     test.claimed(0);

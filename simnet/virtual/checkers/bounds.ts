@@ -19,7 +19,7 @@ const PROOFS_MAX = 8;
 export function checkBounds(node: string, state: State): string[] {
   const found: string[] = [];
   const within = (what: string, size: number, most: number) => {
-    // BATCH-14, BATCH-16, ENTRY-3, ENTRY-7, ENTRY-8.
+    // BATCH-14, BATCH-16, ENTRY-3, ENTRY-6, ENTRY-7.
     if (size > most) found.push(`R1: ${node} keeps ${size} ${what}; allowed: ${most}`);
   };
   within("feeds", [...state.log.feeds()].length, state.limits.feedsMax);
