@@ -24,7 +24,6 @@ export type Refusal =
   // shape
   | "message.too-large"
   | "message.malformed"
-  | "message.not-canonical"
   | "message.empty"
   | "message.root-mismatch"
   // signature
@@ -59,7 +58,6 @@ export type Refusal =
   | "claim.capacity"
   | "claim.other-copy"
   | "claim.duplicate"
-  | "receipt.not-roster"
   | "receipt.wrong-key"
   | "receipt.wrong-values"
   | "receipt.replayed"
@@ -68,7 +66,6 @@ export type Refusal =
   | "receipt.inline-mismatch"
   | "receipt.too-many"
   | "vote.duplicate"
-  | "vote.not-attester"
   | "vote.too-many"
   | "certificate.known"
   | "certificate.invalid"
