@@ -32,7 +32,16 @@ export const PARTS: readonly Part[] = [
   // Hostile peers and bytes, and networks of real nodes under faults.
   { local: 170, hostile: 120, fuzz: 60, bombs: 60, attack: 8, liars: 15, "twin-plots": 8, sources: 9 },
   // Recursive proofs, and what the package promises.
-  { pickles: 300, topologies: 60, griefing: 35, lifecycle: 20, sinks: 15, "registry-owner": 10, registry: 2 },
+  {
+    pickles: 300,
+    topologies: 60,
+    griefing: 35,
+    leaving: 10,
+    lifecycle: 20,
+    sinks: 15,
+    "registry-owner": 10,
+    registry: 2,
+  },
   // Simulated networks and mutants.
   { byzantine: 200, mutants: 110, age: 70, twin: 50, virtual: 15, workflows: 11, "lost-disks": 8 },
   // Real provers, partitions, and a long run.

@@ -47,4 +47,22 @@ export const ADMISSION_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["sybils"],
     expected: /^S1: .* whose ticket is lower/,
   },
+  "never-leave": {
+    rule: "LEAVE-1: a newcomer that had its chance and has no credit leaves",
+    edits: [{ at: "never-leave", replace: "return false;" }],
+    runs: ["beaters"],
+    expected: /^L4: .* and was credited for none/,
+  },
+  "leave-at-once": {
+    rule: "LEAVE-1: a newcomer stays until it owned eight tasks on average",
+    edits: [{ at: "leave-at-once", remove: true }],
+    runs: ["beaters"],
+    expected: /^S1: .* has not had its chance/,
+  },
+  "listed-leave": {
+    rule: "LEAVE-3: a prover of the manifest never leaves",
+    edits: [{ at: "listed-leave", replace: "listed.size > 0" }],
+    runs: ["idle"],
+    expected: /^S1: .* though the manifest lists it/,
+  },
 };

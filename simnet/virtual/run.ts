@@ -99,6 +99,7 @@ export function runVirtual(options: VirtualOptions): VirtualReport {
     ...checkEnd(toldOn(cluster), held, wire),
     ...(isSound && isDone() ? lacking() : []),
     ...(isSound ? checkers.griefing(contentsOf([...held.values()][0] ?? [])) : []),
+    ...(isSound && isDone() ? checkers.leaving(contentsOf([...held.values()][0] ?? [])) : []),
     ...late,
     ...(isSound && isDone() ? refolded(cluster, honest(), held, options.seed) : []),
   ];

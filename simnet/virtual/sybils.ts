@@ -26,6 +26,7 @@ export const SYBILS = {
     says: "joins under many keys, which do nothing else",
     every: { ms: 1000, times: 60, run: joinMore },
   },
+  // LEAVE-1.
   "sybil-beats": {
     who: "prover",
     says: "joins under many keys, which beat and claim nothing once they are admitted",

@@ -14,7 +14,7 @@ import { domainHash, type Hash, type Key } from "../protocol/ids.ts";
 import type { ManifestJson } from "../protocol/manifest.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { isIn, rosterChanged, trimUndecided } from "./standing.ts";
+import { hasLeft, isIn, rosterChanged, trimUndecided } from "./standing.ts";
 import { type Admission, isEarlier, isQuorum, type Signed } from "./facts.ts";
 import type { Certified, Newcomer } from "./soft.ts";
 import { type Member, report, type State, say } from "./state.ts";
@@ -44,7 +44,7 @@ export function announceSelf(state: State): void {
   const member = state.roster.get(self);
   if (member === undefined && state.manifest.json.provers.admission !== "open") return;
   const missing = state.manifest.json.chains.filter(
-    ({ id }) => member === undefined || !isIn(state, member, id, FOR_EVER),
+    ({ id }) => member === undefined || !isIn(state, member, id, FOR_EVER) || hasLeft(state, member, id),
   );
   if (missing.length === 0) {
     state.joinMs = null;
@@ -117,11 +117,13 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   if (rule === undefined) return "block.chain-unknown";
   if (member === undefined && state.roster.size >= state.limits.rosterMax) return "roster.full";
   if (!mayVote(state)) return null;
+  // LEAVE-2.
+  const isGone = member !== undefined && hasLeft(state, member, entry.chain);
   // JOIN-3.
-  if (member !== undefined && isIn(state, member, entry.chain, FOR_EVER)) return null;
+  if (member !== undefined && isIn(state, member, entry.chain, FOR_EVER) && !isGone) return null;
   // JOIN-4.
   const slots = member?.slots ?? Math.min(Math.max(entry.slots, 1), NEWCOMER_SLOTS_MAX);
-  const isNew = (member?.turns.get(entry.chain) ?? []).length === 0;
+  const isNew = isGone || (member?.turns.get(entry.chain) ?? []).length === 0;
   // ADMIT-8.
   // mutant: admitted-undrawn
   if (isNew && hasProver(state, entry.chain)) {

@@ -103,7 +103,7 @@ function settleTrial(record: Record, height: number): void {
  * The certified blocks that count for a block, the oldest first: its ancestors beyond the window, whose certificates all nodes have
  * when the block opens, within the retention.
  */
-function certifiedBefore(state: Facts, block: BlockFacts): Closed[] {
+export function certifiedBefore(state: Facts, block: BlockFacts): Closed[] {
   const window = state.manifest.json.workflows[block.workflow]?.window ?? 1;
   const furthest = window + 1 + state.manifest.json.limits.retentionBlocks;
   const found: Closed[] = [];

@@ -25,6 +25,7 @@ import {
 import { type Block, report, type State, say } from "./state.ts";
 import { touch } from "./blocks.ts";
 import { type Griefers, griefersOf } from "./griefing.ts";
+import { leftOf } from "./leaving.ts";
 import { rosterMoved } from "./changes.ts";
 import { see, type View } from "./views.ts";
 
@@ -52,6 +53,16 @@ export function orderOf(state: Facts, task: TaskFacts): readonly Key[] {
 /** A member as a block's owners are computed from it. */
 type Dealt = Required<Candidate>;
 
+/** One more certificate may change who has left. */
+const LEFT: View<ReadonlySet<Key>> = {
+  name: "the members that left",
+  inputsOf: ({ changes }) => [changes.branches, changes.roster],
+  compute: (state, block, _, last) => {
+    const left = leftOf(state, block, begunAt(state, block));
+    return last && left.size === last.size && [...left].every((key) => last.has(key)) ? last : left;
+  },
+};
+
 /** One more certificate may change who goes last. */
 const GRIEFERS: View<Griefers> = {
   name: "the griefers",
@@ -67,7 +78,7 @@ const GRIEFERS: View<Griefers> = {
 /** Most changes of the roster concern later blocks: the owners of this one stay while its candidates are the same. */
 const CANDIDATES: View<readonly Dealt[]> = {
   name: "the candidates",
-  inputsOf: (state, block) => [state.changes.roster, see(state, block, GRIEFERS)],
+  inputsOf: (state, block) => [state.changes.roster, see(state, block, LEFT), see(state, block, GRIEFERS)],
   compute: (state, block, _, last) => {
     const candidates = candidatesOf(state, block);
     const isSame = (each: Dealt, at: number) => {
@@ -146,13 +157,34 @@ function groupOf(state: Facts, block: BlockFacts, member: MemberFacts): number {
 
 // ADMIT-7.
 /** Members whose first turn has begun. Where none of them may prove any more, all that have a turn. */
-function ableAt(state: Facts, block: BlockFacts): readonly MemberFacts[] {
+function begunAt(state: Facts, block: BlockFacts): readonly MemberFacts[] {
   const { chain, height } = block;
   const members = [...state.roster.values()];
   const begun = members.filter((member) => firstHeight(member, chain) <= height);
   // Otherwise a chain that has lost its provers never reaches the height from which a newcomer proves.
-  if (begun.some((member) => !state.out.has(member.key) && isIn(state, member, chain, height))) return begun;
+  if (begun.some((member) => mayProve(state, member, block))) return begun;
   return members.filter((member) => firstHeight(member, chain) < Number.POSITIVE_INFINITY);
+}
+
+/** Those of them that have not left. Where none of these may prove any more, all. */
+function ableAt(state: Facts, block: BlockFacts): readonly MemberFacts[] {
+  const begun = begunAt(state, block);
+  const left = see(state, block, LEFT);
+  const staying = begun.filter(({ key }) => !left.has(key));
+  return staying.some((member) => mayProve(state, member, block)) ? staying : begun;
+}
+
+function mayProve(state: Facts, member: MemberFacts, { chain, height }: BlockFacts): boolean {
+  return !state.out.has(member.key) && isIn(state, member, chain, height);
+}
+
+/** Whether the prover has left the roster of a chain, by the highest block that is prepared here, and has no turn to come. */
+export function hasLeft(state: Facts, { key, turns }: MemberFacts, chain: number): boolean {
+  let newest: BlockFacts | null = null;
+  for (const block of state.blocks.values())
+    if (block.chain === chain && block.prepared !== null && block.height > (newest?.height ?? -1)) newest = block;
+  if (newest === null || (turns.get(chain)?.at(-1) ?? -1) > newest.height) return false;
+  return see(state, newest, LEFT).has(key);
 }
 
 function firstHeight(member: MemberFacts, chain: number): number {

@@ -9,6 +9,7 @@ import type { Durable } from "./durable.ts";
 import { checkBlocks, checkLog } from "./end.ts";
 import { Forks } from "./forks.ts";
 import { checkGriefing } from "./griefing.ts";
+import { checkLeaving } from "./leaving.ts";
 import { Inputs } from "./inputs.ts";
 import { Lives } from "./lives.ts";
 import { Pace } from "./pace.ts";
@@ -178,6 +179,15 @@ export class Checkers {
     const isWhole = options.families !== true && options.workflow === undefined;
     if (!isLight(dialsOf(options)) || !isWhole) return [];
     return checkGriefing(cluster.manifest, contents, this.#lives);
+  }
+
+  /** Who has left the roster once all is over, by each honest node. */
+  leaving(contents: readonly BarrierContent[]): string[] {
+    const { cluster, options, honest } = this.#subjects;
+    if (!isLight({ ...dialsOf(options), joiners: 0 })) return [];
+    return honest().flatMap(({ name, runtime }) =>
+      runtime === null ? [] : checkLeaving(name, runtime.state, cluster.manifest, contents),
+    );
   }
 
   #tell(): void {

@@ -1,0 +1,44 @@
+import { expect, it } from "vitest";
+import { orderOf } from "../../src/core/standing.ts";
+import { manifestJson } from "../protocol/fixtures.ts";
+import { blockAt, keyOf } from "../core/harness.ts";
+import { Net } from "../core/net.ts";
+
+/** `d` comes later and gives back whatever it owns. `c` is listed and does the same. `e` comes later and proves. */
+function idlers(): Net {
+  const list = ["a", "b", "c"].map((name) => ({ key: keyOf(name), slots: 1, weight: 1 }));
+  const limits = { ...manifestJson([]).limits, retentionBlocks: 32 };
+  const isIdle = (name: string) => name === "c" || name === "d";
+  return new Net(["a", "b", "c", "d", "e"], { provers: { admission: "open", list }, limits }, (name) => [
+    isIdle(name) ? "other" : "mock",
+  ]);
+}
+
+function ownersAt(net: Net, height: number, name = "a"): ReadonlySet<string> {
+  const { state } = net.core(name);
+  const block = net.core(name).block(blockAt(height));
+  return new Set(block.tasks.flatMap((task) => orderOf(state, task)));
+}
+
+it("LEAVE-1, LEAVE-2, LEAVE-3: a newcomer without a credit leaves and asks again; a listed prover stays", () => {
+  const net = idlers();
+  const owns: boolean[] = [];
+  for (let height = 1; height <= 84; height++) {
+    net.mine(blockAt(height));
+    net.pass(250);
+    const owners = ownersAt(net, height);
+    expect(owners.has(keyOf("c"))).toBe(true);
+    for (const other of ["b", "c", "d", "e"]) expect(ownersAt(net, height, other)).toEqual(owners);
+    owns.push(owners.has(keyOf("d")));
+    const from = net.core("a").state.roster.get(keyOf("e"))?.turns.get(1)?.[0] ?? Number.POSITIVE_INFINITY;
+    expect(owners.has(keyOf("e"))).toBe(height >= from);
+  }
+  const turns = net.core("a").state.roster.get(keyOf("d"))?.turns.get(1) ?? [];
+  const [first = 0, second = 0] = turns;
+  expect(owns.slice(0, first - 1)).not.toContain(true);
+  // Until it had its chance, then not, then again in its next turn.
+  expect(owns[first - 1]).toBe(true);
+  expect(owns.slice(first, second - 1)).toContain(false);
+  expect(owns[second - 1]).toBe(true);
+  expect(net.core("a").state.roster.get(keyOf("e"))?.turns.get(1)).toHaveLength(1);
+}, 60_000);
