@@ -149,7 +149,8 @@ async function connect(
   members.delete(nodeKey.key);
   const joined = config.join?.slice(65);
   const admitted = (key: Key): boolean => partitions.some(({ runtime }) => runtime.state.roster.has(key));
-  const modules = { artefacts, clock: CLOCK, telemetry, admitted };
+  const attests = (key: Key): boolean => manifest.weights.has(key);
+  const modules = { artefacts, clock: CLOCK, telemetry, admitted, attests };
   const options = {
     network: manifest.network,
     seed: nodeKey.seed,

@@ -16,6 +16,7 @@ import type { Channel } from "./channel.ts";
 import { rethrow } from "./fault.ts";
 import { keyOfPeer } from "./identity.ts";
 import { GOSSIP, PEER, SCORE } from "./limits.ts";
+import { authorNamed, type Work } from "./work.ts";
 
 /** What we read of gossipsub beyond its public face; `openGossip` fails loudly if an upgrade moves it. */
 interface Inside {
@@ -123,6 +124,7 @@ export interface GossipModules {
   readonly service: GossipSub;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
+  readonly work: Work;
   /** Whether the handler may be called. */
   readonly live: () => boolean;
   /** Called when a message was rejected: the score may have fallen below the graylist. */
@@ -176,7 +178,7 @@ function validate(
   peer: PeerId,
   message: Message,
   { label, messageBytesMax, handler }: Heard,
-  { clock, telemetry, live, rejected, flooded }: GossipModules,
+  { clock, telemetry, work, live, rejected, flooded }: GossipModules,
   budgets: Map<Key, PeerBudget>,
 ): TopicValidatorResult {
   const from = keyOfPeer(peer);
@@ -195,10 +197,16 @@ function validate(
     rejected(from, "message.too-large");
     return TopicValidatorResult.Reject;
   }
+  const author = authorNamed(message.data);
+  if (!work.allows(from) || (author !== null && !work.allows(author))) {
+    telemetry.count("network.message", "peer.busy");
+    return TopicValidatorResult.Ignore;
+  }
   try {
     // A copy, because the bytes are a window on the whole frame, which one kept message would keep alive. (`slice` of
     // what is really a Buffer would be no copy.)
     const verdict = handler.message(new Uint8Array(message.data), from);
+    work.spend(verdict.kind === "accept" ? (author ?? from) : from, clock.now() - now);
     telemetry.count("network.channel", label);
     telemetry.count("network.message", verdict.kind === "accept" ? "accept" : verdict.code);
     if (verdict.kind === "accept") return TopicValidatorResult.Accept;

@@ -11,6 +11,7 @@ import { yamux } from "@libp2p/yamux";
 import { createLibp2p } from "libp2p";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { reachOf } from "./addresses.ts";
+import type { Door } from "./door.ts";
 import { keyOfPeer } from "./identity.ts";
 import type { Key } from "../protocol/ids.ts";
 import type { Telemetry } from "../ports.ts";
@@ -132,11 +133,13 @@ export function createNode(options: Libp2pOptions, { gossip, gater }: Libp2pModu
 
 export interface GaterModules {
   readonly banned: (key: Key) => boolean;
+  /** Left out, every host may begin a handshake. */
+  readonly door?: Pick<Door, "admits"> | undefined;
   readonly telemetry: Telemetry;
 }
 
 /** Who may connect: keys that are ours to name, and not banned. The handshake is the first that knows the key. */
-export function createGater({ banned, telemetry }: GaterModules): ConnectionGater {
+export function createGater({ banned, door, telemetry }: GaterModules): ConnectionGater {
   const refuse = (peer: PeerId): boolean => {
     const key = keyOfPeer(peer);
     const code = key === null ? "key-type" : banned(key) ? "banned" : null;
@@ -144,6 +147,11 @@ export function createGater({ banned, telemetry }: GaterModules): ConnectionGate
     return code !== null;
   };
   return {
+    denyInboundConnection: ({ remoteAddr }) => {
+      const isDenied = door !== undefined && !door.admits(remoteAddr.toString());
+      if (isDenied) telemetry.count("network.refused", "door");
+      return isDenied;
+    },
     denyDialPeer: refuse,
     denyInboundEncryptedConnection: refuse,
     denyOutboundEncryptedConnection: refuse,

@@ -154,6 +154,33 @@ export const PEER = {
   budgetsMax: 1_024,
 } as const;
 
+/**
+ * CPU time in milliseconds a second, saved up for some seconds. What a connection costs before a message is read comes on
+ * top, so these are half of what the members may cost in all.
+ */
+export const WORK = {
+  /** An attester, and any other member. */
+  one: { perSecond: 100, burst: 2 },
+  /** All members together, attesters left out. */
+  members: { perSecond: 200, burst: 2 },
+  /** Each member has so much of its own, however much the other ones cost. */
+  least: { perSecond: 2, burst: 5 },
+  strangers: { perSecond: 40, burst: 2 },
+  /** Questions of one peer that are refused while it is over: to refuse one takes half as long as a small answer. */
+  refusals: { perSecond: 1, burst: 4 },
+  /** To open a stream and to read a question. */
+  msPerRequest: 0.5,
+  /** To encrypt and to send an answer. */
+  msPerMib: 12,
+  msPerFrame: 0.005,
+} as const;
+
+/** Handshakes of strangers, from all hosts together: some 4 % of a core. */
+export const DOOR = {
+  strangers: { perSecond: 3, burst: 2 },
+  hostsMax: 1_024,
+} as const;
+
 export const WATCH = {
   everyMs: 1_000,
   /** Heartbeats without gossip streams before a connection that had them counts as deaf. */

@@ -23,10 +23,11 @@ import type {
 import { configuredAddress, keyOfAddress, reachOf } from "./addresses.ts";
 import { Bans } from "./bans.ts";
 import { type Channel, topicOf } from "./channel.ts";
+import { Door } from "./door.ts";
 import { NetworkFault } from "./fault.ts";
 import { gossipService, insideOf, openGossip } from "./gossip.ts";
 import type { Gossip } from "./gossip.ts";
-import { peerOfKey, privateKeyOfSeed } from "./identity.ts";
+import { keyOfPeer, peerOfKey, privateKeyOfSeed } from "./identity.ts";
 import { Keeper } from "./keeper.ts";
 import { createGater, createNode } from "./libp2p.ts";
 import type { OwnAddresses, Profile } from "./libp2p.ts";
@@ -37,6 +38,7 @@ import { Requests } from "./requests.ts";
 import { routeOf, serve } from "./serve.ts";
 import { collect, exchange } from "./streams.ts";
 import { ChannelTransport } from "./transport.ts";
+import { Work } from "./work.ts";
 
 export interface NetworkOptions {
   /** Id of the network: peers of another one find no common topic and no common protocol. */
@@ -78,6 +80,8 @@ export interface NetworkModules {
   readonly telemetry: Telemetry;
   /** Whether a key is on the network's roster by now: its connection is no stranger's. */
   readonly admitted?: (key: Key) => boolean;
+  /** Whether a key is an attester: what it costs is counted apart from other members. */
+  readonly attests?: (key: Key) => boolean;
 }
 
 /** The transport of what all nodes of the network share. */
@@ -108,6 +112,8 @@ export async function createNetwork(options: NetworkOptions, modules: NetworkMod
   strikes.setMembers(options.members);
   const channels = channelsOf(options, modules);
   const topics = channels.map(({ topic }) => topic);
+  // Many nodes on one machine start at once and are no strangers to each other.
+  const door = options.profile === "local" ? undefined : new Door(clock);
   const node = await createNode(
     {
       privateKey: await privateKeyOfSeed(options.seed),
@@ -120,10 +126,10 @@ export async function createNetwork(options: NetworkOptions, modules: NetworkMod
     },
     {
       gossip: gossipService(topics, options.members.length, strikes.score),
-      gater: createGater({ banned: (key) => bans.has(key), telemetry }),
+      gater: createGater({ banned: (key) => bans.has(key), door, telemetry }),
     },
   );
-  const network = new Libp2pNetwork(options, modules, { node, bans, strikes, bootstrap, channels });
+  const network = new Libp2pNetwork(options, modules, { node, bans, strikes, bootstrap, channels, door });
   await network.start();
   return network;
 }
@@ -148,6 +154,7 @@ interface Parts {
   readonly strikes: Strikes;
   readonly bootstrap: readonly Multiaddr[];
   readonly channels: readonly [Channel, ...Channel[]];
+  readonly door: Door | undefined;
 }
 
 class Libp2pNetwork implements Network {
@@ -156,6 +163,7 @@ class Libp2pNetwork implements Network {
   readonly #modules: NetworkModules;
   readonly #parts: Parts;
   readonly #presence: Presence;
+  readonly #work: Work;
   readonly #requests: Requests;
   readonly #keeper: Keeper;
   readonly #service: GossipSub;
@@ -167,8 +175,8 @@ class Libp2pNetwork implements Network {
   #closing: Promise<void> | null = null;
 
   constructor(options: NetworkOptions, modules: NetworkModules, parts: Parts) {
-    const { node, bans, strikes, bootstrap, channels } = parts;
-    const { clock, telemetry, artefacts, admitted = () => false } = modules;
+    const { node, bans, strikes, bootstrap, channels, door } = parts;
+    const { clock, telemetry, artefacts, admitted = () => false, attests = () => false } = modules;
     this.#options = options;
     this.#modules = modules;
     this.#parts = parts;
@@ -183,8 +191,16 @@ class Libp2pNetwork implements Network {
     const configured = new Set(bootstrap.map(keyOfAddress));
     const standing = (key: Key): "member" | "admitted" | "stranger" =>
       this.#members.has(key) || configured.has(key) ? "member" : admitted(key) ? "admitted" : "stranger";
+    this.#work = new Work(clock, (key) => {
+      if (attests(key)) return "attester";
+      return standing(key) === "stranger" ? "stranger" : "member";
+    });
     this.#presence = new Presence({ node, gossip, channels, bans, strikes, clock, telemetry, live, standing });
     this.#requests = new Requests({ clock, connection: (peer) => this.#presence.connection(peer) });
+    node.addEventListener("connection:open", ({ detail: { remotePeer, remoteAddr } }) => {
+      const key = keyOfPeer(remotePeer);
+      if (key !== null && standing(key) !== "stranger") door?.trust(remoteAddr.toString());
+    });
     const [shared, ...partitions] = channels;
     const transportOf = (channel: Channel): Transport =>
       new ChannelTransport(channel, {
@@ -216,6 +232,7 @@ class Libp2pNetwork implements Network {
     const judge = (peer: Key, code: string): void => this.#presence.judge(peer, code);
     const flooded = (peer: Key): void => this.#presence.flooded(peer);
     const struck = (peer: Key, code: string): void => this.#presence.struck(peer, code);
+    const work = this.#work;
     await serve(this.#options, {
       node,
       channels,
@@ -223,6 +240,7 @@ class Libp2pNetwork implements Network {
       clock,
       telemetry,
       live,
+      work,
       struck,
       flooded,
       peers: (asking) => this.#keeper.tell(asking, this.addresses()),
@@ -232,7 +250,16 @@ class Libp2pNetwork implements Network {
       (peer) => this.#requests.drop(peer),
     );
     const service = this.#service;
-    this.#gossip = openGossip(channels, { service, clock, telemetry, live, rejected: judge, flooded, struck });
+    this.#gossip = openGossip(channels, {
+      service,
+      clock,
+      telemetry,
+      work,
+      live,
+      rejected: judge,
+      flooded,
+      struck,
+    });
     try {
       await node.start();
     } catch (error) {

@@ -11,9 +11,10 @@ import type { Artefacts, Clock, Telemetry, TransportHandler } from "../ports.ts"
 import { PeerBudget } from "./budget.ts";
 import { NetworkFault, faultOf, rethrow, settled } from "./fault.ts";
 import { keyOfPeer } from "./identity.ts";
-import { PEER, REQUEST, REQUESTS_PER_SECOND } from "./limits.ts";
+import { PEER, REQUEST, REQUESTS_PER_SECOND, WORK } from "./limits.ts";
 import type { Protocol, Route } from "./requests.ts";
 import { readRequest, writeFrames } from "./streams.ts";
+import type { Work } from "./work.ts";
 
 export function protocolOf(network: Hash, protocol: Protocol): string {
   return `/proofmesh/${network.slice(0, 16)}/${protocol}/1`;
@@ -38,6 +39,7 @@ export interface ServeModules {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly live: () => boolean;
+  readonly work: Work;
   /** Called when a peer did what an honest one does not, or not often. */
   readonly struck: (from: Key, code: string) => void;
   /** Called when a peer has been asking more than it may for too long. */
@@ -76,7 +78,7 @@ async function answerStream(
   connection: Connection,
   answer: Answer,
   budgets: Map<Key, PeerBudget>,
-  { clock, telemetry, live, struck, flooded }: ServeModules,
+  { clock, telemetry, live, work, struck, flooded }: ServeModules,
 ): Promise<void> {
   const from = keyOfPeer(connection.remotePeer);
   const cut = (code: string, message: string): void => {
@@ -92,6 +94,13 @@ async function answerStream(
     if (budget.overMs(now) > PEER.floodMsMax) flooded(from);
     return;
   }
+  work.spend(from, WORK.msPerRequest);
+  // No fault of this peer: its whole class may have asked for too much.
+  if (!work.allows(from)) {
+    cut("request.busy", "answers to this peer, or to all of its kind, take too much time");
+    if (!work.refuses(from)) connection.abort(new NetworkFault("request.busy", "the peer goes on asking"));
+    return;
+  }
   const slow = (phase: string) => () => cut("request.slow", `the peer was too slow in ${phase}`);
   const cancelAll = clock.after(REQUEST.serveMsMax, slow("everything"));
   const cancelRead = clock.after(REQUEST.readMsMax, slow("asking"));
@@ -99,13 +108,25 @@ async function answerStream(
     const body = await readRequest(stream);
     cancelRead();
     // Whoever answers may never do so; the stream then ends by the clock or by the peer, and so does the wait.
-    await Promise.race([writeFrames(stream, answer(from, body)), closedEarly(stream)]);
+    await Promise.race([writeFrames(stream, charged(from, answer(from, body), work)), closedEarly(stream)]);
     telemetry.count("network.request", `${name}.answered`);
   } catch (error) {
     if (stream.status === "open") cut(faultOf(error, "request.failed").code, String(error));
   } finally {
     cancelRead();
     cancelAll();
+  }
+}
+
+/** Charges the peer for what it gets. */
+async function* charged(
+  from: Key,
+  frames: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  work: Work,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const frame of frames) {
+    work.sent(from, 1, frame.length);
+    yield frame;
   }
 }
 
@@ -133,7 +154,7 @@ function budgetOf(from: Key, name: Protocol, budgets: Map<Key, PeerBudget>, now:
 }
 
 /** The handler's frames, as many whole ones as fit. */
-function syncAnswer(handler: Handler, { telemetry }: ServeModules): Answer {
+function syncAnswer(handler: Handler, { telemetry, clock, work }: ServeModules): Answer {
   return async function* answer(from, body) {
     yield* await new Promise<Uint8Array[]>((resolve) => {
       const reply = (frames: readonly Uint8Array[]): void => {
@@ -141,11 +162,13 @@ function syncAnswer(handler: Handler, { telemetry }: ServeModules): Answer {
         if (fitting.length < frames.length) telemetry.count("network.request", "sync.response-cut");
         resolve(fitting);
       };
+      const began = clock.now();
       try {
         handler.request(from, "sync", body, reply);
       } catch (error) {
         rethrow(error);
       }
+      work.spend(from, clock.now() - began);
     });
   };
 }

@@ -12,6 +12,7 @@ import { NetworkFault } from "./fault.ts";
 import { REQUEST } from "./limits.ts";
 
 export type Chunk = StreamMessageEvent["data"];
+type Piece = Uint8Array | { subarray(): Uint8Array };
 
 /** What a stream delivers, in chunks as they come. Throws what the stream was aborted or reset with. */
 export async function* readFrom(stream: Stream): AsyncGenerator<Chunk, void, undefined> {
@@ -171,7 +172,33 @@ export async function writeFrames(
   stream: Stream,
   frames: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): Promise<void> {
-  await pipe(frames, (source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) => encode(source), writeTo(stream));
+  await pipe(
+    frames,
+    (source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) => encode(source),
+    gathered,
+    writeTo(stream),
+  );
+}
+
+/** Pieces are put together up to about this size: each that is sent is encrypted and written by itself. */
+const PIECE_BYTES = 64 * 1024;
+
+/** Small pieces put together. An answer of a thousand batches would otherwise be two thousand packets. */
+export async function* gathered(
+  source: AsyncIterable<Piece> | Iterable<Piece>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let small: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const each of source) {
+    const piece = each instanceof Uint8Array ? each : each.subarray();
+    if (bytes > 0 && bytes + piece.length > PIECE_BYTES) {
+      yield Buffer.concat(small);
+      [small, bytes] = [[], 0];
+    }
+    small.push(piece);
+    bytes += piece.length;
+  }
+  if (bytes > 0) yield Buffer.concat(small);
 }
 
 /** Fails when the signal aborts, whatever the promise then does. */
