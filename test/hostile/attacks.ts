@@ -1,11 +1,12 @@
 /** What a hostile peer does, one function each: it goes on until it is told to stop, whatever the target makes of it. */
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import net from "node:net";
 import type { Stream } from "@libp2p/interface";
 import { ZERO_HASH } from "../../src/protocol/ids.ts";
 import { openBatch, sealBatch } from "../../src/protocol/batch.ts";
 import type { Entry } from "../../src/protocol/messages.ts";
 import { createKeyFrom } from "../keys.ts";
+import { type Class, seedOf } from "./keys.ts";
 import { Peer, type Target } from "./peer.ts";
 import { control, field, framed, publication, subscription, varint } from "./wire.ts";
 
@@ -17,6 +18,8 @@ export interface Sent {
 
 export interface Attack {
   readonly what: string;
+  /** Strangers where it is left out. */
+  readonly by?: Class;
   run(target: Target, sent: Sent, signal: AbortSignal): Promise<void>;
 }
 
@@ -74,7 +77,7 @@ function sockets(count: number, use: (socket: net.Socket, sent: Sent, signal: Ab
     const open = new Set<net.Socket>();
     while (!signal.aborted) {
       for (let at = 0; at < 50 && open.size < count; at++) {
-        const socket = net.connect(Number(port), host);
+        const socket = net.connect({ port: Number(port), host });
         open.add(socket);
         socket.on("connect", () => {
           sent.count++;
@@ -95,10 +98,6 @@ function batchOf(target: Target, number: number, seed: Uint8Array, forged: boole
   const { key, sign } = createKeyFrom(seed);
   const place = { author: key, number, previous: ZERO_HASH };
   return sealBatch(target.network, place, [entry], forged ? () => new Uint8Array(64).fill(1) : sign).bytes;
-}
-
-function seedOf(text: string): Uint8Array {
-  return createHash("sha256").update(text).digest();
 }
 
 /** A batch that the target has sent, out of a piece of its gossip stream; `null` where none is whole in it. */
@@ -143,7 +142,7 @@ function impersonating(): (peer: Peer, round: number) => Uint8Array {
   };
 }
 
-export const ATTACKS: Readonly<Record<string, Attack>> = {
+export const STRANGE: Readonly<Record<string, Attack>> = {
   garbage: {
     what: "random bytes as gossip messages",
     run: gossiping((peer) => publication(peer.topic, randomBytes(200))),
