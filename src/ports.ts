@@ -222,8 +222,11 @@ export interface TransportHandler {
   message(bytes: Uint8Array, from: Key): Verdict;
   request(peer: Key, request: Request, body: Uint8Array, answer: (frames: readonly Uint8Array[]) => void): void;
   peer(peer: Key, state: "up" | "down"): void;
-  /** Whether this peer may not have a file now, and is answered as if the file was not here. Left out, nobody is refused. */
-  withholds?(peer: Key, artefact: Hash): boolean;
+  /**
+   * Whether this peer may not have a file now, and is answered as if the file was not here. `bytes` is what the answer
+   * would show of the file. Left out, every file but an opening may be had.
+   */
+  withholds?(peer: Key, artefact: Hash, bytes: Uint8Array): boolean;
 }
 
 /** A block as its chain's source sees it, and its own bytes. */

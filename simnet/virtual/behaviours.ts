@@ -18,6 +18,7 @@ import { wrongProof } from "./provers.ts";
 import { RECEIPTS } from "./receipts.ts";
 import { SYBILS } from "./sybils.ts";
 import { THIEVES } from "./thieves.ts";
+import { ECHOES } from "./echoes.ts";
 
 const LOCKED: ReadonlySet<string> = new Set(["grant", "timeout", "attest", "complete", "barrier", "reject"]);
 
@@ -460,6 +461,7 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
   ...FAKES,
   ...THIEVES,
   ...SYBILS,
+  ...ECHOES,
 };
 
 /** By node: how late it claims. It tries how much the others learn to wait. */

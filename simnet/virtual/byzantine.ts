@@ -266,7 +266,7 @@ export class Hostile {
         return handler.message(bytes, from);
       },
       peer: (peer, state) => handler.peer(peer, state),
-      withholds: (peer, artefact) => handler.withholds?.(peer, artefact) ?? false,
+      withholds: (peer, artefact, bytes) => handler.withholds?.(peer, artefact, bytes) ?? false,
       request: (peer, request, body, answer) =>
         handler.request(peer, request, body, (frames) => answer(this.#answer(peer, body, frames))),
     };

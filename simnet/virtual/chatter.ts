@@ -66,6 +66,7 @@ export function chatter(node: Hostile, votesOnly = false): Entry {
   const votes: readonly Entry[] = [
     { ...at, kind: "grant", prover },
     { ...at, kind: "attest", prover, artefact },
+    { ...at, kind: "seal", prover, hash: artefact },
     { ...task, kind: "complete", prover, artefact },
     { ...task, kind: "reject", prover, artefact, code: "chatter" },
     { ...at, attempt: node.chance.between(2, 900), kind: "timeout", code: "chatter" },
@@ -76,6 +77,7 @@ export function chatter(node: Hostile, votesOnly = false): Entry {
   const words: readonly Entry[] = [
     { ...at, kind: "claim", timeouts: [] },
     { ...at, kind: "release" },
+    { ...at, kind: "commit", hash: artefact },
     { ...at, kind: "fail", code: "chatter", logical: true },
     { kind: "beat", tasks: [{ ...at, units: node.chance.between(0, 2 ** 31) }] },
     { kind: "join", slots: 3, chain: CHAIN },
@@ -87,13 +89,6 @@ export function chatter(node: Hostile, votesOnly = false): Entry {
 function receiptFor(node: Hostile, at: AttemptRef, artefact: Hash): EntryOf<"receipt"> {
   const { keyHashes } = node.options.manifest;
   const base = { system: "sim", key: keyHashes.get("sim") ?? artefact, bytes: 32, provingMs: 1 };
-  return {
-    ...at,
-    ...base,
-    kind: "receipt",
-    artefact,
-    values: new Uint8Array(32),
-    inline: new Uint8Array(),
-    possession: new Uint8Array(),
-  };
+  const empty = { inline: new Uint8Array(), possession: new Uint8Array(), nonce: new Uint8Array() };
+  return { ...at, ...base, kind: "receipt", artefact, values: new Uint8Array(32), ...empty };
 }

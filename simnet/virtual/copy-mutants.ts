@@ -41,7 +41,7 @@ export const COPY_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S2: .* was not complete/,
   },
   "agree-alone": {
-    rule: "ATTEST-2: what provers have to agree on counts once so many have made it",
+    rule: "REVEAL-4: ATTEST-2: what provers have to agree on counts once so many have made it",
     edits: [{ at: "agree-alone", replace: "return true;" }],
     runs: ["agreed"],
     expected: /^S2: .* vouched for a proof .* that does not verify/,

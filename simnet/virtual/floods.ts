@@ -133,6 +133,7 @@ function wrongReceipts(node: Hostile, bytes = 0): Entry[] {
         provingMs: 1,
         inline: bytes > 0 ? new Uint8Array() : proof,
         possession: new Uint8Array(),
+        nonce: new Uint8Array(),
       };
     });
   });

@@ -4,6 +4,7 @@ import { BEHAVIOURS } from "./behaviours.ts";
 import { type Behaviour, Hostile } from "./byzantine.ts";
 import type { Durable } from "./checkers/durable.ts";
 import type { Cluster, NodeHooks, SimNode } from "./cluster.ts";
+import { ECHOES } from "./echoes.ts";
 import { Chance } from "./world.ts";
 
 export interface HostileShape {
@@ -29,6 +30,8 @@ export class Hostiles {
   appoint(cluster: Cluster, shape: HostileShape): void {
     const { byzantineAttesters = 0, byzantineProvers = 0, behaviours, proverBehaviours = behaviours } = shape;
     const chance = new Chance(cluster.world.seed, "hostile");
+    const stages = Object.values(cluster.manifest.json.workflows).flatMap((each) => each.stages);
+    const isOfUse = (each: string) => !Object.hasOwn(ECHOES, each) || stages.some(({ verify }) => verify === "agree");
     for (const { key, isTwin } of cluster.nodes) if (isTwin) this.malice.set(key, ["twins"]);
     const attesters = draw(
       chance,
@@ -47,7 +50,7 @@ export class Hostiles {
       const own = new Chance(cluster.world.seed, `hostile/${name}`);
       const fitting = Object.keys(BEHAVIOURS).filter((each) => suits(BEHAVIOURS[each], attests));
       const named = attests ? behaviours : proverBehaviours;
-      const names = named?.filter((each) => fitting.includes(each)) ?? pickSome(own, fitting);
+      const names = named?.filter((each) => fitting.includes(each)) ?? pickSome(own, fitting.filter(isOfUse));
       const kinds = names.flatMap((each) => BEHAVIOURS[each] ?? []);
       const { manifest, world } = cluster;
       this.malice.set(key, names);

@@ -14,6 +14,7 @@ import { ADMISSION_MUTANTS } from "./admission-mutants.ts";
 import { ASSERTION_MUTANTS } from "./assertion-mutants.ts";
 import { AGREED, ANONYMOUS, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { CHANNEL_MUTANTS, CHANNEL_RUNS } from "./channel-mutants.ts";
+import { COMMIT_MUTANTS, COMMIT_RUNS } from "./commit-mutants.ts";
 import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
 import { DISK_MUTANTS, DISK_RUNS } from "./disk-mutants.ts";
 import { INPUT_MUTANTS, INPUT_RUNS } from "./input-mutants.ts";
@@ -66,6 +67,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   ...SINK_RUNS,
   ...CHANNEL_RUNS,
   ...INPUT_RUNS,
+  ...COMMIT_RUNS,
   quiet: { ...base, seed: 1 },
   rough: { ...base, ...rough, seed: 2 },
   late: { ...base, seed: 3, loss: 0.2, delayMs: 1200, failing: 0.2 },
@@ -233,6 +235,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...VOTE_MUTANTS,
   ...DISK_MUTANTS,
   ...COPY_MUTANTS,
+  ...COMMIT_MUTANTS,
   ...SPLIT_MUTANTS,
   ...PACE_MUTANTS,
   ...RECEIPT_MUTANTS,

@@ -10,6 +10,7 @@
  */
 import type { Artefacts, Cancel, Done, Request, Transport, TransportHandler } from "../../src/ports.ts";
 import { artefactHash, type Hash, type Key } from "../../src/protocol/ids.ts";
+import { isOpening } from "../../src/protocol/opening.ts";
 import type { SimProcess } from "./process.ts";
 import type { Chance, World } from "./world.ts";
 
@@ -67,6 +68,8 @@ export class SimNetwork {
   readonly #regions = new Map<Address, number>();
   /** Sees everything that is published, when it is. */
   onPublish: (from: Key, bytes: Uint8Array, isSent?: boolean) => void = () => {};
+  /** Sees each opening of a commitment that a node sends to another. */
+  onShown: (from: Key, to: Key, commitment: Hash) => void = () => {};
   messages = 0;
   bytes = 0;
   requests = 0;
@@ -331,13 +334,14 @@ export class SimNetwork {
     this.#deliver(here.address, there.address, there, () =>
       there.artefacts.read(hash, bytesMax, (found) => {
         if (this.#isCut(here.address, there.address)) return;
-        const isWithheld = there.handler.withholds?.(here.key, hash) ?? false;
+        const file = found.ok ? found.value : null;
+        const isWithheld = file === null || (there.handler.withholds?.(here.key, hash, file) ?? isOpening(file));
+        if (!isWithheld && isOpening(file)) this.onShown(there.key, here.key, hash);
         this.#deliver(there.address, here.address, here, () => {
-          if (!found.ok || found.value === null || isWithheld)
-            return end({ ok: false, fault: { code: "artefact.unavailable", message: hash } });
-          if (artefactHash(found.value) !== hash)
+          if (isWithheld) return end({ ok: false, fault: { code: "artefact.unavailable", message: hash } });
+          if (artefactHash(file) !== hash)
             return end({ ok: false, fault: { code: "artefact.wrong-bytes", message: hash } });
-          here.artefacts.write(found.value, (written) => end(written.ok ? { ok: true, value: undefined } : written));
+          here.artefacts.write(file, (written) => end(written.ok ? { ok: true, value: undefined } : written));
         });
       }),
     );

@@ -3,6 +3,7 @@ import type http from "node:http";
 import type { Artefacts, Done, Incoming } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
 import { ARTEFACT_BYTES_MAX } from "../protocol/limits.ts";
+import { isOpening } from "../protocol/opening.ts";
 import { ApiFault } from "./fault.ts";
 
 const PART_BYTES = 1024 * 1024;
@@ -14,6 +15,12 @@ export async function sendFile(files: Files, hash: Hash, response: http.ServerRe
   const length = await settled<number | null>((done) => files.size(hash, done));
   const part = (offset: number) => settled<Uint8Array | null>((done) => files.readPart(hash, offset, PART_BYTES, done));
   const first = length === null ? null : await part(0);
+  if (first !== null && isOpening(first))
+    throw new ApiFault(
+      403,
+      "artefact.secret",
+      `${hash} is the opening of a commitment, which attesters alone may have`,
+    );
   if (length === null || first === null) throw new ApiFault(404, "artefact.missing", `this node does not hold ${hash}`);
   response.writeHead(200, { "content-type": "application/octet-stream", "content-length": length });
   let bytes: Uint8Array = first;

@@ -12,7 +12,7 @@ import type { Key } from "../protocol/ids.ts";
 import { isParentCertified, parentOf } from "./ancestry.ts";
 import { classOf } from "./classes.ts";
 import { broken, type Invariant } from "./invariant.ts";
-import { isLocked } from "./locks.ts";
+import { isLocked, isLockedVote } from "./locks.ts";
 import { isQuorum, weightOf } from "./facts.ts";
 import { type Block, report, type State, type Task } from "./state.ts";
 import { checkViews } from "./views.ts";
@@ -75,7 +75,7 @@ export function assertStep(state: State, touched: Touched): void {
 /** S4: each vote that is about to be signed has its lock. */
 function assertOutbox(state: State): void {
   for (const entry of state.outbox) {
-    if ((entry.kind === "grant" || entry.kind === "timeout" || entry.kind === "attest") && !isLocked(state, entry))
+    if (isLockedVote(entry) && !isLocked(state, entry))
       broken(
         "S4",
         `${entry.kind} of ${entry.stage}/${entry.index}#${entry.attempt} of block ${entry.block} has no lock`,

@@ -23,7 +23,8 @@ import { exactCode } from "./belonging.ts";
 import { assignedTo, claimantOf, openAttempt, soundReceipts, unsound, where } from "./makers.ts";
 import { assertAttest, assertBarrier, assertGrant } from "./assertions.ts";
 import { contentOf } from "./barrier.ts";
-import { hasMaker, isAgreed, wouldCount } from "./copies.ts";
+import { isByAgreement } from "./commitments.ts";
+import { hasMaker, isAgreed, isDecided, wouldCount } from "./copies.ts";
 import { hasRivals, isVoid, tasksOf } from "./graph.ts";
 import { isConfirmed } from "./own-source.ts";
 import { grantedTo, hasAttested, hasTimedOut, sayLocked } from "./locks.ts";
@@ -46,6 +47,8 @@ export function settleVotes(state: State, task: Task): void {
   if (task.completeMs !== null || task.block.state !== "open") return;
   const open = openAttempt(state, task);
   open.openedMs ??= state.nowMs;
+  // Of a group whose result is public no further copy is wanted, so no attempt of it has to end.
+  if (isByAgreement(task) && isDecided(state, task)) return;
   // GRANT-3.
   // mutant: grant-closed
   considerGrant(state, task, open);
@@ -194,7 +197,9 @@ function rejectUnsound(state: State, task: Task, proof: Proof): void {
     proof.rejected.add(prover);
     report(state, "proof.invalid", { ...where(task), prover, artefact: proof.artefact, code });
     refuse(state, task, "receipt", prover, code);
-    if (maySign(state)) say(state, { ...ref(task), kind: "reject", prover, artefact: proof.artefact, code });
+    // A reject names the result, which is no business of other provers before enough of them agree on it.
+    if (maySign(state) && !(isByAgreement(task) && !proof.receipts.has(prover)))
+      say(state, { ...ref(task), kind: "reject", prover, artefact: proof.artefact, code });
   }
 }
 

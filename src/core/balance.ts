@@ -9,6 +9,7 @@
 import type { Key } from "../protocol/ids.ts";
 import type { Stage, Variant } from "../protocol/workflow.ts";
 import { openAttempt } from "./makers.ts";
+import { isByAgreement } from "./commitments.ts";
 import { wouldCount } from "./copies.ts";
 import { durationMs } from "./reclaim.ts";
 import { hasHandedIn } from "./receipts.ts";
@@ -59,6 +60,8 @@ export function straggler(state: State): Straggler | null {
 
 function ownNext(state: State, task: Task): Straggler | null {
   if (task.readyMs === null || task.completeMs !== null || task.work !== null) return null;
+  // Only the prover that the attempt was granted to can commit to a result.
+  if (isByAgreement(task)) return null;
   const { self } = state.options;
   if (!isAble(state, task)) return null;
   const later = isLate(state, task) ? 1 : turnsStuck(state, task);

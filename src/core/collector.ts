@@ -5,9 +5,11 @@
  * sets is worked out afterwards, when the step settles.
  */
 import { type Hash, type Key, artefactHash } from "../protocol/ids.ts";
+import { NONCE_BYTES } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { touch } from "./blocks.ts";
+import { isByAgreement } from "./commitments.ts";
 import { noteConflicts } from "./conflict.ts";
 import { completionChanged, followersOf, isBlockDone } from "./graph.ts";
 import { chosenProof, claimantOf, openAttempt, stands, where } from "./makers.ts";
@@ -101,6 +103,7 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   if (!keepFact(task.block, attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
   found.attempt.overCode ??= entry.code;
   state.dirtyTasks.add(found.task);
+  touchAgreeing(state, found.task);
   return null;
 }
 
@@ -146,6 +149,30 @@ export function applyEnd(state: State, signed: Signed, entry: EntryOf<"release">
   return attempt.claims.has(author) || ownerOfAttempt(state, task, entry.attempt) === author ? null : "claim.not-owner";
 }
 
+/** COMMIT-1. The first commitment of each prover counts, by the order of its feed. */
+export function applyCommit(state: State, signed: Signed, entry: EntryOf<"commit">): Refusal | null {
+  const found = locate(state, entry);
+  if (typeof found === "string") return found;
+  const { task, attempt } = found;
+  if (!isByAgreement(task)) return "commit.not-agree";
+  if (entry.attempt < task.overTo && !mayMatter(state, task, attempt, signed.author)) return "attempt.not-open";
+  if (!keepFact(task.block, attempt.commits, { ...signed, hash: entry.hash })) return "commit.duplicate";
+  touchAgreeing(state, task);
+  return null;
+}
+
+export function applySeal(state: State, signed: Signed, entry: EntryOf<"seal">): Refusal | null {
+  const found = locate(state, entry);
+  if (typeof found === "string") return found;
+  const { task, attempt } = found;
+  if (!isByAgreement(task)) return "commit.not-agree";
+  noteConflicts(state, attempt, signed, entry);
+  const seal = { ...signed, prover: entry.prover, hash: entry.hash };
+  if (!keepFact(task.block, attempt.seals, seal)) return "vote.duplicate";
+  touchAgreeing(state, task);
+  return null;
+}
+
 export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"receipt">): Refusal | null {
   const found = locate(state, entry);
   if (typeof found === "string") return found;
@@ -154,6 +181,8 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
   if (entry.system !== task.variant.system || entry.key !== task.variant.key) return "receipt.wrong-key";
   // RECEIPT-2.
   if (entry.bytes > state.manifest.json.limits.proofBytesMax) return "message.too-large";
+  // RECEIPT-11.
+  if ((entry.nonce.length === NONCE_BYTES) !== isByAgreement(task)) return "receipt.not-committed";
   state.dirtyTasks.add(task);
   if (
     // RECEIPT-3.
@@ -170,7 +199,7 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
 
 /** What is said of one copy may be what the others have waited for. */
 export function touchAgreeing(state: State, task: Task): void {
-  if (task.stage.verify === "agree") for (const copy of copiesOf(task)) state.dirtyTasks.add(copy);
+  if (isByAgreement(task)) for (const copy of copiesOf(task)) state.dirtyTasks.add(copy);
 }
 
 export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest">): Refusal | null {
@@ -236,6 +265,7 @@ function vouch(state: State, task: Task, { artefact, prover }: Named, signed: Si
     proof.validMs = state.nowMs;
   }
   state.dirtyTasks.add(task);
+  touchAgreeing(state, task);
   state.dirtyBlocks.add(task.block);
 }
 
@@ -327,7 +357,8 @@ function noteLoss(state: State, task: Task, attempt: Attempt): void {
 /** The votes stay: the timeout certificate, whose attempt it was, and how it ended. What others said of it goes. */
 function trim(state: State, task: Task, attempt: Attempt): void {
   attempt.progress.clear();
-  for (const key of attempt.claims.keys()) if (!mayMatter(state, task, attempt, key)) dropVote(attempt.claims, key);
+  for (const votes of [attempt.claims, attempt.commits])
+    for (const key of votes.keys()) if (!mayMatter(state, task, attempt, key)) dropVote(votes, key);
   for (const key of attempt.ends.keys()) if (!mayMatter(state, task, attempt, key)) attempt.ends.delete(key);
 }
 

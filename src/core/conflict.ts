@@ -23,7 +23,13 @@ export function noteConflicts(state: State, attempt: Attempt, signed: Signed, en
 }
 
 function votesOf(attempt: Attempt, author: Key): Signed[] {
-  const maps = [attempt.timeouts, attempt.regrants, ...attempt.grants.values(), ...attempt.attests.values()];
+  const maps = [
+    attempt.timeouts,
+    attempt.regrants,
+    attempt.seals,
+    ...attempt.grants.values(),
+    ...attempt.attests.values(),
+  ];
   return maps.flatMap((votes) => votes.get(author) ?? []);
 }
 

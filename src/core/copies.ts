@@ -3,6 +3,8 @@
  * the other copies. Heard facts and own work only, so two nodes may differ for a moment; that costs an attempt.
  */
 import type { Key } from "../protocol/ids.ts";
+import { committedTo, isByAgreement, isVouchedInPublic } from "./commitments.ts";
+import type { ProofFacts } from "./facts.ts";
 import { isVouchedFor, openAttempt, optionsOf } from "./makers.ts";
 import { agreeMakers, copiesOf, type Maker, matchMakers } from "./matching.ts";
 import type { Proof, State, Task } from "./state.ts";
@@ -19,7 +21,9 @@ export function wouldCount(state: State, task: Task, prover: Key): boolean {
 
 /** Whose proofs of a copy may count, and the prover in question where it is at work on it. */
 function expected(state: State, copy: Task, prover: Key): Maker[] {
-  const made = optionsOf(state, copy, ({ verdict }) => verdict !== "invalid");
+  const made = isByAgreement(copy)
+    ? committedTo(state, copy)
+    : optionsOf(state, copy, ({ verdict }) => verdict !== "invalid");
   const { claims, ends } = openAttempt(state, copy);
   const isOwn = prover === state.options.self && copy.work !== null;
   const works = copy.completeMs === null && (isOwn || (claims.has(prover) && !ends.has(prover)));
@@ -41,12 +45,30 @@ export function hasMaker(state: State, task: Task): boolean {
   return makers.includes(null) && (makers[copies.indexOf(task)] ?? null) !== null;
 }
 
-/** Whether as many provers as have to have handed in the same, each for another copy. What is proven needs nobody else. */
+/**
+ * Whether the result of the task's group is public, and stands: copies of as many makers as have to agree are vouched for
+ * in public. Whoever reads one of them has nothing to commit to any more. Where a maker is excluded and too few are left,
+ * the group is not decided, so another prover can take its place.
+ */
+export function isDecided(state: State, task: Task): boolean {
+  const options = copiesOf(task).map((copy) => {
+    const vouched = new Set<ProofFacts>([...copy.proofs.values()].filter((proof) => isVouchedInPublic(state, proof)));
+    return optionsOf(state, copy, (proof) => vouched.has(proof));
+  });
+  if (agreeMakers(options, task.stage.need).some((maker) => maker !== null)) return true;
+  // What this node has read and is about to vouch for.
+  return copiesOf(task).some((copy) => [...copy.proofs.values()].some((proof) => isAgreed(state, copy, proof)));
+}
+
+/**
+ * REVEAL-4. Whether as many provers as have to have committed to the same, each for another copy, and what they have committed to is
+ * here. What is proven needs nobody else.
+ */
 export function isAgreed(state: State, task: Task, { artefact }: Proof): boolean {
   // mutant: agree-alone
   if (task.stage.verify !== "agree") return true;
   const options = copiesOf(task).map((copy) =>
-    optionsOf(state, copy, (proof) => proof.artefact === artefact && proof.verdict !== "invalid"),
+    optionsOf(state, copy, (proof) => proof.artefact === artefact && proof.verdict === "valid" && proof.bytes !== null),
   );
   return agreeMakers(options, task.stage.need).some((maker) => maker !== null);
 }

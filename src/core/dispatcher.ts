@@ -11,13 +11,15 @@ import type { Stage } from "../protocol/workflow.ts";
 import { maySign } from "./attester.ts";
 import { isAble, isAbleTo, straggler, yieldable } from "./balance.ts";
 import { impliedValues, openAttempt, where } from "./makers.ts";
-import { wouldCount } from "./copies.ts";
+import { isByAgreement } from "./commitments.ts";
+import { isDecided, wouldCount } from "./copies.ts";
 import { isConfirmed } from "./own-source.ts";
 import type { MadeProof } from "./event.ts";
 import { hasRivals, isNeeded, isVoid } from "./graph.ts";
 import { jobOf } from "./job.ts";
 import { hasTimedOut } from "./locks.ts";
 import { hasHandedIn } from "./receipts.ts";
+import { commit } from "./reveals.ts";
 import { orderOf, ownerOfAttempt } from "./standing.ts";
 import { show } from "./facts.ts";
 import type { OwnFailure } from "./soft.ts";
@@ -171,6 +173,7 @@ function mayClaim(state: State, task: Task): boolean {
   // mutant: retries-unclaimed
   if (attempt.ends.has(self)) return false;
   if ((attempt.waitUntilMs ?? 0) > state.nowMs) return false;
+  if (isByAgreement(task) && isDecided(state, task)) return false;
   // After a restart the receipt is in the log, and its proof was durable before it.
   return !hasTimedOut(state, task, attempt.number) && !tooLate(state, task) && !hasHandedIn(task, self, attempt.number);
 }
@@ -254,7 +257,9 @@ function dropIfOver(state: State, task: Task): void {
     return;
   }
   const isDone = block.certificate !== null && !mayComeLate(state, task);
-  const over = task.completeMs !== null || block.state === "cancelled" || isVoid(task) || isDone;
+  // Nobody seals a commitment that is made now.
+  const isTooLate = isByAgreement(task) && work.state !== "done" && isDecided(state, task);
+  const over = task.completeMs !== null || block.state === "cancelled" || isVoid(task) || isDone || isTooLate;
   if (!over) {
     // The attempt is somebody else's by now. What runs goes on: a late proof is as good as any.
     const taken = work.state !== "running" && openAttempt(state, task).number > work.attempt;
@@ -300,9 +305,14 @@ export function applyProved(state: State, task: Task, attempt: number, made: Mad
     const message = "The prover's public values are not those that the block implies for the task.";
     return applyProveFailed(state, task, { attempt, code: "receipt.wrong-values", logical: false, message });
   }
+  if (isByAgreement(task) && !commit(state, task, attempt, made)) {
+    const message = "The result came without the nonce of its opening, so nobody could open a commitment to it.";
+    return applyProveFailed(state, task, { attempt, code: "opening.missing", logical: false, message });
+  }
   task.work.state = "done";
   const possession = task.stage.verify === "key" ? made.possession : new Uint8Array();
   report(state, "task.proved", { ...where(task), attempt, provingMs: made.provingMs, bytes: made.bytes });
+  if (isByAgreement(task)) return;
   say(state, {
     ...ref(task),
     kind: "receipt",
@@ -315,6 +325,7 @@ export function applyProved(state: State, task: Task, attempt: number, made: Mad
     provingMs: made.provingMs,
     inline: made.inline.length <= INLINE_BYTES_MAX && possession.length === 0 ? made.inline : new Uint8Array(),
     possession,
+    nonce: new Uint8Array(),
   });
 }
 

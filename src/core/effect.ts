@@ -34,6 +34,8 @@ export interface Job {
   readonly values: Uint8Array;
   readonly group: number;
   readonly shards: number;
+  /** The result is committed to before anybody sees it. */
+  readonly isCommitted: boolean;
   /** Artefacts that this task takes, or which item of one, and who has them. */
   readonly inputs: readonly {
     readonly artefact: Hash;
@@ -83,6 +85,15 @@ export type Effect =
       readonly isProven: boolean;
       /** It has to be a list of so many items at most; 0 where it may be anything. */
       readonly itemsMax: number;
+    }
+  /** The opening of a prover's commitment, which attesters alone may have. */
+  | {
+      readonly kind: "open";
+      readonly task: TaskRef;
+      readonly attempt: number;
+      readonly prover: Key;
+      readonly commitment: Hash;
+      readonly holders: readonly Key[];
     }
   /** How many items an accepted output has. */
   | {

@@ -3,6 +3,7 @@ import type { Batch } from "../protocol/batch.ts";
 import type { Certificate } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
+import type { Opening } from "../protocol/opening.ts";
 import type { StartRecord } from "../protocol/start.ts";
 import type { Frontier, Span, Twin } from "../protocol/sync.ts";
 
@@ -88,6 +89,14 @@ export type Event =
       readonly maker: Key | null;
       readonly verdict: VerifiedResult;
     }
+  /** What is behind a commitment; `null` where nobody shows it, `false` where it is no opening of this prover. */
+  | {
+      readonly kind: "opened";
+      readonly task: TaskRef;
+      readonly attempt: number;
+      readonly commitment: Hash;
+      readonly opening: Opening | null | false;
+    }
   /** How many items an accepted output has that others count by; `null` where it cannot be had or is no list. */
   | { readonly kind: "counted"; readonly task: TaskRef; readonly artefact: Hash; readonly items: number | null }
   | { readonly kind: "progress"; readonly task: TaskRef; readonly attempt: number; readonly units: number }
@@ -135,4 +144,6 @@ export interface MadeProof {
   readonly inline: Uint8Array;
   /** Shows that this node holds the proof; empty where the proof names its maker. */
   readonly possession: Uint8Array;
+  /** In an `agree` stage: the nonce of the opening, which is durable. */
+  readonly nonce?: Uint8Array;
 }

@@ -67,6 +67,13 @@ export interface AttemptFacts {
   readonly attests: ReadonlyMap<Key, Votes>;
   /** Provers that said they failed, and how. */
   readonly fails: Votes<FailureVote>;
+  /** In an `agree` stage: the first commitment of each prover. */
+  readonly commits: Votes<CommitVote>;
+  /** In an `agree` stage: the commitment that each attester has sealed, one at most. */
+  readonly seals: Votes<SealVote>;
+
+  /** Found: what is behind the sealed commitment, as its prover's receipt will name it; `null` while it is not here. */
+  opened: Receipt | null;
 }
 
 interface TimeoutVote extends Signed {
@@ -79,6 +86,17 @@ export interface FailureVote extends Signed {
   readonly logical: boolean;
 }
 
+/** A prover's commitment to a result. */
+interface CommitVote extends Signed {
+  readonly hash: Hash;
+}
+
+/** An attester's statement that it holds a commitment. */
+interface SealVote extends Signed {
+  readonly prover: Key;
+  readonly hash: Hash;
+}
+
 /** An operator's wish that the pauses of a task begin anew, by its attester. */
 export interface RequeueVote extends Signed {
   /** The attempt that its author saw open. */
@@ -89,6 +107,8 @@ export interface RequeueVote extends Signed {
 export interface Receipt extends EntryOf<"receipt"> {
   /** Where its author said so first. */
   readonly signed: Signed;
+  /** The commitment that it opens; `null` outside `agree` stages. */
+  readonly commitment: Hash | null;
 }
 
 /** All receipts of one author for one task (`receipts.ts`). */

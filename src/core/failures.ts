@@ -8,7 +8,7 @@
 import type { LostAttempt } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
 import { assignedTo, openNumber } from "./makers.ts";
-import { JOINED } from "./reclaim.ts";
+import { JOINED, NOT_REVEALED } from "./reclaim.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import { type AttemptFacts, type Facts, type TaskFacts, weightOf } from "./facts.ts";
 
@@ -76,7 +76,7 @@ export function countFailures(failures: readonly Failure[]): Readonly<Record<Fai
 }
 
 /** How an attempt ends whose owner had it and did not prove. */
-const LOST: ReadonlySet<string> = new Set(["not-claimed", "no-progress", "limit"]);
+const LOST: ReadonlySet<string> = new Set(["not-claimed", "no-progress", "limit", NOT_REVEALED]);
 
 /**
  * The attempts of a task below this one that their owners lost. Only a quorum's grant names an owner here: views of the

@@ -31,6 +31,7 @@ export function jobOf(state: State, task: Task, attempt: number): Job | null {
     values,
     group: shard?.at ?? groupOf(stage, index),
     shards: shard?.of ?? 0,
+    isCommitted: stage.verify === "agree",
     inputs,
   };
 }

@@ -1,5 +1,6 @@
 /** A task's states and what it waits for, in words an operator can act on. */
 import type { Hash, Key } from "../protocol/ids.ts";
+import { isByAgreement, isDue, sealedIn } from "./commitments.ts";
 import { chosenProof, openAttempt } from "./makers.ts";
 import { isParentClosed, parentOf } from "./ancestry.ts";
 import { countFailures, type FailureKind } from "./failures.ts";
@@ -8,7 +9,7 @@ import { contradictsSource, hasSource, isConfirmed } from "./own-source.ts";
 import { failuresOf, type Quarantine, quarantineOf } from "./quarantine.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import type { Out } from "./facts.ts";
-import type { Block, State, Task } from "./state.ts";
+import type { Attempt, Block, State, Task } from "./state.ts";
 
 /**
  * A view of the facts, so a task moves with each fact that counts or counts no longer.
@@ -99,7 +100,13 @@ export function artefactsNeeded(state: State): ReadonlySet<Hash> {
   const needed = new Set<Hash>();
   for (const block of state.blocks.values()) {
     needed.add(block.payload);
-    for (const { proofs } of block.tasks) for (const artefact of proofs.keys()) needed.add(artefact);
+    for (const { proofs, attempts } of block.tasks) {
+      for (const artefact of proofs.keys()) needed.add(artefact);
+      for (const { commits, opened, reveal } of attempts.values()) {
+        for (const { hash } of commits.values()) needed.add(hash);
+        for (const result of [reveal?.made, opened]) if (result != null) needed.add(result.artefact);
+      }
+    }
   }
   return needed;
 }
@@ -169,12 +176,26 @@ export function taskStatus(state: State, task: Task): TaskStatus {
   }
   const quarantine = quarantineOf(state, task);
   if (quarantine !== null) return { ...base, state: "quarantined", why: whyQuarantined(task, quarantine, base) };
+  const committed = isByAgreement(task) ? whyCommitted(state, task, attempt) : null;
+  if (committed !== null) return { ...base, state: "proven", why: committed };
   if (task.proofs.size > 0) return { ...base, state: "proven", why: "its proof waits for a quorum of attesters" };
   if (owner === null) return { ...base, state: "ready", why: "no prover of the roster can take it" };
   if (attempt.claims.has(owner)) return { ...base, state: "claimed", why: `is being proven by ${owner.slice(0, 12)}` };
   if (base.waitMs > 0)
     return { ...base, state: "ready", why: `has failed before and is tried again in ${seconds(base.waitMs)}` };
   return { ...base, state: "ready", why: `waits for its owner ${owner.slice(0, 12)} to claim it` };
+}
+
+/** How far the commitment of the open attempt is; `null` where nobody has committed. */
+function whyCommitted(state: State, task: Task, attempt: Attempt): string | null {
+  const { need } = task.stage;
+  const sealed = sealedIn(state, attempt);
+  if (sealed === null) return attempt.commits.size > 0 ? "its commitment waits for a quorum of seals" : null;
+  const prover = sealed.prover.slice(0, 12);
+  if (!isDue(state, task)) return `${prover} has committed to a result; waits for commitments of ${need} provers`;
+  return attempt.opened === null
+    ? `${prover} has to show its result to the attesters`
+    : `the result of ${prover} waits for ${need} provers that agree`;
 }
 
 /** What happened, what happens next, and what to do about it. */

@@ -1,8 +1,9 @@
 /**
  * The locks of this node: one table that says for which value each of them was taken.
  *
- * Two locks belong to each attempt of a task. `grant` has the prover that the attempt was granted to. `end` has either the
- * timeout or the attest that this node has signed, so that it never signs both. A lock is taken once and never released;
+ * Three locks belong to each attempt of a task. `grant` has the prover that the attempt was granted to. `end` has either the
+ * timeout or the attest that this node has signed, so that it never signs both. `seal` has the commitment
+ * that this node has sealed. A lock is taken once and never released;
  * the table of a block goes with the block. `sayLocked` takes a lock for a vote that is about to be signed. `learnLock`
  * fills the table from this node's own batches, in the order in which it signed them: after a restart from the journal,
  * otherwise when a batch is durable.
@@ -16,12 +17,13 @@ import { broken } from "./invariant.ts";
 import type { AttemptLocks } from "./soft.ts";
 import { type State, say, type Task } from "./state.ts";
 
-export type LockedVote = EntryOf<"grant"> | EntryOf<"timeout"> | EntryOf<"attest">;
+export type LockedVote = EntryOf<"grant"> | EntryOf<"timeout"> | EntryOf<"attest"> | EntryOf<"seal">;
 
 const TIMEOUT = "timeout";
 
 function lockOf(vote: LockedVote): readonly [lock: keyof AttemptLocks, value: string] {
   if (vote.kind === "grant") return ["grant", vote.prover];
+  if (vote.kind === "seal") return ["seal", `${vote.hash} of ${vote.prover}`];
   if (vote.kind === "timeout") return ["end", TIMEOUT];
   return ["end", `attest of ${vote.artefact} by ${vote.prover}`];
 }
@@ -39,7 +41,7 @@ function make({ locks }: State, { block, stage, index, attempt }: LockedVote): A
   const ofBlock = locks.get(block) ?? new Map<string, AttemptLocks>();
   locks.set(block, ofBlock);
   const name = nameOf(stage, index, attempt);
-  const held = ofBlock.get(name) ?? { grant: null, end: null };
+  const held = ofBlock.get(name) ?? { grant: null, end: null, seal: null };
   ofBlock.set(name, held);
   return held;
 }
@@ -57,9 +59,13 @@ export function sayLocked(state: State, vote: LockedVote): void {
   say(state, vote);
 }
 
+export function isLockedVote(entry: Entry): entry is LockedVote {
+  return entry.kind === "grant" || entry.kind === "timeout" || entry.kind === "attest" || entry.kind === "seal";
+}
+
 /** A batch of this node is durable, or comes from its journal. */
 export function learnLock(state: State, entry: Entry): void {
-  if (entry.kind !== "grant" && entry.kind !== "timeout" && entry.kind !== "attest") return;
+  if (!isLockedVote(entry)) return;
   // Nothing is signed about a block that is not kept.
   if (!state.blocks.has(entry.block)) return;
   // mutant: forget-grants
@@ -67,6 +73,8 @@ export function learnLock(state: State, entry: Entry): void {
   // mutant: forget-timeouts
   if (entry.kind === "timeout") learn(state, entry);
   if (entry.kind === "attest") learn(state, entry);
+  // mutant: forget-seals
+  if (entry.kind === "seal") learn(state, entry);
 }
 
 function learn(state: State, vote: LockedVote): void {
@@ -92,6 +100,10 @@ export function hasTimedOut(state: State, { block, stage, index }: Task, attempt
 export function hasAttested(state: State, { block, stage, index }: Task, attempt: number): boolean {
   const end = find(state, block.id, stage.name, index, attempt)?.end ?? null;
   return end !== null && end !== TIMEOUT;
+}
+
+export function hasSealed(state: State, { block, stage, index }: Task, attempt: number): boolean {
+  return (find(state, block.id, stage.name, index, attempt)?.seal ?? null) !== null;
 }
 
 export function forgetLocks(state: State, block: Hash): void {

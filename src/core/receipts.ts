@@ -15,7 +15,9 @@ import { PROOFS_PER_ATTEMPT_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import { conflictOf } from "../protocol/evidence.ts";
 import { payeeOf } from "../protocol/systems.ts";
+import { commitmentOf } from "../protocol/opening.ts";
 import type { Refusal } from "../protocol/verdict.ts";
+import { isByAgreement, openedReceipts, opensSealed } from "./commitments.ts";
 import {
   type Facts,
   isEarlier,
@@ -36,7 +38,8 @@ export function keepReceipt(state: State, task: Task, signed: Signed, entry: Ent
   task.receipts.set(signed.author, own);
   const named = own.byArtefact.get(entry.artefact) ?? [];
   own.byArtefact.set(entry.artefact, named);
-  const receipt: Receipt = { ...entry, signed };
+  const commitment = commitmentOf({ ...entry, prover: signed.author });
+  const receipt: Receipt = { ...entry, signed, commitment };
   // EVIDENCE-7.
   // mutant: contradictions-unseen
   noteContradiction(state, named, receipt);
@@ -90,15 +93,32 @@ export function receiptsOf(state: Facts, task: TaskFacts, proof: ProofFacts): (r
   // RECEIPT-5.
   // mutant: receipts-dropped
   const isVouched = weightOf(state, proof.vouchers.keys()) >= state.manifest.oneHonest;
-  return [...proof.receipts].flatMap(([author, named]) => {
+  const counted = [...proof.receipts].flatMap(([author, named]) => {
     const first = task.receipts.get(author)?.first;
-    const counted = named.filter((receipt) => isVouched || first?.get(receipt.attempt)?.includes(receipt) === true);
-    return counted.map((receipt) => [author, receipt] as const);
+    const own = named.filter((receipt) => isVouched || first?.get(receipt.attempt)?.includes(receipt) === true);
+    return own.map((receipt) => [author, receipt] as const);
   });
+  return isByAgreement(task) ? withOpened(state, task, proof, counted) : counted;
 }
 
-/** Whether the prover has handed a proof in for this attempt. */
+/** In an `agree` stage a result counts that its prover had committed to, whether it is published or only opened here. */
+function withOpened(
+  state: Facts,
+  task: TaskFacts,
+  proof: ProofFacts,
+  receipts: readonly (readonly [Key, Receipt])[],
+): (readonly [Key, Receipt])[] {
+  // mutant: uncommitted-receipts
+  const published = receipts.filter(([author, receipt]) => opensSealed(state, task, author, receipt));
+  const opened = openedReceipts(state, task, proof).filter(
+    ([author, { attempt }]) => !published.some(([other, receipt]) => other === author && receipt.attempt === attempt),
+  );
+  return [...published, ...opened];
+}
+
+/** Whether the prover has handed a proof in for this attempt, or committed to one. */
 export function hasHandedIn(task: TaskFacts, prover: Key, attempt: number): boolean {
+  if (task.attempts.get(attempt)?.commits.has(prover) === true) return true;
   return task.receipts.get(prover)?.first.has(attempt) === true;
 }
 

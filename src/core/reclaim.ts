@@ -3,6 +3,9 @@
  * clock is part of any safety argument.
  */
 import type { Key } from "../protocol/ids.ts";
+import { isDue, sealedIn } from "./commitments.ts";
+import { findProof } from "./receipts.ts";
+import { revealOf } from "./soft.ts";
 import type { Attempt, Member, State, Task } from "./state.ts";
 import { type AttemptFacts, type Facts, weightOf } from "./facts.ts";
 
@@ -18,8 +21,19 @@ export type Overdue = { readonly code: string } | { readonly wakeMs: number };
 
 /** Said by who only follows f+1 others. */
 export const JOINED = "others-timed-out";
+/** Of a prover that has committed to a result and shows none. */
+export const NOT_REVEALED = "not-revealed";
 /** What attesters say of an attempt themselves; a prover's own word is never taken for one of them. */
-const OWN_CODES: ReadonlySet<string> = new Set(["released", "not-claimed", "no-progress", "limit", JOINED]);
+const OWN_CODES: ReadonlySet<string> = new Set([
+  "released",
+  "not-claimed",
+  "no-progress",
+  "limit",
+  "not-sealed",
+  "not-agreed",
+  NOT_REVEALED,
+  JOINED,
+]);
 
 /** The code under which a prover's `fail` is kept. */
 export function failCode(code: string): string {
@@ -133,6 +147,7 @@ export function overdue(state: State, task: Task, attempt: Attempt, owner: Key |
     if (state.nowMs >= untilMs) return { code: "not-claimed" };
     return { wakeMs: untilMs };
   }
+  if (attempt.commits.has(owner)) return overdueReveal(state, task, attempt, owner);
   const progressMs = Math.max(attempt.claimedMs, attempt.progress.get(owner)?.atMs ?? 0);
   // mutant: lease-too-long
   const leaseUntilMs = progressMs + task.stage.leaseMs;
@@ -142,6 +157,28 @@ export function overdue(state: State, task: Task, attempt: Attempt, owner: Key |
   // mutant: no-limit
   if (state.nowMs >= limitUntilMs) return { code: "limit" };
   return { wakeMs: Math.min(leaseUntilMs, limitUntilMs) };
+}
+
+/**
+ * REVEAL-3. The same of an attempt whose owner has committed to a result. The commitment has a lease to be sealed. While other
+ * provers still work the attempt has all the time; once the opening is due, it has a lease to be here.
+ */
+function overdueReveal(state: State, task: Task, attempt: Attempt, owner: Key): Overdue {
+  const { leaseMs } = task.stage;
+  const sealed = sealedIn(state, attempt);
+  if (sealed?.prover !== owner) {
+    const reveal = revealOf(attempt);
+    reveal.sealMs ??= state.nowMs;
+    const untilMs = reveal.sealMs + leaseMs;
+    return state.nowMs >= untilMs ? { code: "not-sealed" } : { wakeMs: untilMs };
+  }
+  if (!isDue(state, task)) return { wakeMs: Number.POSITIVE_INFINITY };
+  const { opened } = attempt;
+  const proof = opened === null ? undefined : findProof(task, opened.artefact, owner);
+  if (proof?.verdict === "valid") return { code: "not-agreed" };
+  const untilMs = (attempt.reveal?.dueMs ?? state.nowMs) + leaseMs;
+  // mutant: reveal-never-due
+  return state.nowMs >= untilMs ? { code: NOT_REVEALED } : { wakeMs: untilMs };
 }
 
 /** An attempt may take so many times as long as 95 of 100 tasks of its stage have taken at most. */

@@ -251,6 +251,8 @@ function isOver(state: State, batch: Batch, announced: ReadonlySet<string>): boo
       case "release":
       case "fail":
       case "receipt":
+      case "commit":
+      case "seal":
       case "attest":
       case "complete":
       case "reject":

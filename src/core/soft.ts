@@ -11,6 +11,7 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { Span } from "../protocol/sync.ts";
 import type { Effect } from "./effect.ts";
+import type { MadeProof } from "./event.ts";
 import type { Located } from "./facts.ts";
 
 export interface AttemptSoft {
@@ -32,6 +33,21 @@ export interface AttemptSoft {
   overCode: string | null;
   /** A timeout certificate of it was held against its owner. */
   lossNoted: boolean;
+  /** How far this node is with the commitment of its prover; `null` where there is none. */
+  reveal: Reveal | null;
+}
+
+export interface Reveal {
+  /** Since when this node waits for the commitment to be sealed, and for its opening; `null` before. */
+  sealMs: number | null;
+  dueMs: number | null;
+  asked: boolean;
+  tries: number;
+  retryMs: number | null;
+  /** This node's own result, where it is the prover and has made it in this life. */
+  made: MadeProof | null;
+  /** This node has signed its receipt; its own batch comes back late. */
+  isPublished: boolean;
 }
 
 export interface ProofSoft {
@@ -193,6 +209,7 @@ export interface MemberSoft {
 export interface AttemptLocks {
   grant: Key | null;
   end: string | null;
+  seal: string | null;
 }
 
 /** By block, then by stage, index and attempt. */
@@ -307,4 +324,17 @@ export interface Soft {
   replaying: boolean;
   /** Counts the steps that assertions have looked at, and has what they have reported (`assertions.ts`). */
   readonly checks: { steps: number; readonly reported: Set<string> };
+}
+
+export function revealOf(attempt: AttemptSoft): Reveal {
+  attempt.reveal ??= {
+    sealMs: null,
+    dueMs: null,
+    asked: false,
+    tries: 0,
+    retryMs: null,
+    made: null,
+    isPublished: false,
+  };
+  return attempt.reveal;
 }

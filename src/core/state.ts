@@ -218,8 +218,12 @@ export function attemptOf(task: Task, number: number): Attempt {
       progress: new Map(),
       ends: new Map(),
       fails: new Map(),
+      commits: new Map(),
+      seals: new Map(),
+      opened: null,
       overCode: null,
       lossNoted: false,
+      reveal: null,
     };
     task.attempts.set(number, attempt);
   }

@@ -36,6 +36,7 @@ import * as ownSource from "./own-source.ts";
 import { addPending, takePending } from "./pending.ts";
 import { applyRequeue, settlePause } from "./quarantine.ts";
 import * as replicator from "./replicator.ts";
+import { applyOpened, settleReveals } from "./reveals.ts";
 import { settleLevel, settlePiece } from "./split.ts";
 import * as standing from "./standing.ts";
 import * as strangers from "./strangers.ts";
@@ -190,6 +191,10 @@ function apply(state: State, event: Event, equation: Equation): void {
       return applyPending(state, event.block, equation);
     case "verified":
       return withTask(state, event.task, (task) => applyVerdict(state, task, event));
+    case "opened":
+      return withTask(state, event.task, (task) =>
+        applyOpened(state, task, event.attempt, event.commitment, event.opening),
+      );
     case "counted":
       return withTask(state, event.task, (task) => lists.applyCounted(state, task, event.artefact, event.items));
     case "progress":
@@ -326,7 +331,12 @@ function applyEntry(state: State, signed: Signed, entry: Entry, equation: Equati
     return;
   }
   // Saying again what was said is how gossip works; it is no news.
-  if (code !== "vote.duplicate" && code !== "claim.duplicate" && code !== "task.complete")
+  if (
+    code !== "vote.duplicate" &&
+    code !== "claim.duplicate" &&
+    code !== "commit.duplicate" &&
+    code !== "task.complete"
+  )
     refused(state, signed.author, entry.kind, code);
 }
 
@@ -394,6 +404,10 @@ function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equatio
       return collector.applyEnd(state, signed, entry);
     case "receipt":
       return applyReceipt(state, signed, entry, equation);
+    case "commit":
+      return collector.applyCommit(state, signed, entry);
+    case "seal":
+      return collector.applySeal(state, signed, entry);
     case "attest":
       return collector.applyAttest(state, signed, entry);
     case "complete":
@@ -559,6 +573,7 @@ function settleTask(state: State, task: Task): void {
   settlePause(state, task);
   settlePiece(state, task);
   settleVotes(state, task);
+  settleReveals(state, task);
   // What came once the block was closed may change what this node says of it.
   if (block.state === "closed" && isContentOpen(state, block)) state.dirtyBlocks.add(block);
 }

@@ -79,7 +79,8 @@ export function askVerdict(state: State, task: Task, proof: Proof): void {
   proof.askers = askers;
   if (proof.asked && payers.length === proof.payers) return;
   proof.payers = payers.length;
-  askToVerify(state, task, proof, { values, receipt, recompute, holders: [], payers });
+  const holders = receipts.map(([prover]) => prover);
+  askToVerify(state, task, proof, { values, receipt, recompute, holders, payers });
 }
 
 // VERIFY-1.

@@ -22,6 +22,8 @@ const ENTRY_BYTES: Readonly<Record<Kind, number>> = {
   beat: 512,
   // Each makes a proof where it is the first about it.
   receipt: 3_072,
+  commit: 4_096,
+  seal: 4_096,
   attest: 4_096,
   complete: 2_048,
   reject: 2_048,

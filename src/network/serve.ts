@@ -7,6 +7,7 @@ import type { Connection, Libp2p, Stream } from "@libp2p/interface";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { u64 } from "../protocol/ids.ts";
+import { isOpening, OPENING_BYTES } from "../protocol/opening.ts";
 import type { Artefacts, Clock, Telemetry, TransportHandler } from "../ports.ts";
 import { PeerBudget } from "./budget.ts";
 import { NetworkFault, faultOf, rethrow, settled } from "./fault.ts";
@@ -189,22 +190,28 @@ function fittingOf(frames: readonly Uint8Array[]): Uint8Array[] {
  * begins at the offset. The slot is held until it is sent: it bounds what is in memory.
  */
 function artefactAnswer({ artefacts, channels }: ServeModules): Answer {
+  const isWithheld = (from: Key, hash: Hash, bytes: Uint8Array): boolean => {
+    const answers = channels.flatMap(({ handler }) => handler.withholds?.(from, hash, bytes) ?? []);
+    // Every channel withholds an opening but the one that knows its commitment.
+    return isOpening(bytes) ? !answers.includes(false) : answers.includes(true);
+  };
   let held = 0;
   return async function* answer(from, body) {
     const asked = askedOf(body);
     if (asked === null)
       throw new NetworkFault("request.malformed", "an artefact is asked for by 32 bytes of hash and 8 of offset");
-    if (channels.some(({ handler }) => handler.withholds?.(from, asked.hash))) return;
     if (held >= REQUEST.rangesServedMax) throw new NetworkFault("request.overload", "too many files are being read");
     held += 1;
     try {
       const length = await settled<number | null>((done) => artefacts.size(asked.hash, done));
       if (length === null) return;
+      // A part of an opening could not be recognised, and nobody needs one.
+      if (length === OPENING_BYTES && asked.offset > 0) return;
       const { rangeBytesMax } = REQUEST;
       const bytes = await settled<Uint8Array | null>((done) =>
         artefacts.readPart(asked.hash, asked.offset, rangeBytesMax, done),
       );
-      if (bytes === null) return;
+      if (bytes === null || isWithheld(from, asked.hash, bytes)) return;
       yield u64(length);
       yield* slices(bytes);
     } finally {

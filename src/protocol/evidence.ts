@@ -29,6 +29,7 @@ export type Offence =
   | "two-grants"
   | "grant-after-timeout"
   | "two-attests"
+  | "two-seals"
   | "attest-and-timeout"
   | "two-receipts"
   | "false-proof";
@@ -99,6 +100,8 @@ export function conflictOf(before: Entry, after: Entry): Offence | null {
   if (before.kind === "attest" && after.kind === "attest") {
     return before.prover === after.prover && before.artefact === after.artefact ? null : "two-attests";
   }
+  if (before.kind === "seal" && after.kind === "seal")
+    return before.prover === after.prover && before.hash === after.hash ? null : "two-seals";
   const kinds = [before.kind, after.kind];
   return kinds.includes("attest") && kinds.includes("timeout") ? "attest-and-timeout" : null;
 }
@@ -147,11 +150,12 @@ function isBefore(a: ShownVote, b: ShownVote): boolean {
   return a.number === b.number ? a.index < b.index : a.number < b.number;
 }
 
+/** Kinds of which two may exclude each other. */
+const ABOUT_ATTEMPT: ReadonlySet<string> = new Set<Entry["kind"]>(["grant", "timeout", "attest", "seal", "receipt"]);
+
 function aboutOf(entry: Entry): Evidence["about"] {
   if (entry.kind === "complete") return { block: entry.block, stage: entry.stage, index: entry.index, attempt: null };
-  const isAboutAttempt =
-    entry.kind === "grant" || entry.kind === "timeout" || entry.kind === "attest" || entry.kind === "receipt";
-  if (!isAboutAttempt) return null;
+  if (!ABOUT_ATTEMPT.has(entry.kind) || !("attempt" in entry)) return null;
   return { block: entry.block, stage: entry.stage, index: entry.index, attempt: entry.attempt };
 }
 

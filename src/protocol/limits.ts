@@ -8,6 +8,8 @@ export const BATCH_ENTRIES_MAX = 256;
 export const INLINE_BYTES_MAX = 2 * 1024;
 /** A hash of a proof and its maker (`payee.ts`). */
 export const POSSESSION_BYTES = 32;
+/** Random bytes of an opening: without them a result of few possible values could be guessed from its commitment. */
+export const NONCE_BYTES = 32;
 /** Public values of one task. */
 export const VALUES_BYTES_MAX = 4 * 1024;
 /** An entry that evidence shows: the longest is a receipt, whose other fields have at most 512 bytes. */

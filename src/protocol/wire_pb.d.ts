@@ -336,6 +336,18 @@ export declare type Entry = Message<"proofmesh.v1.Entry"> & {
      */
     value: Requeue;
     case: "requeue";
+  } | {
+    /**
+     * @generated from field: proofmesh.v1.Commit commit = 22;
+     */
+    value: Commit;
+    case: "commit";
+  } | {
+    /**
+     * @generated from field: proofmesh.v1.Seal seal = 23;
+     */
+    value: Seal;
+    case: "seal";
   } | { case: undefined; value?: undefined };
 };
 
@@ -809,6 +821,13 @@ export declare type Receipt = Message<"proofmesh.v1.Receipt"> & {
    * @generated from field: bytes possession = 12;
    */
   possession: Uint8Array;
+
+  /**
+   * 32 bytes in a stage with `verify: agree`: opens the prover's commitment; empty elsewhere
+   *
+   * @generated from field: bytes nonce = 13;
+   */
+  nonce: Uint8Array;
 };
 
 /**
@@ -816,6 +835,87 @@ export declare type Receipt = Message<"proofmesh.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export declare const ReceiptSchema: GenMessage<Receipt>;
+
+/**
+ * The prover has a result and fixes it without naming it: `hash` is the SHA-256 of its opening (`opening.ts`).
+ *
+ * @generated from message proofmesh.v1.Commit
+ */
+export declare type Commit = Message<"proofmesh.v1.Commit"> & {
+  /**
+   * @generated from field: bytes block = 1;
+   */
+  block: Uint8Array;
+
+  /**
+   * @generated from field: string stage = 2;
+   */
+  stage: string;
+
+  /**
+   * @generated from field: uint32 index = 3;
+   */
+  index: number;
+
+  /**
+   * @generated from field: uint32 attempt = 4;
+   */
+  attempt: number;
+
+  /**
+   * @generated from field: bytes hash = 5;
+   */
+  hash: Uint8Array;
+};
+
+/**
+ * Describes the message proofmesh.v1.Commit.
+ * Use `create(CommitSchema)` to create a new message.
+ */
+export declare const CommitSchema: GenMessage<Commit>;
+
+/**
+ * The attester holds this commitment and had attested no result of the group before.
+ *
+ * @generated from message proofmesh.v1.Seal
+ */
+export declare type Seal = Message<"proofmesh.v1.Seal"> & {
+  /**
+   * @generated from field: bytes block = 1;
+   */
+  block: Uint8Array;
+
+  /**
+   * @generated from field: string stage = 2;
+   */
+  stage: string;
+
+  /**
+   * @generated from field: uint32 index = 3;
+   */
+  index: number;
+
+  /**
+   * @generated from field: uint32 attempt = 4;
+   */
+  attempt: number;
+
+  /**
+   * @generated from field: bytes prover = 5;
+   */
+  prover: Uint8Array;
+
+  /**
+   * @generated from field: bytes hash = 6;
+   */
+  hash: Uint8Array;
+};
+
+/**
+ * Describes the message proofmesh.v1.Seal.
+ * Use `create(SealSchema)` to create a new message.
+ */
+export declare const SealSchema: GenMessage<Seal>;
 
 /**
  * @generated from message proofmesh.v1.Attest

@@ -4,6 +4,7 @@
  * bytes -> verdict -> event -> step -> effects. Events wait in one bounded queue and are taken one at a time; the effects
  * of a step are performed in the order that `core/effect.ts` states.
  */
+import { mayShow } from "../core/commitments.ts";
 import { inlineProof, isReserved } from "../core/receipts.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Closed, Event, TaskRef } from "../core/event.ts";
@@ -42,6 +43,7 @@ import { type Hash, type Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { signStart, type StartRecord } from "../protocol/start.ts";
 import { ARTEFACT_BYTES_MAX } from "../protocol/limits.ts";
+import { isOpening } from "../protocol/opening.ts";
 import { ACCEPT, ignore, type Verdict } from "../protocol/verdict.ts";
 import { whenFree } from "./busy.ts";
 import { Fetcher } from "./fetcher.ts";
@@ -410,6 +412,8 @@ export class Runtime implements TransportHandler {
         return this.#workshop.prepare(effect);
       case "verify":
         return this.#workshop.verify(effect);
+      case "open":
+        return this.#workshop.open(effect);
       case "count":
         return this.#workshop.count(effect);
       case "certify":
@@ -550,7 +554,9 @@ export class Runtime implements TransportHandler {
     this.post({ kind: "peer", peer, state });
   }
 
-  withholds(peer: Key, artefact: Hash): boolean {
+  withholds(peer: Key, artefact: Hash, bytes: Uint8Array): boolean {
+    // REVEAL-2.
+    if (isOpening(bytes)) return !this.#running || this.#closed || !mayShow(this.#state, peer, bytes);
     // RECEIPT-10.
     // mutant: reserved-served
     return !this.#options.manifest.weights.has(peer) && isReserved(this.#state, artefact);

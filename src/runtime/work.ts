@@ -1,11 +1,24 @@
 /** Proving, preparing and verifying: gathers the bytes, asks the port, and gives the core one event for each. */
+import { hexToBytes } from "@noble/hashes/utils.js";
 import type { Effect, Job } from "../core/effect.ts";
-import type { Event, TaskRef, VerifiedResult } from "../core/event.ts";
+import type { Event, MadeProof, TaskRef, VerifiedResult } from "../core/event.ts";
 import type { State } from "../core/state.ts";
-import type { Artefacts, Cancel, Clock, Done, ProveEvent, ProveJob, Prover, Result, Verifier } from "../ports.ts";
+import type {
+  Artefacts,
+  Cancel,
+  Clock,
+  Done,
+  Fault,
+  ProveEvent,
+  ProveJob,
+  Prover,
+  Result,
+  Verifier,
+} from "../ports.ts";
 import { artefactHash, type Hash, type Key } from "../protocol/ids.ts";
 import { itemsIn } from "../protocol/items.ts";
 import { INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, RANGE_BYTES_MAX } from "../protocol/limits.ts";
+import { decodeOpening, encodeOpening, OPENING_BYTES } from "../protocol/opening.ts";
 import { possessionOf } from "../protocol/payee.ts";
 import { lastWords } from "../protocol/words.ts";
 import { whenFree } from "./busy.ts";
@@ -27,6 +40,8 @@ interface Modules {
   readonly verifier: Verifier;
   readonly provers: readonly Prover[];
   readonly proofBytesMax: number;
+  /** 16 random bytes in hex, other ones at each call. */
+  readonly nonce: () => string;
   readonly post: (event: Event) => void;
   readonly report: LedgerModules["report"];
 }
@@ -131,6 +146,15 @@ export class Workshop {
     );
   }
 
+  /** The opening of a commitment. It is checked here against the prover's key alone; the core has the rest. */
+  open({ task, attempt, commitment, holders }: Of<"open">): void {
+    const { fetcher, post } = this.#modules;
+    fetcher.get({ artefact: commitment, bytesMax: OPENING_BYTES, holders }, (found) => {
+      const opening = found.ok ? (decodeOpening(found.value) ?? false) : null;
+      post({ kind: "opened", task, attempt, commitment, opening });
+    });
+  }
+
   prove(effect: Of<"prove">): void {
     const name = nameOf(effect.task);
     const run = { cancelled: false, cancel: null as Cancel | null };
@@ -193,6 +217,7 @@ export class Workshop {
       inline: proof,
       possession: possessionOf(effect.system, proof, effect.prover),
     };
+    if (effect.isCommitted) return this.#endCommitted(effect, proof, made);
     // A small proof is made durable by the receipt that carries it; others must be on disk before they are promised.
     if (proof.length <= INLINE_BYTES_MAX && made.possession.length === 0) {
       fetcher.keep(made.artefact, proof);
@@ -204,6 +229,26 @@ export class Workshop {
       if (written.ok) post({ kind: "proved", task, attempt, proof: made });
       else post({ kind: "prove-failed", task, attempt, logical: false, ...written.fault });
     });
+  }
+
+  /** COMMIT-2. Result and opening are durable before the commitment is signed, so that they can be shown after a crash. */
+  #endCommitted({ task, attempt, prover }: Of<"prove">, proof: Uint8Array, made: MadeProof): void {
+    const { artefacts, clock, nonce: draw, post } = this.#modules;
+    const nonce = hexToBytes(`${draw()}${draw()}`);
+    const { artefact, bytes } = made;
+    const opening = encodeOpening({ prover, nonce, artefact, bytes });
+    const failed = (fault: Fault) => post({ kind: "prove-failed", task, attempt, logical: false, ...fault });
+    const write = (file: Uint8Array, then: () => void) =>
+      whenFree<Hash>(
+        clock,
+        (done) => artefacts.write(file, done),
+        PROOF_WAIT_MS,
+        (written) => {
+          if (written.ok) then();
+          else failed(written.fault);
+        },
+      );
+    write(proof, () => write(opening, () => post({ kind: "proved", task, attempt, proof: { ...made, nonce } })));
   }
 
   cancel(task: TaskRef): void {

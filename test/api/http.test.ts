@@ -4,6 +4,7 @@ import net from "node:net";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ApiServer, openApi } from "../../src/api/http.ts";
+import { encodeOpening } from "../../src/protocol/opening.ts";
 import { memoryArtefacts } from "../../src/storage/memory.ts";
 import { mutants } from "../fuzz/mutants.ts";
 import { hashOf } from "../protocol/fixtures.ts";
@@ -284,6 +285,16 @@ describe("the HTTP endpoint", () => {
     expect(await put(1_000_000, bytes.length)).toMatchObject({ status: 200, bytes: bytes.length });
     const got = await (await fetch(`${server.address}/artefacts/${hash}`)).arrayBuffer();
     expect(Buffer.from(got).equals(bytes)).toBe(true);
+  });
+
+  it("artefact.secret: does not give away the opening of a commitment", async () => {
+    const id = hashOf("opening");
+    const bytes = encodeOpening({ prover: id, nonce: new Uint8Array(32), artefact: id, bytes: 1 });
+    const url = `${server.address}/artefacts/${hashOfBytes(Buffer.from(bytes))}`;
+    expect((await fetch(`${url}?length=${bytes.length}&from=0`, { method: "PUT", body: bytes })).status).toBe(200);
+    const response = await fetch(url);
+    expect(response.status).toBe(403);
+    expect(await response.json()).toMatchObject({ code: "artefact.secret" });
   });
 
   it("artefact.wrong-bytes and artefact.too-large: keeps nothing that is not what it is said to be", async () => {

@@ -55,7 +55,7 @@ describe("a result that provers agree on", () => {
     expect(results.size).toBe(1);
   });
 
-  it("waits for the second: one result alone is vouched for by nobody (ATTEST-2)", () => {
+  it("REVEAL-4: waits for the second: one result alone is vouched for by nobody (ATTEST-2)", () => {
     const net = netOf([]);
     net.hangs = ({ stage, index }) => stage === "cut" && index > 0;
     net.mine(blockAt(1));

@@ -54,17 +54,8 @@ function handIn(net: Net, name: string, indices: readonly number[]): void {
       const artefact = hashOf(`proof ${name} ${id}/prove/${index}`);
       const place = { block: id, stage: "prove", index, attempt: 0, system: "mock" };
       const key = net.manifest.keyHashes.get("mock") ?? "";
-      return {
-        kind: "receipt",
-        ...place,
-        key,
-        artefact,
-        bytes: 100,
-        values,
-        provingMs: 1,
-        inline: new Uint8Array(),
-        possession: new Uint8Array(),
-      };
+      const empty = { inline: new Uint8Array(), possession: new Uint8Array(), nonce: new Uint8Array() };
+      return { kind: "receipt", ...place, key, artefact, bytes: 100, values, provingMs: 1, ...empty };
     }),
   );
   net.settle();

@@ -238,6 +238,10 @@ export class Hostile {
         return { kind: "timeout", ...ref, attempt, code };
       case "attest":
         return { kind: "attest", ...ref, attempt, prover, artefact };
+      case "commit":
+        return { kind: "commit", ...ref, attempt, hash: artefact };
+      case "seal":
+        return { kind: "seal", ...ref, attempt, prover, hash: artefact };
       case "complete":
         return { kind: "complete", ...ref, prover, artefact };
       case "reject":

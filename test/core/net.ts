@@ -3,13 +3,18 @@ import type { Effect } from "../../src/core/effect.ts";
 import type { Resources } from "../../src/protocol/workflow.ts";
 import type { CoreOptions } from "../../src/core/options.ts";
 import type { TaskRef } from "../../src/core/event.ts";
+import { mayShow } from "../../src/core/commitments.ts";
 import { frontierOf } from "../../src/core/replicator.ts";
 import type { Batch } from "../../src/protocol/batch.ts";
 import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
+import { artefactHash } from "../../src/protocol/ids.ts";
+import { NONCE_BYTES } from "../../src/protocol/limits.ts";
+import { decodeOpening, encodeOpening } from "../../src/protocol/opening.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 import { Core, keyOf, network, type TestBlock } from "./harness.ts";
 
 type Proves = Extract<Effect, { kind: "prove" }>;
+type Opens = Extract<Effect, { kind: "open" }>;
 
 const PROOF_BYTES = 100;
 
@@ -28,6 +33,13 @@ export class Net {
 
   /** Who makes another result of what provers have to agree on. */
   lies: (prover: string, task: TaskRef) => boolean = () => false;
+
+  /** Who commits to a result and shows it to nobody. */
+  hides: (prover: string, task: TaskRef) => boolean = () => false;
+
+  /** What provers have committed to, by commitment. */
+  readonly openings = new Map<string, Uint8Array>();
+  #nonces = 0;
 
   /** Proofs that take for ever. */
   hangs: (task: TaskRef) => boolean = () => false;
@@ -110,7 +122,8 @@ export class Net {
   }
 
   #work(core: Core): boolean {
-    const [proves, verifies] = [core.take("prove"), core.take("verify")];
+    const [proves, verifies, opens] = [core.take("prove"), core.take("verify"), core.take("open")];
+    for (const effect of opens) this.#open(core, effect);
     for (const effect of proves) {
       const { task, attempt } = effect;
       if (this.hangs(task)) {
@@ -132,7 +145,7 @@ export class Net {
           : ({ kind: "invalid", code: "proof.equation" } as const);
       core.step({ kind: "verified", task, artefact, maker, verdict });
     }
-    return proves.length + verifies.length > 0;
+    return proves.length + verifies.length + opens.length > 0;
   }
 
   /** What hung comes to its end after all. */
@@ -158,15 +171,24 @@ export class Net {
 
   #prove(core: Core, { task, attempt, values }: Proves): void {
     const artefact = this.#resultOf(task, core.name);
-    const proof = {
-      artefact,
-      bytes: PROOF_BYTES,
-      values,
-      provingMs: 10,
-      inline: new Uint8Array(),
-      possession: new Uint8Array(),
-    };
+    const nonce = new Uint8Array(NONCE_BYTES).fill(++this.#nonces);
+    const opening = encodeOpening({ prover: keyOf(core.name), nonce, artefact, bytes: PROOF_BYTES });
+    this.openings.set(artefactHash(opening), opening);
+    const bytes = { inline: new Uint8Array(), possession: new Uint8Array(), nonce };
+    const proof = { artefact, bytes: PROOF_BYTES, values, provingMs: 10, ...bytes };
     core.step({ kind: "proved", task, attempt, proof });
+  }
+
+  /** The prover shows the opening, if it is up and wants to, and if its own log says that the other may have it. */
+  #open(core: Core, { task, attempt, prover, commitment }: Opens): void {
+    const file = this.openings.get(commitment);
+    const holder = this.live().find(({ name }) => keyOf(name) === prover);
+    const isShown =
+      file !== undefined &&
+      holder !== undefined &&
+      (holder === core || (!this.hides(holder.name, task) && mayShow(holder.state, keyOf(core.name), file)));
+    const opening = isShown ? (decodeOpening(file) ?? false) : null;
+    core.step({ kind: "opened", task, attempt, commitment, opening });
   }
 
   /** A node that votes on nothing and only listens, to see what the log says. */

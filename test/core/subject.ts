@@ -160,6 +160,7 @@ export class Subject {
       provingMs: 10,
       inline: new Uint8Array(),
       possession: new Uint8Array(),
+      nonce: new Uint8Array(),
       ...change,
     };
   }

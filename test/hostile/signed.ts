@@ -170,10 +170,16 @@ const receipts: Write = (known, round) =>
     const inline = randomBytes(900);
     const proof = { artefact: createHash("sha256").update(inline).digest("hex"), bytes: inline.length, inline };
     const { receipt } = known;
-    const base = receipt ?? { system: "mock", key: random(), values: randomBytes(64), possession: new Uint8Array() };
-    const { system, key, values, possession } = base;
+    const base = receipt ?? {
+      system: "mock",
+      key: random(),
+      values: randomBytes(64),
+      possession: new Uint8Array(),
+      nonce: new Uint8Array(),
+    };
+    const { system, key, values, possession, nonce } = base;
     const place = { ...attemptOf(known, round * 24 + at), attempt: at % 3 };
-    return { kind: "receipt", ...place, system, key, values, possession, provingMs: 1, ...proof };
+    return { kind: "receipt", ...place, system, key, values, possession, nonce, provingMs: 1, ...proof };
   });
 
 const votes: Write = (known, round) =>

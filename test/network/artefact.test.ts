@@ -1,6 +1,7 @@
 /** Files of many ranges, over real sockets. */
 import { afterAll, expect, test } from "vitest";
 import type { Artefacts } from "../../src/ports.ts";
+import { encodeOpening } from "../../src/protocol/opening.ts";
 import { closeAll, fetched, sha256, startNodes, type TestNode } from "./fixture.ts";
 
 const MIB = 1024 * 1024;
@@ -53,6 +54,25 @@ test.concurrent("artefact.wrong-bytes: a peer whose whole file is of another has
   serving(b, new Uint8Array(FILE.length).fill(1), 100);
   expect(await fetched(a, b, sha256(FILE), 32 * MIB)).toMatchObject({ fault: { code: "artefact.wrong-bytes" } });
   expect(a.artefacts.files.size).toBe(0);
+});
+
+test.concurrent("the opening of a commitment goes to a peer that may have it, whole, and to nobody else", async () => {
+  const [a, b] = (await some(2)) as [TestNode, TestNode];
+  const file = encodeOpening({ prover: sha256(FILE), nonce: new Uint8Array(32), artefact: sha256(FILE), bytes: 1 });
+  const other = new Uint8Array(file.length);
+  for (const each of [file, other]) b.artefacts.files.set(sha256(each), each);
+  expect(await fetched(a, b, sha256(file), 32 * MIB)).toMatchObject({ fault: { code: "artefact.absent" } });
+  const asked: string[] = [];
+  let isSecret = true;
+  b.handler.withholds = (peer, artefact, bytes) => {
+    asked.push(`${peer} ${artefact} ${sha256(bytes)}`);
+    return isSecret && artefact === sha256(file);
+  };
+  expect(await fetched(a, b, sha256(file), 32 * MIB)).toMatchObject({ fault: { code: "artefact.absent" } });
+  expect(await fetched(a, b, sha256(other), 32 * MIB)).toMatchObject({ ok: true });
+  isSecret = false;
+  expect(await fetched(a, b, sha256(file), 32 * MIB)).toMatchObject({ ok: true });
+  expect(asked).toEqual([file, other, file].map((each) => `${a.network.key} ${sha256(each)} ${sha256(each)}`));
 });
 
 test.concurrent("artefact.too-large: a file that is longer than it may be is refused before its first range", async () => {

@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createNetwork, type Network } from "../../src/network/node.ts";
 import type { TransportHandler } from "../../src/ports.ts";
+import { artefactHash } from "../../src/protocol/ids.ts";
+import { encodeOpening } from "../../src/protocol/opening.ts";
 import { ACCEPT } from "../../src/protocol/verdict.ts";
 import { memoryArtefacts } from "../../src/storage/memory.ts";
 import { MESSAGE_BYTES_MAX, NETWORK, newSeed, realClock, until } from "./fixture.ts";
@@ -11,6 +13,8 @@ const [WEST, EAST] = ["cd".repeat(32), "ef".repeat(32)];
 class Heard implements TransportHandler {
   readonly messages: string[] = [];
   readonly states: string[] = [];
+  /** Whether the partition may not show a file; left out, it does not say. */
+  withholds?: () => boolean;
   readonly #name: string;
 
   constructor(name: string) {
@@ -36,12 +40,14 @@ interface Host {
   readonly shared: Heard;
   readonly west: Heard;
   readonly east: Heard;
+  readonly artefacts: ReturnType<typeof memoryArtefacts>;
 }
 
 const hosts: Host[] = [];
 
 async function start(names: readonly ("west" | "east")[]): Promise<Host> {
   const heard = { shared: new Heard("shared"), west: new Heard("west"), east: new Heard("east") };
+  const artefacts = memoryArtefacts({ defer: (run) => setImmediate(run) });
   const network = await createNetwork(
     {
       network: NETWORK,
@@ -61,12 +67,12 @@ async function start(names: readonly ("west" | "east")[]): Promise<Host> {
         messageBytesMax: MESSAGE_BYTES_MAX,
         handler: heard[name],
       })),
-      artefacts: memoryArtefacts({ defer: (run) => setImmediate(run) }),
+      artefacts,
       clock: realClock,
       telemetry: { emit: () => {}, count: () => {} },
     },
   );
-  const host = { network, ...heard };
+  const host = { network, artefacts, ...heard };
   hosts.push(host);
   return host;
 }
@@ -125,4 +131,27 @@ test("each partition has its own peers, and answers only those who ask in it", a
   expect(await ask(2, EAST)).toBe("east ?");
   // The host of the west speaks no protocol of the east.
   expect(await ask(1, EAST, west)).toBe("request.failed");
+});
+
+test("an opening is shown if one partition shows it, and any other file if no partition withholds it", async () => {
+  const { artefacts, east, west, network } = at(1);
+  const id = "ab".repeat(32);
+  const files = [
+    encodeOpening({ prover: id, nonce: new Uint8Array(32), artefact: id, bytes: 1 }),
+    Buffer.from("proof"),
+  ];
+  for (const file of files) await new Promise((resolve) => artefacts.write(file, resolve));
+  const had = (file: Uint8Array): Promise<boolean> =>
+    new Promise((resolve) => {
+      at(0).artefacts.forget([artefactHash(file)], () =>
+        at(0).network.fetch(network.key, artefactHash(file), 1_000, 5_000, ({ ok }) => resolve(ok)),
+      );
+    });
+  const [opening = new Uint8Array(), proof = new Uint8Array()] = files;
+  expect([await had(opening), await had(proof)]).toEqual([false, true]);
+  west.withholds = () => true;
+  east.withholds = () => false;
+  expect([await had(opening), await had(proof)]).toEqual([true, false]);
+  east.withholds = () => true;
+  expect([await had(opening), await had(proof)]).toEqual([false, false]);
 });

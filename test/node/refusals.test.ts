@@ -292,6 +292,7 @@ function receipt(block: string, index: number, proof: Uint8Array, values: Uint8A
     provingMs: 1,
     inline: proof,
     possession: new Uint8Array(),
+    nonce: new Uint8Array(),
   };
   return { ...ref(block, index), kind: "receipt", attempt: 0, system: "mock", key, ...made };
 }

@@ -47,15 +47,8 @@ function said(kind: VoteKind, change: object = {}): Entry {
 
 function receipt(change: Partial<EntryOf<"receipt">> = {}): EntryOf<"receipt"> {
   const what = { system: "mock", key: hashOf("mock"), artefact: hashOf("proof"), bytes: 100, provingMs: 1 };
-  return {
-    kind: "receipt",
-    ...attempt,
-    ...what,
-    values: new Uint8Array(32),
-    inline: new Uint8Array(),
-    possession: new Uint8Array(),
-    ...change,
-  };
+  const empty = { inline: new Uint8Array(), possession: new Uint8Array(), nonce: new Uint8Array() };
+  return { kind: "receipt", ...attempt, ...what, values: new Uint8Array(32), ...empty, ...change };
 }
 
 function voteBy(signer: Signer, entry: Entry, number = 3): Vote {

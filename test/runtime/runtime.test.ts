@@ -449,6 +449,7 @@ describe("the sealer", () => {
       provingMs: 1,
       inline: new Uint8Array(2048),
       possession: new Uint8Array(),
+      nonce: new Uint8Array(),
     };
     made.append(
       Array.from({ length: 25 }, () => large),

@@ -15,6 +15,21 @@ export class Outputs {
   /** By task and artefact: who has handed it in. */
   readonly #makers = new Map<string, Set<Key>>();
 
+  /** Whether the prover of this key has made the artefact. */
+  readonly #hasMade: (prover: Key, artefact: Hash) => boolean;
+  /** By task: who has committed to a result of it. */
+  readonly #committers = new Map<string, Set<Key>>();
+
+  constructor(hasMade: (prover: Key, artefact: Hash) => boolean) {
+    this.#hasMade = hasMade;
+  }
+
+  /** Where provers have to agree, attesters know of a result before its receipt is published. */
+  commit(author: Key, entry: EntryOf<"commit">): void {
+    const name = placeOf(entry);
+    this.#committers.set(name, (this.#committers.get(name) ?? new Set<Key>()).add(author));
+  }
+
   receipt(author: Key, entry: EntryOf<"receipt">): void {
     const name = `${placeOf(entry)} ${entry.artefact}`;
     this.#makers.set(name, (this.#makers.get(name) ?? new Set<Key>()).add(author));
@@ -51,10 +66,15 @@ export class Outputs {
     return mostMakers(
       tasks.map((task, at) =>
         (proofs[at] ?? []).flatMap(({ artefact, maker }) =>
-          maker === null ? [...(this.#makers.get(`${placeOf(task)} ${artefact}`) ?? [])] : [maker],
+          maker === null ? this.#makersOf(task, artefact) : [maker],
         ),
       ),
     );
+  }
+
+  #makersOf(task: TaskRef, artefact: Hash): Key[] {
+    const committed = [...(this.#committers.get(placeOf(task)) ?? [])].filter((key) => this.#hasMade(key, artefact));
+    return [...(this.#makers.get(`${placeOf(task)} ${artefact}`) ?? []), ...committed];
   }
 }
 

@@ -3,7 +3,7 @@
  *
  * At the end of a run the checker folds a node's log into an empty state: once author by author, and once in turns from
  * the last batch of each author to the first. All that follows from facts must equal the node's own. A log lacks what the
- * node has computed from bytes (payloads, proofs, lists), so the checker hands these findings in.
+ * node has computed from bytes (payloads, proofs, lists, openings), so the checker hands these findings in.
  */
 import type { Effect } from "../../../src/core/effect.ts";
 import type { Event } from "../../../src/core/event.ts";
@@ -127,8 +127,20 @@ function preparedOf(block: Block | undefined): Event[] {
 function findings(state: State): Event[] {
   return [...state.blocks.values()].flatMap((block) => [
     ...preparedOf(block),
+    ...block.tasks.flatMap(openedOf),
     ...block.tasks.flatMap((task) => [...task.proofs.values()].flatMap((proof) => verdictOf(task, proof))),
   ]);
+}
+
+/** What the node has read behind the commitments of a task. */
+function openedOf({ block, stage, index, attempts }: Task): Event[] {
+  const task = { block: block.id, stage: stage.name, index };
+  return [...attempts.values()].flatMap(({ number: attempt, opened }): Event[] => {
+    if (opened === null || opened.commitment === null) return [];
+    const { artefact, bytes, commitment, nonce, signed } = opened;
+    const opening = { prover: signed.author, artefact, bytes, nonce };
+    return [{ kind: "opened", task, attempt, commitment, opening }];
+  });
 }
 
 function verdictOf(

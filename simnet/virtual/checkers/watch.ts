@@ -135,6 +135,7 @@ export class Checkers {
       if (this.#doubled.has(node.key)) this.#hearUnsent(node, 0);
       else if (!isHostile(node.key)) this.#hearUnsent(node);
     };
+    cluster.network.onShown = (from, to, commitment) => this.wire.shown(from, to, commitment);
     cluster.network.onPublish = (from, bytes, isSent) => {
       this.#hearUnsent(honest.get(from));
       this.wire.published(from, bytes, isSent);

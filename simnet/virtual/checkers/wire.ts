@@ -16,6 +16,7 @@ import type { Equation } from "../../../src/protocol/signing.ts";
 import type { Stage } from "../../../src/protocol/workflow.ts";
 import { stagesAnnounced } from "../provers.ts";
 import { Admissions, type AdmissionsOptions } from "./admissions.ts";
+import { CommitmentChecker } from "./commitments.ts";
 import { Guilt, type Position } from "./guilt.ts";
 import { Hands } from "./hands.ts";
 import { Levels } from "./levels.ts";
@@ -66,7 +67,7 @@ export class WireChecker {
   readonly #options: WireOptions;
   readonly #manifest: Manifest;
   readonly #owners: Owners;
-  readonly #outputs = new Outputs();
+  readonly #outputs: Outputs;
   readonly #total: number;
   readonly #feeds = new Map<Key, Map<number, Hash>>();
   readonly #highest = new Map<Key, number>();
@@ -90,6 +91,7 @@ export class WireChecker {
   readonly #hands: Hands;
   readonly #levels: Levels;
   readonly #admissions: Admissions;
+  readonly #commitments: CommitmentChecker;
 
   constructor(options: WireOptions) {
     this.#admissions = new Admissions({ ...options, complain: (violation) => this.#violation(violation) });
@@ -101,6 +103,15 @@ export class WireChecker {
       this.#isComplete(task) || this.#isOver(task, attempt) || this.isCancelled(task.block);
     this.#hands = new Hands(options.manifest, isDone);
     this.#levels = new Levels(options.manifest, (keys) => this.#isQuorum(keys));
+    this.#outputs = new Outputs(options.hasMade);
+    this.#commitments = new CommitmentChecker({
+      isQuorum: (keys) => this.#isQuorum(keys),
+      isOneHonest: (keys) => this.#weightOf(keys) >= this.#oneHonest,
+      isAttester: (key) => options.manifest.weights.has(key),
+      isHostile: options.isHostile,
+      stageOf: (task) => this.#stageOf(task),
+      complain: (violation) => this.#violation(violation),
+    });
     this.#total = [...options.manifest.weights.values()].reduce((sum, weight) => sum + weight, 0);
   }
 
@@ -178,10 +189,12 @@ export class WireChecker {
     else if (entry.kind === "claim") this.#claim(author, entry);
     else if (entry.kind === "receipt") this.#receipt(author, entry, at);
     else if (entry.kind === "join") this.#admissions.join(author, entry);
+    else if (entry.kind === "commit") this.#commit(author, entry);
     else if (entry.kind === "evidence" && this.#options.isHostile(author)) this.#owners.benched.add(author);
     else if (!isVoter) return;
     else if (entry.kind === "grant") this.#grant(author, entry, at);
     else if (entry.kind === "timeout") this.#timeout(author, entry, at);
+    else if (entry.kind === "seal") this.#seal(author, entry);
     else if (entry.kind === "attest") this.#attest(author, entry, at);
     else if (entry.kind === "complete") this.#vouch(author, entry);
     else if (entry.kind === "reject") this.#reject(author, entry);
@@ -210,6 +223,7 @@ export class WireChecker {
     this.#outputs.receipt(author, entry);
     const handedIn = `${author} ${placeOf(entry)}`;
     this.#handedIn.set(handedIn, new Set([...(this.#handedIn.get(handedIn) ?? []), entry.artefact]));
+    this.#commitments.receipt(author, entry);
     // Nobody ever hears what the real node of a hostile one signs and does not send.
     if (at !== null)
       this.guilt.receipt(author, placeOf(entry), entry.artefact, `${entry.bytes} ${bytesToHex(entry.values)}`);
@@ -317,11 +331,27 @@ export class WireChecker {
       );
   }
 
+  #commit(author: Key, entry: EntryOf<"commit">): void {
+    this.#outputs.commit(author, entry);
+    this.#commitments.commit(author, entry);
+  }
+
+  #seal(author: Key, entry: EntryOf<"seal">): void {
+    const { granted, assigned } = this.#attempt(entry, entry.attempt);
+    this.#commitments.seal(author, entry, { own: granted.get(author), assigned });
+  }
+
+  /** A node has sent an opening. */
+  shown(from: Key, to: Key, commitment: Hash): void {
+    this.#commitments.shown(from, to, commitment);
+  }
+
   #attest(author: Key, entry: EntryOf<"attest">, at: Position | null): void {
     const attempt = this.#attempt(entry, entry.attempt);
     const where = placeOf(entry, entry.attempt);
     const vote = `${entry.prover} ${entry.artefact}`;
     this.guilt.attest(author, where, vote, at);
+    this.#commitments.attest(author, entry);
     if (!this.#options.isHostile(author)) {
       const before = attempt.attested.get(author);
       // ATTEST-1.
@@ -333,8 +363,8 @@ export class WireChecker {
         this.#violation(`S1: ${name(author)} attested ${where} for a prover that no assignment certificate names`);
       }
       // RECEIPT-8.
-      // Of what provers have to agree on, the bytes are the same whoever makes them.
-      if (this.#stageOf(entry)?.verify === "key" && !this.#options.hasMade(entry.prover, entry.artefact))
+      // What attesters make again themselves they take from anybody.
+      if (this.#stageOf(entry)?.verify !== "recompute" && !this.#options.hasMade(entry.prover, entry.artefact))
         this.#violation(
           `S1: ${name(author)} attested ${where} for ${name(entry.prover)}, which has not made the proof`,
         );
@@ -367,6 +397,7 @@ export class WireChecker {
   #vouch(author: Key, entry: TaskRef & { readonly artefact: Hash; readonly prover: Key }): void {
     const proofs = this.#vouchers.get(placeOf(entry)) ?? new Map<string, Vouched & { readonly voters: Set<Key> }>();
     this.#vouchers.set(placeOf(entry), proofs);
+    this.#commitments.vouch(author, entry);
     const { artefact, prover } = entry;
     const maker = this.#stageOf(entry)?.verify === "key" ? prover : null;
     const vouched = proofs.get(`${artefact} ${maker}`) ?? { artefact, maker, voters: new Set<Key>() };
