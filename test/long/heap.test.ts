@@ -3,8 +3,8 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 
 const CHILD = fileURLToPath(new URL("heap-child.ts", import.meta.url));
-/** Two nodes remember the last 4,096 certified blocks each, the simulation the hash of every block. */
-const GROWTH_BYTES_MAX = 8 * 1024 * 1024;
+/** What the simulation keeps of every block: hashes in the index of two disks. */
+const GROWTH_BYTES_MAX = 16 * 1024 * 1024;
 
 interface Sample {
   readonly heapUsed: number;
