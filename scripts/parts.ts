@@ -28,6 +28,8 @@ export const PARTS: readonly Part[] = [
     "level-damage": 5,
     "full-disk": 8,
     quarantine: 8,
+    machine: 15,
+    shell: 12,
   },
   // Hostile peers and bytes, and networks of real nodes under faults.
   { local: 170, hostile: 120, fuzz: 60, bombs: 60, attack: 8, liars: 15, "twin-plots": 8, sources: 9 },

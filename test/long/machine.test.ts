@@ -8,10 +8,10 @@ import path from "node:path";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
 import { readConfig } from "../../src/config.ts";
-import { certifiedBy } from "../long/nodes.ts";
-import { CHAIN, nextBlock, submit } from "./blocks.ts";
-import { flagsOf, type Member, makeMembers } from "./members.ts";
-import { endAll, eventually, type LogLine, runCli, startCli } from "./processes.ts";
+import { certifiedBy } from "./nodes.ts";
+import { CHAIN, nextBlock, submit } from "../node/blocks.ts";
+import { flagsOf, type Member, makeMembers } from "../node/members.ts";
+import { endAll, eventually, type LogLine, runCli, startCli } from "../node/processes.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 afterEach(endAll);

@@ -6,8 +6,8 @@ import { afterEach, expect, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
 import { readFragmentFile } from "../../src/node.ts";
 import { temporaryDirectory } from "../storage/directories.ts";
-import { makeMembers } from "./members.ts";
-import { endAll, runCli } from "./processes.ts";
+import { makeMembers } from "../node/members.ts";
+import { endAll, runCli } from "../node/processes.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 afterEach(endAll);
