@@ -104,7 +104,7 @@ function runPart(root: string, { number, turn }: Turn): number {
   const files = Object.keys(PARTS[number - 1] ?? {}).map((name) => `test/long/${name}.test.ts`);
   if (files.length === 0) throw new RangeError(`part ${number}; allowed: 1 to ${PARTS.length}`);
   process.stdout.write(`part ${number} of ${PARTS.length}, turn ${turn}: ${files.join(" ")}\n`);
-  const env = { PROOFMESH_FUZZ_CASES: "20000", ...process.env, PROOFMESH_TURN: String(turn) };
+  const env = { FUZZ_CASES: "20000", ...process.env, LONG_SUITE_TURN: String(turn) };
   const args = ["run", "--config", ".vitest.long.ts", ...files];
   return spawnSync("vitest", args, { cwd: root, env, stdio: "inherit" }).status ?? 1;
 }

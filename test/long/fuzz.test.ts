@@ -1,7 +1,7 @@
 /**
  * Millions of mutants through every decoder and through the gossip validator.
  *
- * PROOFMESH_FUZZ_CASES sets the cases a decoder (100,000), PROOFMESH_FUZZ_SEED repeats a run; the seed is printed.
+ * FUZZ_CASES sets the cases a decoder (100,000), FUZZ_SEED repeats a run; the seed is printed.
  */
 import fs from "node:fs";
 import os from "node:os";
@@ -12,8 +12,8 @@ import { fuzzFrames } from "../fuzz/frames.ts";
 import { fuzzGossip } from "../fuzz/gossip.ts";
 import { fileTargets, TARGETS } from "../fuzz/targets.ts";
 
-const CASES = Number(process.env["PROOFMESH_FUZZ_CASES"] ?? 100_000);
-const SEED = Number(process.env["PROOFMESH_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const CASES = Number(process.env["FUZZ_CASES"] ?? 100_000);
+const SEED = Number(process.env["FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "proofmesh-fuzz-"));
 const tallies: Tally[] = [];

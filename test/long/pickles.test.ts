@@ -12,6 +12,7 @@ import { createVerifier } from "../../src/provers/verifier.ts";
 import { programSuite } from "../compliance/program.ts";
 import { proverSuite } from "../compliance/prover.ts";
 import { verifierSuite } from "../compliance/verifier.ts";
+import { valuesFor } from "../../src/protocol/payee.ts";
 import * as fixtures from "../provers/fixtures.ts";
 import { install } from "./install.ts";
 
@@ -32,7 +33,9 @@ const open = (system: string, limits: { timeoutMs: number; memoryBytesMax?: numb
   if (found === undefined) throw new Error(system);
   return found;
 };
-const valuesOf = (stage: StageName, index = 0): Uint8Array => prepared.values[stage]?.[index] ?? new Uint8Array();
+/** For the prover that is paid, as its proofs name it. */
+const valuesOf = (stage: StageName, index = 0): Uint8Array =>
+  valuesFor(systems[stage], prepared.values[stage]?.[index] ?? new Uint8Array(), fixtures.PROVER);
 const job = (stage: StageName, index = 0, inputs: readonly Uint8Array[] = []): ProveJob => {
   const given = { system: systems[stage], key: KEY_HASH, values: valuesOf(stage, index), inputs };
   const made = fixtures.proveJob(SMALL, prepared.before, given);
