@@ -2,6 +2,12 @@
 import type { Mutant } from "./mutant.ts";
 
 export const ADMISSION_MUTANTS: Readonly<Record<string, Mutant>> = {
+  "stranger-accuses": {
+    rule: "BATCH-8: a newcomer signs nothing but joins",
+    edits: [{ at: "stranger-accuses", replace: "return maySign(state);" }],
+    runs: ["accusing"],
+    expected: /^L3: .* still lacks entries/,
+  },
   "admitted-at-once": {
     rule: "ADMIT-4: a prover begins where an epoch begins",
     edits: [{ at: "admitted-at-once", replace: "return height + 1;" }],

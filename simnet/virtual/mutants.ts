@@ -213,6 +213,14 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   },
   known: { ...base, seed: 32, nodes: 4, blocks: 90, blockMs: 400, joiners: 2, anyStart: true },
   aged: { ...base, seed: 26, blocks: 40, absent: 1, joiners: 1, limits: { batchAheadMax: 32, retentionBlocks: 4 } },
+  accusing: {
+    ...base,
+    seed: 2,
+    blocks: 12,
+    joiners: 2,
+    byzantineAttesters: 1,
+    behaviours: ["equivocate", "vote-both"],
+  },
   boasters: { ...base, ...one, seed: 28, delayMs: 5, behaviours: ["boast-frontier"] },
   forgetful: { ...base, ...rough, ...one, seed: 27, blocks: 12, behaviours: ["forget-all"] },
   // Fewer devices than slots, and machines that work on after a cancel.

@@ -235,7 +235,7 @@ function rederive(state: State, block: Block): void {
 /** Called once a step: verifies what somebody doubts, and says what this node has noticed. */
 export function settleEvidence(state: State): void {
   for (const task of state.suspects) settleSuspect(state, task);
-  if (!maySign(state)) return;
+  if (!mayAccuse(state)) return;
   for (const [offender, { evidence, shown }] of state.unsaid) {
     const isTold = offender === state.options.self || !isNews(state, evidence);
     if (!isTold && saidAgainMs(state, offender) > state.nowMs) continue;
@@ -244,6 +244,17 @@ export function settleEvidence(state: State): void {
     rememberSaid(state, evidence);
     say(state, { kind: "evidence", shown });
   }
+}
+
+/**
+ * Whether others take evidence by this node. Of a stranger they take nothing but its wish to join (BATCH-8), and nothing
+ * that follows a batch that they have not taken.
+ */
+function mayAccuse(state: State): boolean {
+  const { self } = state.options;
+  const { weights, sources } = state.manifest;
+  // mutant: stranger-accuses
+  return maySign(state) && (weights.has(self) || sources.has(self) || state.roster.has(self));
 }
 
 /** When this node may next sign evidence against the key. */
@@ -293,7 +304,8 @@ function settleSuspect(state: State, task: Task): void {
 /** When a proof that somebody doubts is asked for again. */
 export function nextDoubtMs(state: State): number {
   let wake = Number.POSITIVE_INFINITY;
-  for (const offender of maySign(state) ? state.unsaid.keys() : []) wake = Math.min(wake, saidAgainMs(state, offender));
+  for (const offender of mayAccuse(state) ? state.unsaid.keys() : [])
+    wake = Math.min(wake, saidAgainMs(state, offender));
   for (const task of state.suspects) {
     for (const { accused, verdict, asked, tries, retryMs } of task.proofs.values()) {
       if (accused.size > 0 && verdict === "unknown" && !asked && tries < FETCHES_MAX)

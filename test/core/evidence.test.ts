@@ -6,7 +6,7 @@ import { openEvidence, showHead } from "../../src/protocol/evidence.ts";
 import type { Entry, EntryOf, Vote } from "../../src/protocol/messages.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 import { blockAt, equation, Feed, keyOf } from "./harness.ts";
-import { Subject } from "./subject.ts";
+import { PARTIES, Subject } from "./subject.ts";
 
 /** What a node says of keys that are out: one line a key. */
 function outOf({ core }: Subject): string[] {
@@ -74,6 +74,22 @@ describe("evidence is noticed and said for", () => {
     chained.core.hear(first[0] as Batch);
     expect(chained.core.hear(second[1] as Batch)).toEqual(["evidence"]);
     expect(outOf(chained)).toEqual(["q two-batches from 0"]);
+  });
+
+  it("and not signed by a newcomer, of whom others take nothing but joins (BATCH-8)", () => {
+    const list = PARTIES.provers.map((name) => ({ key: keyOf(name), slots: 1, weight: 1 }));
+    const test = new Subject({
+      name: "new",
+      roles: { prover: true },
+      parties: { ...PARTIES, provers: [...PARTIES.provers, "new"] },
+      change: { provers: { admission: "open", list } },
+    });
+    const beat: Entry = { kind: "beat", tasks: [] };
+    for (const said of [[beat], [beat, beat]]) test.core.hear(new Feed("q").seal(test.manifest, said));
+    test.pass(5_000);
+    expect(outOf(test)).toEqual(["q two-batches from 0"]);
+    const signed = test.core.feed.batches.flatMap(({ entries }) => entries.map(({ kind }) => kind));
+    expect(new Set(signed)).toEqual(new Set(["join"]));
   });
 
   it("ten offences of one key that are shown newest first, so that all nodes exclude it from the first on (EVIDENCE-5)", () => {
