@@ -22,6 +22,7 @@ import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { maySign } from "./attester.ts";
 import { settleRounds, touch } from "./blocks.ts";
+import { classOf } from "./classes.ts";
 import { chosenProof, provenValues } from "./makers.ts";
 import { findTask, noTask, reopen } from "./collector.ts";
 import { moveBlock } from "./moves.ts";
@@ -251,10 +252,8 @@ export function settleEvidence(state: State): void {
  * that follows a batch that they have not taken.
  */
 function mayAccuse(state: State): boolean {
-  const { self } = state.options;
-  const { weights, sources } = state.manifest;
   // mutant: stranger-accuses
-  return maySign(state) && (weights.has(self) || sources.has(self) || state.roster.has(self));
+  return maySign(state) && classOf(state, state.options.self) !== "stranger";
 }
 
 /** When this node may next sign evidence against the key. */
