@@ -16,7 +16,6 @@
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Kind } from "../protocol/messages.ts";
 import { NOBODY } from "../protocol/payee.ts";
-import { payeeOf } from "../protocol/systems.ts";
 import { groupOf, restsOn } from "../protocol/workflow.ts";
 import { announcedAs, childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
 import { exactCode } from "./belonging.ts";
@@ -31,7 +30,7 @@ import { grantedTo, hasAttested, hasTimedOut, sayLocked } from "./locks.ts";
 import { quarantineOf } from "./quarantine.ts";
 import { quotaOf } from "./quota.ts";
 import { claimWindowMs, isJoined, overdue } from "./reclaim.ts";
-import { receiptsOf } from "./receipts.ts";
+import { isAnonymous, receiptsOf } from "./receipts.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
 import { weightOf } from "./facts.ts";
 import { type Attempt, attemptOf, type Block, type Proof, report, type State, say, type Task } from "./state.ts";
@@ -247,11 +246,11 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
  * a proof is handed out once a quorum has vouched for it. A quorum of attests for a copy would then need an attester of
  * that quorum.
  */
-function hasVouchedForAnother({ options: { self } }: State, { stage, variant, proofs }: Task, proof: Proof): boolean {
-  if (stage.verify !== "key" || payeeOf(variant.system) !== "none") return false;
+function hasVouchedForAnother({ options: { self } }: State, task: Task, proof: Proof): boolean {
+  if (!isAnonymous(task)) return false;
   // ATTEST-6.
   // mutant: copies-paid
-  return [...proofs.values()].some((other) => other !== proof && (other.vouched || other.vouchers.has(self)));
+  return [...task.proofs.values()].some((other) => other !== proof && (other.vouched || other.vouchers.has(self)));
 }
 
 /** Signs the barrier once the block is closed here, and again when logs converge on another content. */

@@ -122,6 +122,11 @@ export function hasHandedIn(task: TaskFacts, prover: Key, attempt: number): bool
   return task.receipts.get(prover)?.first.has(attempt) === true;
 }
 
+/** Whether the task takes proofs that do not name their maker. */
+export function isAnonymous({ stage, variant }: TaskFacts): boolean {
+  return stage.verify === "key" && payeeOf(variant.system) === "none";
+}
+
 /** Who the proof has to be by; results without a proof are the same for all provers. */
 function makerOf({ stage }: TaskFacts, prover: Key): Key | null {
   return stage.verify === "key" ? prover : null;
@@ -190,9 +195,9 @@ export function inlineProof(state: State, artefact: Hash): Uint8Array | null {
  */
 export function isReserved(state: State, artefact: Hash): boolean {
   for (const block of state.live) {
-    for (const { stage, variant, receipts, completeMs } of block.tasks) {
-      if (completeMs !== null || stage.verify !== "key" || payeeOf(variant.system) !== "none") continue;
-      for (const { byArtefact } of receipts.values()) if (byArtefact.has(artefact)) return true;
+    for (const task of block.tasks) {
+      if (task.completeMs !== null || !isAnonymous(task)) continue;
+      for (const { byArtefact } of task.receipts.values()) if (byArtefact.has(artefact)) return true;
     }
   }
   return false;
