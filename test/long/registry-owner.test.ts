@@ -1,14 +1,12 @@
 /** A registry contract that is deployed slowly, and what its owner does with it, from the command line. */
-import { writeFileSync } from "node:fs";
-import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
 import type { DevChain } from "../../src/sources/devchain.ts";
 import { valueOf } from "../compliance/completion.ts";
-import { makeMembers, type Members } from "../node/members.ts";
 import { endAll, runCli } from "../node/processes.ts";
 import { certified } from "../sinks/blocks.ts";
 import { addressOf, keyOf, openChain, Registry } from "../sinks/evm.ts";
+import { placeOn } from "../node/registry-place.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -19,28 +17,8 @@ beforeAll(async () => {
 afterAll(() => chain.close());
 afterEach(endAll);
 
-interface Place {
-  readonly members: Members;
-  /** Writes a file beside the manifest. */
-  readonly write: (name: string, text: string) => string;
-  /** The flags of a deployment in which all is right, but for what is changed. */
-  readonly flags: (change?: Readonly<Record<string, string>>) => string[];
-}
-
-function place(): Place {
-  const members = makeMembers(1);
-  const write = (name: string, text: string): string => {
-    const file = path.join(members.dir, name);
-    writeFileSync(file, text);
-    return file;
-  };
-  const owner = write("owner.account", `${keyOf(0)}\n`);
-  const right = { "--network": members.manifest, "--rpc": chain.url, "--key-file": owner, "--recorder": addressOf(1) };
-  return { members, write, flags: (change = {}) => Object.entries({ ...right, ...change }).flat() };
-}
-
 test("contract.unmined: a transaction that waits for longer is named, and where the contract will be", async () => {
-  const { members, flags } = place();
+  const { members, flags } = placeOn(chain);
   await chain.setAutomine(false);
   const ended = await runCli(["registry", "deploy", ...flags(), "--timeout", "1"]);
   expect(ended).toMatchObject({ status: EXIT.unreachable, stdout: "" });
@@ -55,7 +33,7 @@ test("contract.unmined: a transaction that waits for longer is named, and where 
 });
 
 test("its owner alone allows and withdraws accounts, and makes it forget a chain", async () => {
-  const { members, write, flags } = place();
+  const { members, write, flags } = placeOn(chain);
   const deployed = await runCli(["registry", "deploy", ...flags(), "--json"]);
   const { address } = JSON.parse(deployed.stdout) as { readonly address: `0x${string}` };
   const owner = write("owner.account", `${keyOf(0)}\n`);

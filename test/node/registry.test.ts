@@ -1,13 +1,13 @@
-import { statSync, writeFileSync } from "node:fs";
+import { statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
 import type { DevChain } from "../../src/sources/devchain.ts";
 import { valueOf } from "../compliance/completion.ts";
-import { addressOf, keyOf, openChain, Registry } from "../sinks/evm.ts";
+import { addressOf, openChain, Registry } from "../sinks/evm.ts";
 import { certified } from "../sinks/blocks.ts";
-import { makeMembers, type Members } from "./members.ts";
 import { endAll, runCli } from "./processes.ts";
+import { placeOn } from "./registry-place.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -18,28 +18,8 @@ beforeAll(async () => {
 afterAll(() => chain.close());
 afterEach(endAll);
 
-interface Place {
-  readonly members: Members;
-  /** Writes a file beside the manifest. */
-  readonly write: (name: string, text: string) => string;
-  /** The flags of a deployment in which all is right, but for what is changed. */
-  readonly flags: (change?: Readonly<Record<string, string>>) => string[];
-}
-
-function place(): Place {
-  const members = makeMembers(1);
-  const write = (name: string, text: string): string => {
-    const file = path.join(members.dir, name);
-    writeFileSync(file, text);
-    return file;
-  };
-  const owner = write("owner.account", `${keyOf(0)}\n`);
-  const right = { "--network": members.manifest, "--rpc": chain.url, "--key-file": owner, "--recorder": addressOf(1) };
-  return { members, write, flags: (change = {}) => Object.entries({ ...right, ...change }).flat() };
-}
-
 test("a registry is put on a chain for the network, and takes blocks from the accounts that were named", async () => {
-  const { members, flags } = place();
+  const { members, flags } = placeOn(chain);
   const file = path.join(members.dir, "node.account");
   const made = await runCli(["registry", "account", file, "--json"]);
   expect(made).toMatchObject({ status: EXIT.ok, stderr: "" });
@@ -65,7 +45,7 @@ test("a registry is put on a chain for the network, and takes blocks from the ac
 });
 
 test("what is wrong with a deployment is said before anything is paid for", async () => {
-  const { members, write, flags } = place();
+  const { members, write, flags } = placeOn(chain);
   const poor = write("poor.account", `0x${"11".repeat(32)}`);
   const zero = write("zero.account", `0x${"00".repeat(32)}`);
   const none = path.join(members.dir, "none");
