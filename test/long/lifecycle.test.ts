@@ -5,17 +5,16 @@ import { afterEach, expect, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
 import { nativeEquation, readManifestFile } from "../../src/node.ts";
 import { checkCertificate } from "../../src/protocol/certificate.ts";
-import { CHAIN } from "../node/blocks.ts";
 import { makeMembers } from "../node/members.ts";
-import { endAll, eventually, runCli, startCli, type StartedNode } from "../node/processes.ts";
+import { endAll, eventually, runCli, startCli } from "../node/processes.ts";
 import { alive } from "../provers/fixtures.ts";
+import { certificateBytes, STOP_MS_MAX, stopped } from "../node/stopping.ts";
 
 vi.setConfig({ testTimeout: 150_000 });
 
 afterEach(endAll);
 
 /** What an operator who waits at the terminal puts up with. */
-const STOP_MS_MAX = 8_000;
 const WAIT_MS = 60_000;
 /** What proves is a process of its own, as the system names it. */
 const PROGRAM = /^(node|MainThread|snarkjs)/;
@@ -63,20 +62,6 @@ test("a node with real proofs is stopped while it proves, goes on where it was, 
   await stopped(second);
   await holdsUntouched(manifest, proofs);
 });
-
-/** Ctrl-C: the node ends by itself, without an error, before anyone presses it again. */
-async function stopped(node: StartedNode): Promise<void> {
-  const beganMs = performance.now();
-  node.signal("SIGINT");
-  expect(await node.ended).toMatchObject({ status: EXIT.ok, stderr: "" });
-  expect(performance.now() - beganMs).toBeLessThan(STOP_MS_MAX);
-}
-
-async function certificateBytes(node: StartedNode, height: number): Promise<string> {
-  const response = await fetch(`${node.http}/certificates/${CHAIN}/${height}`);
-  if (!response.ok) throw new Error(await response.text());
-  return response.text();
-}
 
 /** The command says that all holds; after one changed byte anywhere it says that it does not. */
 async function holdsUntouched(manifestFile: string, proofs: string): Promise<void> {

@@ -5,15 +5,15 @@ import path from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";
 import { temporaryDirectory } from "../storage/directories.ts";
-import { CHAIN, nextBlock, submit } from "./blocks.ts";
-import { endAll, eventually, runCli, startCli, type StartedNode } from "./processes.ts";
+import { nextBlock, submit } from "./blocks.ts";
+import { endAll, eventually, runCli, startCli } from "./processes.ts";
+import { certificateBytes, STOP_MS_MAX, stopped } from "./stopping.ts";
 
 vi.setConfig({ testTimeout: 150_000 });
 
 afterEach(endAll);
 
 /** What an operator who waits at the terminal puts up with. */
-const STOP_MS_MAX = 8_000;
 const WAIT_MS = 60_000;
 const NETWORK = ["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0", "--profile", "local"];
 
@@ -79,17 +79,3 @@ test("a node that waits for a peer to answer is stopped before it is up", async 
   for (const socket of held) socket.destroy();
   silent.close();
 });
-
-/** Ctrl-C: the node ends by itself, without an error, before anyone presses it again. */
-async function stopped(node: StartedNode): Promise<void> {
-  const beganMs = performance.now();
-  node.signal("SIGINT");
-  expect(await node.ended).toMatchObject({ status: EXIT.ok, stderr: "" });
-  expect(performance.now() - beganMs).toBeLessThan(STOP_MS_MAX);
-}
-
-async function certificateBytes(node: StartedNode, height: number): Promise<string> {
-  const response = await fetch(`${node.http}/certificates/${CHAIN}/${height}`);
-  if (!response.ok) throw new Error(await response.text());
-  return response.text();
-}
