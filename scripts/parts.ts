@@ -12,7 +12,7 @@ import { join, resolve } from "node:path";
 /** Seconds that each file takes on an idle machine of two cores, with the slice of its cases that a turn has. */
 export type Part = Readonly<Record<string, number>>;
 
-/** What a part may take in all. */
+/** A part may take so many seconds in all. */
 export const PART_SECONDS_MAX = 480;
 
 export const PARTS: readonly Part[] = [

@@ -16,7 +16,7 @@ export type Place = (typeof PLACES)[number];
 /** The rules that stand in each place. */
 export type Found = Readonly<Record<Place, ReadonlySet<string>>>;
 
-/** What rules are known to lack. */
+/** The rules that are known to stand nowhere in such a place. */
 const MISSING: Readonly<Record<Place, string>> = {
   code: "L5",
   test:
