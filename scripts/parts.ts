@@ -32,7 +32,17 @@ export const PARTS: readonly Part[] = [
     shell: 12,
   },
   // Hostile peers and bytes, and networks of real nodes under faults.
-  { local: 170, hostile: 120, fuzz: 60, bombs: 60, attack: 8, liars: 15, "twin-plots": 8, sources: 9 },
+  {
+    local: 170,
+    hostile: 120,
+    fuzz: 60,
+    bombs: 60,
+    attack: 8,
+    liars: 15,
+    "twin-plots": 8,
+    "twin-scenarios": 30,
+    sources: 9,
+  },
   // Recursive proofs, and what the package promises.
   {
     pickles: 300,

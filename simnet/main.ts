@@ -3,10 +3,11 @@ import { Command } from "commander";
 import { ageCommand } from "./commands/age.ts";
 import { localCommand } from "./commands/local.ts";
 import { mutantsCommand } from "./commands/mutants.ts";
+import { twinsCommand } from "./commands/twins.ts";
 import { virtualCommand } from "./commands/virtual.ts";
 
 const program = new Command("simnet").description("Simulate a proving network.").exitOverride();
-for (const command of [localCommand(), virtualCommand(), ageCommand(), mutantsCommand()])
+for (const command of [localCommand(), virtualCommand(), ageCommand(), twinsCommand(), mutantsCommand()])
   program.addCommand(command.copyInheritedSettings(program));
 
 try {
