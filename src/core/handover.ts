@@ -237,6 +237,8 @@ function refused<B extends Handed>(lane: Lane<B>, fault: Trouble, nowMs: number)
 }
 
 function fail<B extends Handed>(lane: Lane<B>, fault: Trouble, height: number | null): Step<B> {
+  // L5.
+  // Each failure is followed by another try, for ever.
   const backOffMs = Math.min(RETRY_MS_MIN * 2 ** Math.min(lane.failures, 16), RETRY_MS_MAX);
   const retryMs = Math.max(backOffMs, Math.min(fault.retryAfterMs ?? 0, RETRY_AFTER_MS_MAX));
   lane.failures++;

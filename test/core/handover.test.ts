@@ -93,7 +93,7 @@ class World {
 }
 
 describe("a lane", () => {
-  it("hands over every block in order, and its position is never ahead of what the place has acknowledged (S9, SINK-1)", () => {
+  it("hands over every block in order, and its position is never ahead of what the place has acknowledged (L5, S9, SINK-1)", () => {
     fc.assert(
       fc.property(happenings, (story) => {
         const world = new World();
