@@ -144,19 +144,21 @@ const VOTERS = {
   // BENCH-1, ADMIT-1.
   "bench-all": {
     who: "attester",
-    says: "a vote to bench every prover, and to admit some at other heights",
+    says: "a vote to bench every prover from a height of its own on, and to admit some at other heights",
     every: {
       ms: 2000,
       times: 20,
-      run: (node) => {
-        const height = node.chance.between(0, 8);
+      run: (node) =>
         node.say(
-          provers(node).flatMap((prover): Entry[] => [
-            { kind: "bench", prover, chain: CHAIN, height, turn: 0 },
-            { kind: "admit", prover, chain: CHAIN, height, slots: 4 },
-          ]),
-        );
-      },
+          // Where all were last in the order, the order would be as before.
+          provers(node).flatMap((prover): Entry[] => {
+            const height = node.chance.between(0, 8);
+            return [
+              { kind: "bench", prover, chain: CHAIN, height, turn: 0 },
+              { kind: "admit", prover, chain: CHAIN, height, slots: 4 },
+            ];
+          }),
+        ),
     },
   },
   // REQUEUE-2.
