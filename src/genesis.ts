@@ -22,6 +22,8 @@ export interface GenesisOptions {
   /** Tasks of a block that run side by side, at least. */
   readonly shards: number;
   readonly window: number;
+  /** The largest proof that the network takes; `PROOF_BYTES` if left out. */
+  readonly proofBytesMax?: number;
   /** All but `mock` prove for real with what comes with the package; `mock` proves nothing and is for experiments. */
   readonly system: SystemName;
   /** Workflows and keys in place of the usual ones; keys that it names and does not have are the package's. */
@@ -54,6 +56,8 @@ export const TIMING: ManifestJson["timing"] = {
 const LIMIT_MS = 120_000;
 const CLAIMS_PER_SLOT = 4;
 const RETENTION_BLOCKS = 64;
+/** The largest proofs that zkVMs make are compressed STARKs of one to two megabytes. */
+export const PROOF_BYTES: number = 4 * 1024 * 1024;
 
 export function genesis(options: GenesisOptions, keysDir: string = PACKAGE_KEYS): ManifestJson {
   const own = options.fragment ?? {
@@ -75,7 +79,11 @@ export function genesis(options: GenesisOptions, keysDir: string = PACKAGE_KEYS)
     workflows: own.workflows,
     keys: usedKeys(own, keysDir),
     timing: TIMING,
-    limits: { proofBytesMax: 1 << 20, claimsPerSlotMax: CLAIMS_PER_SLOT, retentionBlocks: RETENTION_BLOCKS },
+    limits: {
+      proofBytesMax: options.proofBytesMax ?? PROOF_BYTES,
+      claimsPerSlotMax: CLAIMS_PER_SLOT,
+      retentionBlocks: RETENTION_BLOCKS,
+    },
     bootstrap: [...options.bootstrap],
   };
 }

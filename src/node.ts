@@ -177,7 +177,7 @@ async function connect(
   );
 }
 
-export { genesis, type GenesisOptions, type SystemName } from "./genesis.ts";
+export { genesis, PROOF_BYTES, type GenesisOptions, type SystemName } from "./genesis.ts";
 export {
   createManifestFile,
   discoverChain,

@@ -9,6 +9,7 @@ import {
   genesis,
   keyFileIn,
   loadKey,
+  PROOF_BYTES,
   readFragmentFile,
   type SystemName,
 } from "../node.ts";
@@ -26,6 +27,7 @@ interface Flags {
   readonly partition: { readonly name: string; readonly chains: number[]; readonly attesters: string[] }[];
   readonly shards: number;
   readonly window: number;
+  readonly proofBytes: number;
   readonly open: boolean;
   readonly system: SystemName;
   readonly mock?: boolean;
@@ -62,6 +64,7 @@ export function initCommand(): Command {
     )
     .option("--shards <n>", "tasks of a block that run side by side", whole, 4)
     .option("--window <n>", "blocks in proof at once", whole, 4)
+    .option("--proof-bytes <n>", "the largest proof that the network takes, at most 16 MiB", whole, PROOF_BYTES)
     .option("--no-open", "only listed provers may prove")
     .addOption(
       new Option("--system <name>", "what shards are proven with")
@@ -119,6 +122,7 @@ function writeManifest(
     ...(flags.partition.length === 0 ? {} : { partitions: flags.partition }),
     shards: flags.shards,
     window: flags.window,
+    proofBytesMax: flags.proofBytes,
     system: flags.mock === true ? "mock" : flags.system,
     bootstrap: flags.bootstrap,
   });

@@ -22,6 +22,7 @@ import { createHalo2Prover } from "../provers/halo2/prover.ts";
 import { createPicklesProvers } from "../provers/pickles/prover.ts";
 import { createProcessProver, PLACEHOLDERS, unknownPlaceholder } from "../provers/process.ts";
 import { createStarkProver, EXPERIMENTAL } from "../provers/stark/prover.ts";
+import { refusingLarge } from "../provers/too-large.ts";
 import { createUltraHonkProver } from "../provers/ultrahonk/prover.ts";
 import { createVerifier } from "../provers/verifier.ts";
 import { createZkboostProver, createZkboostVerifier } from "../provers/zkboost/prover.ts";
@@ -152,7 +153,8 @@ function openScheduled(
   const counted = devices.status().length > 0;
   // A prover that throws must give back its slot and its devices like any other that fails.
   return openProver(options, slots, manifest).map((prover) => {
-    return { prover: guardedProver(prover), resources, server, counted };
+    const fitting = refusingLarge(prover, manifest.json.limits.proofBytesMax);
+    return { prover: guardedProver(fitting), resources, server, counted };
   });
 }
 

@@ -29,6 +29,19 @@ test("init leaves no manifest that it has refused, and makes the corrected one",
   expect(readFileSync(path.join(data, "manifest.json"))).toEqual(made);
 });
 
+test("init lets a network take proofs of 4 MiB, or of what --proof-bytes says", async () => {
+  const limitOf = async (...flags: string[]) => {
+    const data = path.join(temporaryDirectory(), "node");
+    const made = await runCli(["init", "--data", data, "--network", "my-net", "--chain", "1:5", "--mock", ...flags]);
+    if (made.status !== EXIT.ok) return made.stderr;
+    const json = JSON.parse(readFileSync(path.join(data, "manifest.json"), "utf8")) as ManifestJson;
+    return json.limits.proofBytesMax;
+  };
+  expect(await limitOf()).toBe(4_194_304);
+  expect(await limitOf("--proof-bytes", "2000000")).toBe(2_000_000);
+  expect(await limitOf("--proof-bytes", "99999999")).toContain("proofBytesMax");
+});
+
 test("a node keeps no manifest of its own that is not valid", async () => {
   const dir = temporaryDirectory();
   const { key } = createKey(path.join(dir, "key.json"));
