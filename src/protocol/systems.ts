@@ -9,6 +9,8 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   "groth16-batch": "groth16",
   // A STARK inside, but what is checked is the Groth16 proof around it.
   "sp1-groth16": "groth16",
+  "sp1-plonk": "plonkish",
+  "risc0-groth16": "groth16",
   "ultrahonk-shard": "plonkish",
   // Other libraries, but the same commitments under the same setup.
   "halo2-shard": "plonkish",
@@ -36,6 +38,8 @@ const PAYEES: Readonly<Record<string, Payee>> = {
   "groth16-batch": "none",
   // The program's public values are fixed by whoever wrote it.
   "sp1-groth16": "none",
+  "sp1-plonk": "none",
+  "risc0-groth16": "none",
   // Stand-ins for such programs.
   "mock-anonymous": "none",
   "sim-anonymous": "none",

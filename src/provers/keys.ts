@@ -1,12 +1,14 @@
 /** Verifying keys, read by the proof system that they are of. */
 import { createRequire } from "node:module";
-import type { VerifyingKey } from "./groth16/equation.ts";
+import type { VerifyingKey } from "../proofs/bn254/equation.ts";
+import { readRisc0Key, type Risc0Key } from "../proofs/risc0/groth16.ts";
+import { readSp1Groth16Key, type Sp1Groth16Key } from "../proofs/sp1/groth16.ts";
+import { readSp1PlonkKey, type Sp1PlonkKey } from "../proofs/sp1/plonk.ts";
 import { readVerifyingKey } from "./groth16/verify.ts";
 import { type Halo2Key, readHalo2Key } from "./halo2/verify.ts";
 import { HALO2_PACKAGES, resolveHalo2 } from "./halo2/wasm.ts";
 import { PICKLES_PACKAGES, resolveO1js } from "./pickles/o1js.ts";
 import { type PicklesKey, readPicklesKey } from "./pickles/verify.ts";
-import { readSp1Key, type Sp1Key } from "./sp1/verify.ts";
 import { STARK_PACKAGES } from "./stark/genstark.ts";
 import { readStarkKey, type StarkKey } from "./stark/verify.ts";
 import { VERIFIER_PACKAGES } from "./ultrahonk/bb.ts";
@@ -20,7 +22,9 @@ export interface KeyBytes {
 
 export type StageKey =
   | { readonly family: "shard"; readonly key: VerifyingKey }
-  | { readonly family: "sp1"; readonly key: Sp1Key }
+  | { readonly family: "sp1"; readonly key: Sp1Groth16Key }
+  | { readonly family: "sp1-plonk"; readonly key: Sp1PlonkKey }
+  | { readonly family: "risc0"; readonly key: Risc0Key }
   | { readonly family: "ultrahonk"; readonly key: UltraHonkKey }
   | { readonly family: "stark"; readonly key: StarkKey }
   | { readonly family: "halo2"; readonly key: Halo2Key }
@@ -30,6 +34,8 @@ const KEYED: ReadonlySet<string> = new Set([
   "groth16-shard",
   "groth16-batch",
   "sp1-groth16",
+  "sp1-plonk",
+  "risc0-groth16",
   "ultrahonk-shard",
   "stark-shard",
   "halo2-shard",
@@ -46,7 +52,11 @@ export function hasKey(system: string): boolean {
 export function readKey({ system, bytes }: KeyBytes): StageKey {
   switch (system) {
     case "sp1-groth16":
-      return { family: "sp1", key: readSp1Key(bytes) };
+      return { family: "sp1", key: readSp1Groth16Key(bytes) };
+    case "sp1-plonk":
+      return { family: "sp1-plonk", key: readSp1PlonkKey(bytes) };
+    case "risc0-groth16":
+      return { family: "risc0", key: readRisc0Key(bytes) };
     case "ultrahonk-shard":
       return { family: "ultrahonk", key: readUltraHonkKey(bytes) };
     case "stark-shard":

@@ -15,6 +15,7 @@ import { domainDigest, type Hash, type Key, u64 } from "../protocol/ids.ts";
 import { readEither } from "../protocol/range.ts";
 import type { Preparation, Result } from "../ports.ts";
 import { contextFor, FIELD_ORDER, reduced } from "../protocol/payee.ts";
+import { bigEndian } from "../proofs/bytes.ts";
 import { poseidon } from "./poseidon.ts";
 
 export const ELEMENT_BYTES = 32;
@@ -168,10 +169,4 @@ export function decodeValues(bytes: Uint8Array): Values | null {
   const [before = null, after = null, fees = null, count = null, context = null] = elements;
   if (before === null || after === null || fees === null || count === null || context === null) return null;
   return { before, after, fees, count, context };
-}
-
-export function bigEndian(bytes: Uint8Array): bigint {
-  let value = 0n;
-  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
-  return value;
 }

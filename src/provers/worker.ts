@@ -4,6 +4,9 @@ import type { Hash } from "../protocol/ids.ts";
 import { NOBODY } from "../protocol/payee.ts";
 import { rangeEndingAt, readRange } from "../protocol/range.ts";
 import type { PrepareJob, Result, VerifyJob } from "../ports.ts";
+import { verifyRisc0 } from "../proofs/risc0/groth16.ts";
+import { verifySp1Groth16 } from "../proofs/sp1/groth16.ts";
+import { verifySp1Plonk } from "../proofs/sp1/plonk.ts";
 import { verifyBatch, verifyOne } from "./groth16/verify.ts";
 import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
 import { createHalo2Verifier } from "./halo2/verify.ts";
@@ -11,7 +14,6 @@ import { picklesRuns, picklesValuesOf } from "./pickles/statement.ts";
 import { createPicklesVerifier } from "./pickles/verify.ts";
 import { NoVerdict } from "./no-verdict.ts";
 import { isMock, mockValues, mockVerify } from "./mock.ts";
-import { verifySp1 } from "./sp1/verify.ts";
 import { starkRuns, starkValuesOf } from "./stark/statement.ts";
 import { createStarkVerifier } from "./stark/verify.ts";
 import {
@@ -136,7 +138,11 @@ function isPickles(system: string): boolean {
 async function verdictOf({ system, values, parts, proof }: VerifyJob, known: StageKey): Promise<Check | null> {
   switch (known.family) {
     case "sp1":
-      return system === "sp1-groth16" ? verifySp1(known.key, values, proof) : null;
+      return system === "sp1-groth16" ? verifySp1Groth16(known.key, values, proof) : null;
+    case "sp1-plonk":
+      return system === "sp1-plonk" ? verifySp1Plonk(known.key, values, proof) : null;
+    case "risc0":
+      return system === "risc0-groth16" ? verifyRisc0(known.key, values, proof) : null;
     case "shard":
       if (system === "groth16-shard") return verifyOne(known.key, values, proof);
       return system === "groth16-batch" ? verifyBatch(known.key, values, parts, proof) : null;

@@ -9,7 +9,7 @@ import type { ProveEvent, ProveJob, Verifier, VerifyJob } from "../../src/ports.
 import { artefactHash } from "../../src/protocol/ids.ts";
 import { createBatchProver } from "../../src/provers/groth16/batch.ts";
 import { createGroth16Prover } from "../../src/provers/groth16/prover.ts";
-import { PROOF_BYTES } from "../../src/provers/groth16/equation.ts";
+import { PROOF_BYTES } from "../../src/proofs/bn254/equation.ts";
 import { readVerifyingKey, verifyBatch, verifyOne } from "../../src/provers/groth16/verify.ts";
 import { FIELD_ORDER, valuesFor } from "../../src/protocol/payee.ts";
 import { decodeValues, encodeElement, encodeValues, fold } from "../../src/provers/statement.ts";

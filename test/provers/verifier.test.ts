@@ -12,7 +12,7 @@ import { beginning, decodeValues, elementOf } from "../../src/provers/statement.
 import { createVerifier } from "../../src/provers/verifier.ts";
 import type { Check, Prepared } from "../../src/provers/statement.ts";
 import { block, outcome, prepareJob, SMALL, value, VKEY, VKEY_HASH } from "./fixtures.ts";
-import { sp1Vector } from "./sp1-vectors.ts";
+import { sp1Vector } from "../proofs/sp1-vectors.ts";
 
 const SHARD_KEY = { system: "groth16-shard", bytes: VKEY };
 const SP1 = sp1Vector(1);

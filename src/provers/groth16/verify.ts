@@ -3,19 +3,18 @@ import { bn254 } from "@noble/curves/bn254.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { valuesFor } from "../../protocol/payee.ts";
-import { decodeValues, VALUES_BYTES, VALUES_COUNT, type Values } from "../statement.ts";
 import {
   BATCH_MAX,
   type Claim,
-  type G1,
-  type G2,
   holdsAll,
   PROOF_BYTES,
   type ProofCode,
   type Verdict,
   type VerifyingKey,
   verifyingKey,
-} from "./equation.ts";
+} from "../../proofs/bn254/equation.ts";
+import type { G1, G2 } from "../../proofs/bn254/points.ts";
+import { decodeValues, VALUES_BYTES, VALUES_COUNT, type Values } from "../statement.ts";
 
 /** A proof and the key of its maker. */
 const MEMBER_BYTES = PROOF_BYTES + 32;

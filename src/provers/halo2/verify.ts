@@ -10,7 +10,8 @@
  */
 import { bn254 } from "@noble/curves/bn254.js";
 import { FIELD_ORDER } from "../../protocol/payee.ts";
-import { bigEndian, type Check, decodeValues, VALUES_BYTES } from "../statement.ts";
+import { bigEndian } from "../../proofs/bytes.ts";
+import { type Check, decodeValues, VALUES_BYTES } from "../statement.ts";
 import { CIRCUIT_CONFIG, CIRCUIT_POWER, layOutValues } from "./circuit.ts";
 import { COORDINATE_BYTES, decodeCoordinate, G1_BYTES, G2_BYTES, verifyingParameters } from "./setup.ts";
 import { noVerdict } from "../no-verdict.ts";

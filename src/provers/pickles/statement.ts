@@ -9,8 +9,8 @@
  * block. Public values are 160 bytes: before, after, fees, count and context, 32 bytes each, big-endian.
  */
 import { domainDigest, type Hash, type Key } from "../../protocol/ids.ts";
+import { bigEndian } from "../../proofs/bytes.ts";
 import {
-  bigEndian,
   contextOf,
   ELEMENT_BYTES,
   elementOf,

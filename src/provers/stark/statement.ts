@@ -7,8 +7,8 @@
  */
 import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
 import { domainDigest, type Hash, type Key } from "../../protocol/ids.ts";
+import { bigEndian } from "../../proofs/bytes.ts";
 import {
-  bigEndian,
   contextOf,
   CREATION,
   ELEMENT_BYTES,

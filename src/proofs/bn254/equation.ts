@@ -14,10 +14,9 @@ import { bn254 } from "@noble/curves/bn254.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { concatBytes } from "@noble/hashes/utils.js";
 import { domainDigest, u64 } from "../../protocol/ids.ts";
-import { bigEndian } from "../statement.ts";
+import { bigEndian } from "../bytes.ts";
+import { G1_BYTES, G2_BYTES, type G1, type G2, pointCode, pointG1, pointG2 } from "./points.ts";
 
-export type G1 = ReturnType<typeof bn254.G1.Point.fromAffine>;
-export type G2 = ReturnType<typeof bn254.G2.Point.fromAffine>;
 export type Lines = ReturnType<typeof bn254.utils.calcPairingPrecomputes>;
 
 export type ProofCode =
@@ -26,6 +25,7 @@ export type ProofCode =
   | "proof.not-on-curve"
   | "proof.equation"
   | "proof.chain"
+  | "proof.exit-code"
   | "proof.wrong-key";
 
 export type Verdict = { readonly valid: true } | { readonly valid: false; readonly code: ProofCode };
@@ -78,8 +78,10 @@ export const PROOF_BYTES = 256;
 /** As many proofs as are checked together: the shards of a block of 4,096 items. */
 export const BATCH_MAX = 512;
 
-const { Fp, Fp2, Fp12, Fr } = bn254.fields;
-const COORDINATE_BYTES = 32;
+/** What the Miller loop takes: the lines of the one point, and the coordinates of the other. */
+type LoopInput = [Lines, x: bigint, y: bigint];
+
+const { Fp12, Fr } = bn254.fields;
 
 /** Whether all hold; of several that do not, the code is the first's. */
 export function holdsAll(key: VerifyingKey, claims: readonly Claim[]): Verdict {
@@ -94,7 +96,7 @@ export function holdsAll(key: VerifyingKey, claims: readonly Claim[]): Verdict {
   }
   const weights = coefficients(key, claims);
   const scalars = key.inputs.map(() => 0n);
-  const pairs: [Lines, bigint, bigint][] = [];
+  const pairs: [Lines, G1][] = [];
   let total = 0n;
   let c = bn254.G1.Point.ZERO;
   claims.forEach(({ inputs }, i) => {
@@ -106,7 +108,7 @@ export function holdsAll(key: VerifyingKey, claims: readonly Claim[]): Verdict {
       scalars[j] = Fr.add(scalars[j] ?? 0n, Fr.mul(weight, input));
     });
     c = c.add(point.c.multiplyUnsafe(weight));
-    pairs.push([bn254.utils.calcPairingPrecomputes(point.b), ...affine(point.a.multiplyUnsafe(weight))]);
+    pairs.push([bn254.utils.calcPairingPrecomputes(point.b), point.a.multiplyUnsafe(weight)]);
   });
   const folded = key.inputs.reduce(
     (sum, point, i) => sum.add(point.multiplyUnsafe(scalars[i] ?? 0n)),
@@ -117,32 +119,29 @@ export function holdsAll(key: VerifyingKey, claims: readonly Claim[]): Verdict {
     [key.gamma, folded],
     [key.delta, c],
   ];
+  for (const [lines, point] of fixed) pairs.push([lines, point.negate()]);
+  return pairsToOne(pairs) ? { valid: true } : { valid: false, code: "proof.equation" };
+}
+
+/** Whether the product of the pairings is one. */
+export function pairsToOne(pairs: readonly (readonly [Lines, G1])[]): boolean {
   // A pairing with the point at infinity is one, and the Miller loop cannot take it.
-  for (const [lines, point] of fixed) if (!point.is0()) pairs.push([lines, ...affine(point.negate())]);
-  const product = Fp12.finalExponentiate(bn254.millerLoopBatch(pairs));
-  return Fp12.eql(product, Fp12.ONE) ? { valid: true } : { valid: false, code: "proof.equation" };
+  const loops = pairs.flatMap(([lines, point]) => (point.is0() ? [] : [[lines, ...affine(point)] as LoopInput]));
+  return Fp12.eql(Fp12.finalExponentiate(bn254.millerLoopBatch(loops)), Fp12.ONE);
 }
 
 function readPoints(proof: Uint8Array): Points | ProofCode {
   if (proof.length !== PROOF_BYTES) return "proof.length";
-  const coordinates = Array.from({ length: PROOF_BYTES / COORDINATE_BYTES }, (_, i) =>
-    bigEndian(proof.subarray(i * COORDINATE_BYTES, (i + 1) * COORDINATE_BYTES)),
-  );
-  if (coordinates.some((coordinate) => coordinate >= Fp.ORDER)) return "proof.not-canonical";
-  const [ax = 0n, ay = 0n, bx1 = 0n, bx0 = 0n, by1 = 0n, by0 = 0n, cx = 0n, cy = 0n] = coordinates;
+  const bAt = G1_BYTES;
+  const cAt = bAt + G2_BYTES;
   try {
-    const a = bn254.G1.Point.fromAffine({ x: ax, y: ay });
-    const c = bn254.G1.Point.fromAffine({ x: cx, y: cy });
-    const b = bn254.G2.Point.fromAffine({ x: Fp2.fromBigTuple([bx0, bx1]), y: Fp2.fromBigTuple([by0, by1]) });
-    // The library takes (0, 0) for the point at infinity, which no honest proof holds.
-    if (a.is0() || b.is0() || c.is0()) return "proof.not-on-curve";
-    a.assertValidity();
-    c.assertValidity();
-    // On the curve and in the subgroup of the right order: the twist has points of other orders.
-    b.assertValidity();
-    return { a, b, c };
-  } catch {
-    return "proof.not-on-curve";
+    return {
+      a: pointG1(proof.subarray(0, bAt)),
+      b: pointG2(proof.subarray(bAt, cAt)),
+      c: pointG1(proof.subarray(cAt)),
+    };
+  } catch (error) {
+    return pointCode(error);
   }
 }
 
