@@ -20,6 +20,18 @@ export const ADMISSION_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["proverless"],
     expected: /^R1: .* admits .* after a vote for/,
   },
+  "admits-trimmed": {
+    rule: "ADMIT-2: each vote to admit counts, whatever else its author has voted for",
+    edits: [
+      {
+        at: "admits-trimmed",
+        replace:
+          "if (state.admissions.size > 64 && !state.admissions.has(name)) return 'vote.too-many'; voters.set(signed.author, signed);",
+      },
+    ],
+    runs: ["nobodies"],
+    expected: /^S6: .* has (?:the turns of|the provers on duty)/,
+  },
   "known-at-once": {
     rule: "ADMIT-6: a key is known for 64 certified blocks before it owns tasks of blocks whose hashes are known",
     edits: [

@@ -1,5 +1,6 @@
 /** Every way to be hostile that the simulator knows, by name. A hostile node has one or several of them. */
 import { hexToBytes } from "@noble/hashes/utils.js";
+import { endOf, foundEnd } from "../../src/core/ends.ts";
 import { openAttempt } from "../../src/core/makers.ts";
 import { ownerOfAttempt } from "../../src/core/standing.ts";
 import { show } from "../../src/core/facts.ts";
@@ -161,6 +162,25 @@ const VOTERS = {
         ),
     },
   },
+  // ADMIT-2, BENCH-2.
+  "admit-nobody": {
+    who: "attester",
+    says: "votes to admit and to suspend keys that nobody has, hundreds of them",
+    every: {
+      ms: 500,
+      times: 20,
+      run: (node) => {
+        const height = 16 * node.chance.between(1, 4);
+        const keys = Array.from({ length: 40 }, () => noise(node));
+        node.say(
+          keys.flatMap((prover): Entry[] => [
+            { kind: "admit", prover, chain: CHAIN, height, slots: 1 },
+            { kind: "bench", prover, chain: CHAIN, height, turn: 0 },
+          ]),
+        );
+      },
+    },
+  },
   // REQUEUE-2.
   "requeue-all": {
     who: "attester",
@@ -261,9 +281,10 @@ const PROVERS = {
       const { runtime } = node.node;
       const task = entry.kind === "timeout" ? taskAt(node, entry) : undefined;
       if (runtime === null || task === undefined || task.completeMs !== null) return;
-      const { number, ends } = openAttempt(runtime.state, task);
-      if (ends.has(node.key) || ownerOfAttempt(runtime.state, task, number) !== node.key) return;
-      ends.set(node.key, "early");
+      const attempt = openAttempt(runtime.state, task);
+      const { number } = attempt;
+      if (endOf(attempt, node.key) !== null || ownerOfAttempt(runtime.state, task, number) !== node.key) return;
+      foundEnd(attempt, node.key, "early");
       const at = { block: task.block.id, stage: task.stage.name, index: task.index, attempt: number };
       const before = number === 0 ? [] : [...(task.attempts.get(number - 1)?.timeouts.values() ?? [])];
       node.say([

@@ -54,4 +54,15 @@ export const LATE_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["hanging"],
     expected: /^L4: .*\(released\) is over after/,
   },
+  "end-by-arrival": {
+    rule: "FAIL-1: of a prover's statements that end an attempt the first by its feed counts",
+    edits: [
+      {
+        at: "end-by-arrival",
+        replace: "if (!ends.has(signed.author)) keepFact(block, ends, { ...signed, code, logical });",
+      },
+    ],
+    runs: ["regretful"],
+    expected: /^S6: .* has the ends of /,
+  },
 };

@@ -213,6 +213,16 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   },
   known: { ...base, seed: 32, nodes: 4, blocks: 90, blockMs: 400, joiners: 2, anyStart: true },
   aged: { ...base, seed: 26, blocks: 40, absent: 1, joiners: 1, limits: { batchAheadMax: 32, retentionBlocks: 4 } },
+  // Votes to admit that nobody joins, beside those for two newcomers.
+  nobodies: {
+    ...base,
+    seed: 36,
+    blocks: 40,
+    joiners: 2,
+    byzantineAttesters: 1,
+    behaviours: ["admit-nobody"],
+  },
+  regretful: { ...base, seed: 37, byzantineProvers: 2, behaviours: ["claim-and-release"] },
   accusing: {
     ...base,
     seed: 2,

@@ -14,8 +14,8 @@ import { domainHash, type Hash, type Key } from "../protocol/ids.ts";
 import type { ManifestJson } from "../protocol/manifest.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
-import { hasLeft, isIn, rosterChanged, trimUndecided } from "./standing.ts";
-import { type Admission, isEarlier, isQuorum, type Signed } from "./facts.ts";
+import { hasLeft, isIn, rosterChanged } from "./standing.ts";
+import { isEarlier, isQuorum, type Signed } from "./facts.ts";
 import type { Certified, Newcomer } from "./soft.ts";
 import { type Member, report, type State, say } from "./state.ts";
 
@@ -235,16 +235,16 @@ export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">
   const name = admissionName(entry.prover, entry.chain, entry.height, entry.slots);
   const { prover, chain, height, slots } = entry;
   const admission = state.admissions.get(name) ?? { prover, chain, height, slots, voters: new Map() };
-  const known = admission.voters.get(signed.author);
+  const { voters } = admission;
+  const known = voters.get(signed.author);
+  // ADMIT-2.
+  // mutant: admits-trimmed
   if (known === undefined || isEarlier(signed, known))
-    admission.voters.set(signed.author, { number: signed.number, index: signed.index });
+    voters.set(signed.author, { number: signed.number, index: signed.index });
   state.admissions.set(name, admission);
   if (signed.author === state.options.self) noteOwnAdmission(state, prover, chain, height);
-  // ADMIT-2.
-  const isDecided = ({ voters }: Admission) => isQuorum(state, voters.keys());
-  if (trimUndecided(state, state.admissions, signed.author, isDecided)) return "vote.too-many";
   // ADMIT-1.
-  if (!isDecided(admission)) return null;
+  if (!isQuorum(state, voters.keys())) return null;
   const member: Member = state.roster.get(prover) ?? {
     key: prover,
     weight: 1,

@@ -11,6 +11,7 @@ import type { Stage, Variant } from "../protocol/workflow.ts";
 import { openAttempt } from "./makers.ts";
 import { isByAgreement } from "./commitments.ts";
 import { wouldCount } from "./copies.ts";
+import { endOf, isReleased } from "./ends.ts";
 import { durationMs } from "./reclaim.ts";
 import { hasHandedIn } from "./receipts.ts";
 import { isIn, ownerOfAttempt } from "./standing.ts";
@@ -69,7 +70,8 @@ function ownNext(state: State, task: Task): Straggler | null {
   const attempt = number + later;
   // A proof that it handed in for the open attempt is still being looked at.
   if (later === 0 || hasHandedIn(task, self, number) || hasHandedIn(task, self, attempt)) return null;
-  const failed = task.attempts.get(attempt)?.ends.has(self) === true;
+  const known = task.attempts.get(attempt);
+  const failed = known !== undefined && endOf(known, self) !== null;
   if (failed || ownerOfAttempt(state, task, attempt) !== self) return null;
   return { task, attempt };
 }
@@ -77,10 +79,11 @@ function ownNext(state: State, task: Task): Straggler | null {
 function isLate(state: State, task: Task): boolean {
   const { hedgePercentile } = state.manifest.retry;
   if (hedgePercentile === null || task.proofs.size > 0) return false;
-  const { number, claims, ends, claimHeardMs } = openAttempt(state, task);
+  const open = openAttempt(state, task);
+  const { number, claims, claimHeardMs } = open;
   const owner = ownerOfAttempt(state, task, number);
   if (claimHeardMs === null || owner === null || owner === state.options.self) return false;
-  if (!claims.has(owner) || ends.has(owner)) return false;
+  if (!claims.has(owner) || endOf(open, owner) !== null) return false;
   const usualMs = durationMs(state, task, hedgePercentile);
   return usualMs !== null && state.nowMs - claimHeardMs > usualMs;
 }
@@ -121,7 +124,7 @@ function loadOf(state: State): Map<Key, number> {
       if (task.readyMs === null || task.completeMs !== null) continue;
       const attempt = openAttempt(state, task);
       const claimants = [...attempt.claims.keys()].filter(
-        (key) => !attempt.ends.has(key) && !hasHandedIn(task, key, attempt.number),
+        (key) => endOf(attempt, key) === null && !hasHandedIn(task, key, attempt.number),
       );
       for (const key of claimants) add(key);
       const owner = attempt.claims.size === 0 ? ownerOfAttempt(state, task, attempt.number) : null;
@@ -132,7 +135,5 @@ function loadOf(state: State): Map<Key, number> {
 }
 
 function timesYielded(task: Task): number {
-  let times = 0;
-  for (const { ends } of task.attempts.values()) if ([...ends.values()].includes("released")) times++;
-  return times;
+  return [...task.attempts.values()].filter(isReleased).length;
 }

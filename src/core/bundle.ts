@@ -61,7 +61,7 @@ export interface ReplayBundle extends TaskName {
   readonly ownFailure: OwnFailure | null;
   /**
    * Why it is in quarantine, and what was signed about the attempts that put it there, in hex: the timeouts of attesters
-   * and the failures of provers.
+   * and how provers ended them.
    */
   readonly quarantine: (Quarantine & { readonly votes: readonly Readonly<Record<keyof Vote, unknown>>[] }) | null;
 }
@@ -129,8 +129,8 @@ function quarantine(state: State, task: Task): ReplayBundle["quarantine"] {
     const known = attempt > found.since ? undefined : task.attempts.get(attempt);
     return known === undefined ? [] : [known];
   });
-  const votes = attempts.flatMap(({ timeouts, fails }) =>
-    [...timeouts.values(), ...fails.values()].sort((a, b) => (a.author < b.author ? -1 : 1)),
+  const votes = attempts.flatMap(({ timeouts, ends }) =>
+    [...timeouts.values(), ...ends.values()].sort((a, b) => (a.author < b.author ? -1 : 1)),
   );
   return {
     ...found,

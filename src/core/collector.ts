@@ -11,10 +11,12 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { touch } from "./blocks.ts";
 import { isByAgreement } from "./commitments.ts";
 import { noteConflicts } from "./conflict.ts";
+import { endOf, failCode, keepEnd, RELEASED } from "./ends.ts";
+import { heaviestCode } from "./failures.ts";
 import { completionChanged, followersOf, isBlockDone } from "./graph.ts";
 import { chosenProof, claimantOf, openAttempt, stands, where } from "./makers.ts";
 import { copiesOf } from "./matching.ts";
-import { failCode, learnDuration } from "./reclaim.ts";
+import { learnDuration } from "./reclaim.ts";
 import { moveBlock } from "./moves.ts";
 import { findProof, keepReceipt, proofOf } from "./receipts.ts";
 import { lost, ownerOfAttempt } from "./standing.ts";
@@ -101,7 +103,6 @@ export function applyTimeout(state: State, signed: Signed, entry: EntryOf<"timeo
   const { task, attempt } = found;
   // ENTRY-5.
   if (!keepFact(task.block, attempt.timeouts, { ...signed, code: entry.code })) return "vote.duplicate";
-  found.attempt.overCode ??= entry.code;
   state.dirtyTasks.add(found.task);
   touchAgreeing(state, found.task);
   return null;
@@ -136,13 +137,14 @@ export function applyEnd(state: State, signed: Signed, entry: EntryOf<"release">
   if (typeof found === "string") return found;
   const { attempt, task } = found;
   const { author } = signed;
+  // FAIL-1.
+  const end =
+    entry.kind === "release"
+      ? { code: RELEASED, logical: false }
+      : { code: failCode(entry.code), logical: entry.logical };
   // RELEASE-2, FAIL-2.
   // mutant: deaf-to-release
-  if (!attempt.ends.has(author)) attempt.ends.set(author, entry.kind === "release" ? "released" : failCode(entry.code));
-  // FAIL-1.
-  if (entry.kind === "fail") {
-    keepFact(task.block, attempt.fails, { ...signed, code: failCode(entry.code), logical: entry.logical });
-  }
+  keepEnd(task, attempt, signed, end);
   state.dirtyTasks.add(task);
   // RELEASE-1.
   // Kept all the same: the claim may come later, and nobody looks at what others than the claimant say.
@@ -189,7 +191,7 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
     entry.inline.length > 0 &&
     (artefactHash(entry.inline) !== entry.artefact || entry.inline.length !== entry.bytes)
   ) {
-    if (!attempt.ends.has(signed.author)) attempt.ends.set(signed.author, "receipt.inline-mismatch");
+    keepEnd(task, attempt, signed, { code: "receipt.inline-mismatch", logical: false });
     return "receipt.inline-mismatch";
   }
   const code = keepReceipt(state, task, signed, entry);
@@ -349,9 +351,9 @@ function noteLoss(state: State, task: Task, attempt: Attempt): void {
   if (attempt.lossNoted) return;
   attempt.lossNoted = true;
   const owner = claimantOf(state, task, attempt);
-  const code = (owner === null ? undefined : attempt.ends.get(owner)) ?? attempt.overCode;
+  const code = (owner === null ? null : endOf(attempt, owner)) ?? heaviestCode(state, attempt).code;
   report(state, "attempt.over", { ...where(task), attempt: attempt.number, owner, code });
-  if (owner !== null && code !== "released" && task.completeMs === null) lost(state, owner, task.block);
+  if (owner !== null && code !== RELEASED && task.completeMs === null) lost(state, owner, task.block);
 }
 
 /** The votes stay: the timeout certificate, whose attempt it was, and how it ended. What others said of it goes. */
@@ -359,7 +361,7 @@ function trim(state: State, task: Task, attempt: Attempt): void {
   attempt.progress.clear();
   for (const votes of [attempt.claims, attempt.commits])
     for (const key of votes.keys()) if (!mayMatter(state, task, attempt, key)) dropVote(votes, key);
-  for (const key of attempt.ends.keys()) if (!mayMatter(state, task, attempt, key)) attempt.ends.delete(key);
+  for (const key of attempt.foundEnds.keys()) if (!mayMatter(state, task, attempt, key)) attempt.foundEnds.delete(key);
 }
 
 /** Whether anything rests on what the prover has said of an attempt that is over. */

@@ -4,6 +4,7 @@
  */
 import type { Key } from "../protocol/ids.ts";
 import { committedTo, isByAgreement, isVouchedInPublic } from "./commitments.ts";
+import { endOf } from "./ends.ts";
 import type { ProofFacts } from "./facts.ts";
 import { isVouchedFor, openAttempt, optionsOf } from "./makers.ts";
 import { agreeMakers, copiesOf, type Maker, matchMakers } from "./matching.ts";
@@ -24,9 +25,9 @@ function expected(state: State, copy: Task, prover: Key): Maker[] {
   const made = isByAgreement(copy)
     ? committedTo(state, copy)
     : optionsOf(state, copy, ({ verdict }) => verdict !== "invalid");
-  const { claims, ends } = openAttempt(state, copy);
+  const attempt = openAttempt(state, copy);
   const isOwn = prover === state.options.self && copy.work !== null;
-  const works = copy.completeMs === null && (isOwn || (claims.has(prover) && !ends.has(prover)));
+  const works = copy.completeMs === null && (isOwn || (attempt.claims.has(prover) && endOf(attempt, prover) === null));
   return works ? [...made, { made: { prover }, credited: false, assigned: false }] : made;
 }
 

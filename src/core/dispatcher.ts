@@ -14,6 +14,7 @@ import { impliedValues, openAttempt, where } from "./makers.ts";
 import { isByAgreement } from "./commitments.ts";
 import { isDecided, wouldCount } from "./copies.ts";
 import { isConfirmed } from "./own-source.ts";
+import { endOf, foundEnd, RELEASED } from "./ends.ts";
 import type { MadeProof } from "./event.ts";
 import { hasRivals, isNeeded, isVoid } from "./graph.ts";
 import { jobOf } from "./job.ts";
@@ -91,9 +92,10 @@ function yieldTail(state: State, claimsMax: number): void {
 
 /** Gives the open attempt of a task back. Our own word comes back only once it is durable; until then nothing claims it again. */
 function release(state: State, task: Task): void {
-  const { number, ends } = openAttempt(state, task);
+  const attempt = openAttempt(state, task);
+  const { number } = attempt;
   say(state, { ...ref(task), kind: "release", attempt: number });
-  ends.set(state.options.self, "released");
+  foundEnd(attempt, state.options.self, RELEASED);
   forgetWork(state, task);
 }
 
@@ -171,7 +173,7 @@ function mayClaim(state: State, task: Task): boolean {
   // CLAIM-5.
   // L2.
   // mutant: retries-unclaimed
-  if (attempt.ends.has(self)) return false;
+  if (endOf(attempt, self) !== null) return false;
   if ((attempt.waitUntilMs ?? 0) > state.nowMs) return false;
   if (isByAgreement(task) && isDecided(state, task)) return false;
   // After a restart the receipt is in the log, and its proof was durable before it.
@@ -338,7 +340,7 @@ export function applyProveFailed(state: State, task: Task, failed: OwnFailure): 
   if (!maySign(state)) return;
   // Our own word comes back only once it is durable; until then nothing may claim the attempt again.
   // mutant: fail-again
-  attemptOf(task, attempt).ends.set(state.options.self, code);
+  foundEnd(attemptOf(task, attempt), state.options.self, code);
   say(state, { ...ref(task), kind: "fail", attempt, code, logical });
 }
 
@@ -379,7 +381,7 @@ export function releaseAll(state: State): void {
     if (work === null || work.state === "done") continue;
     if (!work.hedge) say(state, { ...ref(task), kind: "release", attempt: work.attempt });
     if (work.state === "running") state.effects.push({ kind: "cancel", task: ref(task) });
-    attemptOf(task, work.attempt).ends.set(state.options.self, "released");
+    foundEnd(attemptOf(task, work.attempt), state.options.self, RELEASED);
     forgetWork(state, task);
   }
 }

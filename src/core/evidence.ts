@@ -203,8 +203,8 @@ function takeBack(state: State, author: Key, from: number): void {
 
 function takeBackTask(task: Task, author: Key, isOver: (votes: Votes<Place>) => void): void {
   for (const attempt of task.attempts.values()) {
-    const { claims, timeouts, regrants, fails, commits, seals } = attempt;
-    for (const votes of [claims, timeouts, regrants, fails, commits, seals]) isOver(votes);
+    const { claims, timeouts, regrants, ends, commits, seals } = attempt;
+    for (const votes of [claims, timeouts, regrants, ends, commits, seals]) isOver(votes);
     for (const votes of [...attempt.grants.values(), ...attempt.attests.values()]) isOver(votes);
     if (attempt.claimant === author && !attempt.claims.has(author)) attempt.claimant = null;
   }

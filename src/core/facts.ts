@@ -65,8 +65,8 @@ export interface AttemptFacts {
   readonly timeouts: Votes<TimeoutVote>;
   /** Attesters that attested, by the prover. */
   readonly attests: ReadonlyMap<Key, Votes>;
-  /** Provers that said they failed, and how. */
-  readonly fails: Votes<FailureVote>;
+  /** How each prover has ended it first: by a release, a failure, or a receipt whose proof is not the one that it names. */
+  readonly ends: Votes<EndVote>;
   /** In an `agree` stage: the first commitment of each prover. */
   readonly commits: Votes<CommitVote>;
   /** In an `agree` stage: the commitment that each attester has sealed, one at most. */
@@ -80,8 +80,8 @@ interface TimeoutVote extends Signed {
   readonly code: string;
 }
 
-/** A prover's statement that it cannot prove the task in an attempt. */
-export interface FailureVote extends Signed {
+/** A prover's statement that it does not prove the task in an attempt. */
+export interface EndVote extends Signed {
   readonly code: string;
   readonly logical: boolean;
 }

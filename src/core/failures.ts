@@ -8,7 +8,7 @@
 import type { LostAttempt } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
 import { assignedTo, openNumber } from "./makers.ts";
-import { JOINED, NOT_REVEALED } from "./reclaim.ts";
+import { JOINED, NOT_REVEALED, RELEASED } from "./ends.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import { type AttemptFacts, type Facts, type TaskFacts, weightOf } from "./facts.ts";
 
@@ -38,15 +38,15 @@ function failureOf(state: Facts, task: TaskFacts, attempt: AttemptFacts): Failur
   const { code, weight } = heaviestCode(state, attempt);
   // One honest attester at least has seen it so.
   const certain = weight >= state.manifest.oneHonest;
-  const fail = prover === null ? undefined : attempt.fails.get(prover);
+  const end = prover === null ? undefined : attempt.ends.get(prover);
   // FAIL-3.
-  const logical = certain && fail !== undefined && fail.logical && fail.code === code;
-  const plain = certain && (code === "released" || code === "not-claimed") ? code : "infrastructure";
+  const logical = certain && end !== undefined && end.logical && end.code === code;
+  const plain = certain && (code === RELEASED || code === "not-claimed") ? code : "infrastructure";
   return { attempt: attempt.number, prover, kind: logical ? "logical" : plain, code };
 }
 
 /** What most of the weight gives as the reason; the first by name among equals, so that all nodes choose the same. */
-function heaviestCode(state: Facts, attempt: AttemptFacts): { readonly code: string; readonly weight: number } {
+export function heaviestCode(state: Facts, attempt: AttemptFacts): { readonly code: string; readonly weight: number } {
   const voters = new Map<string, Key[]>();
   for (const [key, { code }] of attempt.timeouts) {
     if (code !== JOINED) voters.set(code, [...(voters.get(code) ?? []), key]);

@@ -3,6 +3,7 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import { isByAgreement, isDue, sealedIn } from "./commitments.ts";
 import { chosenProof, openAttempt } from "./makers.ts";
 import { isParentClosed, parentOf } from "./ancestry.ts";
+import { endOf } from "./ends.ts";
 import { countFailures, type FailureKind } from "./failures.ts";
 import { hasRivals, isNeeded, isVoid, missingInput } from "./graph.ts";
 import { contradictsSource, hasSource, isConfirmed } from "./own-source.ts";
@@ -80,8 +81,9 @@ export function openTasks(state: State): OpenTask[] {
 /** By the time of an attempt only: whether a prover has died over it nobody says of a block that is certified. */
 function isOwed(state: State, task: Task): boolean {
   if (!hasRivals(task)) return false;
-  return [...task.attempts.values()].some(({ claimant, claimedMs, ends }) => {
-    const isAtIt = claimant !== null && claimedMs !== null && !ends.has(claimant);
+  return [...task.attempts.values()].some((attempt) => {
+    const { claimant, claimedMs } = attempt;
+    const isAtIt = claimant !== null && claimedMs !== null && endOf(attempt, claimant) === null;
     return isAtIt && state.nowMs - claimedMs < task.stage.limitMs;
   });
 }

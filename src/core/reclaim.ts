@@ -4,6 +4,7 @@
  */
 import type { Key } from "../protocol/ids.ts";
 import { isDue, sealedIn } from "./commitments.ts";
+import { endOf, JOINED, NOT_REVEALED } from "./ends.ts";
 import { findProof } from "./receipts.ts";
 import { revealOf } from "./soft.ts";
 import type { Attempt, Member, State, Task } from "./state.ts";
@@ -18,27 +19,6 @@ export function isPatient(attempt: number): boolean {
 const PATIENT_MS_MAX = 60_000;
 
 export type Overdue = { readonly code: string } | { readonly wakeMs: number };
-
-/** Said by who only follows f+1 others. */
-export const JOINED = "others-timed-out";
-/** Of a prover that has committed to a result and shows none. */
-export const NOT_REVEALED = "not-revealed";
-/** What attesters say of an attempt themselves; a prover's own word is never taken for one of them. */
-const OWN_CODES: ReadonlySet<string> = new Set([
-  "released",
-  "not-claimed",
-  "no-progress",
-  "limit",
-  "not-sealed",
-  "not-agreed",
-  NOT_REVEALED,
-  JOINED,
-]);
-
-/** The code under which a prover's `fail` is kept. */
-export function failCode(code: string): string {
-  return OWN_CODES.has(code) ? "failed" : code;
-}
 
 /** The gains of the estimate that TCP derives its time-outs from (RFC 6298). */
 const MEAN_GAIN = 1 / 8;
@@ -131,7 +111,7 @@ export function isJoined(state: Facts, attempt: AttemptFacts): boolean {
 
 /** Whether the open attempt of a ready task is over, and why; else when to look again. */
 export function overdue(state: State, task: Task, attempt: Attempt, owner: Key | null): Overdue {
-  const end = owner === null ? undefined : attempt.ends.get(owner);
+  const end = owner === null ? null : endOf(attempt, owner);
   const waitUntilMs = attempt.waitUntilMs ?? 0;
   // TIMEOUT-2.
   if (isJoined(state, attempt)) return { code: end ?? JOINED };
@@ -139,7 +119,7 @@ export function overdue(state: State, task: Task, attempt: Attempt, owner: Key |
   // PACE-4.
   // mutant: over-in-pause
   if (state.nowMs < waitUntilMs) return { wakeMs: waitUntilMs };
-  if (end !== undefined) return { code: end };
+  if (end !== null) return { code: end };
   if (owner === null || !attempt.claims.has(owner) || attempt.claimedMs === null) {
     const untilMs = (claimableMs(attempt) ?? state.nowMs) + claimWindowMs(state, attempt.number, owner);
     // TIMEOUT-1, L4.

@@ -9,6 +9,7 @@ import { factsChanged } from "./changes.ts";
 import { touchAgreeing } from "./collector.ts";
 import { type Commitment, isByAgreement, isDue, isPublic, sealedIn } from "./commitments.ts";
 import { isDecided } from "./copies.ts";
+import { endOf, foundEnd } from "./ends.ts";
 import type { MadeProof } from "./event.ts";
 import { grantedTo, hasSealed, sayLocked } from "./locks.ts";
 import { assignedTo, openNumber, where } from "./makers.ts";
@@ -61,7 +62,8 @@ function considerSeal(state: State, task: Task, attempt: Attempt): void {
 function isBeingOpened(state: State, task: Task): boolean {
   const isRead = (copy: Task, attempt: Attempt): boolean => {
     const sealed = sealedIn(state, attempt);
-    if (sealed === null || attempt.ends.has(sealed.prover) || attempt.number < openNumber(state, copy)) return true;
+    if (sealed === null || endOf(attempt, sealed.prover) !== null || attempt.number < openNumber(state, copy))
+      return true;
     const { opened } = attempt;
     return opened !== null && findProof(copy, opened.artefact, sealed.prover)?.verdict !== "unknown";
   };
@@ -141,7 +143,7 @@ export function applyOpened(
   // mutant: opened-by-others
   if (opening === false || opening.prover !== sealed.prover || commitmentOf(opening) !== commitment) {
     reveal.tries = OPENINGS_ASKED_MAX;
-    if (!attempt.ends.has(sealed.prover)) attempt.ends.set(sealed.prover, "opening.false");
+    foundEnd(attempt, sealed.prover, "opening.false");
     report(state, "opening.false", { ...where(task), attempt: number, prover: sealed.prover });
     return;
   }

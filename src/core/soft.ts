@@ -27,10 +27,8 @@ export interface AttemptSoft {
   claimedMs: number | null;
   /** When each prover's count of work last grew; only the claimant's counts. */
   readonly progress: Map<Key, { readonly units: number; readonly atMs: number }>;
-  /** Provers that said they stop, or whose proof was rejected or cannot be had, with the code. Only the claimant's counts. */
-  readonly ends: Map<Key, string>;
-  /** Why the first attester that said so held it to be over. */
-  overCode: string | null;
+  /** Provers whose proof this node rejects or cannot get, and its own prover while its statement is not durable (`ends.ts`). */
+  readonly foundEnds: Map<Key, string>;
   /** A timeout certificate of it was held against its owner. */
   lossNoted: boolean;
   /** How far this node is with the commitment of its prover; `null` where there is none. */

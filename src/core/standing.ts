@@ -12,13 +12,11 @@ import { type Candidate, ownerOf, ownersOf } from "../protocol/owner.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { groupCount, type Stage } from "../protocol/workflow.ts";
 import {
-  type Benching,
   type BlockFacts,
   type Facts,
   isEarlier,
   isQuorum,
   type MemberFacts,
-  type Place,
   type Signed,
   type TaskFacts,
 } from "./facts.ts";
@@ -30,8 +28,6 @@ import { rosterMoved } from "./changes.ts";
 import { see, type View } from "./views.ts";
 
 const LOST_MAX = 3;
-/** Votes of one attester about the roster that no quorum has joined yet. */
-const UNDECIDED_MAX = 256;
 
 /** Who goes last, and who owns nothing: a long roster's orders have room for each group (`owner.ts`). */
 const GROUP = { first: 0, griefers: 1, last: 2, out: 3 };
@@ -248,45 +244,18 @@ export function applyBench(state: State, signed: Signed, entry: EntryOf<"bench">
   const { prover, chain, turn } = entry;
   const benching = state.benches.get(name) ?? { prover, chain, turn, voters: new Map() };
   const known = benching.voters.get(signed.author);
+  // BENCH-2.
   if (known !== undefined && !isEarlier(signed, known)) return "vote.duplicate";
   const before = endOf(state, name);
   const { number, index } = signed;
   state.benches.set(name, benching);
   benching.voters.set(signed.author, { number, index, height: entry.height });
-  // BENCH-2.
-  if (trimUndecided(state, state.benches, signed.author, (each) => isBenched(state, each))) return "vote.too-many";
   const after = endOf(state, name);
   if (after === before) return null;
   rosterChanged(state);
   if (before === Number.POSITIVE_INFINITY)
     report(state, "prover.benched", { prover: entry.prover, chain: entry.chain, height: after });
   return null;
-}
-
-function isBenched(state: State, { prover, chain, turn }: Benching): boolean {
-  return endOf(state, turnName(prover, chain, turn)) !== Number.POSITIVE_INFINITY;
-}
-
-/**
- * An attester's first votes count, by the order of its feed, as long as others join them; what it says beyond the limit
- * that nobody confirms takes no room from what others say. Whether one went.
- */
-export function trimUndecided<T extends { readonly voters: Map<Key, Place> }>(
-  state: State,
-  all: Map<string, T>,
-  author: Key,
-  isDecided: (each: T) => boolean,
-): boolean {
-  if (author === state.options.self || all.size <= UNDECIDED_MAX) return false;
-  const said = [...all].flatMap(([name, each]) => {
-    const place = each.voters.get(author);
-    return place === undefined || isDecided(each) ? [] : [{ name, each, place }];
-  });
-  if (said.length <= UNDECIDED_MAX) return false;
-  const last = said.reduce((latest, other) => (isEarlier(latest.place, other.place) ? other : latest));
-  last.each.voters.delete(author);
-  if (last.each.voters.size === 0) all.delete(last.name);
-  return true;
 }
 
 /**

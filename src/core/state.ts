@@ -217,11 +217,10 @@ export function attemptOf(task: Task, number: number): Attempt {
       claimedMs: null,
       progress: new Map(),
       ends: new Map(),
-      fails: new Map(),
+      foundEnds: new Map(),
       commits: new Map(),
       seals: new Map(),
       opened: null,
-      overCode: null,
       lossNoted: false,
       reveal: null,
     };

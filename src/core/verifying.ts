@@ -10,6 +10,7 @@ import { NOBODY } from "../protocol/payee.ts";
 import { factsChanged } from "./changes.ts";
 import { touchAgreeing } from "./collector.ts";
 import type { Effect } from "./effect.ts";
+import { foundEnd } from "./ends.ts";
 import type { Event, TaskRef } from "./event.ts";
 import { hasRivals } from "./graph.ts";
 import { askToVerify, jobOf } from "./job.ts";
@@ -165,8 +166,7 @@ function isOwnTrouble(code: string): boolean {
 }
 
 export function endAttempt(task: Task, prover: Key, receipt: EntryOf<"receipt">, code: string): void {
-  const { ends } = attemptOf(task, receipt.attempt);
-  if (!ends.has(prover)) ends.set(prover, code);
+  foundEnd(attemptOf(task, receipt.attempt), prover, code);
 }
 
 /** Has the task looked at again at that time, or earlier. */

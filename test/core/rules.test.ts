@@ -85,13 +85,14 @@ describe("of what attesters and sources sign", () => {
     expect(test.hear("s", { kind: "retract", block: test.id(), round })).toEqual(said);
   });
 
-  it("a vote to suspend is counted with few others that no quorum has joined (BENCH-2)", () => {
+  it("the earliest vote to suspend a prover from a turn counts (BENCH-2)", () => {
     const test = new Subject();
-    const bench = (turn: number) => {
-      test.hear("b", { kind: "bench", prover: keyOf("p"), chain: 1, height: 5, turn });
-    };
-    for (let turn = 0; turn < 300; turn++) bench(turn);
-    expect(test.core.refusals()).toEqual(Array.from({ length: 300 - 256 }, () => "vote.too-many"));
+    const bench = (height: number) =>
+      test.batch("b", { kind: "bench", prover: keyOf("p"), chain: 1, height, turn: 0 } as const);
+    const [first, second] = [bench(5), bench(6)];
+    for (const batch of [second, first, second]) test.core.hear(batch);
+    const [benching] = test.core.state.benches.values();
+    expect(benching?.voters.get(keyOf("b"))).toMatchObject({ height: 5 });
   });
 });
 

@@ -13,7 +13,7 @@ import { chosenProof, creditOf, openNumber } from "../../../src/core/makers.ts";
 import { baseOf, quarantineOf } from "../../../src/core/quarantine.ts";
 import { MERITS } from "../../../src/core/quota.ts";
 import { findProof } from "../../../src/core/receipts.ts";
-import { orderOf } from "../../../src/core/standing.ts";
+import { isIn, orderOf } from "../../../src/core/standing.ts";
 import { type Block, createState, type State, type Task } from "../../../src/core/state.ts";
 import { isKnownAuthor, step } from "../../../src/core/step.ts";
 import { see } from "../../../src/core/views.ts";
@@ -185,7 +185,10 @@ function viewsOfBlock(state: State, block: Block, isCertified: boolean, views: M
     views.set(`${what} of block ${height} (${short(id)})`, JSON.stringify(value));
   };
   const isSplit = block.stages.some(({ levels }) => levels.length > 0);
-  if (!isCertified) say("the round", [block.round, block.state === "cancelled", block.level]);
+  if (!isCertified) {
+    say("the round", [block.round, block.state === "cancelled", block.level]);
+    say("the provers on duty", onDuty(state, block));
+  }
   say(
     "the merits",
     [...see(state, block, MERITS)].sort(([a], [b]) => (a < b ? -1 : 1)),
@@ -199,6 +202,7 @@ function viewsOfBlock(state: State, block: Block, isCertified: boolean, views: M
     say(`the proof of ${name}`, chosen && [artefact, chosen.made.prover, chosen.made.attempt, chosen.credited]);
     say(`the open attempt of ${name}`, openNumber(state, task));
     say(`the timeouts of ${name}`, timeoutsOf(task));
+    say(`the ends of ${name}`, endsOf(task));
     if (isCertified) continue;
     say(`the owners of ${name}`, orderOf(state, task));
     say(`the quarantine of ${name}`, [baseOf(state, task), quarantineOf(state, task)]);
@@ -210,6 +214,20 @@ function timeoutsOf(task: Task): string[] {
     [...timeouts].map(([author, { code }]) => `${number} ${short(author)} ${code}`),
   );
   return votes.sort((a, b) => (a < b ? -1 : 1));
+}
+
+function endsOf(task: Task): string[] {
+  const said = [...task.attempts.values()].flatMap(({ number, ends }) =>
+    [...ends].map(([author, { code }]) => `${number} ${short(author)} ${code}`),
+  );
+  return said.sort((a, b) => (a < b ? -1 : 1));
+}
+
+// ADMIT-2, BENCH-2.
+/** The members that have a turn at the block's height which no quorum has ended. */
+function onDuty(state: State, { chain, height }: Block): string[] {
+  const members = [...state.roster.values()].filter((member) => isIn(state, member, chain, height));
+  return members.map(({ key }) => short(key)).sort((a, b) => (a < b ? -1 : 1));
 }
 
 function short(key: Key): string {
