@@ -8,7 +8,7 @@
  * Expected faults are values (`Fault`), and a completion is called exactly once. A port that finds its own invariants
  * broken throws, which ends the process.
  */
-import type { BarrierContent } from "./protocol/certificate.ts";
+import type { BarrierContent, Closed } from "./protocol/certificate.ts";
 import type { Hash, Key } from "./protocol/ids.ts";
 import type { Span } from "./protocol/sync.ts";
 import type { Verdict } from "./protocol/verdict.ts";
@@ -112,19 +112,6 @@ export interface StoredCertificate {
   readonly bytes: Uint8Array;
 }
 
-/** A block whose barrier is certified, as the index keeps it for good: its certificate may be moved to an archive. */
-export interface StoredClosed {
-  /** The block's id. */
-  readonly id: Hash;
-  readonly chain: number;
-  readonly height: number;
-  readonly hash: Hash;
-  /** As the chain names the parent; `null` where a run starts. */
-  readonly parent: Hash | null;
-  /** The chain's running commitment after the block, in hex. */
-  readonly after: string;
-}
-
 /**
  * What was let go of in an author's feed, ascending. A restart must not take it for gaps that somebody could fill.
  */
@@ -148,14 +135,14 @@ export interface Store {
   certificates(chain: number, fromHeight: number, countMax: number, done: Done<readonly StoredCertificate[]>): void;
   certificate(block: Hash, done: Done<StoredCertificate | null>): void;
   /** The certified block that the chain names by this hash. */
-  closed(chain: number, hash: Hash, done: Done<StoredClosed | null>): void;
+  closed(chain: number, hash: Hash, done: Done<Closed | null>): void;
 }
 
 export interface StoreChange {
   readonly batches?: readonly StoredBatch[];
   readonly certificates?: readonly StoredCertificate[];
   /** Entries of the index of certified blocks. */
-  readonly closed?: readonly StoredClosed[];
+  readonly closed?: readonly Closed[];
   readonly forget?: readonly { readonly author: Key; readonly number: number }[];
   /** In place of what was said of these authors before. */
   readonly gone?: readonly StoredGone[];

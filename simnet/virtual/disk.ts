@@ -4,6 +4,7 @@
  * The journal is synced with every append. The store is synced only where its caller asks for it, so what it was given
  * since then may be gone when the machine dies, from any write on; a process that dies alone loses none of it.
  */
+import type { Closed } from "../../src/protocol/certificate.ts";
 import type {
   Artefacts,
   Cursor,
@@ -13,7 +14,6 @@ import type {
   StoreChange,
   StoredBatch,
   StoredCertificate,
-  StoredClosed,
   StoredFacts,
   SigningState,
   StoredGone,
@@ -38,7 +38,7 @@ export type Damage = "intact" | "torn" | "old" | "empty" | "unsigned";
 export const DAMAGES: readonly Damage[] = ["intact", "torn", "old", "empty", "unsigned"];
 
 export interface StoreFiles extends StoredFacts {
-  readonly closed: readonly StoredClosed[];
+  readonly closed: readonly Closed[];
 }
 
 export interface Files extends StoreFiles {
@@ -172,7 +172,7 @@ export class SimStore implements Store {
   readonly #certificates = new Map<Hash, StoredCertificate>();
   readonly #gone = new Map<Key, StoredGone>();
   readonly #starts = new Map<Key, StoredStart>();
-  readonly #closed = new Map<string, StoredClosed>();
+  readonly #closed = new Map<string, Closed>();
   /** The certificates of a chain in order of height. */
   readonly #chains = new Map<number, StoredCertificate[]>();
   #undo: (() => void)[] = [];
@@ -259,7 +259,7 @@ export class SimStore implements Store {
     this.#later(() => done({ ok: true, value }));
   }
 
-  closed(chain: number, hash: Hash, done: Done<StoredClosed | null>): void {
+  closed(chain: number, hash: Hash, done: Done<Closed | null>): void {
     const value = this.#closed.get(`${chain}/${hash}`) ?? null;
     this.#later(() => done({ ok: true, value }));
   }

@@ -2,8 +2,8 @@
  * How blocks hang together. Chains name a parent by its hash alone, while a block's id commits to all that its
  * announcement says; so several blocks may go by one name, of which at most one is what its payload says.
  */
+import type { Closed } from "../protocol/certificate.ts";
 import type { Hash } from "../protocol/ids.ts";
-import type { Closed } from "./event.ts";
 import { forgetLocks } from "./locks.ts";
 import { takePending } from "./pending.ts";
 import type { BlockFacts, Facts } from "./facts.ts";

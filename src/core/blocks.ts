@@ -3,7 +3,7 @@
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import type { Batch } from "../protocol/batch.ts";
-import type { BarrierContent } from "../protocol/certificate.ts";
+import type { BarrierContent, Closed } from "../protocol/certificate.ts";
 import { type Announced, blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { ROUNDS_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
@@ -20,7 +20,7 @@ import {
   rememberClosed,
   trimClosed,
 } from "./ancestry.ts";
-import type { Closed, PreparedResult } from "./event.ts";
+import type { PreparedResult } from "./event.ts";
 import { tallyOf } from "./griefing.ts";
 import { abandon, moveBlock } from "./moves.ts";
 import { isConfirmed, isSame } from "./own-source.ts";

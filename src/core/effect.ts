@@ -9,11 +9,12 @@
  * Everything else promises nothing to anyone and may be done at once. A crash at any point therefore signs nothing
  * twice, and loses nothing that was sent.
  */
+import type { Closed } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Entry } from "../protocol/messages.ts";
 import type { StageRow } from "../protocol/workflow.ts";
 import type { Span } from "../protocol/sync.ts";
-import type { Closed, TaskRef } from "./event.ts";
+import type { TaskRef } from "./event.ts";
 
 /** A task as whoever makes its result has to know it. */
 export interface Job {

@@ -1,6 +1,6 @@
 /** What can happen to a node. Everything that the core ever learns comes in as one of these. */
 import type { Batch } from "../protocol/batch.ts";
-import type { Certificate } from "../protocol/certificate.ts";
+import type { Certificate, Closed } from "../protocol/certificate.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Opening } from "../protocol/opening.ts";
@@ -18,17 +18,6 @@ export interface Prepared {
   readonly before: Uint8Array;
   readonly after: Uint8Array;
   readonly values: Readonly<Record<string, readonly Uint8Array[]>>;
-}
-
-/** A block whose barrier is certified, as far as its children need to know it. */
-export interface Closed {
-  readonly id: Hash;
-  readonly chain: number;
-  readonly height: number;
-  readonly hash: Hash;
-  /** As the chain names the parent; `null` where none is needed. */
-  readonly parent: Hash | null;
-  readonly after: string;
 }
 
 export type Event =

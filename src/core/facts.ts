@@ -12,6 +12,7 @@
  * Views (`views.ts`) take these types. Soft state (`soft.ts`) is no part of them, so a view that read a clock, an
  * estimate or a plan of this node would not compile.
  */
+import type { Closed } from "../protocol/certificate.ts";
 import { type Batch, voteOf } from "../protocol/batch.ts";
 import type { Evidence } from "../protocol/evidence.ts";
 import type { Announced, Hash, Key } from "../protocol/ids.ts";
@@ -19,7 +20,7 @@ import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { Stage, Variant } from "../protocol/workflow.ts";
 import { type BlockChanges, type Changes, factsChanged, type Memos } from "./changes.ts";
-import type { Closed, Prepared } from "./event.ts";
+import type { Prepared } from "./event.ts";
 import type { CoreOptions } from "./options.ts";
 
 /** Where in its author's feed something was said: the batch's number, and the entry's place in it. */

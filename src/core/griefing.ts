@@ -9,10 +9,9 @@
  * is then first for one task of each stage, until it has proven one or lost one more. Where more than half of the provers
  * would go, none goes, because then the network was at fault.
  */
-import type { BarrierContent } from "../protocol/certificate.ts";
+import type { BarrierContent, Closed } from "../protocol/certificate.ts";
 import type { Key } from "../protocol/ids.ts";
 import { announcedAs, closedAs } from "./ancestry.ts";
-import type { Closed } from "./event.ts";
 import type { BlockFacts, Facts, Tally } from "./facts.ts";
 
 /** Attempts of a prover that count, the latest. */

@@ -3,6 +3,7 @@
  *
  * Gossip is the fast path and loses messages by design; this pull is what makes the log complete.
  */
+import type { Closed } from "../protocol/certificate.ts";
 import type { Feed } from "../log/feed.ts";
 import type { Batch } from "../protocol/batch.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
@@ -13,7 +14,7 @@ import type { Frontier, SyncFrame } from "../protocol/sync.ts";
 import { blockId } from "../protocol/ids.ts";
 import { closedAs, forget, trimClosed } from "./ancestry.ts";
 import { startOf } from "./blocks.ts";
-import type { Closed, Event } from "./event.ts";
+import type { Event } from "./event.ts";
 import { silentAbout } from "./gaps.ts";
 import { abandon } from "./moves.ts";
 import { hearOfOwnFeed, isRecovering } from "./own-feed.ts";

@@ -3,13 +3,14 @@
  * has taken (`locks.ts`), and soft state (`soft.ts`). Facts and locks are rebuilt from the log; the own feed is durable
  * before it is sent.
  */
+import type { Closed } from "../protocol/certificate.ts";
 import { Log } from "../log/log.ts";
 import type { Batch } from "../protocol/batch.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import type { Entry } from "../protocol/messages.ts";
 import { classOf } from "./classes.ts";
-import type { Closed, Prepared } from "./event.ts";
+import type { Prepared } from "./event.ts";
 import { type Changes, createChanges } from "./changes.ts";
 import type {
   Admission,

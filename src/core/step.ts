@@ -5,6 +5,7 @@
  * looked at again until nothing changes. What a node decides is therefore a function of the facts it has, not of the
  * order in which they came.
  */
+import type { Closed } from "../protocol/certificate.ts";
 import type { Added } from "../log/feed.ts";
 import { type Batch, openVote, readVote } from "../protocol/batch.ts";
 import { blockId, type Hash } from "../protocol/ids.ts";
@@ -24,7 +25,7 @@ import { applyBarrier, isContentOpen, settleBarrier } from "./barrier.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
 import type { Effect } from "./effect.ts";
-import type { Closed, Event } from "./event.ts";
+import type { Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
 import * as gaps from "./gaps.ts";
 import { tallyOf } from "./griefing.ts";

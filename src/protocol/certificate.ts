@@ -74,6 +74,19 @@ const FILE = z.strictObject({
   votes: z.array(z.strictObject({ head: bytes, index: count, path: z.array(hash), signature: bytes })),
 });
 
+/** A block whose barrier is certified, as far as its children need to know it. The store keeps it for good. */
+export interface Closed {
+  /** The block's id. */
+  readonly id: Hash;
+  readonly chain: number;
+  readonly height: number;
+  readonly hash: Hash;
+  /** As the chain names the parent; `null` where a run starts. */
+  readonly parent: Hash | null;
+  /** The chain's running commitment after the block, in hex. */
+  readonly after: string;
+}
+
 /** Proofs of a block's tasks that nobody has signed for: what it takes to verify them, and no more. */
 const PROOFS = z.strictObject({
   kind: z.literal("proofs", '"proofs"'),

@@ -4,8 +4,8 @@
  * The core is synchronous and remembers only the newest certified blocks. Without this question a block that was certified
  * long ago would be opened again, and this node would sign about its tasks a second time.
  */
+import type { Closed } from "../protocol/certificate.ts";
 import { type BlockName, lookUps } from "../core/ancestry.ts";
-import type { Closed } from "../core/event.ts";
 import type { State } from "../core/state.ts";
 import type { Store, Telemetry } from "../ports.ts";
 import type { Batch } from "../protocol/batch.ts";

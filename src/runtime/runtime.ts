@@ -4,10 +4,11 @@
  * bytes -> verdict -> event -> step -> effects. Events wait in one bounded queue and are taken one at a time; the effects
  * of a step are performed in the order that `core/effect.ts` states.
  */
+import type { Closed } from "../protocol/certificate.ts";
 import { mayShow } from "../core/commitments.ts";
 import { inlineProof, isReserved } from "../core/receipts.ts";
 import type { Effect } from "../core/effect.ts";
-import type { Closed, Event, TaskRef } from "../core/event.ts";
+import type { Event, TaskRef } from "../core/event.ts";
 import type { CoreOptions } from "../core/options.ts";
 import { createState, type State } from "../core/state.ts";
 import { announcedAs, type BlockName, closedAs, lookUps } from "../core/ancestry.ts";

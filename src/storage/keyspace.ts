@@ -12,8 +12,9 @@
  * LevelDB returns a value with a flipped bit as if nothing had happened, so every value carries a checksum; it covers
  * the key as well, or a block read from the wrong place would pass.
  */
+import type { Closed } from "../protocol/certificate.ts";
 import { hash } from "node:crypto";
-import type { StoreChange, StoredBatch, StoredCertificate, StoredClosed, StoredGone, StoredStart } from "../ports.ts";
+import type { StoreChange, StoredBatch, StoredCertificate, StoredGone, StoredStart } from "../ports.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 
 const VERSION = 1;
@@ -54,8 +55,8 @@ export function closedKey(chain: number, named: Hash): Buffer {
 }
 
 /** The value under a key of `closedKey`; it has been unwrapped, so it is what `operationsOf` has written. */
-export function closedIn(bytes: Uint8Array): StoredClosed {
-  return JSON.parse(Buffer.from(bytes).toString()) as StoredClosed;
+export function closedIn(bytes: Uint8Array): Closed {
+  return JSON.parse(Buffer.from(bytes).toString()) as Closed;
 }
 
 /** Bounds of a chain's certificates from a height on. */

@@ -5,6 +5,7 @@
  * disk refuses writes for good. So: checksums (`keyspace.ts`), a reader in a child process after an unclean end
  * (`scrub.ts`), and close, wait, reopen after an error.
  */
+import type { Closed } from "../protocol/certificate.ts";
 import fs from "node:fs";
 import path from "node:path";
 import { Level } from "level";
@@ -17,7 +18,6 @@ import type {
   StoreChange,
   StoredBatch,
   StoredCertificate,
-  StoredClosed,
   StoredGone,
   StoredStart,
   Telemetry,
@@ -221,7 +221,7 @@ class DiskStore implements LevelStore {
     }, done);
   }
 
-  closed(chain: number, hash: Hash, done: Done<StoredClosed | null>): void {
+  closed(chain: number, hash: Hash, done: Done<Closed | null>): void {
     void this.#read(async (db) => {
       const bytes = await this.#get(db, closedKey(chain, hash));
       return bytes === null ? null : closedIn(bytes);

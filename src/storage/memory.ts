@@ -4,6 +4,7 @@
  * A call takes effect at once; only its completion is handed to `defer`. The simulator passes its own scheduler, which
  * owns the moment of every completion; a test passes `queueMicrotask`.
  */
+import type { Closed } from "../protocol/certificate.ts";
 import type {
   Artefacts,
   Done,
@@ -15,7 +16,6 @@ import type {
   StoreChange,
   StoredBatch,
   StoredCertificate,
-  StoredClosed,
   StoredFacts,
   StoredGone,
   SigningRecord,
@@ -42,7 +42,7 @@ class MemoryStore implements Store {
   readonly #certificates = new Map<Hash, StoredCertificate>();
   /** The certificates of a chain in order; nearly always a new one goes to the end. */
   readonly #chains = new Map<number, StoredCertificate[]>();
-  readonly #closed = new Map<string, StoredClosed>();
+  readonly #closed = new Map<string, Closed>();
 
   constructor(defer: (run: () => void) => void) {
     this.#defer = defer;
@@ -85,7 +85,7 @@ class MemoryStore implements Store {
     this.#defer(() => done(succeeded(found)));
   }
 
-  closed(chain: number, hash: Hash, done: Done<StoredClosed | null>): void {
+  closed(chain: number, hash: Hash, done: Done<Closed | null>): void {
     const found = this.#closed.get(`${chain}/${hash}`) ?? null;
     this.#defer(() => done(succeeded(found)));
   }

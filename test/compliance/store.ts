@@ -1,5 +1,6 @@
+import type { Closed } from "../../src/protocol/certificate.ts";
 import { describe, expect, test } from "vitest";
-import type { Store, StoreChange, StoredBatch, StoredCertificate, StoredClosed, StoredFacts } from "../../src/ports.ts";
+import type { Store, StoreChange, StoredBatch, StoredCertificate, StoredFacts } from "../../src/ports.ts";
 import { valueOf } from "./completion.ts";
 
 /** A store, empty at first, and a way to see whether it remembers. */
@@ -167,10 +168,9 @@ export function storeCompliance(name: string, open: () => Promise<StoreUnderTest
         string,
         string,
       ];
-      const closed: StoredClosed = { id, chain: 2, height: 7, hash, parent, after };
+      const closed: Closed = { id, chain: 2, height: 7, hash, parent, after };
       await write(store, { closed: [closed, { ...closed, hash: parent, parent: null }], sync: true });
-      const find = (chain: number, named: string) =>
-        valueOf<StoredClosed | null>((done) => store.closed(chain, named, done));
+      const find = (chain: number, named: string) => valueOf<Closed | null>((done) => store.closed(chain, named, done));
       expect(await find(2, hash)).toEqual(closed);
       expect((await find(2, parent))?.parent).toBeNull();
       expect(await find(1, hash)).toBeNull();

@@ -1,5 +1,6 @@
+import type { Closed } from "../../src/protocol/certificate.ts";
 import { describe, expect, it } from "vitest";
-import type { Closed, Event } from "../../src/core/event.ts";
+import type { Event } from "../../src/core/event.ts";
 import { nextWakeMs } from "../../src/core/step.ts";
 import { blockId } from "../../src/protocol/ids.ts";
 import type { ManifestJson } from "../../src/protocol/manifest.ts";
