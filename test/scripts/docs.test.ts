@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { ageCommand } from "../../simnet/commands/age.ts";
 import { localCommand } from "../../simnet/commands/local.ts";
 import { mutantsCommand } from "../../simnet/commands/mutants.ts";
+import { twinsCommand } from "../../simnet/commands/twins.ts";
 import { virtualCommand } from "../../simnet/commands/virtual.ts";
 import { MESSAGES } from "../../src/protocol/messages.ts";
 
@@ -17,6 +18,7 @@ const SIMNET: Readonly<Record<string, () => Command>> = {
   local: localCommand,
   virtual: virtualCommand,
   mutants: mutantsCommand,
+  twins: twinsCommand,
 };
 const SCRIPTS = new Set(
   Object.keys((JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { scripts: object }).scripts),
