@@ -4,6 +4,8 @@
  */
 import http from "node:http";
 import { isIP } from "node:net";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SourceBlock, StoredCertificate } from "../ports.ts";
 import { type Batch, exportLine } from "../protocol/batch.ts";
@@ -267,16 +269,11 @@ async function sendCertificates(
 async function sendLog(modules: ApiModules, response: http.ServerResponse): Promise<void> {
   response.writeHead(200, { "content-type": "application/x-ndjson" });
   const lines = modules.batches().flatMap(({ partition, batches }) => batches.map((batch) => ({ partition, batch })));
-  for (const { partition, batch } of lines) {
-    if (response.destroyed) return;
-    if (!response.write(exportLine(batch, partition))) {
-      await new Promise<void>((resolve) => {
-        response.once("drain", resolve);
-        response.once("close", resolve);
-      });
-    }
-  }
-  response.end();
+  const text = function* () {
+    for (const { partition, batch } of lines) yield exportLine(batch, partition);
+  };
+  // A reader that hangs up is no fault.
+  await pipeline(Readable.from(text()), response).catch(() => response.destroy());
 }
 
 /** Takes one block as a chain's node returns it (`eth_getBlockByNumber(n, true)`) and answers once it is announced for good. */

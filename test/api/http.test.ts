@@ -4,6 +4,7 @@ import net from "node:net";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ApiServer, openApi } from "../../src/api/http.ts";
+import type { Batch } from "../../src/protocol/batch.ts";
 import { encodeOpening } from "../../src/protocol/opening.ts";
 import { memoryArtefacts } from "../../src/storage/memory.ts";
 import { mutants } from "../fuzz/mutants.ts";
@@ -13,6 +14,12 @@ const LARGE = 8;
 let server: ApiServer;
 const files = memoryArtefacts({ defer: queueMicrotask });
 const asked: string[] = [];
+/** A batch whose line is longer than what a socket takes at once. */
+const LONG = {
+  head: { author: hashOf("a"), number: 1 },
+  entries: [],
+  bytes: new Uint8Array(1 << 18),
+} as unknown as Batch;
 
 beforeAll(async () => {
   server = await openApi(
@@ -21,7 +28,7 @@ beforeAll(async () => {
       manifest: Buffer.from("{}"),
       status: () => ({ fine: true }),
       health: () => null,
-      batches: () => [],
+      batches: () => [{ partition: null, batches: Array.from({ length: 64 }, () => LONG) }],
       certificate: () => Promise.resolve([]),
       certificates: (chain, from, countMax) => {
         asked.push(`${chain} ${from}`);
@@ -307,6 +314,19 @@ describe("the HTTP endpoint", () => {
     expect(await put(2)).toBe("artefact.too-large");
     expect(await put(2 ** 31)).toBe("artefact.too-large");
     expect((await fetch(`${server.address}/artefacts/${hash}`)).status).toBe(404);
+  });
+
+  it("sends its log to a slow reader, and waits for it by one listener and not by one for each line", async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ name }: Error) => void warnings.push(name);
+    process.on("warning", onWarning);
+    const { body } = await fetch(`${server.address}/log`);
+    let bytes = 0;
+    for await (const piece of body ?? []) bytes += piece.length;
+    process.off("warning", onWarning);
+    expect(bytes).toBeGreaterThan(64 * (1 << 18));
+    expect(warnings).toEqual([]);
+    await lives();
   });
 
   it("artefact.unavailable: says that no peer has a file", async () => {
