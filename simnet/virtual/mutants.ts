@@ -83,6 +83,17 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   forgers: { ...base, ...one, seed: 11, loss: 0.3, behaviours: ["forge", "forge-answers"] },
   cancels: { ...base, ...one, seed: 12, behaviours: ["cancel-all"] },
   benches: { ...base, ...one, seed: 13, behaviours: ["bench-all", "claim-and-drop"] },
+  "benched-again": {
+    ...base,
+    seed: 2,
+    nodes: 7,
+    blocks: 120,
+    blockMs: 500,
+    shards: 2,
+    crashEveryMs: 2500,
+    awayMs: 12_000,
+    limits: { retentionBlocks: 4, window: 2 },
+  },
   endless: { ...base, ...one, seed: 14, blocks: 6, behaviours: ["beat-forever"] },
   droppers: { ...base, ...one, seed: 15, behaviours: ["claim-and-drop"] },
   offenders: { ...base, ...one, seed: 17, behaviours: ["vote-both", "grant-twice"] },
@@ -335,6 +346,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     ],
     runs: ["cancels"],
     expected: /^S1: .* to be cancelled, and no quorum does/,
+  },
+  "older-turn-counts": {
+    rule: "BENCH-1: of a prover's turns that have begun the latest counts",
+    edits: [
+      {
+        at: "older-turn-counts",
+        replace:
+          "const turn = turns.find((from) => from <= height && height < endOf(state, turnName(member.key, chain, from)));",
+      },
+    ],
+    runs: ["benched-again"],
+    expected: /S6: the memo of the candidates/,
   },
   "bench-alone": {
     rule: "BENCH-1: a quorum benches a prover",

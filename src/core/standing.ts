@@ -187,12 +187,17 @@ function firstHeight(member: MemberFacts, chain: number): number {
   return member.turns.get(chain)?.[0] ?? Number.POSITIVE_INFINITY;
 }
 
-/** Whether the prover has a turn at this height. */
+/**
+ * Whether the prover has a turn at this height. Of turns that have begun the latest counts: votes about earlier ones are
+ * compacted, so a node that starts does not know that those have ended.
+ */
 export function isIn(state: Facts, member: MemberFacts, chain: number, height: number): boolean {
   const turns = member.turns.get(chain) ?? [];
+  // mutant: older-turn-counts
+  const turn = turns.findLast((from) => from <= height);
+  if (turn === undefined) return false;
   // Asked at every step; nearly always nobody is benched.
-  const isOver = (from: number) => state.benches.size > 0 && height >= endOf(state, turnName(member.key, chain, from));
-  return turns.some((from) => from <= height && !isOver(from));
+  return state.benches.size === 0 || height < endOf(state, turnName(member.key, chain, turn));
 }
 
 /** The lowest height from which on a quorum holds the turn to be over. More votes can only lower it, so nodes agree in the end. */

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { compactRoster } from "../../src/core/standing.ts";
+import { compactRoster, isIn } from "../../src/core/standing.ts";
 import { step } from "../../src/core/step.ts";
 import type { EntryOf } from "../../src/protocol/messages.ts";
 import { hashOf, manifestJson } from "../protocol/fixtures.ts";
@@ -119,4 +119,28 @@ describe("the roster's votes", () => {
     for (const who of ["b", "c", "d"]) test.hear(who, bench("new", 30, 20));
     expect(test.core.reports("prover.benched").map(({ height }) => height)).toEqual([10, 30]);
   });
+
+  it("about a turn that another one has followed mean nothing, whether they are still there or not (BENCH-1)", () => {
+    const test = open();
+    // A listed prover, as after a start: its turn from height 0 has ended, and the votes that ended it are compacted.
+    for (const who of ["b", "c", "d"]) test.hear(who, admit("p", 20));
+    for (const who of ["b", "c", "d"]) test.hear(who, bench("p", 30, 20));
+    const { state } = test.core;
+    const isInAt = () => [19, 29, 30].map((height) => isIn(state, memberOf(state, "p"), 1, height));
+    expect(turns(test, "p")).toEqual([0, 20]);
+    expect(isInAt()).toEqual([true, true, false]);
+    const chain = state.chains.get(1);
+    if (chain === undefined) throw new Error("no chain");
+    chain.retired = 20;
+    state.blocks.clear();
+    compactRoster(state);
+    expect(turns(test, "p")).toEqual([20]);
+    expect(isInAt().slice(1)).toEqual([true, false]);
+  });
 });
+
+function memberOf(state: Subject["core"]["state"], name: string) {
+  const member = state.roster.get(keyOf(name));
+  if (member === undefined) throw new Error(`no member ${name}`);
+  return member;
+}
