@@ -20,6 +20,7 @@ import { groupOf, restsOn } from "../protocol/workflow.ts";
 import { announcedAs, childrenOf, isParentCertified, parentOf } from "./ancestry.ts";
 import { exactCode } from "./belonging.ts";
 import { assignedTo, claimantOf, openAttempt, soundReceipts, unsound, where } from "./makers.ts";
+import { claimOf, noteClaim, openWindow, restartWindow } from "./attempts.ts";
 import { assertAttest, assertBarrier, assertGrant } from "./assertions.ts";
 import { contentOf } from "./barrier.ts";
 import { isByAgreement } from "./commitments.ts";
@@ -45,7 +46,7 @@ export function settleVotes(state: State, task: Task): void {
   // What a closed block does without is nobody's turn any more, though its proof is welcome.
   if (task.completeMs !== null || task.block.state !== "open") return;
   const open = openAttempt(state, task);
-  open.openedMs ??= state.nowMs;
+  openWindow(open, state.nowMs);
   // Of a group whose result is public no further copy is wanted, so no attempt of it has to end.
   if (isByAgreement(task) && isDecided(state, task)) return;
   // GRANT-3.
@@ -58,12 +59,9 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
   // mutant: grant-anybody
   const owner = ownerOfAttempt(state, task, attempt.number);
   // Where our view of the roster is behind, the prover that a quorum granted it to counts as the owner.
-  const claimant = attempt.claimant ?? assignedTo(state, attempt) ?? owner;
+  const claimant = claimOf(attempt)?.claimant ?? assignedTo(state, attempt) ?? owner;
   if (claimant === null || !attempt.claims.has(claimant)) return;
-  if (attempt.claimant === null) {
-    attempt.claimant = claimant;
-    attempt.claimedMs = state.nowMs;
-  }
+  noteClaim(attempt, claimant, state.nowMs);
   // GRANT-2, GRANT-7.
   if (!maySign(state) || owner !== claimant || attempt.number <= task.barred) return;
   // GRANT-1, S4.
@@ -136,7 +134,8 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
   if (knowsValid(state, task)) return;
   // TIMEOUT-5.
   if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner, task.block)) {
-    attempt.openedMs = state.nowMs;
+    restartWindow(attempt, state.nowMs);
+    openWindow(attempt, state.nowMs);
     wake(task, state.nowMs + claimWindowMs(state, attempt.number, owner));
     return;
   }

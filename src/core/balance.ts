@@ -9,6 +9,7 @@
 import type { Key } from "../protocol/ids.ts";
 import type { Stage, Variant } from "../protocol/workflow.ts";
 import { openAttempt } from "./makers.ts";
+import { pausedUntilMs } from "./attempts.ts";
 import { isByAgreement } from "./commitments.ts";
 import { wouldCount } from "./copies.ts";
 import { endOf, isReleased } from "./ends.ts";
@@ -99,7 +100,7 @@ function turnsStuck(state: State, task: Task): number {
   const { leaseMs, limitMs } = task.stage;
   const mostMs = claimWindowMsMax + leaseMs + limitMs;
   if (state.nowMs - (task.readyMs ?? state.nowMs) <= mostMs) return 0;
-  const { waitUntilMs } = openAttempt(state, task);
+  const waitUntilMs = pausedUntilMs(openAttempt(state, task));
   if (waitUntilMs === null || state.nowMs - waitUntilMs <= mostMs) return 0;
   // mutant: no-limit/others
   return 1 + Math.floor((state.nowMs - waitUntilMs - mostMs) / limitMs);

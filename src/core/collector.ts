@@ -8,6 +8,7 @@ import { type Hash, type Key, artefactHash } from "../protocol/ids.ts";
 import { NONCE_BYTES } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
+import { claimOf, markOver, restartWindow } from "./attempts.ts";
 import { touch } from "./blocks.ts";
 import { isByAgreement } from "./commitments.ts";
 import { noteConflicts } from "./conflict.ts";
@@ -300,7 +301,7 @@ export function reopen(state: State, task: Task): void {
   task.completeMs = null;
   task.output = null;
   completionChanged(task);
-  for (const attempt of task.attempts.values()) attempt.openedMs = null;
+  for (const attempt of task.attempts.values()) restartWindow(attempt, state.nowMs);
   state.dirtyBlocks.add(block);
   state.dirtyTasks.add(task);
   if (block.state !== "closed" || block.certificate !== null || isBlockDone(state, block)) return;
@@ -348,8 +349,7 @@ function settleOver(state: State, task: Task): void {
 
 /** An attempt that a timeout certificate ended is held against its owner once, unless it gave the task back. */
 function noteLoss(state: State, task: Task, attempt: Attempt): void {
-  if (attempt.lossNoted) return;
-  attempt.lossNoted = true;
+  if (!markOver(attempt)) return;
   const owner = claimantOf(state, task, attempt);
   const code = (owner === null ? null : endOf(attempt, owner)) ?? heaviestCode(state, attempt).code;
   report(state, "attempt.over", { ...where(task), attempt: attempt.number, owner, code });
@@ -365,7 +365,8 @@ function trim(state: State, task: Task, attempt: Attempt): void {
 }
 
 /** Whether anything rests on what the prover has said of an attempt that is over. */
-function mayMatter(state: State, task: Task, { number, claimant, grants }: Attempt, key: Key): boolean {
-  if (key === claimant || key === state.options.self || grants.has(key)) return true;
+function mayMatter(state: State, task: Task, attempt: Attempt, key: Key): boolean {
+  const { number, grants } = attempt;
+  if (key === claimOf(attempt)?.claimant || key === state.options.self || grants.has(key)) return true;
   return ownerOfAttempt(state, task, number) === key;
 }

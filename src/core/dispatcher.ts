@@ -9,6 +9,7 @@ import { BEAT_TASKS_MAX, INLINE_BYTES_MAX } from "../protocol/limits.ts";
 import { equalBytes } from "../protocol/messages.ts";
 import type { Stage } from "../protocol/workflow.ts";
 import { maySign } from "./attester.ts";
+import { claimableMs, pausedUntilMs } from "./attempts.ts";
 import { isAble, isAbleTo, straggler, yieldable } from "./balance.ts";
 import { impliedValues, openAttempt, where } from "./makers.ts";
 import { isByAgreement } from "./commitments.ts";
@@ -27,7 +28,7 @@ import type { OwnFailure } from "./soft.ts";
 import { attemptOf, report, type State, say, type Task } from "./state.ts";
 import { ref } from "./verifying.ts";
 import { quotaOf } from "./quota.ts";
-import { claimableMs, claimWindowMs } from "./reclaim.ts";
+import { claimWindowMs } from "./reclaim.ts";
 
 export function proves(state: State): boolean {
   return state.options.roles.prover && state.options.slots > 0;
@@ -174,7 +175,7 @@ function mayClaim(state: State, task: Task): boolean {
   // L2.
   // mutant: retries-unclaimed
   if (endOf(attempt, self) !== null) return false;
-  if ((attempt.waitUntilMs ?? 0) > state.nowMs) return false;
+  if ((pausedUntilMs(attempt) ?? 0) > state.nowMs) return false;
   if (isByAgreement(task) && isDecided(state, task)) return false;
   // After a restart the receipt is in the log, and its proof was durable before it.
   return !hasTimedOut(state, task, attempt.number) && !tooLate(state, task) && !hasHandedIn(task, self, attempt.number);

@@ -21,9 +21,10 @@ import { equalBytes, type EntryOf, type Vote } from "../protocol/messages.ts";
 import type { Equation } from "../protocol/signing.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { maySign } from "./attester.ts";
+import { dropClaim, shutAgain } from "./attempts.ts";
 import { settleRounds, touch } from "./blocks.ts";
 import { classOf } from "./classes.ts";
-import { chosenProof, provenValues } from "./makers.ts";
+import { chosenProof, openNumber, provenValues } from "./makers.ts";
 import { findTask, noTask, reopen } from "./collector.ts";
 import { moveBlock } from "./moves.ts";
 import { askToVerify } from "./job.ts";
@@ -194,22 +195,24 @@ function takeBack(state: State, author: Key, from: number): void {
     isOver(block.announcers);
     isOver(block.retracts);
     for (const said of block.rounds.values()) isOver(said);
-    for (const task of block.tasks) takeBackTask(task, author, isOver);
+    for (const task of block.tasks) takeBackTask(state, task, author, isOver);
     rederive(state, block);
   }
   // Something said earlier may have been hidden by what is gone.
   for (const batch of state.log.feed(author)?.kept() ?? []) state.again.push(batch);
 }
 
-function takeBackTask(task: Task, author: Key, isOver: (votes: Votes<Place>) => void): void {
+function takeBackTask(state: State, task: Task, author: Key, isOver: (votes: Votes<Place>) => void): void {
   for (const attempt of task.attempts.values()) {
     const { claims, timeouts, regrants, ends, commits, seals } = attempt;
     for (const votes of [claims, timeouts, regrants, ends, commits, seals]) isOver(votes);
     for (const votes of [...attempt.grants.values(), ...attempt.attests.values()]) isOver(votes);
-    if (attempt.claimant === author && !attempt.claims.has(author)) attempt.claimant = null;
+    if (!attempt.claims.has(author)) dropClaim(attempt, author);
   }
   isOver(task.requeues);
   task.overTo = 0;
+  const open = openNumber(state, task);
+  for (const attempt of task.attempts.values()) if (attempt.number >= open) shutAgain(attempt);
   // Receipts stay for the proofs in them, which attesters have vouched for, but name nobody any more.
   for (const proof of task.proofs.values()) {
     isOver(proof.vouchers);

@@ -1,5 +1,6 @@
 /** A task's states and what it waits for, in words an operator can act on. */
 import type { Hash, Key } from "../protocol/ids.ts";
+import { claimOf, pausedUntilMs } from "./attempts.ts";
 import { isByAgreement, isDue, sealedIn } from "./commitments.ts";
 import { chosenProof, openAttempt } from "./makers.ts";
 import { isParentClosed, parentOf } from "./ancestry.ts";
@@ -82,9 +83,9 @@ export function openTasks(state: State): OpenTask[] {
 function isOwed(state: State, task: Task): boolean {
   if (!hasRivals(task)) return false;
   return [...task.attempts.values()].some((attempt) => {
-    const { claimant, claimedMs } = attempt;
-    const isAtIt = claimant !== null && claimedMs !== null && endOf(attempt, claimant) === null;
-    return isAtIt && state.nowMs - claimedMs < task.stage.limitMs;
+    const claim = claimOf(attempt);
+    if (claim === null || endOf(attempt, claim.claimant) !== null) return false;
+    return state.nowMs - claim.claimedMs < task.stage.limitMs;
   });
 }
 
@@ -159,7 +160,7 @@ export function taskStatus(state: State, task: Task): TaskStatus {
     owner,
     prover: chosen?.made.prover ?? null,
     failures: countFailures(failuresOf(state, task)),
-    waitMs: Math.max(0, Math.ceil((attempt.waitUntilMs ?? 0) - state.nowMs)),
+    waitMs: Math.max(0, Math.ceil((pausedUntilMs(attempt) ?? 0) - state.nowMs)),
   };
   if (task.completeMs !== null) return { ...base, state: "complete", why: "a quorum verified its proof" };
   if (isVoid(task) && task.stage.levels.length > 0)

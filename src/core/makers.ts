@@ -7,6 +7,7 @@ import { NOBODY, valuesFor } from "../protocol/payee.ts";
 import { type EntryOf, equalBytes } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { taskValues } from "../protocol/workflow.ts";
+import { claimOf } from "./attempts.ts";
 import { entryOf } from "./conflict.ts";
 import { type Maker, agreeMakers, copiesOf, matchMakers } from "./matching.ts";
 import { receiptsOf } from "./receipts.ts";
@@ -90,7 +91,7 @@ export function assignedTo(state: Facts, attempt: AttemptFacts): Key | null {
 
 /** Whose attempt it is: the prover that a quorum granted it to, else the one whose claim counts here, else the owner. */
 export function claimantOf(state: State, task: Task, attempt: Attempt): Key | null {
-  return assignedTo(state, attempt) ?? attempt.claimant ?? ownerOfAttempt(state, task, attempt.number);
+  return assignedTo(state, attempt) ?? claimOf(attempt)?.claimant ?? ownerOfAttempt(state, task, attempt.number);
 }
 
 /** Who is paid for the task, once a quorum has attested in one attempt. */

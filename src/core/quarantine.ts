@@ -13,6 +13,7 @@
 import type { Key } from "../protocol/ids.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
+import { pausedUntilMs, pauseUntil, restartClocks } from "./attempts.ts";
 import { findTask, noTask } from "./collector.ts";
 import { countFailures, type Failure, failuresFrom, isCounted } from "./failures.ts";
 import { openAttempt, where } from "./makers.ts";
@@ -134,16 +135,17 @@ export function settlePause(state: State, task: Task): void {
   const base = baseOf(state, task);
   if (base > task.base) {
     task.base = base;
-    open.openedMs = null;
-    open.waitUntilMs = null;
-    if (open.claimedMs !== null) open.claimedMs = state.nowMs;
-  }
-  if (open.waitUntilMs === null) {
     const waitMs = pauseMs(state, task);
-    open.waitUntilMs = state.nowMs + waitMs;
+    restartClocks(open, state.nowMs, state.nowMs + waitMs);
     reportQuarantine(state, task, open.number, waitMs);
   }
-  if (open.waitUntilMs > state.nowMs) task.wakeMs = open.waitUntilMs;
+  if (pausedUntilMs(open) === null) {
+    const waitMs = pauseMs(state, task);
+    pauseUntil(open, state.nowMs + waitMs);
+    reportQuarantine(state, task, open.number, waitMs);
+  }
+  const untilMs = pausedUntilMs(open) ?? 0;
+  if (untilMs > state.nowMs) task.wakeMs = untilMs;
 }
 
 function reportQuarantine(state: State, task: Task, attempt: number, waitMs: number): void {

@@ -3,6 +3,7 @@
  * clock is part of any safety argument.
  */
 import type { Key } from "../protocol/ids.ts";
+import { claimableMs, claimOf, pausedUntilMs } from "./attempts.ts";
 import { isDue, sealedIn } from "./commitments.ts";
 import { endOf, JOINED, NOT_REVEALED } from "./ends.ts";
 import { findProof } from "./receipts.ts";
@@ -99,11 +100,6 @@ export function patienceMs(state: Facts, attempt: number): number {
   return window;
 }
 
-/** From when on the attempt may be claimed: when it opened, and what failed before it has had its time. */
-export function claimableMs({ openedMs, waitUntilMs }: Attempt): number | null {
-  return openedMs === null ? null : Math.max(openedMs, waitUntilMs ?? 0);
-}
-
 /** Whether so many hold the attempt to be over that one of them is honest. */
 export function isJoined(state: Facts, attempt: AttemptFacts): boolean {
   return weightOf(state, attempt.timeouts.keys()) >= state.manifest.oneHonest;
@@ -112,7 +108,7 @@ export function isJoined(state: Facts, attempt: AttemptFacts): boolean {
 /** Whether the open attempt of a ready task is over, and why; else when to look again. */
 export function overdue(state: State, task: Task, attempt: Attempt, owner: Key | null): Overdue {
   const end = owner === null ? null : endOf(attempt, owner);
-  const waitUntilMs = attempt.waitUntilMs ?? 0;
+  const waitUntilMs = pausedUntilMs(attempt) ?? 0;
   // TIMEOUT-2.
   if (isJoined(state, attempt)) return { code: end ?? JOINED };
   // Otherwise an owner that claims and fails during the pause would make the next pause begin, twice as long.
@@ -120,7 +116,8 @@ export function overdue(state: State, task: Task, attempt: Attempt, owner: Key |
   // mutant: over-in-pause
   if (state.nowMs < waitUntilMs) return { wakeMs: waitUntilMs };
   if (end !== null) return { code: end };
-  if (owner === null || !attempt.claims.has(owner) || attempt.claimedMs === null) {
+  const claim = claimOf(attempt);
+  if (owner === null || !attempt.claims.has(owner) || claim === null) {
     const untilMs = (claimableMs(attempt) ?? state.nowMs) + claimWindowMs(state, attempt.number, owner);
     // TIMEOUT-1, L4.
     // mutant: hasty-timeout
@@ -128,12 +125,12 @@ export function overdue(state: State, task: Task, attempt: Attempt, owner: Key |
     return { wakeMs: untilMs };
   }
   if (attempt.commits.has(owner)) return overdueReveal(state, task, attempt, owner);
-  const progressMs = Math.max(attempt.claimedMs, attempt.progress.get(owner)?.atMs ?? 0);
+  const progressMs = Math.max(claim.claimedMs, attempt.progress.get(owner)?.atMs ?? 0);
   // mutant: lease-too-long
   const leaseUntilMs = progressMs + task.stage.leaseMs;
   // mutant: no-lease
   if (state.nowMs >= leaseUntilMs) return { code: "no-progress" };
-  const limitUntilMs = attempt.claimedMs + limitMs(state, task, attempt);
+  const limitUntilMs = claim.claimedMs + limitMs(state, task, attempt);
   // mutant: no-limit
   if (state.nowMs >= limitUntilMs) return { code: "limit" };
   return { wakeMs: Math.min(leaseUntilMs, limitUntilMs) };

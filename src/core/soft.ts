@@ -10,27 +10,19 @@ import type { Evidence } from "../protocol/evidence.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { Span } from "../protocol/sync.ts";
+import type { AttemptPhase } from "./attempts.ts";
 import type { Effect } from "./effect.ts";
 import type { MadeProof } from "./event.ts";
 import type { Located } from "./facts.ts";
 
 export interface AttemptSoft {
-  /** When this node saw it open, by its own clock; `null` before. */
-  openedMs: number | null;
-  /** Until when nobody claims it, because earlier attempts have failed; `null` before it opens. */
-  waitUntilMs: number | null;
-  /** Whose claim counts: the owner's when it claimed. A change of the roster later takes nothing from it. */
-  claimant: Key | null;
+  phase: AttemptPhase;
   /** When this node heard the owner's claim; `null` where that was before a restart. */
   claimHeardMs: number | null;
-  /** When the claim that counts was first seen, and when its progress last moved. */
-  claimedMs: number | null;
   /** When each prover's count of work last grew; only the claimant's counts. */
   readonly progress: Map<Key, { readonly units: number; readonly atMs: number }>;
   /** Provers whose proof this node rejects or cannot get, and its own prover while its statement is not durable (`ends.ts`). */
   readonly foundEnds: Map<Key, string>;
-  /** A timeout certificate of it was held against its owner. */
-  lossNoted: boolean;
   /** How far this node is with the commitment of its prover; `null` where there is none. */
   reveal: Reveal | null;
 }

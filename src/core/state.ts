@@ -206,23 +206,19 @@ export function attemptOf(task: Task, number: number): Attempt {
   if (attempt === undefined) {
     attempt = {
       number,
-      openedMs: null,
-      waitUntilMs: null,
+      phase: { name: "shut" },
       claims: new Map(),
       grants: new Map(),
       regrants: new Map(),
       timeouts: new Map(),
       attests: new Map(),
-      claimant: null,
       claimHeardMs: null,
-      claimedMs: null,
       progress: new Map(),
       ends: new Map(),
       foundEnds: new Map(),
       commits: new Map(),
       seals: new Map(),
       opened: null,
-      lossNoted: false,
       reveal: null,
     };
     task.attempts.set(number, attempt);

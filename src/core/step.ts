@@ -18,6 +18,7 @@ import * as accounts from "./account.ts";
 import * as admission from "./admission.ts";
 import { maySign, requeue, settleBarrierVote, settleVotes } from "./attester.ts";
 import * as blocks from "./blocks.ts";
+import { restartWindow } from "./attempts.ts";
 import * as branch from "./branch.ts";
 import * as collector from "./collector.ts";
 import { assertStep, type Touched } from "./assertions.ts";
@@ -569,7 +570,7 @@ function settleTask(state: State, task: Task): void {
   if (task.readyMs === null && isReady(state, task)) {
     task.readyMs = state.nowMs;
     // The claim window of the open attempt runs from here.
-    for (const attempt of task.attempts.values()) attempt.openedMs = null;
+    for (const attempt of task.attempts.values()) restartWindow(attempt, state.nowMs);
   }
   settlePause(state, task);
   settlePiece(state, task);

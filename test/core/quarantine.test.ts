@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { pausedUntilMs } from "../../src/core/attempts.ts";
 import { bundleOf } from "../../src/core/bundle.ts";
 import { blockStatus } from "../../src/core/lifecycle.ts";
 import { pauseMs, quarantineOf } from "../../src/core/quarantine.ts";
@@ -62,14 +63,19 @@ function waitMs(test: Subject): number {
   return stateOf(test).waitMs;
 }
 
+/** Until when nobody claims the attempt. */
+function untilMs(test: Subject, attempt: number): number | null {
+  const known = test.core.block(blockAt(1)).tasks[0]?.attempts.get(attempt);
+  return known === undefined ? null : pausedUntilMs(known);
+}
+
 describe("a failed attempt", () => {
   it("is followed by the next at once, the second failure by a wait, and each further one by twice as long (PACE-1)", () => {
     const test = subject({ change: { retry: { ...RETRY, attempts: 10 } } });
     const waits: number[] = [];
     for (let attempt = 0; attempt < 6; attempt++) {
       failed(test, attempt, "machine.lost");
-      const open = test.core.block(blockAt(1)).tasks[0]?.attempts.get(attempt + 1);
-      waits.push((open?.waitUntilMs ?? 0) - test.core.nowMs);
+      waits.push((untilMs(test, attempt + 1) ?? 0) - test.core.nowMs);
     }
     expect(waits).toEqual([0, 1000, 2000, 4000, 4000, 4000]);
   });
@@ -82,7 +88,7 @@ describe("a failed attempt", () => {
       const test = subject();
       for (let attempt = 0; attempt < count; attempt++)
         OTHERS.forEach((who) => test.hear(who, timeout(test, attempt, code)));
-      expect(test.core.block(blockAt(1)).tasks[0]?.attempts.get(count)?.waitUntilMs).toBe(test.core.nowMs);
+      expect(untilMs(test, count)).toBe(test.core.nowMs);
       expect(stateOf(test).state).toBe("ready");
       expect(stateOf(test).failures).toEqual({
         infrastructure: 0,
