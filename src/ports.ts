@@ -325,6 +325,8 @@ export interface Device {
   readonly vendor: "nvidia" | "amd";
   /** What CUDA_VISIBLE_DEVICES or ROCR_VISIBLE_DEVICES calls it. */
   readonly id: string;
+  /** Its index for the vendor's programs; left out where a configuration names it by its UUID. */
+  readonly index?: string;
   readonly name: string;
   /** `null` where nobody knows. */
   readonly memoryBytes: number | null;

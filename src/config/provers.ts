@@ -105,6 +105,12 @@ export const PROVER = z.discriminatedUnion(
       /** The task cannot be proven, here or elsewhere. With any other status but 0 this machine has failed. */
       verdictStatuses: verdictStatuses.optional(),
       memoryBytesMax: count(1 << 20, Number.MAX_SAFE_INTEGER, "bytes").optional(),
+      /** `alive`: the program waits for a machine elsewhere, so that it has not ended is all the sign of life there is. */
+      progress: z.enum(["cpu", "alive"], '"cpu" or "alive"').optional(),
+      /** How long a cancelled program has to end, between SIGTERM and SIGKILL. */
+      graceMs: count(0, 60_000, "ms").optional(),
+      /** How GPUs are named to the program: by UUID (the default), or by their index on this machine. */
+      gpuNames: z.enum(["uuid", "index"], '"uuid" or "index"').optional(),
       directory: path.optional(),
       environment: z.record(z.string(), z.string("text"), "an object of texts").optional(),
       resources,

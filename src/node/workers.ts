@@ -126,7 +126,9 @@ export function resourcesOf({ resources }: NodeConfig, devices: Devices): Resour
 export async function openDevices(
   config: Pick<NodeConfig, "devices" | "resources">,
 ): Promise<{ readonly devices: Devices; readonly faults: readonly Fault[] }> {
-  const named = config.devices?.map(({ vendor, id }): Device => ({ vendor, id, name: vendor, memoryBytes: null }));
+  const named = config.devices?.map(({ vendor, id }): Device => {
+    return { vendor, id, ...(/^\d+$/.test(id) ? { index: id } : {}), name: vendor, memoryBytes: null };
+  });
   const { devices, faults } = named === undefined ? await detectDevices() : { devices: named, faults: [] };
   const { cpus = availableParallelism(), memoryBytes = totalmem() } = config.resources ?? {};
   return { devices: new Devices(devices, { cpus, memoryBytes }), faults };
@@ -149,6 +151,12 @@ function openScheduled(
     const why = `provers: resources.${name} of a ${options.kind} is ${resources[name]}; this machine allows up to ${devices.most[name]}`;
     throw new NodeFault("config.resources", `${why} (devices and resources in the configuration say what it has)`);
   }
+  const unnumbered = devices.status().find(({ index }) => index === undefined);
+  if (options.kind === "process" && options.gpuNames === "index" && unnumbered !== undefined)
+    throw new NodeFault(
+      "config.devices",
+      `devices: ${unnumbered.id} is no index, and provers has a process with "gpuNames": "index"; name the GPU by its index`,
+    );
   const server = serverOf(options);
   const counted = devices.status().length > 0;
   // A prover that throws must give back its slot and its devices like any other that fails.
@@ -264,6 +272,9 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
         memoryBytesMax,
         directory,
         environment = {},
+        progress,
+        graceMs,
+        gpuNames,
       } = prover;
       checkArguments(args, form);
       checkEnvironment(environment);
@@ -277,8 +288,11 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
           timeoutMs,
           verdictStatuses,
           environment,
-          ...(memoryBytesMax === undefined ? {} : { memoryBytesMax }),
-          ...(directory === undefined ? {} : { directory }),
+          memoryBytesMax,
+          directory,
+          progress,
+          graceMs,
+          gpuNames,
         }),
       ];
     }

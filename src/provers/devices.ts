@@ -78,8 +78,7 @@ function seen(all: readonly (Device & { readonly index: string })[], visible: st
   for (const name of names) {
     const found = all.find(({ index, id }) => index === name || (name.startsWith("GPU-") && id.startsWith(name)));
     if (found === undefined) break;
-    const { vendor, id, name: called, memoryBytes } = found;
-    if (!chosen.some((device) => device.id === id)) chosen.push({ vendor, id, name: called, memoryBytes });
+    if (!chosen.some(({ id }) => id === found.id)) chosen.push(found);
   }
   return chosen;
 }
@@ -118,18 +117,29 @@ function readRocm(output: string): readonly (Device & { readonly index: string }
   });
 }
 
+/** How a program is told of its devices. Some read CUDA_VISIBLE_DEVICES as numbers, and take a UUID for no GPU at all. */
+export type DeviceNames = "uuid" | "index";
+
+/** The devices as a program is told of them, with commas between. Of an `index` that nobody knows the id. */
+export function namesOf(devices: readonly Device[], names: DeviceNames): string {
+  return devices.map(({ id, index }) => (names === "index" ? (index ?? id) : id)).join(",");
+}
+
 /**
  * What a child's environment says of the devices that it was given: these, and no others.
  *
  * HIP reads CUDA_VISIBLE_DEVICES as well, as indices of what ROCR_VISIBLE_DEVICES has left; so with AMD's devices the
  * other two are unset, and NVIDIA's, which such a child could see, are none that a program for ROCm would use.
  */
-export function deviceEnvironment(devices: readonly Device[]): Readonly<Record<string, string | undefined>> {
+export function deviceEnvironment(
+  devices: readonly Device[],
+  names: DeviceNames = "uuid",
+): Readonly<Record<string, string | undefined>> {
   const of = (vendor: Device["vendor"]): string =>
-    devices
-      .filter((device) => device.vendor === vendor)
-      .map(({ id }) => id)
-      .join(",");
+    namesOf(
+      devices.filter((device) => device.vendor === vendor),
+      names,
+    );
   const [nvidia, amd] = [of("nvidia"), of("amd")];
   const unset = { HIP_VISIBLE_DEVICES: undefined, GPU_DEVICE_ORDINAL: undefined };
   if (amd !== "") return { ...unset, CUDA_VISIBLE_DEVICES: undefined, ROCR_VISIBLE_DEVICES: amd };

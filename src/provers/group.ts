@@ -2,7 +2,8 @@
  * A child process in a process group of its own, killed whole.
  *
  * Killing a process alone leaves what it started: a prover's worker would go on computing with nobody to hear of it.
- * The whole group dies on cancel, on timeout and when this process exits. A shell leads it and keeps a guard, which
+ * The whole group ends on cancel, on timeout and when this process exits. `stop` asks it first (SIGTERM), because zkVMs that
+ * are killed leave gigabytes of shared memory behind. A shell leads it and keeps a guard, which
  * reads a pipe that ends when this process dies by whatever death: nothing started here outlives the node.
  *
  * A program may start helpers in sessions of their own (`setsid`), which leave the group. Each group's processes carry a
@@ -15,8 +16,9 @@
  * groups tasks by session.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { rmSync } from "node:fs";
 import { lastWords, secretsOf, WORDS_BYTES_MAX } from "../protocol/words.ts";
-import { createMark, killMarked, SWEEP } from "./marks.ts";
+import { createMark, signalMarked, SWEEP } from "./marks.ts";
 
 export interface GroupOptions {
   readonly command: string;
@@ -37,6 +39,11 @@ export interface Group {
    * longer; they are not waited for.
    */
   ended(done: (status: number | null, signal: NodeJS.Signals | null) => void): void;
+  /**
+   * Sends SIGTERM to every process of the group and to those that carry its mark, and kills what is left after `graceMs`.
+   * Calls `done` once, when nothing is left.
+   */
+  stop(graceMs: number, done: () => void): void;
   /** Kills every process of the group, and on Linux every one that carries its mark. Harmless when none is left. */
   kill(): void;
 }
@@ -46,7 +53,7 @@ const NICENESS = 5;
 
 /**
  * "$1" is a directory to remove, "$2" the mark, "$3" finds what carries it; the rest is the program, whose status is
- * passed on. Descriptor 3 is the guard's pipe, to which nobody ever writes. Signals reach the group, whose number is the
+ * passed on. The shell outlives SIGTERM, and so does the guard: they wait for what they watch. Descriptor 3 is the guard's pipe, to which nobody ever writes. Signals reach the group, whose number is the
  * shell's own. At an orderly end the guard goes first, or it would take the program's output with it. The shell waits for
  * both of its children, for whoever else adopted them might never (process 1 of a container is often the node).
  */
@@ -55,9 +62,12 @@ directory=$1
 mark=$2
 sweep=$3
 shift 3
+asked=
+trap 'asked=1' TERM
 nice -n ${NICENESS} "$@" <&4 4<&- 3<&- &
 program=$!
 (
+  trap "" TERM
   # Linux takes one such write in a tenth of a second from those without privileges.
   for try in 1 2 3 4 5; do
     [ ! -w /proc/$$/autogroup ] || echo ${NICENESS} >/proc/$$/autogroup && break
@@ -71,8 +81,14 @@ program=$!
 ) >/dev/null 2>&1 4<&- &
 guard=$!
 exec 3<&- 4<&-
-wait $program
-status=$?
+# Asked to end before there was a program that could hear it.
+[ -z "$asked" ] || kill -s TERM $program 2>/dev/null
+while :; do
+  wait $program
+  status=$?
+  # A signal ends the wait of a shell as well.
+  kill -0 $program 2>/dev/null || break
+done
 exec 2>/dev/null
 kill -s KILL $guard
 wait $guard
@@ -85,10 +101,14 @@ const DRAIN_MS = 250;
  * Groups that live, so that they die with this process. One set for the process, as its exit is one: a listener for
  * each group would be a leak in the eyes of Node.
  */
-const living = new Set<() => void>();
+const living = new Map<() => void, string | null>();
 
+/** The guards die with their groups, so what they would have removed is removed here. */
 function onExit(): void {
-  for (const kill of living) kill();
+  for (const [kill, directory] of living) {
+    kill();
+    if (directory !== null) rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 /** Starts a group. Standard input and output are pipes; a command that cannot be started ends with status 126 or 127. */
@@ -106,16 +126,25 @@ export function startGroup(options: GroupOptions): Group {
     living.delete(kill);
     if (living.size === 0) process.off("exit", onExit);
     if (child.pid === undefined || isSwept) return;
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // ESRCH: the whole group is gone, which is what was wanted.
-    }
-    killMarked(mark);
+    send(-child.pid, "SIGKILL");
+    signalMarked(mark, "SIGKILL");
     isSwept = hasExited;
   };
+  const stop = (graceMs: number, done: () => void): void => {
+    if (child.pid === undefined || hasExited) {
+      kill();
+      return done();
+    }
+    const timer = setTimeout(kill, graceMs);
+    child.once("exit", () => {
+      clearTimeout(timer);
+      done();
+    });
+    send(-child.pid, "SIGTERM");
+    signalMarked(mark, "SIGTERM");
+  };
   if (living.size === 0) process.on("exit", onExit);
-  living.add(kill);
+  living.set(kill, options.remove ?? null);
   // The group outlives its leader when the leader left children behind.
   child.on("exit", () => {
     hasExited = true;
@@ -124,7 +153,15 @@ export function startGroup(options: GroupOptions): Group {
   child.on("error", kill);
   // Writing to a child that has died is reported by its exit.
   child.stdin?.on("error", () => {});
-  return { child, complaint: readComplaint(child, options), ended: (done) => waitFor(child, done), kill };
+  return { child, complaint: readComplaint(child, options), ended: (done) => waitFor(child, done), stop, kill };
+}
+
+function send(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // ESRCH: the whole group is gone, which is what was wanted.
+  }
 }
 
 /** Twice of what is shown, so that a secret which is cut in two at its start is not. */

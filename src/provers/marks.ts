@@ -14,12 +14,14 @@ export function createMark(): string {
   return `PROOFMESH_GROUP_${randomBytes(MARK_BYTES).toString("hex")}`;
 }
 
-/** Kills all that carry the mark. Processes of other users do not show their environment, and cannot be killed anyway. */
-export function killMarked(mark: string): void {
+/** Signals all that carry the mark. Processes of other users do not show their environment, and take no signal anyway. */
+export function signalMarked(mark: string, signal: "SIGTERM" | "SIGKILL"): void {
   if (process.platform !== "linux") return;
-  for (let pass = 0, found = true; found && pass < PASSES_MAX; pass++) {
+  // What is killed is gone at the next look; what is only asked to end is not.
+  const passes = signal === "SIGKILL" ? PASSES_MAX : 1;
+  for (let pass = 0, found = true; found && pass < passes; pass++) {
     found = false;
-    for (const pid of marked(mark)) found = kill(pid) || found;
+    for (const pid of marked(mark)) found = send(pid, signal) || found;
   }
 }
 
@@ -46,9 +48,9 @@ function environmentOf(pid: string): string {
   }
 }
 
-function kill(pid: number): boolean {
+function send(pid: number, signal: "SIGTERM" | "SIGKILL"): boolean {
   try {
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
     return true;
   } catch {
     return false;

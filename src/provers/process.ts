@@ -23,7 +23,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Cancel, Fault, ProveEvent, ProveJob, Prover, Result } from "../ports.ts";
 import { shorten } from "../protocol/shape.ts";
-import { deviceEnvironment } from "./devices.ts";
+import { deviceEnvironment, type DeviceNames, namesOf } from "./devices.ts";
 import { CPU_TIME_KNOWN, createCpuMeter, residentBytes } from "./usage.ts";
 import { type Group, startGroup } from "./group.ts";
 
@@ -38,17 +38,27 @@ export interface ProcessOptions {
   /** Exit statuses that are a verdict on the input; any other but 0 is this machine's failure. */
   readonly verdictStatuses?: readonly number[];
   /** Of all its processes together; looked at as often as for a sign of life. */
-  readonly memoryBytesMax?: number;
+  readonly memoryBytesMax?: number | undefined;
   readonly outputBytesMax?: number;
-  readonly directory?: string;
+  readonly directory?: string | undefined;
   readonly environment?: Readonly<Record<string, string>>;
   /** How often the program is asked for a sign of life. */
   readonly probeMs?: number;
+  /**
+   * What a sign of life is: CPU time of its processes (the default), or that the program has not ended (`alive`), for one that
+   * waits for a machine elsewhere.
+   */
+  readonly progress?: "cpu" | "alive" | undefined;
+  /** How `{gpus}` and the environment name GPUs; by UUID if left out. */
+  readonly gpuNames?: DeviceNames | undefined;
+  /** A cancelled program gets SIGTERM, and so long to end. */
+  readonly graceMs?: number | undefined;
 }
 
 /**
  * What an argument may name in braces. `input`, `output`, `values`, `before` are files, `inputs` a directory with the
- * proofs that the task takes as 0, 1, ...; `input` is the job as JSON, or the block's payload in the raw form.
+ * proofs that the task takes as 0, 1, ...; `input` is the job as JSON, or the block's payload in the raw form. `gpus` are
+ * the GPUs that the task was given, with commas between.
  */
 export const PLACEHOLDERS = [
   "input",
@@ -63,6 +73,7 @@ export const PLACEHOLDERS = [
   "index",
   "shards",
   "attempt",
+  "gpus",
 ] as const;
 
 type Placeholder = (typeof PLACEHOLDERS)[number];
@@ -79,6 +90,8 @@ export function unknownPlaceholder(argument: string): string | null {
 /** The largest proofs we know are transparent ones of some 150 KB; in hex they are twice that. */
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 const PROBE_MS = 500;
+/** Enough to free shared memory and to cancel a job elsewhere, and short beside a lease. */
+const GRACE_MS = 3_000;
 
 type Failed = Extract<ProveEvent, { kind: "failed" }>;
 
@@ -93,10 +106,7 @@ interface Run {
 
 export function createProcessProver(options: ProcessOptions): Prover {
   const running = new Set<Cancel>();
-  const leave = (): void => {
-    for (const cancel of running) cancel();
-  };
-  process.on("exit", leave);
+  const stopping = createStopping(options.graceMs ?? GRACE_MS);
   return {
     system: options.system,
     slots: options.slots,
@@ -113,8 +123,7 @@ export function createProcessProver(options: ProcessOptions): Prover {
         running.delete(cancel);
         clearTimeout(timer);
         clearInterval(probe);
-        run.group.kill();
-        remove(run.directory);
+        stopping.stop(run);
         if (event !== null) emit(event);
       };
       const cancel = (): void => end(null);
@@ -138,9 +147,40 @@ export function createProcessProver(options: ProcessOptions): Prover {
       });
       return cancel;
     },
+    vacate(_, done) {
+      stopping.whenOver(done);
+    },
     async close() {
-      process.off("exit", leave);
-      leave();
+      for (const cancel of running) cancel();
+      await new Promise<void>((resolve) => stopping.whenOver(resolve));
+    },
+  };
+}
+
+interface Stopping {
+  stop(run: Run): void;
+  /** Calls `done` when no stopped program is left. */
+  whenOver(done: () => void): void;
+}
+
+/** Programs that were told to end and have not ended yet: their machine is not free. */
+function createStopping(graceMs: number): Stopping {
+  const runs = new Set<Run>();
+  const waiting = new Set<() => void>();
+  return {
+    stop(run) {
+      runs.add(run);
+      run.group.stop(graceMs, () => {
+        remove(run.directory);
+        runs.delete(run);
+        if (runs.size > 0) return;
+        for (const done of waiting) done();
+        waiting.clear();
+      });
+    },
+    whenOver(done) {
+      if (runs.size === 0) done();
+      else waiting.add(done);
     },
   };
 }
@@ -217,6 +257,7 @@ function startRun(options: ProcessOptions, job: ProveJob, directory: string): Ru
     index: id.index,
     shards: job.shards,
     attempt: job.attempt,
+    gpus: namesOf(job.devices ?? [], options.gpuNames ?? "uuid"),
   };
   const given = options.args ?? [];
   const args = given.map((argument) => argument.replace(BRACES, (_, name: Placeholder) => String(known[name])));
@@ -227,7 +268,10 @@ function startRun(options: ProcessOptions, job: ProveJob, directory: string): Ru
     args,
     remove: directory,
     ...(options.directory === undefined ? {} : { directory: options.directory }),
-    environment: { ...options.environment, ...(job.devices === undefined ? {} : deviceEnvironment(job.devices)) },
+    environment: {
+      ...options.environment,
+      ...(job.devices === undefined ? {} : deviceEnvironment(job.devices, options.gpuNames)),
+    },
   });
   group.child.stdin?.end();
   // What it prints is its own affair, but a full pipe would stop it.
@@ -291,7 +335,7 @@ async function watch(
   if (memoryBytesMax !== undefined && residentBytes(run.group.child.pid ?? 0) > memoryBytesMax)
     return end(failure("process.memory", `over ${memoryBytesMax} bytes of memory`, false));
   // Elsewhere than on Linux a program that still runs is all the sign there is.
-  const moved = CPU_TIME_KNOWN ? run.moved() : true;
+  const moved = options.progress !== "alive" && CPU_TIME_KNOWN ? run.moved() : true;
   if (run.ended || !moved) return;
   run.units++;
   emit({ kind: "progress", units: run.units });

@@ -45,10 +45,17 @@ describe("detection of devices", () => {
         {
           vendor: "nvidia",
           id: "GPU-aaaa1111-0000-0000-0000-000000000000",
+          index: "0",
           name: "NVIDIA L4",
           memoryBytes: 23034 * 1024 ** 2,
         },
-        { vendor: "nvidia", id: "GPU-bbbb2222-0000-0000-0000-000000000000", name: "NVIDIA GB10", memoryBytes: null },
+        {
+          vendor: "nvidia",
+          id: "GPU-bbbb2222-0000-0000-0000-000000000000",
+          index: "1",
+          name: "NVIDIA GB10",
+          memoryBytes: null,
+        },
       ],
       faults: [],
     });

@@ -97,12 +97,12 @@ describe("a prover behind ere-server", () => {
     expect(JSON.parse(heard)).toMatchObject({ block: job().id.height, system: SYSTEM });
   });
 
-  it("takes a zkVM's failure, which comes with status 200, for a logical one", async () => {
+  it("takes a zkVM's failure, which comes with status 200, for the machine's: the server says no more", async () => {
     server.guest = () => ({ error: "guest panicked: assertion failed" });
     const event = await fixtures.last(open(), job());
     expect(event).toMatchObject({
       kind: "failed",
-      logical: true,
+      logical: false,
       fault: { code: "ere.refused", message: "guest panicked: assertion failed" },
     });
   });

@@ -124,6 +124,58 @@ describe("a prover that is a program", () => {
     }
   });
 
+  it("is told of its GPUs by their indices, where it reads no UUIDs", async () => {
+    const given = (["2", "5"] as const).map((index) => {
+      return { vendor: "nvidia", id: `GPU-${index}`, index, name: "L4", memoryBytes: null } as const;
+    });
+    const kept = join(directory, "indices.txt");
+    const text = `echo "$CUDA_VISIBLE_DEVICES $5" > "$KEPT"; printf '%s' '${OUTPUT}' > "$4"`;
+    const args = ["--input-path", "{input}", "--output-path", "{output}", "{gpus}"];
+    const prover = make(text, { environment: { KEPT: kept }, args, gpuNames: "index" });
+    await fixtures.last(prover, job({ devices: given }));
+    await prover.close();
+    expect(readFileSync(kept, "utf8").trim()).toBe("2,5 2,5");
+  });
+
+  it("may clean up when it is cancelled, and its machine is free once it has", async () => {
+    const [begun, cleaned] = [join(directory, "begun"), join(directory, "cleaned")];
+    const prover = make(
+      `trap 'sleep 0.3; touch ${cleaned}; exit 0' TERM; touch ${begun}; while :; do sleep 0.05; done`,
+    );
+    const cancel = prover.prove(job(), () => {});
+    await vi.waitFor(() => expect(existsSync(begun)).toBe(true), { timeout: 5000 });
+    cancel();
+    expect(existsSync(cleaned)).toBe(false);
+    await new Promise<void>((resolve) => prover.vacate?.(() => {}, resolve));
+    expect(existsSync(cleaned)).toBe(true);
+    await prover.close();
+  });
+
+  it("is killed where it does not end when it is told to, with helpers that have left its group", async () => {
+    const known = fixtures.descendants();
+    const begun = join(directory, "stubborn");
+    const text = `trap '' TERM; setsid sh -c "trap '' TERM; while :; do sleep 0.05; done" & touch ${begun}; while :; do sleep 0.05; done`;
+    const prover = make(text, { graceMs: 300 });
+    const cancel = prover.prove(job(), () => {});
+    await vi.waitFor(() => expect(existsSync(begun)).toBe(true), { timeout: 5000 });
+    cancel();
+    await prover.close();
+    await vi.waitFor(() => expect(fixtures.descendants().filter((id) => !known.includes(id))).toEqual([]), 2000);
+  });
+
+  it("counts as alive while it waits for a machine elsewhere, if its operator says so", async () => {
+    const pipe = join(directory, "elsewhere");
+    expect(spawnSync("mkfifo", [pipe]).status).toBe(0);
+    // A read that blocks uses no CPU time.
+    const prover = make(`read -r line < ${pipe}; printf '%s' '${OUTPUT}' > "$4"`, { progress: "alive" });
+    const events: ProveEvent[] = [];
+    prover.prove(job(), (event) => events.push(event));
+    await vi.waitFor(() => expect(events.length).toBeGreaterThan(8), { timeout: 5000 });
+    writeFileSync(pipe, "done\n");
+    await vi.waitFor(() => expect(events.at(-1)).toMatchObject({ kind: "proved" }), { timeout: 5000 });
+    await prover.close();
+  });
+
   it("may name values of its own, in base64 as well", async () => {
     const named = { block: fixtures.SMALL.height, proof: "AQID", prover: "test", values: "BAUG" };
     const prover = make(`printf '%s' '${JSON.stringify(named)}' > "$4"`);

@@ -55,14 +55,11 @@ export function createEreProver(options: EreProverOptions): Prover {
       if (over) return;
       stuck = health === "stuck" ? stuck + 1 : 0;
       if (stuck >= STUCK_MAX)
-        return end(failed("ere.stuck", `${publicUrl(options.url)} reports that its prover hangs`, false));
+        return end(failed("ere.stuck", `${publicUrl(options.url)} reports that its prover hangs`));
       if (health === "well") emit({ kind: "progress", units: ++units });
     };
     const limit = setTimeout(
-      () =>
-        end(
-          failed("ere.timeout", `no proof within ${timeoutMs} ms; ${publicUrl(options.url)} cannot be stopped`, false),
-        ),
+      () => end(failed("ere.timeout", `no proof within ${timeoutMs} ms; ${publicUrl(options.url)} cannot be stopped`)),
       timeoutMs,
     );
     const probe = setInterval(() => void look(), probeMs);
@@ -71,7 +68,7 @@ export function createEreProver(options: EreProverOptions): Prover {
       const [code, message] = busy
         ? ["ere.busy", `${publicUrl(options.url)} still proves what was cancelled`]
         : ["ere.inputs", `a guest takes one proof, and the task has ${job.inputs.length}`];
-      setImmediate(() => end(failed(code, message, false)));
+      setImmediate(() => end(failed(code, message)));
       return () => end(null);
     }
     busy = true;
@@ -83,7 +80,7 @@ export function createEreProver(options: EreProverOptions): Prover {
     })
       .then(
         (answer) => end(eventOf(job, answer, performance.now() - startedMs)),
-        (error: unknown) => end(closing.signal.aborted ? null : failed(codeOf(error), messageOf(error), false)),
+        (error: unknown) => end(closing.signal.aborted ? null : failed(codeOf(error), messageOf(error))),
       )
       .finally(() => {
         busy = false;
@@ -133,23 +130,24 @@ function inputOf(
 function eventOf(job: ProveJob, answer: EreAnswer, provingMs: number): ProveEvent {
   switch (answer.kind) {
     case "refused":
-      return failed("ere.refused", answer.message, true);
+      // The server reports a guest that panics, a machine without memory and a cluster out of reach in one way.
+      return failed("ere.refused", answer.message);
     case "fault":
-      return failed("ere.fault", `${answer.code} (${answer.status}): ${answer.message}`, false);
+      return failed("ere.fault", `${answer.code} (${answer.status}): ${answer.message}`);
     case "ok": {
       const values = answer.fields.get(1) ?? new Uint8Array();
       const proof = answer.fields.get(2) ?? new Uint8Array();
-      if (proof.length === 0)
-        return failed("ere.fault", "the server says that it has proved, and gives no proof", false);
+      if (proof.length === 0) return failed("ere.fault", "the server says that it has proved, and gives no proof");
       if (!paddedEqual(values, job.values))
-        return failed("ere.values", "the guest has committed to other public values than the task implies", true);
+        return failed("ere.values", "the guest has committed to other public values than the task implies");
       return { kind: "proved", proof, values: job.values, provingMs };
     }
   }
 }
 
-function failed(code: string, message: string, logical: boolean): ProveEvent {
-  return { kind: "failed", logical, fault: { code, message: message.slice(0, 500) } };
+/** Nothing that such a server says is about the input alone. */
+function failed(code: string, message: string): ProveEvent {
+  return { kind: "failed", logical: false, fault: { code, message: message.slice(0, 500) } };
 }
 
 function codeOf(error: unknown): string {
