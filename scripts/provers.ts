@@ -113,12 +113,24 @@ async function measure(system: string, { key: file, open }: (typeof SYSTEMS)[str
   const key = artefactHash(bytes);
   const verifier = createVerifier({ keys: new Map([[key, { system, bytes }]]), deadlineMs: LIMITS.timeoutMs });
   const stages = [{ name: "shard", systems: [system], groups: shards, shards: cutInto(shards) }];
-  const prepareJob = { chain: 1, height, block, hash, parent, items, payload, range: 1, before: null, stages };
+  const prepareJob = {
+    chain: 1,
+    chainId: 1,
+    height,
+    block,
+    hash,
+    parent,
+    items,
+    payload,
+    range: 1,
+    before: null,
+    stages,
+  };
   const prepared = await settled<Preparation & { readonly before: Uint8Array }>((done) =>
     verifier.prepare(prepareJob, done),
   );
   const values = prepared.values["shard"]?.[0] ?? new Uint8Array();
-  const id = { chain: 1, height, block, hash, stage: "shard", index: 0 };
+  const id = { chain: 1, chainId: 1, height, block, hash, parent, stage: "shard", index: 0 };
   const { before } = prepared;
   const paid = { prover: NOBODY, values, makers: [] };
   const job: ProveJob = { id, attempt: 0, system, key, payload, before, ...paid, group: 0, shards, inputs: [] };

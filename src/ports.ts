@@ -9,7 +9,8 @@
  * broken throws, which ends the process.
  */
 import type { BarrierContent, Closed } from "./protocol/certificate.ts";
-import type { Hash, Key } from "./protocol/ids.ts";
+import type { BlockPlace, Hash, Key } from "./protocol/ids.ts";
+import type { Statement } from "./protocol/statement.ts";
 import type { Span } from "./protocol/sync.ts";
 import type { Verdict } from "./protocol/verdict.ts";
 import type { StageRow } from "./protocol/workflow.ts";
@@ -318,6 +319,10 @@ export interface StatementId {
   readonly hash: Hash;
   readonly stage: string;
   readonly index: number;
+  /** Hash of the block before. */
+  readonly parent: Hash;
+  /** What the chain's own nodes answer to `eth_chainId`. */
+  readonly chainId: number;
 }
 
 /** A GPU of this machine. */
@@ -339,6 +344,8 @@ export interface ProveJob {
   readonly system: string;
   /** Hash of the verifying key that the manifest names for the stage. */
   readonly key: Hash;
+  /** What the public values have to be; `values` follow from it and from the block. "shard-fold" if left out. */
+  readonly statement?: Statement;
   readonly payload: Uint8Array;
   /** The chain's running commitment before the block. */
   readonly before: Uint8Array;
@@ -393,6 +400,8 @@ export interface Preparation {
 
 export interface PrepareJob {
   readonly chain: number;
+  /** What the chain's own nodes answer to `eth_chainId`. */
+  readonly chainId: number;
   readonly height: number;
   readonly block: Hash;
   readonly hash: Hash;
@@ -409,6 +418,10 @@ export interface PrepareJob {
 export interface VerifyJob {
   readonly system: string;
   readonly key: Hash;
+  /** "shard-fold" if left out. */
+  readonly statement?: Statement;
+  /** The block that the proof has to be about, for programs that ask for it. A verifier of ours needs only `values`. */
+  readonly about?: BlockPlace;
   /** Public values that the task implies for the proof's maker, derived here, never taken from a message. */
   readonly values: Uint8Array;
   /** Public values of the tasks that this one aggregates, in order and for nobody; empty for others. */

@@ -5,6 +5,7 @@ import { domainDigest, type Hash, type Key, u64, ZERO_HASH } from "../../src/pro
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type EntryOf, equalBytes } from "../../src/protocol/messages.ts";
 import { splitOf, variantsOf } from "../../src/protocol/stages.ts";
+import { SHARD_FOLD } from "../../src/protocol/statement.ts";
 import { payeeOf } from "../../src/protocol/systems.ts";
 import { type Stage, stagesOf } from "../../src/protocol/workflow.ts";
 import type { Chance, World } from "./world.ts";
@@ -176,9 +177,12 @@ export function wrapped(payload: Uint8Array): Uint8Array {
 
 function derive(job: PrepareJob, before: Uint8Array): Preparation & { readonly before: Uint8Array } {
   const values = Object.fromEntries(
-    job.stages.map(({ name, groups, systems }) => [
+    job.stages.map(({ name, groups, systems, statements = [] }) => [
       name,
-      Array.from({ length: groups * systems.length }, (_, index) => valuesOf(job.block, before, name, index)),
+      Array.from({ length: groups * systems.length }, (_, index) => {
+        const { [index % systems.length]: statement = SHARD_FOLD } = statements;
+        return statement === SHARD_FOLD ? valuesOf(job.block, before, name, index) : hexToBytes(job.hash);
+      }),
     ]),
   );
   return { before, after: commitmentAfter(before, job.hash), values };
@@ -234,12 +238,14 @@ export function anonymousProofOf(values: Uint8Array, maker: Key): Uint8Array {
   return concatBytes(proofOf(values), hexToBytes(maker));
 }
 
-function rightProofOf({ key, system, values, prover }: ProveJob): Uint8Array {
-  return key !== ZERO_HASH && payeeOf(system) === "none" ? anonymousProofOf(values, prover) : proofOf(values);
+function rightProofOf({ key, system, statement, values, prover }: ProveJob): Uint8Array {
+  return key !== ZERO_HASH && payeeOf(system, statement) === "none"
+    ? anonymousProofOf(values, prover)
+    : proofOf(values);
 }
 
-function verifies({ system, proof, values }: VerifyJob): boolean {
-  return equalBytes(payeeOf(system) === "none" ? proof.subarray(0, 32) : proof, proofOf(values));
+function verifies({ system, statement, proof, values }: VerifyJob): boolean {
+  return equalBytes(payeeOf(system, statement) === "none" ? proof.subarray(0, 32) : proof, proofOf(values));
 }
 
 /** A signer whose signature anybody can compute: quick, and as good as any where nobody forges. */

@@ -267,7 +267,8 @@ export class Scheduling {
 }
 
 function trialOf(executor: string): ProveJob {
-  const id = { chain: 0, height: 0, block: ZERO_HASH, hash: ZERO_HASH, stage: " trial", index: 0 };
+  const place = { chain: 0, chainId: 0, height: 0, block: ZERO_HASH, hash: ZERO_HASH, parent: ZERO_HASH };
+  const id = { ...place, stage: " trial", index: 0 };
   const nothing = new Uint8Array();
   const rest = { attempt: 0, system: executor, key: ZERO_HASH, payload: nothing, before: nothing, prover: ZERO_HASH };
   return { ...rest, id, values: new Uint8Array(32), group: 0, shards: 0, inputs: [], makers: [] };

@@ -46,7 +46,9 @@ export const THIEVES = {
 function handIn(node: Hostile, receipt: EntryOf<"receipt">, maker: Key, also: readonly number[] = []): void {
   const peers = [maker, ...node.peers()].filter((peer) => peer !== node.key);
   const fetched = (proof: Uint8Array) => {
-    const possession = possessionOf(receipt.system, proof, node.key);
+    // Only proofs that do not name their maker come with a sign that their holder has them.
+    const payee = receipt.possession.length === 0 ? "digest" : "none";
+    const possession = possessionOf(payee, proof, node.key);
     node.say(copies(node, { ...receipt, possession }, also));
   };
   node.fetch(receipt.artefact, fetched, peers);

@@ -10,6 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { SourceBlock, StoredCertificate } from "../ports.ts";
 import { type Batch, exportLine } from "../protocol/batch.ts";
 import { payloadOf } from "../protocol/ethereum.ts";
+import type { PayloadForm } from "../protocol/statement.ts";
 import { type Hash, isHash, type Key } from "../protocol/ids.ts";
 import { isVoteKind, VOTE_KINDS, type VoteKind } from "../protocol/votes.ts";
 import { PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
@@ -43,6 +44,8 @@ export interface ApiModules {
   readonly evidence: (key: Key, partition: string | null) => Uint8Array | null;
   readonly requeue: (name: TaskName) => Promise<unknown>;
   readonly submit: (block: SourceBlock) => Promise<void>;
+  /** What the payloads of a chain carry. */
+  readonly formOf: (chain: number) => PayloadForm;
 }
 
 /** How operators name a task; the same as in `core/bundle.ts`. */
@@ -285,7 +288,7 @@ async function submit(
   response: http.ServerResponse,
 ): Promise<void> {
   const chain = whole(url.searchParams.get("chain") ?? undefined, "chain");
-  const block = payloadOf(parse(await body(request, bodies)));
+  const block = payloadOf(parse(await body(request, bodies)), modules.formOf(chain));
   if (!block.ok) throw new ApiFault(400, block.fault.code, block.fault.message);
   await modules.submit({ chain, ...block.value });
   json(response, 200, { chain, height: block.value.height, hash: block.value.hash });

@@ -27,8 +27,8 @@ import {
   startId,
   whyNotPublic,
 } from "../node.ts";
-import { type Manifest, readManifest, trustInSources } from "../protocol/manifest.ts";
-import { rowsOf, stagesOf } from "../protocol/workflow.ts";
+import { chainIdOf, type Manifest, readManifest, trustInSources } from "../protocol/manifest.ts";
+import { payloadForm, rowsOf, stagesOf } from "../protocol/workflow.ts";
 import { ask } from "./client.ts";
 import { CommandError, EXIT, faultOf, statusOf } from "./exit.ts";
 
@@ -341,9 +341,10 @@ async function checkProvers(config: NodeConfig, manifest: Manifest, say: Say): P
   try {
     for (const [name, workflow] of Object.entries(manifest.json.workflows)) {
       const chain = manifest.json.chains.find((each) => each.workflow === name)?.id ?? 1;
-      const read = qualifyingBlock();
+      const read = qualifyingBlock(payloadForm(manifest, name));
       const stages = stagesOf(manifest, name, read.items) ?? [];
-      const block = { ...read, chain, block: startId(read, manifest.network, chain, name), before: null };
+      const chainId = chainIdOf(manifest, chain);
+      const block = { ...read, chain, chainId, block: startId(read, manifest.network, chain, name), before: null };
       const prepared = await workbench.prepare({ ...block, range: 1, stages: rowsOf(stages) });
       const wanted = qualifying(stages, workbench.executors);
       const left = workflow.stages.length - new Set([...wanted].map((task) => task.split("/")[0])).size;

@@ -1,4 +1,5 @@
 /** A workflow as a picture: in the terminal, with a lane for each stage that others still take; or as SVG, in layers. */
+import { describeFields, describeStatement } from "../protocol/statement.ts";
 import type { Stage, Taken } from "../protocol/workflow.ts";
 
 /** The four ways a line may leave a cell. */
@@ -76,9 +77,32 @@ function joinLine(lanes: readonly (Lane | null)[], taken: readonly number[], pla
 /** What a person wants to know of a stage, in one line. */
 export function describeStage(stage: Stage): string {
   const takes = stage.takes.map(takenText).join(" + ");
-  return [tasksText(stage), proversText(stage), takes === "" ? "" : `takes ${takes}`, collectText(stage)]
+  return [
+    tasksText(stage),
+    proversText(stage),
+    statementsText(stage),
+    takes === "" ? "" : `takes ${takes}`,
+    collectText(stage),
+  ]
     .filter((text) => text !== "")
     .join("  ");
+}
+
+/** What its proofs say, where that is not what the circuits of this repository say. */
+function statementsText({ variants }: Stage): string {
+  const named = new Set(variants.map(({ statement }) => describeStatement(statement)));
+  return named.size === 1 && named.has("shard-fold") ? "" : `proves ${[...named].join(" or ")}`;
+}
+
+/** The fields of all layouts, one line each, under the stage and the proof system that they are of. */
+export function drawStatements(stages: readonly Stage[]): string[] {
+  return stages.flatMap(({ name, variants }) =>
+    variants.flatMap(({ system, statement }) => {
+      const fields = describeFields(statement);
+      if (fields.length === 0) return [];
+      return [`${name} by ${system}: ${describeStatement(statement)}`, ...fields.map((field) => `  ${field}`)];
+    }),
+  );
 }
 
 function takenText({ stage, how }: Taken): string {

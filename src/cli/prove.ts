@@ -17,9 +17,9 @@ import {
 } from "../node.ts";
 import { canonicalJson } from "../protocol/shape.ts";
 import { artefactHash } from "../protocol/ids.ts";
-import type { Manifest } from "../protocol/manifest.ts";
+import { chainIdOf, type Manifest } from "../protocol/manifest.ts";
 import { partitionOfChain } from "../protocol/partition.ts";
-import { rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
+import { payloadForm, rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import { readBlockFile } from "./block.ts";
 import { CommandError } from "./exit.ts";
 import { whole } from "./flags.ts";
@@ -73,7 +73,7 @@ async function run(file: string, flags: Flags): Promise<void> {
   const { chain, workflow } = chainOf(network, flags.chain);
   const manifest = partitionOfChain(network, chain)?.manifest ?? network;
   const { range = 1 } = manifest.json.workflows[workflow] ?? {};
-  const read = await readBlockFile(file, range);
+  const read = await readBlockFile(file, range, payloadForm(manifest, workflow));
   const stages = stagesOf(manifest, workflow, read.items);
   if (stages === null)
     throw new CommandError(
@@ -83,7 +83,8 @@ async function run(file: string, flags: Flags): Promise<void> {
   const of: Run = { manifest, workflow, stages, wanted: wantedOf(stages, flags.task) };
   const workbench = await openWorkbench(manifest, config);
   try {
-    const block = { ...read, chain, block: startId(read, manifest.network, chain, workflow), before: null };
+    const chainId = chainIdOf(manifest, chain);
+    const block = { ...read, chain, chainId, block: startId(read, manifest.network, chain, workflow), before: null };
     const prepared = await workbench.prepare({ ...block, range, stages: rowsOf(stages) });
     const made = await workbench.makeAll(stages, of.wanted, block, prepared, {
       made: (name, task) => say(name, task, flags.json === true),

@@ -2,7 +2,7 @@
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { readConfig } from "../config.ts";
 import { type Made, openWorkbench, outputOf, readManifestFile, type ReplayBundle, type Workbench } from "../node.ts";
-import type { Manifest } from "../protocol/manifest.ts";
+import { chainIdOf, type Manifest } from "../protocol/manifest.ts";
 import { NOBODY } from "../protocol/payee.ts";
 import { partitionOfChain } from "../protocol/partition.ts";
 import { groupOf, rowsOf, stagesOf, takenGroups } from "../protocol/workflow.ts";
@@ -54,7 +54,8 @@ async function run(
   const payload = read(bundle.payload.artefact);
   const before = bundle.start || bundle.before === null ? null : hexToBytes(bundle.before);
   const range = manifest.json.workflows[bundle.workflow]?.range ?? 1;
-  const of = { chain, height, block, hash, parent, items, payload, range, before, stages: rowsOf(stages) };
+  const chainId = chainIdOf(manifest, chain);
+  const of = { chain, chainId, height, block, hash, parent, items, payload, range, before, stages: rowsOf(stages) };
   const prepared = await workbench.prepare(of);
   const inputs = bundle.inputs.map(({ artefact, item }) => outputOf(read(artefact), item));
   const counts = new Map(Object.entries(bundle.counts));

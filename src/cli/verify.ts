@@ -19,8 +19,8 @@ import {
 } from "../protocol/certificate.ts";
 import type { Evidence } from "../protocol/evidence.ts";
 import { itemsIn } from "../protocol/items.ts";
-import { artefactHash, blockId, type Hash, type Key } from "../protocol/ids.ts";
-import type { Manifest } from "../protocol/manifest.ts";
+import { artefactHash, type BlockPlace, blockId, type Hash, type Key } from "../protocol/ids.ts";
+import { chainIdOf, type Manifest } from "../protocol/manifest.ts";
 import { NOBODY, valuesFor } from "../protocol/payee.ts";
 import { checkEvidence, checkVotes, isVoteKind } from "../protocol/votes.ts";
 import { partsOf, rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
@@ -141,10 +141,11 @@ async function refusalOf(
   const implied = prepared.values[about.stage]?.[about.index];
   if (stage === undefined || implied === undefined || stage.verify !== "key")
     throw new CommandError("evidence.unproven", `${file}: no key verifies what ${about.stage} ${about.index} makes`);
-  const { system, key } = variantOf(stage, about.index);
-  const values = valuesFor(system, implied, maker ?? NOBODY);
+  const { system, key, statement, payee } = variantOf(stage, about.index);
+  const values = valuesFor(payee, implied, maker ?? NOBODY);
   const parts = partsOf(stages, stage, about.index, prepared.values, countsOf(content));
-  const verdict = await verified(verifier, { system, key, values, parts, proof: artefact(directory, proof) });
+  const of = { system, key, statement, about: placeOf(manifest, content) };
+  const verdict = await verified(verifier, { ...of, values, parts, proof: artefact(directory, proof) });
   if (verdict.valid)
     throw new CommandError("evidence.false", `${file}: the proof ${proof} that ${offender} vouches for verifies`);
   return verdict.code;
@@ -215,9 +216,15 @@ async function checkProofs(
   const counts = countsOf(content);
   for (const task of content.tasks) {
     const stage = stages.find(({ name }) => name === task.stage);
+    if (stage === undefined)
+      throw new CommandError(
+        "certificate.tasks",
+        `the manifest has no stage ${task.stage} for block ${content.height}`,
+      );
+    const { statement, payee } = variantOf(stage, task.index);
     const implied = prepared.values[task.stage]?.[task.index] ?? new Uint8Array();
-    const values = valuesFor(task.system, implied, task.prover ?? NOBODY);
-    const parts = stage === undefined ? [] : partsOf(stages, stage, task.index, prepared.values, counts);
+    const values = valuesFor(payee, implied, task.prover ?? NOBODY);
+    const parts = partsOf(stages, stage, task.index, prepared.values, counts);
     const proof = artefact(directory, task.artefact);
     const listed = task.items === undefined ? null : itemsIn(Buffer.from(proof).toString("utf8"), task.items);
     if (task.items !== undefined && listed?.length !== task.items)
@@ -226,13 +233,18 @@ async function checkProofs(
         `${task.stage} lists ${listed?.length ?? "nothing"}; the certificate says ${task.items}`,
       );
     // No key shows that it is right: attesters have made it again, or provers agree on it.
-    if (stage !== undefined && stage.verify !== "key") continue;
+    if (stage.verify !== "key") continue;
     proofs++;
-    const verdict = await verified(verifier, { system: task.system, key: task.key, values, parts, proof });
+    const of = { system: task.system, key: task.key, statement, about: placeOf(manifest, content) };
+    const verdict = await verified(verifier, { ...of, values, parts, proof });
     if (!verdict.valid)
       throw new CommandError(verdict.code, `the proof of ${task.stage} ${task.index} does not verify`);
   }
   return proofs;
+}
+
+function placeOf(manifest: Manifest, { chain, height, hash, parent }: ProvenContent): BlockPlace {
+  return { chainId: chainIdOf(manifest, chain), height, hash, parent };
 }
 
 function verified(verifier: Verifier, job: VerifyJob): Promise<Verdict> {
@@ -259,6 +271,7 @@ async function prepare(
     verifier.prepare(
       {
         chain,
+        chainId: chainIdOf(manifest, chain),
         height,
         block,
         hash,

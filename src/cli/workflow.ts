@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { readWorkflows, type WorkflowFile } from "../node.ts";
 import { stagesOf, type Stage } from "../protocol/workflow.ts";
-import { drawSvg, drawText } from "./drawing.ts";
+import { drawStatements, drawSvg, drawText } from "./drawing.ts";
 import { CommandError } from "./exit.ts";
 import { whole } from "./flags.ts";
 
@@ -85,7 +85,10 @@ function show(file: string, { workflow, items, svg, json }: ShowFlags): void {
     const stages = stagesFor(read, name, items);
     if (svg !== undefined) writeFileSync(svg, drawSvg(name, stages));
     if (json === true) process.stdout.write(`${JSON.stringify({ workflow: name, items, stages })}\n`);
-    else process.stdout.write(`${[of, ...drawText(stages).map((line) => `  ${line}`)].join("\n")}\n`);
+    else {
+      const lines = [...drawText(stages), ...drawStatements(stages)].map((line) => `  ${line}`);
+      process.stdout.write(`${[of, ...lines].join("\n")}\n`);
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import type { Batch } from "../protocol/batch.ts";
 import type { BarrierContent, Closed } from "../protocol/certificate.ts";
 import { type Announced, blockId, type Hash, type Key } from "../protocol/ids.ts";
 import { ROUNDS_MAX } from "../protocol/limits.ts";
+import { chainIdOf } from "../protocol/manifest.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
@@ -297,6 +298,7 @@ function prepare(state: State, block: Block): void {
     kind: "prepare",
     block: block.id,
     chain: block.chain,
+    chainId: chainIdOf(state.manifest, block.chain),
     height: block.height,
     hash: block.hash,
     parent: block.parent,

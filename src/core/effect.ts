@@ -10,8 +10,10 @@
  * twice, and loses nothing that was sent.
  */
 import type { Closed } from "../protocol/certificate.ts";
-import type { Hash, Key } from "../protocol/ids.ts";
+import type { BlockPlace, Hash, Key } from "../protocol/ids.ts";
 import type { Entry } from "../protocol/messages.ts";
+import type { Statement } from "../protocol/statement.ts";
+import type { Payee } from "../protocol/systems.ts";
 import type { StageRow } from "../protocol/workflow.ts";
 import type { Span } from "../protocol/sync.ts";
 import type { TaskRef } from "./event.ts";
@@ -23,7 +25,13 @@ export interface Job {
   readonly chain: number;
   readonly height: number;
   readonly hash: Hash;
+  /** Hash of the block before. */
+  readonly parent: Hash;
+  /** What the chain's own nodes call it. */
+  readonly chainId: number;
   readonly system: string;
+  readonly statement: Statement;
+  readonly payee: Payee;
   /** Which of this node's provers makes it. */
   readonly executor: string;
   readonly key: Hash;
@@ -54,6 +62,8 @@ export type Effect =
       readonly kind: "prepare";
       readonly block: Hash;
       readonly chain: number;
+      /** What the chain's own nodes call it. */
+      readonly chainId: number;
       readonly height: number;
       readonly hash: Hash;
       readonly parent: Hash;
@@ -74,6 +84,9 @@ export type Effect =
       readonly bytes: number;
       readonly inline: Uint8Array;
       readonly system: string;
+      readonly statement: Statement;
+      readonly payee: Payee;
+      readonly about: BlockPlace;
       readonly key: Hash;
       readonly values: Uint8Array;
       readonly parts: readonly Uint8Array[];

@@ -1,6 +1,7 @@
 /** What it takes to make a task's result, for its prover and for whoever makes it again to compare; and to have it verified. */
 import type { Key } from "../protocol/ids.ts";
 import { NOBODY } from "../protocol/payee.ts";
+import { chainIdOf } from "../protocol/manifest.ts";
 import { groupOf, shardOf } from "../protocol/workflow.ts";
 import { chosenProof, impliedValues } from "./makers.ts";
 import type { Job } from "./effect.ts";
@@ -22,7 +23,11 @@ export function jobOf(state: State, task: Task, attempt: number): Job | null {
     chain: block.chain,
     height: block.height,
     hash: block.hash,
+    parent: block.parent,
+    chainId: chainIdOf(state.manifest, block.chain),
     system: variant.system,
+    statement: variant.statement,
+    payee: variant.payee,
     executor: variant.executor,
     key: variant.key,
     payload: block.payload,
@@ -61,6 +66,14 @@ export function askToVerify(state: State, task: Task, proof: Proof, asked: Asked
     bytes: receipt?.bytes ?? state.manifest.json.limits.proofBytesMax,
     inline: receipt?.inline ?? new Uint8Array(),
     system: variant.system,
+    statement: variant.statement,
+    payee: variant.payee,
+    about: {
+      chainId: chainIdOf(state.manifest, block.chain),
+      height: block.height,
+      hash: block.hash,
+      parent: block.parent,
+    },
     key: variant.key,
     parts: partsFor(task),
     holders: [...new Set([...proof.receipts.keys(), ...proof.vouchers.keys(), ...holders])],

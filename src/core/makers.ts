@@ -51,7 +51,7 @@ export function impliedValues(task: TaskFacts, prover: Key): Uint8Array | null {
   if (stage.verify !== "key") return taskValues(block.id, stage, index);
   const values = block.prepared?.values[stage.name]?.[index];
   // RECEIPT-8.
-  return values === undefined ? null : valuesFor(variant.system, values, prover);
+  return values === undefined ? null : valuesFor(variant.payee, values, prover);
 }
 
 /** The public values that the task implies for the maker of the proof. Asked often, so they are kept with the proof. */

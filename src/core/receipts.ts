@@ -14,7 +14,6 @@ import type { Hash, Key } from "../protocol/ids.ts";
 import { PROOFS_PER_ATTEMPT_MAX } from "../protocol/limits.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import { conflictOf } from "../protocol/evidence.ts";
-import { payeeOf } from "../protocol/systems.ts";
 import { commitmentOf } from "../protocol/opening.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { isByAgreement, openedReceipts, opensSealed } from "./commitments.ts";
@@ -124,7 +123,7 @@ export function hasHandedIn(task: TaskFacts, prover: Key, attempt: number): bool
 
 /** Whether the task takes proofs that do not name their maker. */
 export function isAnonymous({ stage, variant }: TaskFacts): boolean {
-  return stage.verify === "key" && payeeOf(variant.system) === "none";
+  return stage.verify === "key" && variant.payee === "none";
 }
 
 /** Who the proof has to be by; results without a proof are the same for all provers. */

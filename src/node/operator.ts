@@ -14,6 +14,8 @@ import type { Batch } from "../protocol/batch.ts";
 import type { Hash, Key } from "../protocol/ids.ts";
 import { PAYLOAD_BYTES_MAX } from "../protocol/limits.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import type { PayloadForm } from "../protocol/statement.ts";
+import { payloadForm } from "../protocol/workflow.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { NodeFault, settled } from "./fault.ts";
 import type { NodePartition } from "./partition.ts";
@@ -50,6 +52,7 @@ export async function openNodeApi(
       files: withLogged(artefacts, parts),
       fetch: (hash) => fetchFile(parts, hash),
       submit: (block) => submit(node, parts, block),
+      formOf: (chain) => formOf(node.manifest, chain),
       tasks: () => parts.partitions.flatMap(({ runtime }) => openTasks(runtime.state)),
       task: (name) => withTask(parts, name, (state, task) => bundleOf(state, task)),
       requeue: (name) => requeue(parts, name),
@@ -164,6 +167,11 @@ async function requeueTask(runtime: Runtime, state: State, task: Task, name: Tas
 }
 
 /** Announces a block for an operator; resolves when the announcement is durable. */
+/** Of a chain that the manifest does not have, any: such a block is refused anyway. */
+function formOf(manifest: Manifest, chain: number): PayloadForm {
+  return payloadForm(manifest, manifest.json.chains.find(({ id }) => id === chain)?.workflow ?? "");
+}
+
 async function submit({ manifest, key }: Identity, parts: NodeParts, block: SourceBlock): Promise<void> {
   if (!manifest.sources.has(key)) {
     throw new NodeFault("submit.not-a-source", `node ${key} may not announce blocks; the manifest's sources may`);

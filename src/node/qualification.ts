@@ -5,8 +5,8 @@
  * block (`trials.ts`), with the provers and the verifier that tasks use.
  */
 import type { Cancel, Clock, Fault, Prover, SourceBlock, Telemetry, Verifier } from "../ports.ts";
-import type { Manifest } from "../protocol/manifest.ts";
-import { rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
+import { chainIdOf, type Manifest } from "../protocol/manifest.ts";
+import { payloadForm, rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import { AbilityWatch } from "../runtime/abilities.ts";
 import type { Ability, TrialEnd, TrialPlan } from "../scheduler/abilities.ts";
 import { NodeFault } from "./fault.ts";
@@ -56,7 +56,7 @@ export class Qualification {
   readonly #watch: AbilityWatch;
   /** The executor that has made, or makes, the last task of the trial that runs. */
   #at: string | null = null;
-  #block: Omit<SourceBlock, "chain"> | null = null;
+  readonly #blocks = new Map<string, Omit<SourceBlock, "chain">>();
 
   constructor(options: QualificationOptions, modules: QualificationModules) {
     const { clock, telemetry, changed, provers, verifier } = modules;
@@ -131,9 +131,9 @@ export class Qualification {
     const trial = this.#trialOf(executor);
     if (trial === null) throw new Error(`no trial of ${executor} would show anything`);
     const { chain, workflow, stages, wanted } = trial;
-    const read = this.#qualifyingBlock();
+    const read = this.#qualifyingBlock(workflow);
     const id = startId(read, this.#options.manifest.network, chain, workflow);
-    const block = { ...read, chain, block: id, before: null };
+    const block = { ...read, chain, chainId: chainIdOf(this.#options.manifest, chain), block: id, before: null };
     const prepared = await this.#workbench.prepare({ ...block, range: 1, stages: rowsOf(stages) });
     const made = await this.#workbench.makeAll(stages, wanted, block, prepared, { made: () => {} }, signal);
     const own = [...made.values()].findLast((each) => each.executor === executor);
@@ -142,9 +142,11 @@ export class Qualification {
     return own.provingMs;
   }
 
-  #qualifyingBlock(): Omit<SourceBlock, "chain"> {
-    this.#block ??= qualifyingBlock();
-    return this.#block;
+  /** The block that trials in a workflow are about. */
+  #qualifyingBlock(workflow: string): Omit<SourceBlock, "chain"> {
+    const block = this.#blocks.get(workflow) ?? qualifyingBlock(payloadForm(this.#options.manifest, workflow));
+    this.#blocks.set(workflow, block);
+    return block;
   }
 
   /** `null` where nothing that this node can make would show anything. */
@@ -152,7 +154,7 @@ export class Qualification {
     const { manifest, untried } = this.#options;
     if (untried.has(executor)) return null;
     for (const { id: chain, workflow } of manifest.json.chains) {
-      const stages = stagesOf(manifest, workflow, this.#qualifyingBlock().items) ?? [];
+      const stages = stagesOf(manifest, workflow, this.#qualifyingBlock(workflow).items) ?? [];
       const wanted = qualifying(stages, this.#executors, executor);
       if (wanted.size > 0) return { chain, workflow, stages, wanted };
     }

@@ -4,6 +4,7 @@ import type { NodeConfig } from "../config.ts";
 import { sourceResumes } from "../core/branch.ts";
 import type { Source } from "../ports.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import { payloadForm } from "../protocol/workflow.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { DevChain } from "../sources/devchain.ts";
 import { fileSource } from "../sources/file.ts";
@@ -37,15 +38,16 @@ export async function openSources(
     if (source.kind === "rpc" || devChain !== null)
       chainUrl = devChain?.url ?? (source.kind === "rpc" ? source.url : null);
     const pollMs = devChain === null ? {} : { pollMs: 200 };
-    for (const { id, start, confirmations, range, runtime } of followedBy(manifest, parts, chain)) {
+    for (const { id, start, confirmations, range, form, runtime } of followedBy(manifest, parts, chain)) {
       const open = (): Source =>
         source.kind === "file"
-          ? fileSource({ chain: id, path: source.path })
+          ? fileSource({ chain: id, path: source.path, form })
           : chainSource({
               chain,
               toldAs: id,
               url: chainUrl ?? "",
               confirmations,
+              form,
               ...pollMs,
               start: start === "any" ? "latest" : start * range,
               until: () => (toldMax(runtime, id, start) + 1) * range - 1,
@@ -67,7 +69,8 @@ function followedBy({ json }: Manifest, parts: NodeParts, chain: number) {
     .flatMap((each) => {
       const runtime = partitionFor(parts, each.id)?.runtime;
       const { range = 1 } = json.workflows[each.workflow] ?? {};
-      return runtime === undefined ? [] : [{ ...each, range, runtime }];
+      const form = payloadForm({ json }, each.workflow);
+      return runtime === undefined ? [] : [{ ...each, range, form, runtime }];
     });
 }
 

@@ -4,16 +4,20 @@ import { fileURLToPath } from "node:url";
 import type { SourceBlock } from "../ports.ts";
 import { payloadOf } from "../protocol/ethereum.ts";
 import { artefactHash, blockId, type Hash } from "../protocol/ids.ts";
+import type { PayloadForm } from "../protocol/statement.ts";
 import type { Stage } from "../protocol/workflow.ts";
 import { NodeFault } from "./fault.ts";
 import { isMadeBy, type Made, type Workbench, withTaken } from "./workbench.ts";
 
 /** A block of mainnet with four transactions. */
 const BLOCK = fileURLToPath(new URL("../../config/qualification.json", import.meta.url));
+/** A block of Osaka without transactions, and the header before it: statements may need what older blocks lack. */
+const FULL_BLOCK = fileURLToPath(new URL("../../config/qualification-full.json", import.meta.url));
 
-export function qualifyingBlock(): Omit<SourceBlock, "chain"> {
-  const encoded = payloadOf(JSON.parse(readFileSync(BLOCK, "utf8")) as Record<string, unknown>);
-  if (!encoded.ok) throw new NodeFault(encoded.fault.code, `${BLOCK}: ${encoded.fault.message}`);
+export function qualifyingBlock(form: PayloadForm): Omit<SourceBlock, "chain"> {
+  const file = form.body || form.parent ? FULL_BLOCK : BLOCK;
+  const encoded = payloadOf(JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>, form);
+  if (!encoded.ok) throw new NodeFault(encoded.fault.code, `${file}: ${encoded.fault.message}`);
   return encoded.value;
 }
 

@@ -33,7 +33,7 @@ export interface Made {
 }
 
 /** A block as far as its proofs depend on it. */
-export type ProvenBlock = Pick<PrepareJob, "chain" | "height" | "block" | "hash" | "payload">;
+export type ProvenBlock = Pick<PrepareJob, "chain" | "chainId" | "height" | "block" | "hash" | "parent" | "payload">;
 
 export type Prepared = Preparation & { readonly before: Uint8Array };
 
@@ -92,22 +92,23 @@ export class Workbench {
   ): Promise<Made> {
     if (signal?.aborted === true) throw new NodeFault("replay.stopped", "it was stopped");
     const { stage, index, attempt } = task;
-    const { chain, height, hash, payload } = block;
-    const { system, key, executor } = variantOf(stage, index);
+    const { chain, chainId, height, hash, parent, payload } = block;
+    const { system, key, executor, statement } = variantOf(stage, index);
     const isProven = stage.verify === "key";
     const values = isProven ? prepared.values[stage.name]?.[index] : taskValues(block.block, stage, index);
     if (values === undefined)
       throw new NodeFault("replay.values", `the block implies nothing for task ${index} of stage ${stage.name}`);
-    const id = { chain, height, block: block.block, hash, stage: stage.name, index };
+    const id = { chain, chainId, height, block: block.block, hash, parent, stage: stage.name, index };
     const shard = shardOf(stage, groupOf(stage, index));
     const place = { group: shard?.at ?? groupOf(stage, index), shards: shard?.of ?? 0 };
     const makers = inputs.map((_, at) => task.makers?.[at] ?? NOBODY);
     // Nobody is paid for what no network has asked for.
     const paid = { prover: NOBODY, values, makers };
-    const job = { id, attempt, system, key, payload, before: prepared.before, ...paid, ...place, inputs };
+    const job = { id, attempt, system, key, statement, payload, before: prepared.before, ...paid, ...place, inputs };
     const { proof, provingMs } = await proven(this.prover(executor), job, signal);
     const parts = partsOf(stages, stage, index, prepared.values, prepared.counts);
-    const checked = { system, key, values, parts, proof };
+    const about = { chainId, height, hash, parent };
+    const checked = { system, key, statement, about, values, parts, proof };
     const beganMs = performance.now();
     // What is not proven is right where others make the same; there are none here.
     const code = isProven ? await this.check(checked) : null;

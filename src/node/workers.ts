@@ -10,6 +10,7 @@ import { decodeBase64, type Manifest } from "../protocol/manifest.ts";
 import type { Resources } from "../protocol/workflow.ts";
 import { createBatchProver } from "../provers/groth16/batch.ts";
 import { detectDevices, DEVICE_VARIABLES } from "../provers/devices.ts";
+import { proverOfClaims, verifierOfClaims } from "../provers/claims.ts";
 import { createCommandVerifier, VERIFIER_PLACEHOLDERS } from "../provers/command.ts";
 import { createEchoProver } from "../provers/echo.ts";
 import { createEreProver } from "../provers/ere/prover.ts";
@@ -53,7 +54,7 @@ export function openWorkers(
   modules: Pick<QualificationModules, "telemetry" | "changed" | "fatal">,
   closers: (() => Promise<void> | void)[],
 ): Workers {
-  const threads = openVerifier(manifest, config.verifierThreads);
+  const threads = openThreads(manifest, config.verifierThreads);
   // At once: a prover that cannot be opened must not leave the verifier's threads behind.
   closers.push(() => threads.close());
   const scheduled: (ScheduledProver & { readonly options: ProverOptions })[] = [];
@@ -75,7 +76,7 @@ export function openWorkers(
   const isDivided = manifest.json.partitions !== undefined;
   const slots = isDivided ? Math.max(config.slots, 1) : Number.POSITIVE_INFINITY;
   const scheduler = new ProverScheduler(scheduled, slots, devices);
-  const own = withOutside(threads, config.verifiers.map(openOutside));
+  const own = verifierOfClaims(withOutside(threads, outsideOf(config, manifest)));
   const systems = (of: readonly ScheduledProver[]): Set<string> => new Set(of.map(({ prover }) => prover.system));
   const qualification = new Qualification(
     {
@@ -92,7 +93,7 @@ export function openWorkers(
     devices: () => devices.status(),
     for(partition) {
       const inner = partition === null ? threads : sharedVerifier(threads, verifierSlots, partition);
-      const verifier = withOutside(inner, config.verifiers.map(openOutside));
+      const verifier = verifierOfClaims(withOutside(inner, outsideOf(config, manifest)));
       closers.push(() => verifier.close());
       return { verifier, provers: qualification.watch(scheduler.for(partition)) };
     },
@@ -161,7 +162,7 @@ function openScheduled(
   const counted = devices.status().length > 0;
   // A prover that throws must give back its slot and its devices like any other that fails.
   return openProver(options, slots, manifest).map((prover) => {
-    const fitting = refusingLarge(prover, manifest.json.limits.proofBytesMax);
+    const fitting = refusingLarge(proverOfClaims(prover), manifest.json.limits.proofBytesMax);
     return { prover: guardedProver(fitting), resources, server, counted };
   });
 }
@@ -185,7 +186,12 @@ export async function openWorkbench(
 }
 
 /** The verifier that a manifest asks for; also what checks certificates offline. */
-export function openVerifier(manifest: Manifest, threads: number, outside: NodeConfig["verifiers"] = []): Verifier {
+export function openVerifier(manifest: Manifest, threads: number, outside: NodeConfig["verifiers"]): Verifier {
+  return verifierOfClaims(withOutside(openThreads(manifest, threads), outsideOf({ verifiers: outside }, manifest)));
+}
+
+/** The systems that are built in. */
+function openThreads(manifest: Manifest, threads: number): Verifier {
   const keys = new Map<Hash, KeyBytes>();
   for (const [name, { system, verifyingKey }] of Object.entries(manifest.json.keys)) {
     if (!hasKey(system)) continue;
@@ -193,7 +199,7 @@ export function openVerifier(manifest: Manifest, threads: number, outside: NodeC
     keys.set(manifest.keyHashes.get(name) ?? "", { system, bytes: decodeBase64(verifyingKey) });
   }
   try {
-    return withOutside(guardedVerifier(createVerifier({ keys, size: threads })), outside.map(openOutside));
+    return guardedVerifier(createVerifier({ keys, size: threads }));
   } catch (error) {
     throw new NodeFault("keys.unsound", `manifest: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -223,7 +229,22 @@ export function notesOf(
   return notes;
 }
 
-function openOutside(verifier: NodeConfig["verifiers"][number]): OutsideVerifier {
+function outsideOf({ verifiers }: Pick<NodeConfig, "verifiers">, manifest: Manifest): readonly OutsideVerifier[] {
+  return verifiers.map((each) => openOutside(each, keysIn(manifest)));
+}
+
+type KeyOf = (hash: Hash) => Uint8Array | null;
+
+/** The bytes of a manifest's verifying keys. */
+function keysIn(manifest: Manifest): KeyOf {
+  return (hash) => {
+    const name = [...manifest.keyHashes].find(([, each]) => each === hash)?.[0];
+    const key = name === undefined ? undefined : manifest.json.keys[name];
+    return key === undefined ? null : decodeBase64(key.verifyingKey);
+  };
+}
+
+function openOutside(verifier: NodeConfig["verifiers"][number], keyOf: KeyOf): OutsideVerifier {
   switch (verifier.kind) {
     case "ere":
       return createEreVerifier(verifier);
@@ -233,7 +254,7 @@ function openOutside(verifier: NodeConfig["verifiers"][number]): OutsideVerifier
       const { directory, verdictStatuses = [], ...options } = verifier;
       checkVerifierArguments(verifier.args);
       const rest = directory === undefined ? {} : { directory };
-      return createCommandVerifier({ ...options, ...rest, verdictStatuses });
+      return createCommandVerifier({ ...options, ...rest, verdictStatuses, keyOf });
     }
   }
 }
@@ -293,6 +314,7 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
           progress,
           graceMs,
           gpuNames,
+          keyOf: keysIn(manifest),
         }),
       ];
     }

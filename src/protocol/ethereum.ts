@@ -4,12 +4,21 @@
  * The payload is RLP([header, [raw transaction, ...]]). The Keccak of the header is the block's hash and the header
  * names the root of the transactions' trie, so whoever knows the hash can check the payload that a stranger handed
  * over. Nothing in it is read before that check has passed.
+ *
+ * That is version 1. Version 2 is RLP([2, header, [raw transaction, ...], body, parent]), for workflows whose statements
+ * need more of the block (`body.ts`). The workflow decides the version, so a block has one payload in a network.
  */
 import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { keccak_256 } from "@noble/hashes/sha3.js";
-import { bytesToHex, concatBytes, hexToBytes } from "@noble/hashes/utils.js";
+import { bytesToHex, concatBytes } from "@noble/hashes/utils.js";
+import { type Body, type BodyRoots, encodeExtras, type Extras, extrasOf, readExtras } from "./body.ts";
 import type { Hash } from "./ids.ts";
-import { decode, encode, itemAt, listAt, listOf, Malformed, minimal, orderedRoot, type Tree } from "./rlp.ts";
+import { bytesAt, fail, guarded, integer, type PayloadFault, type PayloadResult, safeHeight } from "./payload-fault.ts";
+import { decode, encode, itemAt, listAt, listOf, minimal, orderedRoot, type Tree } from "./rlp.ts";
+import { address, data, type Json, list, number, quantity, record, word } from "./rpc-json.ts";
+import { type PayloadForm, PLAIN } from "./statement.ts";
+
+export type { PayloadFault, PayloadResult };
 
 /** What a block's transaction moves at most; what the shards of the block prove. */
 export interface Item {
@@ -27,6 +36,18 @@ export interface PayloadBlock {
   readonly height: number;
   readonly parent: Hash;
   readonly items: readonly Item[];
+  readonly bytes: BlockBytes;
+}
+
+/** What a payload carries, checked against the block's hash: all that statements are computed from. */
+export interface BlockBytes {
+  readonly hash: Hash;
+  /** RLP, as it is hashed. */
+  readonly header: Uint8Array;
+  readonly transactions: readonly Uint8Array[];
+  readonly body: Body | null;
+  /** RLP; of the block before. */
+  readonly parentHeader: Uint8Array | null;
 }
 
 export interface EncodedBlock {
@@ -37,26 +58,6 @@ export interface EncodedBlock {
   /** How many transactions it has. */
   readonly items: number;
 }
-
-export interface PayloadFault {
-  readonly code: PayloadCode;
-  readonly message: string;
-}
-
-export type PayloadCode =
-  | "payload.too-large"
-  | "payload.malformed"
-  | "payload.blocks-mismatch"
-  | "payload.header-mismatch"
-  | "payload.header-unknown"
-  | "payload.transaction-mismatch"
-  | "payload.transaction-type"
-  | "payload.signature"
-  | "payload.item-range";
-
-export type PayloadResult<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly fault: PayloadFault };
 
 /** How many items one shard's circuit folds at most: what fits 2^13 constraints, a proof a second or less. */
 export const SHARD_ITEMS_MAX: number = 8;
@@ -82,8 +83,11 @@ export function shardRange(
   return { from: Math.floor((index * items) / shards), to: Math.floor(((index + 1) * items) / shards) };
 }
 
-/** Rebuilds the payload from what `eth_getBlockByNumber(..., true)` returned, and checks every hash in it. */
-export function payloadOf(block: unknown): PayloadResult<EncodedBlock> {
+/**
+ * Rebuilds the payload from what `eth_getBlockByNumber(..., true)` returned, and checks every hash in it. Where the form
+ * asks for more, the block has it as `withdrawals`, `requests`, `blockAccessList` and `parent` (a header).
+ */
+export function payloadOf(block: unknown, form: PayloadForm = PLAIN): PayloadResult<EncodedBlock> {
   return guarded(() => {
     const source = record(block, "block");
     const header = headerOf(source);
@@ -101,86 +105,107 @@ export function payloadOf(block: unknown): PayloadResult<EncodedBlock> {
         `the transactions have the root ${root}, "transactionsRoot" says ${rootNamed}`,
       );
     }
-    // The header goes in as it was hashed: encoding a list of encodings by hand keeps its bytes.
-    const payload = listOf([header, encode(transactions)]);
-    if (payload.length > PAYLOAD_BYTES_MAX) fail("payload.too-large", `${payload.length} bytes`);
     const parent = bytesToHex(data(source, "parentHash", 32));
+    const extras = extrasOf(source, form, rootsIn(decode(header)), parent, headerOf);
+    // Headers go in as they were hashed: encoding a list of encodings by hand keeps their bytes.
+    const payload = isPlain(form)
+      ? listOf([header, encode(transactions)])
+      : listOf([VERSION_2, header, encode(transactions), ...encodeExtras(extras)]);
+    if (payload.length > PAYLOAD_BYTES_MAX) fail("payload.too-large", `${payload.length} bytes`);
     return { height: safeHeight(quantity(source, "number")), hash, parent, payload, items: transactions.length };
   });
 }
 
-/** Checks a payload against the block's hash and reads what it says. Takes about a millisecond a transaction. */
-export function readPayload(payload: Uint8Array, expected: Hash): PayloadResult<PayloadBlock> {
+/** The version stands first. In version 1 there is none, and the header, a list, comes first. */
+const VERSION_2 = Uint8Array.of(2);
+
+function isPlain({ body, parent }: PayloadForm): boolean {
+  return !body && !parent;
+}
+
+/** The header's hashes of the body: fields 16, 20 and 21. */
+function rootsIn(header: Tree): BodyRoots {
+  const at = (index: number) =>
+    header instanceof Uint8Array || header[index] === undefined ? null : bytesToHex(bytesAt(header, index, "field"));
+  return { withdrawalsRoot: at(16), requestsHash: at(20), accessListHash: at(21) };
+}
+
+/**
+ * Checks a payload against the block's hash and reads what it says. Takes about a millisecond a transaction. With a form,
+ * a payload of another form is refused.
+ */
+export function readPayload(
+  payload: Uint8Array,
+  expected: Hash,
+  form: PayloadForm | null = null,
+): PayloadResult<PayloadBlock> {
   return guarded(() => {
     if (payload.length > PAYLOAD_BYTES_MAX) fail("payload.too-large", `${payload.length} bytes`);
     const frame = listAt(payload, 0);
     if (frame.end !== payload.length) fail("payload.malformed", "bytes after the payload");
-    const headerFrame = listAt(payload, frame.from);
-    const header = payload.subarray(frame.from, headerFrame.end);
+    const headerFrom = headerAfterVersion(payload, frame.from);
+    const headerFrame = listAt(payload, headerFrom);
+    const header = payload.subarray(headerFrom, headerFrame.end);
     const hash = bytesToHex(keccak_256(header));
     if (hash !== expected) fail("payload.header-mismatch", `the header hashes to ${hash}, expected ${expected}`);
-    const listFrame = listAt(payload, headerFrame.end);
-    if (listFrame.end !== payload.length) fail("payload.malformed", "more than a header and transactions");
-    const transactions: Uint8Array[] = [];
-    for (let at = listFrame.from; at < listFrame.end; ) {
-      const item = itemAt(payload, at, payload.length);
-      if (item.list) fail("payload.malformed", `transaction ${transactions.length} is not a string of bytes`);
-      if (transactions.length >= TRANSACTIONS_MAX) fail("payload.too-large", `over ${TRANSACTIONS_MAX} transactions`);
-      transactions.push(payload.subarray(item.from, item.end));
-      at = item.end;
-    }
+    const { transactions, end } = transactionsAt(payload, headerFrame.end);
     const fields = decode(header);
     const [parent, root] = [bytesToHex(bytesAt(fields, 0, "parent")), bytesToHex(bytesAt(fields, 4, "root"))];
     if (bytesToHex(orderedRoot(transactions)) !== root) {
       fail("payload.transaction-mismatch", `the transactions do not have the root ${root}`);
     }
+    const isFirstVersion = headerFrom === frame.from;
+    if (isFirstVersion && end !== payload.length) fail("payload.malformed", "more than a header and transactions");
+    const extras = isFirstVersion ? NO_EXTRAS : readExtras(payload, end, rootsIn(fields), parent);
+    if (!isFirstVersion && extras.body === null && extras.parentHeader === null)
+      fail("payload.version", "a payload of version 2 carries nothing that one of version 1 does not");
+    checkForm(extras, form);
     return {
       height: safeHeight(integer(bytesAt(fields, 8, "number"))),
       parent,
       items: transactions.map((raw, index) => itemOf(raw, index)),
+      bytes: { hash, header, transactions, ...extras },
     };
   });
 }
 
-// --- Faults -------------------------------------------------------------------------------------------------------
+const NO_EXTRAS: Extras = { body: null, parentHeader: null };
 
-class Refused extends Error {
-  readonly fault: PayloadFault;
-  constructor(fault: PayloadFault) {
-    super(fault.message);
-    this.fault = fault;
+function headerAfterVersion(payload: Uint8Array, at: number): number {
+  const first = itemAt(payload, at, payload.length);
+  if (first.list) return at;
+  const version = payload.subarray(first.from, first.end);
+  if (version.length !== 1 || version[0] !== VERSION_2[0])
+    fail("payload.version", `the payload is of version 0x${bytesToHex(version.subarray(0, 8))}; allowed: 2, or none`);
+  return first.end;
+}
+
+function transactionsAt(
+  payload: Uint8Array,
+  from: number,
+): { readonly transactions: readonly Uint8Array[]; readonly end: number } {
+  const frame = listAt(payload, from);
+  const transactions: Uint8Array[] = [];
+  for (let at = frame.from; at < frame.end; ) {
+    const item = itemAt(payload, at, payload.length);
+    if (item.list) fail("payload.malformed", `transaction ${transactions.length} is not a string of bytes`);
+    if (transactions.length >= TRANSACTIONS_MAX) fail("payload.too-large", `over ${TRANSACTIONS_MAX} transactions`);
+    transactions.push(payload.subarray(item.from, item.end));
+    at = item.end;
   }
+  return { transactions, end: frame.end };
 }
 
-function fail(code: PayloadCode, message: string): never {
-  throw new Refused({ code, message });
+/** One block has one payload: version 2 only where it carries something, and exactly what the workflow's form says. */
+function checkForm({ body, parentHeader }: Extras, form: PayloadForm | null): void {
+  const found = { body: body !== null, parent: parentHeader !== null };
+  if (form !== null && (found.body !== form.body || found.parent !== form.parent))
+    fail("payload.version", `the payload carries ${carried(found)}; the workflow asks for ${carried(form)}`);
 }
 
-/** Inside this file a fault unwinds; what leaves it is a value. */
-function guarded<T>(run: () => T): PayloadResult<T> {
-  try {
-    return { ok: true, value: run() };
-  } catch (error) {
-    if (error instanceof Refused) return { ok: false, fault: error.fault };
-    if (error instanceof Malformed) return { ok: false, fault: { code: "payload.malformed", message: error.message } };
-    throw error;
-  }
-}
-
-function bytesAt(tree: Tree, index: number, name: string): Uint8Array {
-  const field = tree instanceof Uint8Array ? undefined : tree[index];
-  if (!(field instanceof Uint8Array)) fail("payload.malformed", `the ${name} (${index}) is not a string of bytes`);
-  return field;
-}
-
-function integer(bytes: Uint8Array): bigint {
-  if (bytes.length > 32) fail("payload.malformed", "a number is over 256 bits");
-  return bytes.length === 0 ? 0n : BigInt(`0x${bytesToHex(bytes)}`);
-}
-
-function safeHeight(value: bigint): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) fail("payload.malformed", `the height ${value} is too large`);
-  return Number(value);
+function carried({ body, parent }: PayloadForm): string {
+  const more = [body ? "body" : "", parent ? "the header before" : ""].filter((each) => each !== "");
+  return ["header, transactions", ...more].join(", ");
 }
 
 // --- Transactions -------------------------------------------------------------------------------------------------
@@ -250,43 +275,6 @@ function senderOf(tree: readonly Tree[], type: number | null, index: number): st
 
 // --- JSON-RPC -----------------------------------------------------------------------------------------------------
 
-type Json = Readonly<Record<string, unknown>>;
-
-function record(value: unknown, name: string): Json {
-  if (typeof value !== "object" || value === null) fail("payload.malformed", `${name} is not an object`);
-  return value as Json;
-}
-
-function hexField(source: Json, name: string): string {
-  const text = source[name];
-  if (typeof text !== "string" || !/^0x[0-9a-fA-F]*$/.test(text)) {
-    fail("payload.malformed", `"${name}" is not hex: ${typeof text === "string" ? text.slice(0, 80) : typeof text}`);
-  }
-  return text.slice(2);
-}
-
-function data(source: Json, name: string, length?: number): Uint8Array {
-  const hex = hexField(source, name);
-  if (hex.length % 2 !== 0 || (length !== undefined && hex.length !== 2 * length)) {
-    fail("payload.malformed", `"${name}" has ${hex.length} digits`);
-  }
-  return hexToBytes(hex);
-}
-
-function quantity(source: Json, name: string): bigint {
-  const hex = hexField(source, name);
-  if (hex.length === 0 || hex.length > 64) fail("payload.malformed", `"${name}" has ${hex.length} digits`);
-  return BigInt(`0x${hex}`);
-}
-
-function number(source: Json, name: string): Uint8Array {
-  return minimal(quantity(source, name));
-}
-
-function word(source: Json, name: string): Uint8Array {
-  return data(source, name, 32);
-}
-
 /** Where nodes differ in the name, `alias` is the other one. */
 type Field = readonly [name: string, read: (source: Json, name: string) => Uint8Array, alias?: string];
 
@@ -326,10 +314,6 @@ const BESIDE_HEADER: ReadonlySet<string> = new Set(
   "hash size totalDifficulty transactions uncles withdrawals author sealFields".split(" "),
 );
 const NAMES_SHOWN_MAX = 8;
-
-function address(source: Json, name: string): Uint8Array {
-  return data(source, name, 20);
-}
 
 /** The fields that are hashed, each under the name that the node gives it. */
 function fieldsOf(source: Json): readonly Field[] {
@@ -389,11 +373,6 @@ function rawTransaction(source: Json, index: number): Uint8Array {
   if (type === 4) extra.push(authorizations(source));
   const parity = number(source, source["yParity"] === undefined ? "v" : "yParity");
   return concatBytes(Uint8Array.of(type), encode([...head, ...call, ...extra, parity, ...signature]));
-}
-
-function list(value: unknown, name: string): readonly unknown[] {
-  if (!Array.isArray(value)) fail("payload.malformed", `"${name}" is not a list`);
-  return value;
 }
 
 function words(value: unknown): Tree {

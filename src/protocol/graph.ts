@@ -1,9 +1,19 @@
 /** What is wrong with a workflow as a graph: all of it at once, each with its place. */
 import { BLOCK_TASKS_MAX } from "./limits.ts";
 import type { ShapeError } from "./shape.ts";
-import { eachOf, itemsOf, splitOf, type StageJson, takesOf, variantsOf, type WorkflowJson } from "./stages.ts";
-import { namesPayee } from "./payee.ts";
-import { familyOf } from "./systems.ts";
+import {
+  eachOf,
+  itemsOf,
+  splitOf,
+  type StageJson,
+  statementOf,
+  takesOf,
+  type VariantJson,
+  variantsOf,
+  type WorkflowJson,
+} from "./stages.ts";
+import { mistakesOf, SHARD_FOLD, type Statement } from "./statement.ts";
+import { familyOf, isOwnCircuit, payeeOf } from "./systems.ts";
 import { levelsOf, taskCount } from "./workflow.ts";
 
 /** As much of a manifest as a workflow depends on. */
@@ -23,6 +33,7 @@ export function checkWorkflow(path: string, { stages }: WorkflowJson, around: Su
     checkVariants(stage, around, here);
     checkCollect(stage, here);
     checkVerify(stages, at, stage, here);
+    checkStatement(stage, here);
     checkSplit(stages, at, stage, here);
     const { leaseMs } = stage;
     const leaseMsMin = 4 * around.timing.heartbeatMs;
@@ -165,6 +176,45 @@ function checkSplit(stages: readonly StageJson[], at: number, stage: StageJson, 
   if (isList) wrong("name", stage.name, `a stage that no other takes as a list, ${why}`);
 }
 
+function namesPayee(stage: StageJson, variant: VariantJson): boolean {
+  return (stage.verify ?? "key") === "key" && payeeOf(variant.system, statementOf(stage, variant)) !== "none";
+}
+
+/** A statement is about the whole block and is what every task proves, so that a stage with one has one output. */
+function checkStatement(stage: StageJson, wrong: Wrong): void {
+  const named: (readonly [place: string, statement: Statement])[] = [];
+  if (stage.statement !== undefined) named.push(["statement", stage.statement]);
+  for (const [at, { statement }] of (stage.variants ?? []).entries())
+    if (statement !== undefined) named.push([`variants[${at}].statement`, statement]);
+  for (const [place, statement] of named) {
+    if (stage.verify === "recompute" || stage.verify === "agree")
+      wrong(place, statement, "nothing: results that are recomputed or agreed on have no public values");
+    for (const { path, value, allowed } of mistakesOf(statement)) wrong(`${place}.${path}`, value, allowed);
+  }
+  const others = variantsOf(stage).filter((variant) => statementOf(stage, variant) !== SHARD_FOLD);
+  const circuit = others.find(({ system }) => isOwnCircuit(system));
+  if (circuit !== undefined)
+    wrong(
+      "statement",
+      statementOf(stage, circuit),
+      `"shard-fold": ${circuit.system} is a circuit that proves nothing else`,
+    );
+  const { tasks } = stage;
+  const isOne = !(
+    "shards" in tasks ||
+    "split" in tasks ||
+    "items" in tasks ||
+    "each" in tasks ||
+    (tasks.count ?? 1) > 1
+  );
+  if (others.length > 0 && !isOne)
+    wrong(
+      "tasks",
+      tasks,
+      '{} or {"takes"}: the statement is about the whole block, so one proof would do for all tasks',
+    );
+}
+
 function checkCollect(stage: StageJson, wrong: Wrong): void {
   const { collect, variants = [], copies } = stage;
   const isOfProvers = typeof collect === "object" && "any" in collect && collect.of === "provers";
@@ -176,7 +226,7 @@ function checkCollect(stage: StageJson, wrong: Wrong): void {
     if (count === 0) wrong("copies", undefined, `at least ${Math.max(collect.any, 2)}, or variants in their place`);
     else if (collect.any > count) wrong("collect.any", collect.any, `at most ${count}: so many tasks make one output`);
     if (stage.verify === "agree") return;
-    const nameless = variantsOf(stage).find(({ system }) => !namesPayee(stage.verify ?? "key", system));
+    const nameless = variantsOf(stage).find((variant) => !namesPayee(stage, variant));
     if (nameless !== undefined)
       wrong(
         "collect.of",

@@ -59,6 +59,15 @@ export interface Announced {
   readonly payload: Hash;
 }
 
+/** A block as programs outside of the network know it. */
+export interface BlockPlace {
+  /** What the chain's own nodes answer to `eth_chainId`. */
+  readonly chainId: number;
+  readonly height: number;
+  readonly hash: Hash;
+  readonly parent: Hash;
+}
+
 /**
  * A block is its hash, never its height: a reorg is two blocks with one parent. Its id commits to everything else that an
  * announcement says, too: whoever announces a true hash falsely has announced another block, one that its payload

@@ -195,6 +195,11 @@ function derive(json: ManifestJson): Manifest {
   };
 }
 
+/** What the nodes of a chain answer to `eth_chainId`. A chain that re-proves another has a number of its own here. */
+export function chainIdOf({ json }: Pick<Manifest, "json">, chain: number): number {
+  return json.chains.find(({ id }) => id === chain)?.reproves ?? chain;
+}
+
 function weighSources(
   sources: ManifestJson["sources"],
 ): Pick<Manifest, "sources" | "sourceWeights" | "oneHonestSource"> {

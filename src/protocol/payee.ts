@@ -7,7 +7,7 @@
  */
 import { bytesToHex, concatBytes, hexToBytes } from "@noble/hashes/utils.js";
 import { domainDigest, type Key, ZERO_HASH } from "./ids.ts";
-import { payeeOf } from "./systems.ts";
+import type { Payee } from "./systems.ts";
 
 /** Stands for no prover: in a proof that nobody is paid for, and in a vote about a proof that names nobody. */
 export const NOBODY: Key = ZERO_HASH;
@@ -18,11 +18,6 @@ export const FIELD_ORDER: bigint = 0x30644e72e131a029b85045b68181585d2833e84879b
 /** Public values of a shard circuit end with the context, a field element of 32 bytes, big-endian. */
 const CONTEXT_BYTES = 32;
 
-/** Whether proofs of a task name their maker: it is verified under a key, and its system has room for a payee. */
-export function namesPayee(verify: "key" | "recompute" | "agree", system: string): boolean {
-  return verify === "key" && payeeOf(system) !== "none";
-}
-
 /**
  * Shows that a prover holds the whole proof, and shows it for no other prover: 32 bytes, and none where the proof itself
  * names its maker, or where a stage takes results without a proof.
@@ -30,15 +25,15 @@ export function namesPayee(verify: "key" | "recompute" | "agree", system: string
  * A proof that does not name its maker is as good in one prover's receipt as in another's. Its artefact hash is public
  * with the first receipt, so a receipt has to show more than that hash.
  */
-export function possessionOf(system: string, proof: Uint8Array, maker: Key | null): Uint8Array {
-  if (maker === null || payeeOf(system) !== "none") return new Uint8Array();
+export function possessionOf(payee: Payee, proof: Uint8Array, maker: Key | null): Uint8Array {
+  if (maker === null || payee !== "none") return new Uint8Array();
   return domainDigest("possession", hexToBytes(maker), proof);
 }
 
 /** The public values of a task for one prover, from those for nobody. */
-export function valuesFor(system: string, values: Uint8Array, prover: Key): Uint8Array {
+export function valuesFor(payee: Payee, values: Uint8Array, prover: Key): Uint8Array {
   if (prover === NOBODY) return values;
-  switch (payeeOf(system)) {
+  switch (payee) {
     case "context": {
       const at = Math.max(values.length - CONTEXT_BYTES, 0);
       return concatBytes(values.subarray(0, at), contextFor(values.subarray(at), prover));

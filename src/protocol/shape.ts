@@ -65,7 +65,28 @@ export function shorten(value: unknown): string {
   return text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX - 3)}...` : text;
 }
 
+/** Members that say which of several forms a value has. */
+const MARKS = ["kind", "is", "constant", "anything"] as const;
+
+/** The issues of the form that the value means to have; `null` where that is not clear. */
+function issuesOfForm(issue: z.core.$ZodIssueInvalidUnion, value: unknown): readonly z.core.$ZodIssue[] | null {
+  if (typeof value !== "object" || value === null) return null;
+  const mark = MARKS.find((each) => Object.hasOwn(value, each));
+  if (mark === undefined) return null;
+  const knowsMark = (found: z.core.$ZodIssue): boolean => {
+    if (found.code === "unrecognized_keys") return !found.keys.includes(mark);
+    return found.path.length > 0 && !(found.path.length === 1 && found.path[0] === mark);
+  };
+  const meant = issue.errors.filter((each) => each.every(knowsMark));
+  return meant.length === 1 ? (meant[0] ?? null) : null;
+}
+
 function explain(issue: z.core.$ZodIssue, input: unknown): ShapeError[] {
+  if (issue.code === "invalid_union") {
+    const inner = issuesOfForm(issue, valueAt(input, issue.path));
+    if (inner !== null)
+      return inner.flatMap((each) => explain({ ...each, path: [...issue.path, ...each.path] }, input));
+  }
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => ({
       path: pathText([...issue.path, key]),

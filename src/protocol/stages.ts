@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { hash, int, label, LIST } from "./fields.ts";
 import { RANGE_BLOCKS_MAX } from "./limits.ts";
+import { SHARD_FOLD, STATEMENT, type Statement } from "./statement.ts";
 
 export const STAGES_MAX = 16;
 /** Proof systems side by side on one output. */
@@ -25,6 +26,8 @@ const variant = z.strictObject(
     key: label,
     /** The prover that makes it, by the name in a node's configuration; the system's own name if left out. */
     executor: label.optional(),
+    /** What its proofs say; the stage's own statement if left out. */
+    statement: STATEMENT.optional(),
   },
   '{"system", "key"}',
 );
@@ -79,6 +82,8 @@ export const STAGE = z.strictObject(
     /** So many tasks of the same in place of one, for different provers. */
     copies: int(2, VARIANTS_MAX).optional(),
     tasks,
+    /** What the public values of its proofs must be (`statement.ts`); "shard-fold" if left out. */
+    statement: STATEMENT.optional(),
     collect: collect.optional(),
     /**
      * How a result is verified: under the key, or by every attester running the executor on the same input, which then
@@ -129,6 +134,11 @@ export function variantsOf(stage: StageJson): readonly VariantJson[] {
   if (stage.variants !== undefined) return stage.variants;
   const { system, executor, key = "", copies = 1 } = stage;
   return Array.from({ length: copies }, () => ({ system: system ?? executor ?? "", key, executor }));
+}
+
+/** What the proofs of a variant say. */
+export function statementOf(stage: StageJson, { statement }: Pick<VariantJson, "statement">): Statement {
+  return statement ?? stage.statement ?? SHARD_FOLD;
 }
 
 /** The stages whose outputs a stage takes, all of them. */

@@ -1,3 +1,5 @@
+import type { Statement } from "./statement.ts";
+
 /**
  * Which proof systems fail together. `any k of n` counts families and not names: what shares its mathematics, its library
  * or its setup shares its mistakes.
@@ -48,9 +50,16 @@ const PAYEES: Readonly<Record<string, Payee>> = {
 /** Systems that prove nothing, for development and for the simulator: any number of each, told apart by what follows. */
 const SIMULATED = /^(mock|sim)(-|$)/;
 
-export function payeeOf(system: string): Payee {
+/** Only the values of `shard-fold` have room for a prover: any other statement says the same for everybody. */
+export function payeeOf(system: string, statement: Statement = "shard-fold"): Payee {
+  if (statement !== "shard-fold") return "none";
   if (Object.hasOwn(PAYEES, system)) return PAYEES[system] ?? "none";
   return SIMULATED.test(system) ? "digest" : "none";
+}
+
+/** Whether a system is a circuit of this repository, which proves `shard-fold` and nothing else. */
+export function isOwnCircuit(system: string): boolean {
+  return system === "groth16-batch" || (Object.hasOwn(PAYEES, system) && PAYEES[system] === "context");
 }
 
 /** The family of a proof system; one that is not listed is a family of its own, under its own name. */

@@ -13,8 +13,9 @@ import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Select } from "./custom.ts";
 import { domainDigest, type Hash, u64, ZERO_HASH } from "./ids.ts";
 import { BLOCK_TASKS_MAX } from "./limits.ts";
-import { eachOf, itemsOf, splitOf, type StageJson, takesOf, variantsOf } from "./stages.ts";
-import { familyOf } from "./systems.ts";
+import { eachOf, itemsOf, splitOf, type StageJson, statementOf, takesOf, variantsOf } from "./stages.ts";
+import { formOf, type PayloadForm, type Statement } from "./statement.ts";
+import { familyOf, type Payee, payeeOf } from "./systems.ts";
 
 /** As much of a manifest as the tasks of a block depend on. */
 interface Rules {
@@ -33,6 +34,10 @@ export interface Variant {
   /** The prover in a node's configuration that makes it. */
   readonly executor: string;
   readonly family: string;
+  /** What the public values of its proofs must be. */
+  readonly statement: Statement;
+  /** Where its proofs name their maker. */
+  readonly payee: Payee;
 }
 
 /** A stage whose outputs another takes: all of them, for each group the one of the same number, or that item of its only one. */
@@ -99,6 +104,8 @@ export interface StageRow {
   readonly name: string;
   /** Proof systems of the tasks of a group, in the order of their index. */
   readonly systems: readonly string[];
+  /** Their statements, in the same order; all are "shard-fold" if left out. */
+  readonly statements?: readonly Statement[];
   readonly groups: number;
   /** Of each group the shard of the block that it is about; `null` where each is about the whole block. */
   readonly shards: readonly Shard[] | null;
@@ -121,9 +128,12 @@ export function stagesOf(manifest: Rules, workflow: string, items: number): read
   const levels = levelsOf(json.stages);
   return json.stages.map((stage) => {
     const { collect = "match" } = stage;
-    const variants = variantsOf(stage).map(({ system, key, executor }) => {
+    const variants = variantsOf(stage).map((variant) => {
+      const { system, key, executor } = variant;
       const hash = key === "" ? ZERO_HASH : (manifest.keyHashes.get(key) ?? "");
-      return { system, key: hash, executor: executor ?? system, family: familyOf(system) };
+      const statement = statementOf(stage, variant);
+      const payee = payeeOf(system, statement);
+      return { system, key: hash, executor: executor ?? system, family: familyOf(system), statement, payee };
     });
     const count = groups.get(stage.name) ?? 0;
     return {
@@ -373,6 +383,13 @@ export function rowsOf(stages: readonly Stage[]): readonly StageRow[] {
     const { name, variants, groups } = stage;
     const cuts = stage.levels.length > 0 ? stage.levels : [groups];
     const shards = stage.isSharded ? cuts.flatMap(cutInto) : null;
-    return { name, systems: variants.map(({ system }) => system), groups, shards };
+    const [systems, statements] = [variants.map(({ system }) => system), variants.map(({ statement }) => statement)];
+    return { name, systems, statements, groups, shards };
   });
+}
+
+/** What the payloads of a workflow's blocks carry. All nodes derive it from the manifest, so a block has one payload. */
+export function payloadForm({ json }: Pick<Rules, "json">, workflow: string): PayloadForm {
+  const stages = Object.hasOwn(json.workflows, workflow) ? (json.workflows[workflow]?.stages ?? []) : [];
+  return formOf(stages.flatMap((stage) => variantsOf(stage).map((variant) => statementOf(stage, variant))));
 }

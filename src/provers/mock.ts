@@ -8,6 +8,7 @@ import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { shardRange } from "../protocol/ethereum.ts";
 import { domainDigest, type Hash, u64 } from "../protocol/ids.ts";
 import { readEither } from "../protocol/range.ts";
+import { SHARD_FOLD } from "../protocol/statement.ts";
 import type {
   Cancel,
   Clock,
@@ -150,9 +151,16 @@ export function createMockVerifier(options: MockVerifierOptions): Verifier {
   const later = (run: () => void): Cancel => clock.after(delayMs, () => void (closed || run()));
   const prepared = (job: PrepareJob): Prepared => {
     const before = job.before ?? domainDigest("mock-beginning", u64(job.chain), hexToBytes(job.parent));
-    const values = job.stages.map(({ name, groups, systems }) => {
+    // It knows no more of a block than its name, so that is all that a statement can say here.
+    const values = job.stages.map(({ name, groups, systems, statements = [] }) => {
       const count = groups * systems.length;
-      return [name, Array.from({ length: count }, (_, index) => mockValues(job.block, name, index, before))] as const;
+      const isHash = (index: number) => (statements[index % systems.length] ?? SHARD_FOLD) !== SHARD_FOLD;
+      return [
+        name,
+        Array.from({ length: count }, (_, index) =>
+          isHash(index) ? hexToBytes(job.hash) : mockValues(job.block, name, index, before),
+        ),
+      ] as const;
     });
     const after = domainDigest("mock-after", before, hexToBytes(job.hash));
     return { before, after, values: Object.fromEntries(values) };

@@ -4,13 +4,14 @@
  * `json`: `BINARY [args] --input-path F --output-path F`. This is push0's contract, so its provers run here unchanged.
  * Input, bytes as hex with 0x in front:
  *
- *     { "block": height, "task": { chain, height, block, hash, stage, index }, "attempt", "system", "key",
+ *     { "block": height, "task": { chain, chainId, height, block, hash, parent, stage, index }, "attempt", "system", "key",
  *       "payload", "before", "values", "shards", "inputs": [proof, ...] }
  *
  * Output: `{ "block": height, "proof": hex with 0x or base64, "prover": name, "values"?: the same }`. A program that
  * names no values proves the job's own.
  *
- * `raw`: the files are the bytes themselves, for programs that know nothing of us; the output is the proof.
+ * `raw`: the files are the bytes themselves, for programs that know nothing of us; the output is the proof. Where the
+ * statement leaves bytes of the public values open, the output is the public values, followed by the proof.
  *
  * Arguments may name what the job has (`PLACEHOLDERS`): `prove -i {input} -o {output} --block {height}`. Those of the
  * `json` form that name neither file get the two options of push0 at their end.
@@ -22,7 +23,9 @@ import { open, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Cancel, Fault, ProveEvent, ProveJob, Prover, Result } from "../ports.ts";
+import type { Hash } from "../protocol/ids.ts";
 import { shorten } from "../protocol/shape.ts";
+import { isOpen, SHARD_FOLD } from "../protocol/statement.ts";
 import { deviceEnvironment, type DeviceNames, namesOf } from "./devices.ts";
 import { CPU_TIME_KNOWN, createCpuMeter, residentBytes } from "./usage.ts";
 import { type Group, startGroup } from "./group.ts";
@@ -41,6 +44,8 @@ export interface ProcessOptions {
   readonly memoryBytesMax?: number | undefined;
   readonly outputBytesMax?: number;
   readonly directory?: string | undefined;
+  /** The bytes of a verifying key by their hash; `null` for a key that the manifest does not have. */
+  readonly keyOf?: (hash: Hash) => Uint8Array | null;
   readonly environment?: Readonly<Record<string, string>>;
   /** How often the program is asked for a sign of life. */
   readonly probeMs?: number;
@@ -56,8 +61,9 @@ export interface ProcessOptions {
 }
 
 /**
- * What an argument may name in braces. `input`, `output`, `values`, `before` are files, `inputs` a directory with the
- * proofs that the task takes as 0, 1, ...; `input` is the job as JSON, or the block's payload in the raw form. `gpus` are
+ * What an argument may name in braces. `input`, `output`, `values`, `before`, `vk` (the verifying key) are files, `inputs`
+ * a directory with the proofs that the task takes as 0, 1, ...; `input` is the job as JSON, or the block's payload in the
+ * raw form. `chain` is the id that the chain's own nodes have. `gpus` are
  * the GPUs that the task was given, with commas between.
  */
 export const PLACEHOLDERS = [
@@ -66,9 +72,11 @@ export const PLACEHOLDERS = [
   "values",
   "before",
   "inputs",
+  "vk",
   "chain",
   "height",
   "hash",
+  "parent",
   "stage",
   "index",
   "shards",
@@ -250,9 +258,10 @@ function startRun(options: ProcessOptions, job: ProveJob, directory: string): Ru
   const { id } = job;
   const known: Readonly<Record<Placeholder, string | number>> = {
     ...files,
-    chain: id.chain,
+    chain: id.chainId,
     height: id.height,
     hash: id.hash,
+    parent: id.parent,
     stage: id.stage,
     index: id.index,
     shards: job.shards,
@@ -288,7 +297,7 @@ function writeFiles(
   directory: string,
   options: ProcessOptions,
   job: ProveJob,
-): Readonly<Record<"input" | "output" | "values" | "before" | "inputs", string>> {
+): Readonly<Record<"input" | "output" | "values" | "before" | "inputs" | "vk", string>> {
   const at = (name: string): string => join(directory, name);
   const extension = isJson(options) ? "json" : "bin";
   const files = {
@@ -297,10 +306,12 @@ function writeFiles(
     values: at("values.bin"),
     before: at("before.bin"),
     inputs: at("inputs"),
+    vk: at("vk.bin"),
   };
   writeFileSync(files.input, isJson(options) ? jobJson(job) : job.payload);
   writeFileSync(files.values, job.values);
   writeFileSync(files.before, job.before);
+  writeFileSync(files.vk, options.keyOf?.(job.key) ?? new Uint8Array(0));
   mkdirSync(files.inputs);
   for (const [index, proof] of job.inputs.entries()) writeFileSync(join(files.inputs, String(index)), proof);
   return files;
@@ -309,7 +320,8 @@ function writeFiles(
 /** A job as the JSON that programs and guests read. */
 export function jobJson(job: ProveJob): string {
   const { id, attempt, system, key, shards } = job;
-  const task = { chain: id.chain, height: id.height, block: id.block, hash: id.hash, stage: id.stage, index: id.index };
+  const { chain, chainId, height, block, hash, parent, stage, index } = id;
+  const task = { chain, chainId, height, block, hash, parent, stage, index };
   const bytes = {
     payload: hex(job.payload),
     before: hex(job.before),
@@ -351,9 +363,12 @@ async function readOutput(path: string, options: ProcessOptions, job: ProveJob):
   const bytes = await readLimited(path, bytesMax);
   if (bytes === null) return malformed(`no output of at most ${bytesMax} bytes`);
   if (isJson(options)) return readResult(bytes.toString("utf8"), job);
-  return bytes.length === 0
-    ? malformed("the output is empty")
-    : { ok: true, value: { proof: bytes, values: job.values } };
+  const { length } = isOpen(job.statement ?? SHARD_FOLD) ? job.values : [];
+  if (bytes.length <= length) return malformed(length === 0 ? "the output is empty" : "the output holds no proof");
+  return {
+    ok: true,
+    value: { proof: bytes.subarray(length), values: length === 0 ? job.values : bytes.subarray(0, length) },
+  };
 }
 
 /** What the program says that it has proved; the text may be anything. */

@@ -3,10 +3,13 @@ import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import type { Hash } from "../protocol/ids.ts";
 import { NOBODY } from "../protocol/payee.ts";
 import { rangeEndingAt, readRange } from "../protocol/range.ts";
+import { formOf, SHARD_FOLD } from "../protocol/statement.ts";
+import type { StageRow } from "../protocol/workflow.ts";
 import type { PrepareJob, Result, VerifyJob } from "../ports.ts";
 import { verifyRisc0 } from "../proofs/risc0/groth16.ts";
 import { verifySp1Groth16 } from "../proofs/sp1/groth16.ts";
 import { verifySp1Plonk } from "../proofs/sp1/plonk.ts";
+import { expectedValues, type Subject } from "../statements/expected.ts";
 import { verifyBatch, verifyOne } from "./groth16/verify.ts";
 import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
 import { createHalo2Verifier } from "./halo2/verify.ts";
@@ -25,6 +28,7 @@ import {
   type Folded,
   foldShards,
   type Prepared,
+  type Run,
   valuesOf,
 } from "./statement.ts";
 import { createUltraHonkVerifier } from "./ultrahonk/verify.ts";
@@ -53,7 +57,8 @@ function refuse(
 function prepare(job: PrepareJob): Result<Prepared> {
   const given = job.before === null ? null : elementOf(job.before);
   if (job.before !== null && given === null) return refuse("prepare.before", "before is no field element");
-  const read = readRange(job.payload, job.hash, job.range);
+  const form = formOf(job.stages.flatMap(({ statements = [] }) => statements));
+  const read = readRange(job.payload, job.hash, job.range, form);
   if (!read.ok) return read;
   const block = read.value;
   const announced = { parent: job.parent, height: job.height, items: job.items };
@@ -71,32 +76,57 @@ function prepare(job: PrepareJob): Result<Prepared> {
   };
   const whole = fold(first, block.items);
   const before = encodeElement(first);
-  const values = Object.fromEntries(
-    job.stages.map((stage) => {
-      // The block as it is cut, once or at each level; each cut has all of it.
-      const cuts = stage.shards?.flatMap(({ of, at }) => (at === 0 ? [foldedIn(of).shards] : [])) ?? [[whole]];
-      const runs = cuts.flat();
-      // A system with a field of its own has a commitment of its own.
-      const starks = stage.systems.includes("stark-shard") ? cuts.flatMap(starkRuns) : [];
-      const isRecursive = stage.systems.some(isPickles);
-      const recursive = isRecursive ? cuts.flatMap((cut) => picklesRuns(cut, pickles.poseidon)) : [];
-      const of = (index: number): Uint8Array => {
-        const { length } = stage.systems;
-        const system = stage.systems[index % length] ?? "";
-        if (isMock(system)) return mockValues(job.block, stage.name, index, before);
-        const group = stage.shards === null ? 0 : Math.floor(index / length);
-        const stark = starks[group];
-        if (system === "stark-shard" && stark !== undefined)
-          return starkValuesOf(stark, job.block, stage.name, index, NOBODY);
-        const own = recursive[group];
-        if (isPickles(system) && own !== undefined) return picklesValuesOf(own, job.block, stage.name, index, NOBODY);
-        return valuesOf(runs[group] ?? whole, job.block, stage.name, index, NOBODY);
-      };
-      const count = stage.groups * stage.systems.length;
-      return [stage.name, Array.from({ length: count }, (_, index) => of(index))] as const;
-    }),
-  );
+  const subject = { chainId: job.chainId, first: block.first, last: block.bytes, isRange: job.range > 1 };
+  const values: Record<string, readonly Uint8Array[]> = {};
+  for (const stage of job.stages) {
+    const implied = stageValues(job, stage, { before, whole, foldedIn }, subject);
+    if (!implied.ok) return implied;
+    values[stage.name] = implied.value;
+  }
   return { ok: true, value: { before, after: encodeElement(whole.after), values } };
+}
+
+/** A block as the circuits of this repository prove it. */
+interface Folds {
+  readonly before: Uint8Array;
+  readonly whole: Run;
+  readonly foldedIn: (shards: number) => Folded;
+}
+
+/** What the proofs of a stage's tasks must say, by the index of the task. */
+function stageValues(job: PrepareJob, stage: StageRow, folds: Folds, subject: Subject): Result<Uint8Array[]> {
+  const valuesAt = foldOf(job, stage, folds);
+  const statements = stage.systems.map((_, at) => stage.statements?.[at] ?? SHARD_FOLD);
+  const values: Uint8Array[] = [];
+  for (let index = 0; index < stage.groups * stage.systems.length; index++) {
+    const statement = statements[index % statements.length] ?? SHARD_FOLD;
+    const found = expectedValues(statement, subject, () => valuesAt(index));
+    if (!found.ok) return found;
+    values.push(found.value);
+  }
+  return { ok: true, value: values };
+}
+
+function foldOf(job: PrepareJob, stage: StageRow, { before, whole, foldedIn }: Folds): (index: number) => Uint8Array {
+  // The block as it is cut, once or at each level; each cut has all of it.
+  const cuts = stage.shards?.flatMap(({ of, at }) => (at === 0 ? [foldedIn(of).shards] : [])) ?? [[whole]];
+  const runs = cuts.flat();
+  // A system with a field of its own has a commitment of its own.
+  const starks = stage.systems.includes("stark-shard") ? cuts.flatMap(starkRuns) : [];
+  const isRecursive = stage.systems.some(isPickles);
+  const recursive = isRecursive ? cuts.flatMap((cut) => picklesRuns(cut, pickles.poseidon)) : [];
+  return (index) => {
+    const { length } = stage.systems;
+    const system = stage.systems[index % length] ?? "";
+    if (isMock(system)) return mockValues(job.block, stage.name, index, before);
+    const group = stage.shards === null ? 0 : Math.floor(index / length);
+    const stark = starks[group];
+    if (system === "stark-shard" && stark !== undefined)
+      return starkValuesOf(stark, job.block, stage.name, index, NOBODY);
+    const own = recursive[group];
+    if (isPickles(system) && own !== undefined) return picklesValuesOf(own, job.block, stage.name, index, NOBODY);
+    return valuesOf(runs[group] ?? whole, job.block, stage.name, index, NOBODY);
+  };
 }
 
 async function check(job: VerifyJob, keys: ReadonlyMap<Hash, StageKey>): Promise<Result<Check>> {

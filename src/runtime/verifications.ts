@@ -235,7 +235,7 @@ export class Verifications {
   }
 
   #check(effect: Verify, proof: Uint8Array, done: (verdict: VerifiedResult, tookMs: number | null) => void): void {
-    const possession = possessionOf(effect.system, proof, effect.maker);
+    const possession = possessionOf(effect.payee, proof, effect.maker);
     const valid: VerifiedResult = { kind: "valid", bytes: proof.length, possession };
     if (!effect.isProven) return done(valid, null);
     const { clock, verifier } = this.#modules;

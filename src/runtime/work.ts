@@ -215,7 +215,7 @@ export class Workshop {
       values,
       provingMs: Math.round(provingMs),
       inline: proof,
-      possession: possessionOf(effect.system, proof, effect.prover),
+      possession: possessionOf(effect.payee, proof, effect.prover),
     };
     if (effect.isCommitted) return this.#endCommitted(effect, proof, made);
     // A small proof is made durable by the receipt that carries it; others must be on disk before they are promised.
@@ -279,8 +279,8 @@ function nameOf(task: TaskRef): string {
 }
 
 function jobWith(job: Job, [payload, ...inputs]: readonly Uint8Array[]): ProveJob {
-  const { chain, height, hash, task } = job;
-  const id = { chain, height, block: task.block, hash, stage: task.stage, index: task.index };
+  const { chain, height, hash, parent, chainId, task } = job;
+  const id = { chain, chainId, height, block: task.block, hash, parent, stage: task.stage, index: task.index };
   const makers = job.inputs.map(({ maker }) => maker);
   return { ...job, id, payload: payload ?? new Uint8Array(), inputs, makers };
 }

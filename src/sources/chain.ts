@@ -7,6 +7,7 @@
  */
 import { publicUrl } from "../address.ts";
 import { payloadOf } from "../protocol/ethereum.ts";
+import { type PayloadForm, PLAIN } from "../protocol/statement.ts";
 import type { Fault, Result, Source, SourceBlock, Tell } from "../ports.ts";
 import type { BlockName } from "./branch.ts";
 import { type BlockHeader, type ChainView, Follower } from "./follow.ts";
@@ -27,6 +28,8 @@ export interface ChainSourceOptions {
   readonly timeoutMs?: number;
   /** The highest block that may be told by now; left out, any. */
   readonly until?: () => number;
+  /** What the payloads carry beside header and transactions; nothing if left out. */
+  readonly form?: PayloadForm;
   /** How fast a source that is behind tells blocks, once it has told `burst` of them. */
   readonly blocksPerSecondMax?: number;
   readonly burst?: number;
@@ -194,6 +197,14 @@ async function sameChain(rpc: Rpc, { chain, url }: ChainSourceOptions): Promise<
   return fail("source.wrong-chain", `${publicUrl(url)} serves chain ${found}, not chain ${chain}`);
 }
 
+/** A block with the header of the one before under `parent`, where a statement needs that. */
+async function withParent(rpc: Rpc, block: unknown, form: PayloadForm): Promise<Result<unknown>> {
+  const isObject = typeof block === "object" && block !== null;
+  if (!form.parent || !isObject || !("parentHash" in block)) return { ok: true, value: block };
+  const parent = await rpc.request("eth_getBlockByHash", [block.parentHash, false]);
+  return parent.ok ? { ok: true, value: { ...block, parent: parent.value ?? undefined } } : parent;
+}
+
 /** The four questions that following a chain takes, and nothing of the answers that was not checked. */
 function viewOf(rpc: Rpc, { url, ...options }: ChainSourceOptions): ChainView {
   const chain = toldAs(options);
@@ -220,7 +231,10 @@ function viewOf(rpc: Rpc, { url, ...options }: ChainSourceOptions): ChainView {
       const answer = await rpc.request("eth_getBlockByNumber", [hex(height), true]);
       if (!answer.ok) return answer;
       if (answer.value === null) return { ok: true, value: null };
-      const encoded = payloadOf(answer.value);
+      const { form = PLAIN } = options;
+      const whole = await withParent(rpc, answer.value, form);
+      if (!whole.ok) return whole;
+      const encoded = payloadOf(whole.value, form);
       if (!encoded.ok)
         return fail(encoded.fault.code, `block ${height} of ${publicUrl(url)}: ${encoded.fault.message}`);
       if (encoded.value.height !== height) return otherHeight(url, height);

@@ -8,6 +8,7 @@ import { createReadStream } from "node:fs";
 import { addAbortSignal } from "node:stream";
 import { type EncodedBlock, payloadOf } from "../protocol/ethereum.ts";
 import type { Hash } from "../protocol/ids.ts";
+import { type PayloadForm, PLAIN } from "../protocol/statement.ts";
 import type { Result, Source, Tell } from "../ports.ts";
 import type { BlockName } from "./branch.ts";
 import { Pace, unlessAborted } from "./pace.ts";
@@ -24,6 +25,8 @@ const NEWLINE = 0x0a;
 export interface FileSourceOptions {
   readonly chain: number;
   readonly path: string;
+  /** What the payloads carry beside header and transactions; nothing if left out. */
+  readonly form?: PayloadForm;
   readonly blocksPerSecondMax?: number;
   readonly burst?: number;
 }
@@ -32,8 +35,13 @@ export interface FileSourceOptions {
  * Every block of a file in its order; what is wrong with a line is a fault `source.malformed` in its place, and the
  * lines after it follow. A block that was there before is left out. After `source.unreadable` nothing follows.
  */
-export async function* readBlocks(path: string, signal?: AbortSignal): AsyncGenerator<Result<EncodedBlock>> {
+export async function* readBlocks(
+  path: string,
+  signal?: AbortSignal,
+  form: PayloadForm = PLAIN,
+): AsyncGenerator<Result<EncodedBlock>> {
   const name = path === "-" ? "standard input" : path;
+  let before: unknown;
   const known = new Set<Hash>();
   for await (const document of documents(path, name, signal)) {
     if (!document.ok) {
@@ -41,7 +49,9 @@ export async function* readBlocks(path: string, signal?: AbortSignal): AsyncGene
       continue;
     }
     const { line, value } = document.value;
-    const block = payloadOf(unwrap(value));
+    const source = unwrap(value);
+    const block = payloadOf(form.parent ? withParent(source, before) : source, form);
+    before = source;
     if (!block.ok) {
       yield malformed(name, line, `${block.fault.message} (${block.fault.code})`);
       continue;
@@ -51,6 +61,12 @@ export async function* readBlocks(path: string, signal?: AbortSignal): AsyncGene
     known.add(block.value.hash);
     yield block;
   }
+}
+
+/** A block with the header of the one before, which the file may have in the block or as the block before it. */
+function withParent(block: unknown, before: unknown): unknown {
+  const isObject = typeof block === "object" && block !== null;
+  return isObject && !("parent" in block) && before !== undefined ? { ...block, parent: before } : block;
 }
 
 /** Heights must rise by one: a file is one branch of one chain. What does not fit is trouble and the end. */
@@ -86,7 +102,7 @@ class FileSource implements Source {
     const { signal } = this.#closing;
     const pace = new Pace({ perSecondMax: blocksPerSecondMax, burst }, signal);
     let newest = after;
-    for await (const result of readBlocks(path, signal)) {
+    for await (const result of readBlocks(path, signal, this.#options.form)) {
       const fit = result.ok ? follows(result.value, newest, after) : result;
       if (!fit.ok) {
         void emit({ kind: "trouble", chain, fault: fit.fault });

@@ -28,6 +28,7 @@ beforeAll(async () => {
       manifest: Buffer.from("{}"),
       status: () => ({ fine: true }),
       health: () => null,
+      formOf: () => ({ body: false, parent: false }),
       batches: () => [{ partition: null, batches: Array.from({ length: 64 }, () => LONG) }],
       certificate: () => Promise.resolve([]),
       certificates: (chain, from, countMax) => {

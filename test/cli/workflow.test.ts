@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { drawSvg, drawText } from "../../src/cli/drawing.ts";
+import { drawStatements, drawSvg, drawText } from "../../src/cli/drawing.ts";
 import { genesis, readFragmentFile, readWorkflows } from "../../src/node.ts";
 import { readManifest } from "../../src/protocol/manifest.ts";
 import type { StageJson } from "../../src/protocol/stages.ts";
@@ -45,6 +45,33 @@ describe("a workflow in the terminal", () => {
   it("gives a lane that has ended to the next stage that needs one", () => {
     const lines = drawText(stages(["one", {}], ["two", {}], ["three", { takes: "one" }], ["four", { takes: "two" }]));
     expect(lines.map((line) => line.slice(0, 3))).toEqual(["●  ", "│ ●", "● │", "  ●"]);
+  });
+});
+
+describe("a stage's statement", () => {
+  it("is shown, and each field of a layout with what it does not bind", () => {
+    const statement = {
+      kind: "layout" as const,
+      bytes: 60,
+      fields: [
+        { at: 0, is: "output-root" as const },
+        { at: 32, is: "number" as const, of: "first" as const, bytes: 8, endian: "big" as const },
+        { at: 40, anything: 16 },
+        { at: 56, constant: "c0ffee00" },
+      ],
+    };
+    const some = stages(["one", {}, { statement: "block-hash" }], ["two", {}, { statement }]);
+    expect(drawText(some)).toEqual([
+      "●  one  1 task  mock  proves block-hash",
+      "●  two  1 task  mock  proves layout of 60 bytes",
+    ]);
+    expect(drawStatements(some)).toEqual([
+      "two by mock: layout of 60 bytes",
+      "  0 to 31  output-root",
+      "  32 to 39  number of the first block, big-endian",
+      "  40 to 55  anything: not bound",
+      "  56 to 59  constant c0ffee00",
+    ]);
   });
 });
 

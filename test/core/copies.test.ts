@@ -50,7 +50,7 @@ function handIn(net: Net, name: string, indices: readonly number[]): void {
   core.feed.seal(
     net.manifest,
     indices.map((index) => {
-      const values = valuesFor("mock", valuesOf(id, "prove", index), keyOf(name));
+      const values = valuesFor("digest", valuesOf(id, "prove", index), keyOf(name));
       const artefact = hashOf(`proof ${name} ${id}/prove/${index}`);
       const place = { block: id, stage: "prove", index, attempt: 0, system: "mock" };
       const key = net.manifest.keyHashes.get("mock") ?? "";

@@ -5,6 +5,7 @@ import { blockId, type Hash, type Key } from "../../src/protocol/ids.ts";
 import type { Manifest, ManifestJson } from "../../src/protocol/manifest.ts";
 import { type Entry, type EntryOf, equalBytes, type Vote } from "../../src/protocol/messages.ts";
 import { valuesFor } from "../../src/protocol/payee.ts";
+import { payeeOf } from "../../src/protocol/systems.ts";
 import { ownerOf, ownersOf } from "../../src/protocol/owner.ts";
 import type { StartRecord } from "../../src/protocol/start.ts";
 import type { Twin } from "../../src/protocol/sync.ts";
@@ -143,7 +144,7 @@ export class Subject {
 
   /** The values that a task implies for a prover. */
   values(index: number, prover: string, stage = "shard", block = this.id()): Uint8Array {
-    return valuesFor("mock", valuesOf(block, stage, index), keyOf(prover));
+    return valuesFor("digest", valuesOf(block, stage, index), keyOf(prover));
   }
 
   receipt(index: number, proof: string, attempt = 0, change: Partial<EntryOf<"receipt">> = {}): EntryOf<"receipt"> {
@@ -218,5 +219,7 @@ export class Subject {
 /** With the values for its author, where it has those that the task implies for nobody. */
 function ownReceipt(entry: EntryOf<"receipt">, author: Key): EntryOf<"receipt"> {
   const values = valuesOf(entry.block, entry.stage, entry.index);
-  return equalBytes(values, entry.values) ? { ...entry, values: valuesFor(entry.system, values, author) } : entry;
+  return equalBytes(values, entry.values)
+    ? { ...entry, values: valuesFor(payeeOf(entry.system), values, author) }
+    : entry;
 }

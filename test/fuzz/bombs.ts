@@ -40,7 +40,7 @@ const READERS: Readonly<Record<string, { readonly bytesMax: number; readonly rea
   "prover result": {
     bytesMax: 4 * MIB,
     read: (bytes) => {
-      const id = { chain: 1, height: 1, block: "", hash: "", stage: "", index: 0 };
+      const id = { chain: 1, chainId: 1, height: 1, block: "", hash: "", parent: "", stage: "", index: 0 };
       readResult(Buffer.from(bytes).toString("utf8"), { id, values: new Uint8Array() });
     },
   },

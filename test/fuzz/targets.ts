@@ -397,7 +397,8 @@ const proved: Target = {
     text({ block: 7, proof: "q83v", prover: "p" }),
   ],
   read(bytes) {
-    const id = { chain: 1, height: 7, block: ZERO_HASH, hash: ZERO_HASH, stage: "shard", index: 0 };
+    const names = { block: ZERO_HASH, hash: ZERO_HASH, parent: ZERO_HASH };
+    const id = { chain: 1, chainId: 1, height: 7, ...names, stage: "shard", index: 0 };
     const read = readResult(Buffer.from(bytes).toString("utf8"), { id, values: new Uint8Array() });
     return read.ok ? accepted(null) : refused(read.fault.code);
   },

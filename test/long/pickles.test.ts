@@ -35,7 +35,7 @@ const open = (system: string, limits: { timeoutMs: number; memoryBytesMax?: numb
 };
 /** For the prover that is paid, as its proofs name it. */
 const valuesOf = (stage: StageName, index = 0): Uint8Array =>
-  valuesFor(systems[stage], prepared.values[stage]?.[index] ?? new Uint8Array(), fixtures.PROVER);
+  valuesFor("context", prepared.values[stage]?.[index] ?? new Uint8Array(), fixtures.PROVER);
 const job = (stage: StageName, index = 0, inputs: readonly Uint8Array[] = []): ProveJob => {
   const given = { system: systems[stage], key: KEY_HASH, values: valuesOf(stage, index), inputs };
   const made = fixtures.proveJob(SMALL, prepared.before, given);

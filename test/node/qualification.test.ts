@@ -292,7 +292,8 @@ describe("a node's provers", () => {
 });
 
 it("the block that provers are tried on has few transactions", () => {
-  expect(qualifyingBlock().items).toBe(4);
+  expect(qualifyingBlock({ body: false, parent: false }).items).toBe(4);
+  expect(qualifyingBlock({ body: true, parent: true }).items).toBe(0);
 });
 
 it("a node whose prover does not work says so once, claims nothing for it, and shows it in its status", async () => {

@@ -199,7 +199,7 @@ const verifier = { current: null as ReturnType<typeof openVerifier> | null };
 /** What the shard must prove, by the verifier's own reading of the block. */
 async function valuesOf(block: RpcBlock, id: string, shard: number): Promise<Uint8Array> {
   if (verifier.current === null) {
-    const opened = openVerifier(node.manifest, 1);
+    const opened = openVerifier(node.manifest, 1, []);
     verifier.current = opened;
     cleanups.push(() => opened.close());
   }
@@ -208,11 +208,23 @@ async function valuesOf(block: RpcBlock, id: string, shard: number): Promise<Uin
   const { height, hash, parent, items, payload } = encoded.value;
   const before = height === 1 ? null : await afterOf(height - 1);
   const stages = rowsOf(stagesOf(node.manifest, "block", items) ?? []);
-  const job = { chain: CHAIN, height, block: id, hash, parent, items, payload, range: 1, before, stages };
+  const job = {
+    chain: CHAIN,
+    chainId: CHAIN,
+    height,
+    block: id,
+    hash,
+    parent,
+    items,
+    payload,
+    range: 1,
+    before,
+    stages,
+  };
   const prepared = await value<{ readonly values: Readonly<Record<string, readonly Uint8Array[]>> }>((done) =>
     verifier.current?.prepare(job, done),
   );
-  return valuesFor("mock", prepared.values["shard"]?.[shard] ?? new Uint8Array(), prover.key);
+  return valuesFor("digest", prepared.values["shard"]?.[shard] ?? new Uint8Array(), prover.key);
 }
 
 async function afterOf(height: number): Promise<Uint8Array> {

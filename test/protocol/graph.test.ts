@@ -340,4 +340,64 @@ describe("the certificate of a block that needs two of its proofs", () => {
     if (first === undefined || second === undefined) throw new Error("no tasks");
     expect(verdict({ ...said, tasks: [first, { ...second, system: "mock" }] })).toContain("certificate.tasks");
   });
+
+  it("names a statement, which is about the whole block and has no gaps", () => {
+    const hash = { at: 0, is: "block-hash" } as const;
+    const layout = (bytes: number, ...fields: readonly unknown[]) =>
+      ({ statement: { kind: "layout", bytes, fields } }) as never;
+    for (const statement of ["block-hash", "header", "shard-fold", { kind: "stateless-result", schema: 1 }] as const)
+      expect(errorsOf(stage("one", { statement }))).toEqual([]);
+    expect(errorsOf(stage("one", layout(40, hash, { at: 32, anything: 8 })))).toEqual([]);
+    const place = "manifest: workflows.block.stages[0]";
+    expect(errorsOf(stage("one", layout(40, hash, { at: 33, anything: 8 })))).toEqual([
+      `${place}.statement.fields[1].at is 33; allowed: 32: fields follow each other without a gap`,
+      `${place}.statement.bytes is 40; allowed: 41, where the last field ends`,
+    ]);
+    expect(errorsOf(stage("one", layout(8, { at: 0, is: "number", bytes: 8, endian: "big" })))[0]).toContain(
+      "one proof fits every block",
+    );
+    expect(errorsOf(stage("one", layout(8, { at: 0, is: "number", bytes: 8, endian: "odd" })))).toEqual([
+      `${place}.statement.fields[0].endian is "odd"; allowed: "big" or "little"`,
+    ]);
+    expect(errorsOf(stage("one", { statement: "nonsense" as never }))[0]).toMatch(
+      /^manifest: .*statement is "nonsense"; allowed: "shard-fold", /,
+    );
+    expect(errorsOf(stage("one", { statement: "block-hash", tasks: { count: 2 } }))[0]).toContain("one proof would do");
+    expect(errorsOf(stage("one", { statement: "header", system: "groth16-shard", key: "groth16-shard" }))[0]).toContain(
+      "groth16-shard is a circuit that proves nothing else",
+    );
+    expect(
+      errorsOf(
+        stage("one", { statement: "header", verify: "recompute", executor: "x", system: undefined, key: undefined }),
+      )[0],
+    ).toContain("no public values");
+    const schema = [
+      { from: 5, schema: 1 },
+      { from: 5, schema: 2 },
+    ];
+    expect(errorsOf(stage("one", { statement: { kind: "stateless-result", schema } }))).toEqual([
+      `${place}.statement.schema[1].from is 5; allowed: more than 5`,
+    ]);
+  });
+
+  it("has a statement for each variant, and none of its proofs names a prover then", () => {
+    const several = variants("mock", "stark");
+    const [first, second] = several.variants ?? [];
+    if (first === undefined || second === undefined) throw new Error("no variants");
+    const each = { ...several, variants: [first, { ...second, statement: "block-hash" as const }] };
+    const collect = { any: 2, of: "provers" } as const;
+    expect(errorsOf(stage("one", { ...each, collect }))[0]).toContain("may hand in a copy of a proof of stark");
+    const read = readManifest(
+      manifestJson(
+        signers.map(({ key }) => key),
+        workflow(stage("one", each)),
+      ),
+    );
+    const [one] = read.ok ? (stagesOf(read.value, "block", 0) ?? []) : [];
+    expect(one?.variants.map(({ statement, payee }) => [statement, payee])).toEqual([
+      ["shard-fold", "digest"],
+      ["block-hash", "none"],
+    ]);
+    expect(rowsOf(one === undefined ? [] : [one])[0]?.statements).toEqual(["shard-fold", "block-hash"]);
+  });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { contextFor, FIELD_ORDER, namesPayee, NOBODY, valuesFor } from "../../src/protocol/payee.ts";
+import { contextFor, FIELD_ORDER, NOBODY, valuesFor } from "../../src/protocol/payee.ts";
 import { payeeOf } from "../../src/protocol/systems.ts";
 import { contextOf, decodeValues, encodeElement, encodeValues } from "../../src/provers/statement.ts";
 import { hashOf } from "./fixtures.ts";
@@ -9,7 +9,7 @@ const VALUES = encodeValues({ before: 1n, after: 2n, fees: 3n, count: 4n, contex
 
 describe("the public values of a task for a prover", () => {
   it("differ from those for another and for nobody in the context alone", () => {
-    const [nobody, p, q] = [NOBODY, P, Q].map((prover) => decodeValues(valuesFor("groth16-shard", VALUES, prover)));
+    const [nobody, p, q] = [NOBODY, P, Q].map((prover) => decodeValues(valuesFor("context", VALUES, prover)));
     expect(nobody).toEqual(decodeValues(VALUES));
     expect(p).toEqual({ before: 1n, after: 2n, fees: 3n, count: 4n, context: p?.context });
     expect(new Set([nobody, p, q].map((values) => values?.context)).size).toBe(3);
@@ -25,9 +25,9 @@ describe("the public values of a task for a prover", () => {
   });
 
   it("are another digest where the values are one, and the same where a system has no room for a payee", () => {
-    expect(valuesFor("mock", VALUES, P)).not.toEqual(valuesFor("mock", VALUES, Q));
-    expect(valuesFor("mock", VALUES, NOBODY)).toBe(VALUES);
-    expect(valuesFor("sp1-groth16", VALUES, P)).toBe(VALUES);
+    expect(valuesFor("digest", VALUES, P)).not.toEqual(valuesFor("digest", VALUES, Q));
+    expect(valuesFor("digest", VALUES, NOBODY)).toBe(VALUES);
+    expect(valuesFor("none", VALUES, P)).toBe(VALUES);
   });
 });
 
@@ -40,9 +40,8 @@ describe("proof systems that name the payee", () => {
       expect(payeeOf(system), system).toBe("none");
   });
 
-  it("do so only where a proof is verified under a key", () => {
-    expect(namesPayee("key", "mock")).toBe(true);
-    expect(namesPayee("recompute", "mock")).toBe(false);
-    expect(namesPayee("agree", "mock")).toBe(false);
+  it("do so only where the statement has room for a prover", () => {
+    for (const system of ["mock", "groth16-shard", "zisk"]) expect(payeeOf(system, "block-hash")).toBe("none");
+    expect(payeeOf("mock", "shard-fold")).toBe("digest");
   });
 });

@@ -4,6 +4,7 @@ import { bn254 } from "@noble/curves/bn254.js";
 import { type EncodedBlock, payloadOf } from "../../src/protocol/ethereum.ts";
 import { artefactHash, blockId, type Hash, type Key, ZERO_HASH } from "../../src/protocol/ids.ts";
 import { valuesFor } from "../../src/protocol/payee.ts";
+import { payeeOf } from "../../src/protocol/systems.ts";
 import { cutInto } from "../../src/protocol/workflow.ts";
 import type {
   Clock,
@@ -58,15 +59,16 @@ export function prepareJob(of: EncodedBlock, shards: number, changes: Partial<Pr
   const { height, hash, parent, items, payload } = of;
   const id = blockOf(of);
   const stages = rows("groth16-shard", "groth16-batch", shards);
-  return { chain: 1, height, block: id, hash, parent, items, payload, range: 1, before: null, stages, ...changes };
+  const place = { chain: 1, chainId: 1, height, block: id, hash, parent };
+  return { ...place, items, payload, range: 1, before: null, stages, ...changes };
 }
 
 /** Who is paid for the proofs that tests make. */
 export const PROVER: Key = artefactHash(Buffer.from("a prover"));
 
 export function proveJob(of: EncodedBlock, before: Uint8Array, changes: Partial<ProveJob> = {}): ProveJob {
-  const { height, hash, payload } = of;
-  const id = { chain: 1, height, block: blockOf(of), hash, stage: "shard", index: 0 };
+  const { height, hash, parent, payload } = of;
+  const id = { chain: 1, chainId: 1, height, block: blockOf(of), hash, parent, stage: "shard", index: 0 };
   const { shards = SMALL_SHARDS } = changes;
   const folded = foldBlock(payload, hash, elementOf(before), 1, shards);
   const shard = folded.ok ? folded.value.shards[0] : undefined;
@@ -102,7 +104,7 @@ export async function bench(system: string, bytes: Uint8Array, ...others: readon
   const stages = [{ name: "shard", systems: [system], groups: SMALL_SHARDS, shards: cutInto(SMALL_SHARDS) }];
   const prepared = await value<Prepared>((done) => verifier.prepare(prepareJob(SMALL, SMALL_SHARDS, { stages }), done));
   const { before } = prepared;
-  const values = (prepared.values["shard"] ?? []).map((each) => valuesFor(system, each, PROVER));
+  const values = (prepared.values["shard"] ?? []).map((each) => valuesFor(payeeOf(system), each, PROVER));
   const of = (index: number): Uint8Array => values[index] ?? new Uint8Array();
   return {
     verifier,

@@ -68,8 +68,7 @@ beforeAll(async () => {
 afterAll(() => verifier.close());
 
 /** The values of a shard for its prover. */
-const part = (index: number): Uint8Array =>
-  valuesFor("groth16-shard", parts[index] ?? new Uint8Array(0), fixtures.PROVER);
+const part = (index: number): Uint8Array => valuesFor("context", parts[index] ?? new Uint8Array(0), fixtures.PROVER);
 const proof = (index: number): Uint8Array => proofs[index] ?? new Uint8Array(0);
 const joined = (...some: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(some));
 const flipped = (bytes: Uint8Array, at: number, mask = 1): Uint8Array =>

@@ -3,7 +3,7 @@ import type { ProveEvent, ProveJob, Prover, Result } from "../../src/ports.ts";
 import { Recomputer } from "../../src/runtime/recompute.ts";
 
 const job = (index: number): ProveJob => ({
-  id: { chain: 1, height: 1, block: "00", hash: "01", stage: "cut", index },
+  id: { chain: 1, chainId: 1, height: 1, block: "00", hash: "01", parent: "02", stage: "cut", index },
   attempt: 0,
   system: "cut",
   key: "02",

@@ -1,6 +1,8 @@
 /** Which proofs are true, worked out from the announcements alone: the simulation's own answer to every verifier. */
+import { hexToBytes } from "@noble/hashes/utils.js";
 import { artefactHash, blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
-import { type StageJson, variantsOf } from "../../../src/protocol/stages.ts";
+import { type StageJson, statementOf, variantsOf } from "../../../src/protocol/stages.ts";
+import { SHARD_FOLD } from "../../../src/protocol/statement.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { EntryOf } from "../../../src/protocol/messages.ts";
 import { NOBODY, valuesFor } from "../../../src/protocol/payee.ts";
@@ -46,12 +48,17 @@ export class Truth {
     const own = this.#stages().find(({ name }) => name === stage);
     const { verify = "key" } = own ?? {};
     const variants = own === undefined ? [] : variantsOf(own);
-    const { system } = variants[index % Math.max(variants.length, 1)] ?? { system: SYSTEMS[0] };
+    const variant = variants[index % Math.max(variants.length, 1)];
+    const statement = own === undefined || variant === undefined ? SHARD_FOLD : statementOf(own, variant);
+    const payee = payeeOf(variant?.system ?? SYSTEMS[0], statement);
+    // All that a simulated statement says is which block it is about.
+    const hash = this.#blocks.get(block)?.hash ?? "";
+    const said = statement === SHARD_FOLD ? valuesOf(block, before, stage, index) : hexToBytes(hash);
     const values =
       own === undefined || verify === "key"
-        ? valuesFor(system, valuesOf(block, before, stage, index), prover ?? NOBODY)
+        ? valuesFor(payee, said, prover ?? NOBODY)
         : taskValues(block, { name: stage, verify, variants }, index);
-    if (verify !== "key" || payeeOf(system) !== "none") return artefact === artefactHash(proofOf(values));
+    if (verify !== "key" || payee !== "none") return artefact === artefactHash(proofOf(values));
     // Such a proof verifies for everybody, so one in another's name is true as well; who is paid for it is S1's matter.
     const makers = this.#manifest.json.provers.list.map(({ key }) => key);
     return makers.some((maker) => artefact === artefactHash(anonymousProofOf(values, maker)));

@@ -7,9 +7,10 @@
  */
 import { publicUrl } from "../../address.ts";
 import type { Cancel, ProveEvent, ProveJob, Prover } from "../../ports.ts";
+import { SHARD_FOLD } from "../../protocol/statement.ts";
 import { NoAnswer } from "../http.ts";
 import { jobJson } from "../process.ts";
-import { paddedEqual } from "../values.ts";
+import { committedTo } from "../values.ts";
 import { type EreAnswer, ereHealth, ereProve, type EreServer } from "./client.ts";
 
 export interface EreProverOptions extends EreServer {
@@ -138,9 +139,10 @@ function eventOf(job: ProveJob, answer: EreAnswer, provingMs: number): ProveEven
       const values = answer.fields.get(1) ?? new Uint8Array();
       const proof = answer.fields.get(2) ?? new Uint8Array();
       if (proof.length === 0) return failed("ere.fault", "the server says that it has proved, and gives no proof");
-      if (!paddedEqual(values, job.values))
+      const committed = committedTo(job.statement ?? SHARD_FOLD, job.values, values);
+      if (committed === null)
         return failed("ere.values", "the guest has committed to other public values than the task implies");
-      return { kind: "proved", proof, values: job.values, provingMs };
+      return { kind: "proved", proof, values: committed, provingMs };
     }
   }
 }

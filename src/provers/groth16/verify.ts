@@ -107,7 +107,7 @@ export function verifyBatch(
     parts.map((part, i) => {
       const one = proof.subarray(i * MEMBER_BYTES, (i + 1) * MEMBER_BYTES);
       const maker = bytesToHex(one.subarray(PROOF_BYTES));
-      return { values: valuesFor("groth16-shard", part, maker), proof: one.subarray(0, PROOF_BYTES) };
+      return { values: valuesFor("context", part, maker), proof: one.subarray(0, PROOF_BYTES) };
     }),
   );
 }
