@@ -49,6 +49,11 @@ export const ZONES: readonly Zone[] = [
   { path: "src/storage", may: OUTSIDE },
   // Verification alone: no clock, no file, no socket.
   { path: "src/proofs", may: ["src/protocol"], packages: PURE },
+  // Verifier modules run in processes of their own.
+  ...["verifier", "runner", "program", "instance"].map((name) => ({
+    path: `src/proofs/wasm/${name}`,
+    may: ["src/proofs", "src/provers/group", "src/provers/outside", "src/provers/statement", ...OUTSIDE],
+  })),
   { path: "src/provers", may: ["src/proofs", "src/statements", ...OUTSIDE] },
   { path: "src/sources", may: OUTSIDE },
   { path: "src/sinks", may: OUTSIDE },

@@ -11,6 +11,17 @@ import type { Check } from "./statement.ts";
 export interface OutsideVerifier {
   readonly system: string;
   verify(job: VerifyJob, signal: AbortSignal): Promise<Check>;
+  close?(): void;
+}
+
+/** Why there is no answer, with a code of its own. */
+export class VerifierFault extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
 }
 
 /** Verifications that wait for one server; past it the asker is told to come back. */
@@ -41,7 +52,8 @@ export function withOutside(inner: Verifier, outside: readonly OutsideVerifier[]
         (value) => answer({ ok: true, value }),
         (error: unknown) => {
           const message = error instanceof Error ? error.message : String(error);
-          answer({ ok: false, fault: { code: "verifier.server", message } });
+          const code = error instanceof VerifierFault ? error.code : "verifier.server";
+          answer({ ok: false, fault: { code, message } });
         },
       )
       .finally(() => waiting.set(job.system, (waiting.get(job.system) ?? 1) - 1));
@@ -55,6 +67,7 @@ export function withOutside(inner: Verifier, outside: readonly OutsideVerifier[]
     },
     async close() {
       closing.abort();
+      for (const each of outside) each.close?.();
       await inner.close();
     },
   };

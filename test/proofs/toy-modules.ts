@@ -1,0 +1,58 @@
+/**
+ * Verifier modules of our own, in the text format. The toy's proof has 72 bytes: a program's name (8), a digest (32) and a
+ * mask of the digest (32). It stands for a verifier that has its key inside; it proves nothing.
+ */
+import wabt from "wabt";
+
+export const PROGRAM = "program1";
+export const TOY_BYTES = 72;
+export const TOY_DIGEST_AT = 8;
+
+const MALLOC = `
+  (global $free (mut i32) (i32.const 65536))
+  (func (export "__wbindgen_malloc") (param $bytes i32) (param $align i32) (result i32)
+    (global.get $free)
+    (global.set $free (i32.add (global.get $free) (local.get $bytes))))`;
+
+const CHECK = `
+  (func $check (param $at i32) (param $bytes i32) (result i32)
+    (local $i i32)
+    (if (i32.ne (local.get $bytes) (i32.const ${TOY_BYTES})) (then (return (i32.const 0))))
+    (if (i64.ne (i64.load (local.get $at)) (i64.load (i32.const 0))) (then (return (i32.const 0))))
+    (loop $next
+      (if (i32.ne
+            (i32.load8_u offset=40 (i32.add (local.get $at) (local.get $i)))
+            (i32.and (i32.const 255)
+              (i32.xor
+                (i32.load8_u offset=8 (i32.add (local.get $at) (local.get $i)))
+                (i32.add (i32.const 3) (i32.mul (local.get $i) (i32.const 7))))))
+        (then (return (i32.const 0))))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $i) (i32.const 32))))
+    (i32.const 1))`;
+
+/** `verify` is the body of verify_stark(at, bytes), and `more` are other parts of the module. */
+export function toyText(
+  verify: string = "(call $check (local.get $at) (local.get $bytes))",
+  more: string = "",
+): string {
+  return `(module
+  (memory (export "memory") 3)
+  (data (i32.const 0) "${PROGRAM}")${MALLOC}${CHECK}${more}
+  (func (export "verify_stark") (param $at i32) (param $bytes i32) (result i32) ${verify}))`;
+}
+
+const assembler = wabt();
+
+export async function assemble(
+  text: string,
+  features: Parameters<Awaited<typeof assembler>["parseWat"]>[2] = {},
+): Promise<Uint8Array> {
+  const module = (await assembler).parseWat("toy.wat", text, features);
+  return Uint8Array.from(module.toBinary({}).buffer);
+}
+
+export function toyProof(digest: Uint8Array, program: string = PROGRAM): Uint8Array {
+  const mask = digest.map((byte, i) => byte ^ (3 + i * 7));
+  return Uint8Array.from([...new TextEncoder().encode(program), ...digest, ...mask]);
+}
