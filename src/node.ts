@@ -82,7 +82,9 @@ async function open(config: NodeConfig, write: (line: string) => void, closers: 
   const fatal = (fault: Fault) => fail(fault);
   const shared: Shared = { instance, nodeKey, keys, selects, directory, artefacts, telemetry, fatal };
   const parts = await openParts(config, manifest, memberships, shared, closers);
-  needed = () => new Set(parts.partitions.flatMap(({ runtime }) => [...artefactsNeeded(runtime.state)]));
+  const { moduleFiles } = parts.workers.modules;
+  needed = () =>
+    new Set([...moduleFiles, ...parts.partitions.flatMap(({ runtime }) => [...artefactsNeeded(runtime.state)])]);
   const network = await connect(config, manifest, parts, shared);
   closers.push(() => network.close());
   for (const { manifest: own, runtime } of parts.partitions)
@@ -203,6 +205,7 @@ export {
   withTaken,
   type Workbench,
 } from "./node/workbench.ts";
+export { findIn } from "./node/modules.ts";
 export { openDevices, openVerifier, openWorkbench } from "./node/workers.ts";
 export { whyNotPublic } from "./node/reach.ts";
 export { writeFileDurably } from "./storage/files.ts";

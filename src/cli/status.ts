@@ -24,6 +24,8 @@ export function statusCommand(): Command {
 
 /** Why a node signs nothing, in words; the code for what is not listed. */
 function whySilent(code: string): string {
+  if (code.startsWith("verifier."))
+    return `cannot sign: the verifier of the key ${code.slice("verifier.".length)} is missing or failed its canaries (${code})`;
   const why = SILENT[code];
   return why === undefined ? code : `${why} (${code})`;
 }

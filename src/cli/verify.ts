@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { Command } from "commander";
 import { readConfig } from "../config.ts";
-import { nativeEquation, openVerifier, readManifestFile } from "../node.ts";
+import { findIn, nativeEquation, openVerifier, readManifestFile } from "../node.ts";
 import type { Preparation, Verifier, VerifyJob } from "../ports.ts";
 import {
   type Certificate,
@@ -55,7 +55,8 @@ export function verifyCommand(): Command {
 async function run(files: readonly string[], flags: Flags): Promise<void> {
   const manifest = readManifestFile(flags.network);
   const { verifiers } = readConfig(flags.config, process.env, {});
-  const verifier = flags.proofs === undefined ? null : openVerifier(manifest, 1, verifiers);
+  const verifier =
+    flags.proofs === undefined ? null : openVerifier(manifest, 1, verifiers, { find: findIn(flags.proofs) });
   try {
     for (const file of files) {
       const own = manifestFor(manifest, read(file, "usage.file"));

@@ -63,7 +63,7 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
   if (claimant === null || !attempt.claims.has(claimant)) return;
   noteClaim(attempt, claimant, state.nowMs);
   // GRANT-2, GRANT-7.
-  if (!maySign(state) || owner !== claimant || attempt.number <= task.barred) return;
+  if (!mayVote(state) || owner !== claimant || attempt.number <= task.barred) return;
   // GRANT-1, S4.
   // mutant: grant-again, lock-taken-twice
   if (grantedTo(state, task, attempt.number) !== null) return;
@@ -126,7 +126,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
   }
   // TIMEOUT-4.
   if (attempt.number <= task.barred && !isJoined(state, attempt)) return;
-  if (!maySign(state)) return;
+  if (!mayVote(state)) return;
   // mutant: timeout-after-attest
   if (hasAttested(state, task, attempt.number)) return;
   // TIMEOUT-3.
@@ -144,7 +144,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
 
 /** Votes for the pauses of a task to begin anew, where it is in quarantine. */
 export function requeue(state: State, task: Task): void {
-  if (!state.options.roles.attester || !maySign(state)) return;
+  if (!state.options.roles.attester || !mayVote(state)) return;
   if (task.completeMs !== null || quarantineOf(state, task) === null) return;
   const { number } = openAttempt(state, task);
   if ((task.requeues.get(state.options.self)?.attempt ?? -1) >= number) return;
@@ -196,14 +196,14 @@ function rejectUnsound(state: State, task: Task, proof: Proof): void {
     report(state, "proof.invalid", { ...where(task), prover, artefact: proof.artefact, code });
     refuse(state, task, "receipt", prover, code);
     // A reject names the result, which is no business of other provers before enough of them agree on it.
-    if (maySign(state) && !(isByAgreement(task) && !proof.receipts.has(prover)))
+    if (mayVote(state) && !(isByAgreement(task) && !proof.receipts.has(prover)))
       say(state, { ...ref(task), kind: "reject", prover, artefact: proof.artefact, code });
   }
 }
 
 function considerAttest(state: State, task: Task, proof: Proof): void {
   // ATTEST-2.
-  if (!maySign(state) || !isAgreed(state, task, proof)) return;
+  if (!mayVote(state) || !isAgreed(state, task, proof)) return;
   let waitMs = Number.POSITIVE_INFINITY;
   for (const [prover, receipt] of soundReceipts(state, task, proof)) {
     const attempt = attemptOf(task, receipt.attempt);
@@ -254,7 +254,7 @@ function hasVouchedForAnother({ options: { self } }: State, task: Task, proof: P
 
 /** Signs the barrier once the block is closed here, and again when logs converge on another content. */
 export function settleBarrierVote(state: State, block: Block): void {
-  if (!maySign(state) || !state.options.roles.attester || block.state !== "closed" || block.certificate !== null)
+  if (!mayVote(state) || !state.options.roles.attester || block.state !== "closed" || block.certificate !== null)
     return;
   // BARRIER-1, BARRIER-2.
   if (!isConfirmed(state, block) || hasSignedTwin(state, block) || !mayFollow(state, block)) return;
@@ -324,6 +324,14 @@ function wouldReplace(state: State, task: Task): boolean {
   return [...task.proofs.values()].some(
     (proof) => proof.verdict !== "invalid" && soundReceipts(state, task, proof).length > 0,
   );
+}
+
+/**
+ * VERIFY-8. An attester that lacks the verifier of one of the network's keys signs no vote: a network whose attesters
+ * cannot verify must stop and not go on without them.
+ */
+export function mayVote(state: State): boolean {
+  return maySign(state) && state.unverifiable === null;
 }
 
 export function maySign(state: State): boolean {

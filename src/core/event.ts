@@ -101,6 +101,8 @@ export type Event =
     }
   /** Whether this node's own prover can do its work, as far as a task has shown by now. */
   | { readonly kind: "ability"; readonly executor: string; readonly isAble: boolean }
+  /** Why this node can verify no proofs of one of the network's keys (`verifier.NAME`); `null` once it can. */
+  | { readonly kind: "verifier"; readonly fault: string | null }
   /** The operator wants the pause of a task in quarantine to end. */
   | { readonly kind: "requeue"; readonly task: TaskRef }
   /** The operator wants the node to stop: release what is not finished, then be silent. */

@@ -4,7 +4,7 @@ import { INLINE_BYTES_MAX } from "../protocol/limits.ts";
 import { commitmentOf, type Opening } from "../protocol/opening.ts";
 import type { EntryOf } from "../protocol/messages.ts";
 import { taskValues } from "../protocol/workflow.ts";
-import { maySign } from "./attester.ts";
+import { maySign, mayVote } from "./attester.ts";
 import { factsChanged } from "./changes.ts";
 import { touchAgreeing } from "./collector.ts";
 import { type Commitment, isByAgreement, isDue, isPublic, sealedIn } from "./commitments.ts";
@@ -42,7 +42,7 @@ export function settleReveals(state: State, task: Task): void {
  * well: a slow prover's result is as good as any.
  */
 function considerSeal(state: State, task: Task, attempt: Attempt): void {
-  if (!state.options.roles.attester || !maySign(state) || attempt.number <= task.barred) return;
+  if (!state.options.roles.attester || !mayVote(state) || attempt.number <= task.barred) return;
   if (attempt.commits.size === 0 || task.block.state !== "open") return;
   // mutant: seal-again
   if (hasSealed(state, task, attempt.number)) return;

@@ -297,6 +297,8 @@ export interface Soft {
   readonly peers: Set<Key>;
   /** Why this node signs nothing; `null` where it signs. */
   mute: Mute | null;
+  /** Why this node votes as no attester although it may sign: it cannot verify what others prove. `null` where it can. */
+  unverifiable: string | null;
   /** Attesters that have confirmed since the last doubt that they know no more of our feed than we do. */
   readonly confirmed: Set<Key>;
   /** When this process began, by its own clock. */

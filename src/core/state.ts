@@ -168,6 +168,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     forgotten: new Map(),
     peers: new Set(),
     mute: null,
+    unverifiable: null,
     confirmed: new Set(),
     startedMs: 0,
     start: { counter: 1, nonce: "" },

@@ -211,6 +211,10 @@ function apply(state: State, event: Event, equation: Equation): void {
       return dispatcher.applyAbility(state, event.executor, event.isAble);
     case "requeue":
       return withTask(state, event.task, (task) => requeue(state, task));
+    case "verifier":
+      state.unverifiable = event.fault;
+      if (event.fault === null) for (const block of state.blocks.values()) blocks.touch(state, block);
+      return;
     case "drain":
       dispatcher.releaseAll(state);
       state.mute = "draining";

@@ -6,6 +6,7 @@ import { partitionsOf } from "../protocol/partition.ts";
 import type { Certificates } from "../runtime/certificates.ts";
 import { nodeSigner } from "../storage/keystore.ts";
 import { openCertificates } from "./certificates.ts";
+import { findFor, VerifierHealth } from "./module-health.ts";
 import type { Membership } from "./membership.ts";
 import { type Closers, type NodePartition, openPartition, type Shared } from "./partition.ts";
 import { openSinks, sinkLines } from "./sinks.ts";
@@ -16,7 +17,7 @@ export interface NodeParts {
   readonly partitions: readonly NodePartition[];
   /** `null` where the network is not divided. */
   readonly certificates: Certificates | null;
-  readonly workers: Pick<Workers, "devices" | "qualification">;
+  readonly workers: Pick<Workers, "devices" | "modules" | "qualification">;
 }
 
 /** The partition of a chain, if this node takes part in it. */
@@ -42,7 +43,10 @@ export async function openParts(
   const changed = (executor: string, isAble: boolean) => {
     for (const each of partitions) each.runtime.post({ kind: "ability", executor, isAble });
   };
-  const workers = openWorkers(config, manifest, roles, devices, { telemetry, changed, fatal: shared.fatal }, closers);
+  const verifiers = new VerifierHealth(manifest, roles.attester, telemetry, partitions);
+  const files = { find: findFor(shared.artefacts, partitions), changed: verifiers.changed };
+  const modules = { telemetry, changed, fatal: shared.fatal };
+  const workers = openWorkers(config, manifest, roles, devices, modules, files, closers);
   workers.qualification.start();
   for (const [event, note] of notesOf(config, manifest, workers.provers)) telemetry.emit(event, { note });
   const partition = (name: string | null): NodePartition => {
@@ -68,6 +72,8 @@ export async function openParts(
     // What has failed before it was there.
     for (const executor of workers.qualification.unable())
       opened.runtime.post({ kind: "ability", executor, isAble: false });
+    verifiers.tell(opened);
   }
+  closers.push(verifiers.watch(workers.modules));
   return { partitions, certificates, workers };
 }

@@ -144,8 +144,13 @@ export function statusOf(
 }
 
 /** Why the node signs nothing in any of its partitions, or `null`. */
+/** Why a partition signs nothing, or votes for nothing because it cannot verify. */
+function reasonOf({ mute, unverifiable }: NodePartition["runtime"]["state"]): string | null {
+  return mute ?? unverifiable;
+}
+
 export function muteOf(partitions: readonly NodePartition[]): string | null {
-  const mutes = partitions.map(({ runtime }) => runtime.state.mute);
+  const mutes = partitions.map(({ runtime }) => reasonOf(runtime.state));
   return mutes.includes(null) ? null : (mutes[0] ?? null);
 }
 
@@ -169,7 +174,7 @@ function partitionStatus({ name, manifest, roles, runtime }: NodePartition): Par
     id: manifest.network,
     chains: manifest.json.chains.map(({ id }) => id),
     roles: Object.entries(roles).flatMap(([role, on]) => (on ? [role] : [])),
-    mute: state.mute,
+    mute: reasonOf(state),
     attesters: { connected, weight, quorum, missing },
     why,
     log: logOf([state]),

@@ -31,6 +31,7 @@ import { ProverScheduler, type ScheduledProver } from "../runtime/scheduler.ts";
 import { Devices, type DeviceStatus } from "../scheduler/devices.ts";
 import { CLOCK } from "./clock.ts";
 import { NodeFault } from "./fault.ts";
+import { findIn, type ModuleFiles, type Modules, NO_FILES, openModules } from "./modules.ts";
 import { guardedProver, guardedVerifier } from "./guard.ts";
 import { Qualification, type QualificationModules } from "./qualification.ts";
 import { sharedVerifier, VerifierSlots } from "./shared-verifier.ts";
@@ -42,6 +43,7 @@ export interface Workers {
   readonly provers: readonly Prover[];
   devices(): readonly DeviceStatus[];
   readonly qualification: Qualification;
+  readonly modules: Modules;
   /** As one partition has them; `null` where the network is not divided, and all is its own. */
   for(partition: string | null): { readonly verifier: Verifier; readonly provers: readonly Prover[] };
 }
@@ -52,9 +54,10 @@ export function openWorkers(
   roles: { readonly prover: boolean; readonly attester: boolean },
   devices: Devices,
   modules: Pick<QualificationModules, "telemetry" | "changed" | "fatal">,
+  files: ModuleFiles,
   closers: (() => Promise<void> | void)[],
 ): Workers {
-  const threads = openThreads(manifest, config.verifierThreads);
+  const threads = openThreads(manifest, config.verifierThreads, files);
   // At once: a prover that cannot be opened must not leave the verifier's threads behind.
   closers.push(() => threads.close());
   const scheduled: (ScheduledProver & { readonly options: ProverOptions })[] = [];
@@ -90,6 +93,7 @@ export function openWorkers(
   return {
     provers,
     qualification,
+    modules: { loadModules: threads.loadModules, moduleFiles: threads.moduleFiles },
     devices: () => devices.status(),
     for(partition) {
       const inner = partition === null ? threads : sharedVerifier(threads, verifierSlots, partition);
@@ -176,22 +180,29 @@ function serverOf(options: ProverOptions): string | null {
 /** Provers and verifiers for commands that run tasks without a node. */
 export async function openWorkbench(
   manifest: Manifest,
-  config: Pick<NodeConfig, "provers" | "verifiers" | "devices" | "resources">,
+  config: Pick<NodeConfig, "data" | "provers" | "verifiers" | "devices" | "resources">,
 ): Promise<Workbench> {
   const { devices } = await openDevices(config);
   const scheduled = config.provers.flatMap((each) => openScheduled(each, 1, manifest, devices));
-  const verifier = openVerifier(manifest, 1, config.verifiers);
+  const files = { find: findIn(join(config.data, "artefacts")) };
+  const verifier = openVerifier(manifest, 1, config.verifiers, files);
   const closers = [verifier, ...scheduled.map(({ prover }) => prover)].map((each) => () => each.close());
   return new Workbench(new ProverScheduler(scheduled, 1, devices).for(null), verifier, closers);
 }
 
 /** The verifier that a manifest asks for; also what checks certificates offline. */
-export function openVerifier(manifest: Manifest, threads: number, outside: NodeConfig["verifiers"]): Verifier {
-  return verifierOfClaims(withOutside(openThreads(manifest, threads), outsideOf({ verifiers: outside }, manifest)));
+export function openVerifier(
+  manifest: Manifest,
+  threads: number,
+  outside: NodeConfig["verifiers"],
+  files: ModuleFiles = NO_FILES,
+): Verifier {
+  const inner = openThreads(manifest, threads, files);
+  return verifierOfClaims(withOutside(inner, outsideOf({ verifiers: outside }, manifest)));
 }
 
-/** The systems that are built in. */
-function openThreads(manifest: Manifest, threads: number): Verifier {
+/** The systems that are built in, and the modules that the manifest names. */
+function openThreads(manifest: Manifest, threads: number, files: ModuleFiles): Verifier & Modules {
   const keys = new Map<Hash, KeyBytes>();
   for (const [name, { system, verifyingKey }] of Object.entries(manifest.json.keys)) {
     if (!hasKey(system)) continue;
@@ -199,7 +210,9 @@ function openThreads(manifest: Manifest, threads: number): Verifier {
     keys.set(manifest.keyHashes.get(name) ?? "", { system, bytes: decodeBase64(verifyingKey) });
   }
   try {
-    return guardedVerifier(createVerifier({ keys, size: threads }));
+    const modules = openModules(keys, files);
+    const verifier = withOutside(guardedVerifier(createVerifier({ keys, size: threads })), modules.verifiers);
+    return { ...verifier, loadModules: modules.load, moduleFiles: modules.files };
   } catch (error) {
     throw new NodeFault("keys.unsound", `manifest: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -12,6 +12,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   // A STARK inside, but what is checked is the Groth16 proof around it.
   "sp1-groth16": "groth16",
   "sp1-plonk": "plonkish",
+  "sp1-hypercube": "stark",
   "risc0-groth16": "groth16",
   "ultrahonk-shard": "plonkish",
   // Other libraries, but the same commitments under the same setup.
@@ -41,6 +42,8 @@ const PAYEES: Readonly<Record<string, Payee>> = {
   // The program's public values are fixed by whoever wrote it.
   "sp1-groth16": "none",
   "sp1-plonk": "none",
+  "sp1-hypercube": "none",
+  wasm: "none",
   "risc0-groth16": "none",
   // Stand-ins for such programs.
   "mock-anonymous": "none",

@@ -2,6 +2,8 @@
 import { createRequire } from "node:module";
 import type { VerifyingKey } from "../proofs/bn254/equation.ts";
 import { readRisc0Key, type Risc0Key } from "../proofs/risc0/groth16.ts";
+import { HYPERCUBE_PACKAGE, HYPERCUBE_VERSION, readHypercubeKey } from "../proofs/sp1/hypercube.ts";
+import { readWasmKey, type WasmKey } from "../proofs/wasm/settings.ts";
 import { readSp1Groth16Key, type Sp1Groth16Key } from "../proofs/sp1/groth16.ts";
 import { readSp1PlonkKey, type Sp1PlonkKey } from "../proofs/sp1/plonk.ts";
 import { readVerifyingKey } from "./groth16/verify.ts";
@@ -25,6 +27,7 @@ export type StageKey =
   | { readonly family: "sp1"; readonly key: Sp1Groth16Key }
   | { readonly family: "sp1-plonk"; readonly key: Sp1PlonkKey }
   | { readonly family: "risc0"; readonly key: Risc0Key }
+  | { readonly family: "module"; readonly key: WasmKey }
   | { readonly family: "ultrahonk"; readonly key: UltraHonkKey }
   | { readonly family: "stark"; readonly key: StarkKey }
   | { readonly family: "halo2"; readonly key: Halo2Key }
@@ -36,6 +39,8 @@ const KEYED: ReadonlySet<string> = new Set([
   "sp1-groth16",
   "sp1-plonk",
   "risc0-groth16",
+  "sp1-hypercube",
+  "wasm",
   "ultrahonk-shard",
   "stark-shard",
   "halo2-shard",
@@ -57,6 +62,10 @@ export function readKey({ system, bytes }: KeyBytes): StageKey {
       return { family: "sp1-plonk", key: readSp1PlonkKey(bytes) };
     case "risc0-groth16":
       return { family: "risc0", key: readRisc0Key(bytes) };
+    case "sp1-hypercube":
+      return { family: "module", key: readHypercubeKey(bytes) };
+    case "wasm":
+      return { family: "module", key: readWasmKey(bytes) };
     case "ultrahonk-shard":
       return { family: "ultrahonk", key: readUltraHonkKey(bytes) };
     case "stark-shard":
@@ -78,6 +87,8 @@ function verifierPackages(system: string): readonly string[] {
       return VERIFIER_PACKAGES;
     case "stark-shard":
       return STARK_PACKAGES;
+    case "sp1-hypercube":
+      return [`${HYPERCUBE_PACKAGE}@${HYPERCUBE_VERSION}`];
     case "halo2-shard":
       return HALO2_PACKAGES;
     case "pickles-shard":

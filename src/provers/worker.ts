@@ -176,6 +176,9 @@ async function verdictOf({ system, values, parts, proof }: VerifyJob, known: Sta
     case "shard":
       if (system === "groth16-shard") return verifyOne(known.key, values, proof);
       return system === "groth16-batch" ? verifyBatch(known.key, values, parts, proof) : null;
+    // Modules run in processes of their own (`proofs/wasm`).
+    case "module":
+      return null;
     case "ultrahonk":
       return system === "ultrahonk-shard" ? ultraHonk.verify(known.key, values, proof) : null;
     case "halo2":

@@ -15,6 +15,20 @@ const openTo = (provers: Partial<ManifestJson["provers"]>) =>
   });
 
 describe("of what attesters and sources sign", () => {
+  it("no vote is signed while a verifier of the network's keys is missing (VERIFY-8)", () => {
+    const test = new Subject();
+    const owner = test.owner("shard", 0);
+    test.core.step({ kind: "verifier", fault: "verifier.zkvm" });
+    expect(test.claimed(0)).toEqual([]);
+    test.hear(owner, test.receipt(0, "proof"));
+    test.assigned(0);
+    expect(test.verdict(0, "proof")).toEqual([]);
+    expect(test.core.step({ kind: "verifier", fault: null })).toEqual([
+      `grant shard/0#0 ${owner}`,
+      `attest shard/0#0 ${owner}`,
+    ]);
+  });
+
   it("a block whose payload is not what its announcement says has no task (ANNOUNCE-12)", () => {
     const test = new Subject({ announced: false });
     test.core.isAnnouncedTruly = () => false;
