@@ -2,8 +2,6 @@
  * Verifier modules of our own, in the text format. The toy's proof has 72 bytes: a program's name (8), a digest (32) and a
  * mask of the digest (32). It stands for a verifier that has its key inside; it proves nothing.
  */
-import wabt from "wabt";
-
 export const PROGRAM = "program1";
 export const TOY_BYTES = 72;
 export const TOY_DIGEST_AT = 8;
@@ -42,14 +40,29 @@ export function toyText(
   (func (export "verify_stark") (param $at i32) (param $bytes i32) (result i32) ${verify}))`;
 }
 
-const assembler = wabt();
+/** What we use of wabt, typed. The package's own types are of its whole interface. */
+interface Wabt {
+  parseWat(
+    file: string,
+    text: string,
+    features: Readonly<Record<string, boolean>>,
+  ): { toBinary(options: object): { readonly buffer: Uint8Array } };
+}
+
+async function loadAssembler(): Promise<Wabt> {
+  const name: string = "wabt";
+  const { default: load } = (await import(name)) as { readonly default: () => Promise<Wabt> };
+  return load();
+}
+
+const assembler = loadAssembler();
 
 export async function assemble(
   text: string,
-  features: Parameters<Awaited<typeof assembler>["parseWat"]>[2] = {},
+  features: Readonly<Record<string, boolean | undefined>> = {},
 ): Promise<Uint8Array> {
-  const module = (await assembler).parseWat("toy.wat", text, features);
-  return Uint8Array.from(module.toBinary({}).buffer);
+  const wanted = Object.fromEntries(Object.entries(features).map(([name, is]) => [name, is === true]));
+  return Uint8Array.from((await assembler).parseWat("toy.wat", text, wanted).toBinary({}).buffer);
 }
 
 export function toyProof(digest: Uint8Array, program: string = PROGRAM): Uint8Array {
