@@ -195,6 +195,7 @@ describe("verification by ere-server", () => {
   it("refuses a proof that does not verify, one that cannot be read, and one of other values, each by its code", async () => {
     const proof = await proven();
     const wrong = Uint8Array.from(proof, (byte, at) => (at === 10 ? byte ^ 1 : byte));
+    expect(await verdictOf(verifyJob(job(), proof))).toEqual({ ok: true, value: { valid: true } });
     expect(await verdictOf(verifyJob(job(), wrong))).toEqual({
       ok: true,
       value: { valid: false, code: "proof.equation" },
@@ -206,6 +207,39 @@ describe("verification by ere-server", () => {
     const other = { ...verifyJob(job(), proof), values: Uint8Array.of(7) };
     expect(await verdictOf(other)).toEqual({ ok: true, value: { valid: false, code: "proof.values" } });
     expect(await verdictOf(verifyJob(job(), proof))).toEqual({ ok: true, value: { valid: true } });
+  });
+
+  it("gives no verdict for a refusal before any proof was accepted", async () => {
+    const fresh = withOutside(createMockVerifier({ clock: fixtures.CLOCK, delayMs: 0 }), [
+      createEreVerifier({ system: SYSTEM, url: server.url, timeoutMs: 5_000 }),
+    ]);
+    const proof = await proven();
+    const ask = (bytes: Uint8Array) => fixtures.outcome((done) => fresh.verify(verifyJob(job(), bytes), done));
+    const wrong = Uint8Array.from(proof, (byte, at) => (at === 10 ? byte ^ 1 : byte));
+    expect(await ask(wrong)).toMatchObject({ ok: false, fault: { code: "verifier.server" } });
+    expect(await ask(proof)).toEqual({ ok: true, value: { valid: true } });
+    expect(await ask(wrong)).toEqual({ ok: true, value: { valid: false, code: "proof.equation" } });
+    await fresh.close();
+  });
+
+  it("gives no verdict for a true proof where the server's verifier fails", async () => {
+    const proof = await proven();
+    expect(await verdictOf(verifyJob(job(), proof))).toEqual({ ok: true, value: { valid: true } });
+    server.verifyError = "verify panicked: out of memory";
+    const result = await verdictOf(verifyJob(job(), proof));
+    server.verifyError = null;
+    expect(result).toMatchObject({ ok: false, fault: { code: "verifier.server" } });
+  });
+
+  it("gives no verdict once another program is loaded behind the same URL", async () => {
+    const proof = await proven();
+    const { key } = server;
+    const task = verifyJob(job(), proof);
+    expect(await verdictOf(task)).toEqual({ ok: true, value: { valid: true } });
+    server.key = Uint8Array.of(...key, 1);
+    const result = await verdictOf({ ...task, proof: await proven() });
+    server.key = key;
+    expect(result).toMatchObject({ ok: false, fault: { code: "verifier.server" } });
   });
 
   it("gives no verdict where the server verifies another program", async () => {

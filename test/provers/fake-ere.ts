@@ -11,9 +11,11 @@ import { utf8ToBytes } from "@noble/hashes/utils.js";
 export interface FakeEre {
   readonly url: string;
   /** The program's verifying key. */
-  readonly key: Uint8Array;
+  key: Uint8Array;
   /** What the guest commits to, or how it fails. */
   guest: (stdin: Uint8Array, proofs: Uint8Array | null) => { readonly values: Uint8Array } | { readonly error: string };
+  /** Every verification ends with this error, whatever the proof is. */
+  verifyError: string | null;
   /** How long a prove takes, and after which time health is 503. */
   provingMs: number;
   stuckAfterMs: number;
@@ -34,6 +36,7 @@ export async function fakeEre(): Promise<FakeEre> {
   const fake = {
     key: utf8ToBytes("program 1"),
     guest: ((stdin) => ({ values: sha256(stdin) })) as FakeEre["guest"],
+    verifyError: null as string | null,
     provingMs: 20,
     stuckAfterMs: Number.POSITIVE_INFINITY,
     health: [] as FakeEre["health"],
@@ -63,6 +66,7 @@ export async function fakeEre(): Promise<FakeEre> {
       twirp(response, 400, "invalid_argument", "failed to decode proof: unexpected end of input");
       return null;
     }
+    if (fake.verifyError !== null) return refusal(fake.verifyError);
     const values = proof.subarray(4 + 32);
     return same(proofOf(fake.key, values), proof) ? answer([values]) : refusal("invalid proof");
   };
