@@ -1,5 +1,17 @@
 /** Mutants of the rules about newcomers. */
 import type { Mutant } from "./mutant.ts";
+import type { VirtualOptions } from "./options.ts";
+
+const base = { nodes: 7, attesters: 4, shards: 3, seed: 1, blockMs: 800, joiners: 1, byzantineProvers: 1 } as const;
+
+/** Runs in which a crowd of keys asks for admission, most of them without a proof of their own that counts. */
+export const ADMISSION_RUNS: Readonly<Record<string, VirtualOptions>> = {
+  bare: { ...base, blocks: 40, behaviours: ["sybil-bare"] },
+  // The hostile keys would fill each drawing if they took places.
+  "wrong-admissions": { ...base, blocks: 70, behaviours: ["sybil-wrong"], limits: { newcomersMax: 1 } },
+  copies: { ...base, blocks: 40, behaviours: ["sybil-copies"] },
+  hoards: { ...base, nodes: 5, shards: 1, blocks: 86, blockMs: 400, behaviours: ["sybil-hoards"] },
+};
 
 export const ADMISSION_MUTANTS: Readonly<Record<string, Mutant>> = {
   "stranger-accuses": {
@@ -55,7 +67,7 @@ export const ADMISSION_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "newcomers-unbounded": {
     rule: "ADMIT-9: a drawing admits a limited number of newcomers",
-    edits: [{ at: "newcomers-unbounded", replace: "const drawn = waiting;" }],
+    edits: [{ at: "newcomers-unbounded", remove: true }],
     runs: ["sybils"],
     expected: /^R1: .* one newcomer more than/,
   },
@@ -64,6 +76,49 @@ export const ADMISSION_MUTANTS: Readonly<Record<string, Mutant>> = {
     edits: [{ at: "drawn-by-arrival", remove: true }],
     runs: ["sybils"],
     expected: /^S1: .* whose ticket is lower/,
+  },
+  "admission-unproven": {
+    rule: "ADMIT-10: nobody is drawn without an admission proof",
+    edits: [
+      { at: "admission-unproven", remove: true },
+      {
+        at: "admission-unproven/elected",
+        replace:
+          "if (stage === null || candidate.proof?.isValid !== false) elect(state, rule, drawing, prover, candidate);",
+      },
+    ],
+    runs: ["bare"],
+    expected: /^S1: .* has shown no admission proof of its own/,
+  },
+  "admission-unverified": {
+    rule: "ADMIT-10: an attester admits nobody whose admission proof it has not verified",
+    edits: [{ at: "admission-unverified", replace: "candidate.proof.isValid = true;" }],
+    runs: ["wrong-admissions"],
+    expected: /^S1: .* has shown no admission proof of its own/,
+  },
+  "admission-of-anybody": {
+    rule: "ADMIT-10: an admission proof serves one key",
+    edits: [{ at: "admission-of-anybody", replace: "hexToBytes(base)" }],
+    runs: ["copies"],
+    expected: /^S1: .* has shown no admission proof of its own/,
+  },
+  "admission-unaged": {
+    rule: "ADMIT-11: the base block of an admission proof is young",
+    edits: [{ at: "admission-unaged", replace: "return true;" }],
+    runs: ["hoards"],
+    expected: /^S1: .* blocks older than its drawing/,
+  },
+  "admission-place-kept": {
+    rule: "ADMIT-12: a candidate whose proof is wrong leaves its place to the next",
+    edits: [{ at: "admission-place-kept", after: "if (verdict.kind === 'invalid') drawing.admitted++;" }],
+    runs: ["wrong-admissions"],
+    expected: /^L1: .* is not admitted/,
+  },
+  "join-unproven": {
+    rule: "JOIN-8: a newcomer shows an admission proof where one is due",
+    edits: [{ at: "join-unproven", replace: "if (made === null || made.height > 0) return [];" }],
+    runs: ["wrong-admissions"],
+    expected: /^L1: .* has shown no admission proof/,
   },
   "never-leave": {
     rule: "LEAVE-1: a newcomer that had its chance and has no credit leaves",

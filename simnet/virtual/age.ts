@@ -265,7 +265,7 @@ export class Age {
     const batch = sealBatch(
       manifest.network,
       { author: signer.key, number: 0, previous: ZERO_HASH },
-      [{ kind: "join", chain: CHAIN, slots: 1 }],
+      [{ kind: "join", chain: CHAIN, slots: 1, proofs: [] }],
       sign,
     );
     world.after(100, () => {

@@ -80,7 +80,7 @@ export function chatter(node: Hostile, votesOnly = false): Entry {
     { ...at, kind: "commit", hash: artefact },
     { ...at, kind: "fail", code: "chatter", logical: true },
     { kind: "beat", tasks: [{ ...at, units: node.chance.between(0, 2 ** 31) }] },
-    { kind: "join", slots: 3, chain: CHAIN },
+    { kind: "join", slots: 3, chain: CHAIN, proofs: [] },
     receiptFor(node, at, artefact),
   ];
   return node.pick(votesOnly ? votes : [...votes, ...words]) ?? { ...at, kind: "release" };

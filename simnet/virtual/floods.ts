@@ -74,7 +74,8 @@ export const FLOODS = {
       // Before a quorum has admitted it.
       ms: 10,
       times: 16,
-      run: (node) => say(node, () => ({ kind: "join", chain: CHAIN, slots: node.chance.between(0, 10_000) })),
+      run: (node) =>
+        say(node, () => ({ kind: "join", chain: CHAIN, slots: node.chance.between(0, 10_000), proofs: [] })),
     },
   },
   // EVIDENCE-4.

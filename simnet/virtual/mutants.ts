@@ -10,7 +10,7 @@
  * stand before it.
  */
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
-import { ADMISSION_MUTANTS } from "./admission-mutants.ts";
+import { ADMISSION_MUTANTS, ADMISSION_RUNS } from "./admission-mutants.ts";
 import { ASSERTION_MUTANTS } from "./assertion-mutants.ts";
 import { AGREED, ANONYMOUS, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
 import { CHANNEL_MUTANTS, CHANNEL_RUNS } from "./channel-mutants.ts";
@@ -64,6 +64,7 @@ const one = { byzantineAttesters: 1, byzantineProvers: 1 } as const;
 /** Runs in which honest nodes break no rule; the mutants are sent through the same. */
 export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   ...DISK_RUNS,
+  ...ADMISSION_RUNS,
   ...SINK_RUNS,
   ...CHANNEL_RUNS,
   ...INPUT_RUNS,

@@ -1,7 +1,7 @@
 /** Simulated proving and verifying: a proof is a tag over the public values, and both take virtual time. */
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Cancel, Preparation, PrepareJob, ProveJob, Prover, Verifier, VerifyJob } from "../../src/ports.ts";
-import { domainDigest, type Hash, type Key, u64, ZERO_HASH } from "../../src/protocol/ids.ts";
+import { domainDigest, domainHash, type Hash, type Key, u64, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { Manifest } from "../../src/protocol/manifest.ts";
 import { type EntryOf, equalBytes } from "../../src/protocol/messages.ts";
 import { splitOf, variantsOf } from "../../src/protocol/stages.ts";
@@ -228,6 +228,11 @@ export function valuesOf(block: Hash, before: Uint8Array, stage: string, index: 
 
 export function proofOf(values: Uint8Array): Uint8Array {
   return domainDigest("sim-proof", values);
+}
+
+/** Whom an admission proof is made for, worked out beside the node's own code. */
+export function payeeOfAdmission(network: Hash, chain: number, prover: Key, base: Hash): Key {
+  return domainHash("admission", hexToBytes(network), u64(chain), hexToBytes(prover), hexToBytes(base));
 }
 
 /**

@@ -1,14 +1,19 @@
-/** Hostile provers that come to an open network under many keys, none of which ever proves. */
+/** Hostile provers that come to an open network under many keys, none of which ever proves a task. */
 import { sealBatch } from "../../src/protocol/batch.ts";
-import { type Hash, type Key, ZERO_HASH } from "../../src/protocol/ids.ts";
-import type { Entry } from "../../src/protocol/messages.ts";
+import type { Block } from "../../src/core/state.ts";
+import { artefactHash, type Hash, type Key, ZERO_HASH } from "../../src/protocol/ids.ts";
+import type { AdmissionProof, Entry } from "../../src/protocol/messages.ts";
+import { valuesFor } from "../../src/protocol/payee.ts";
+import type { Payee } from "../../src/protocol/systems.ts";
 import type { Behaviour, Hostile } from "./byzantine.ts";
 import { CHAIN } from "./manifest.ts";
-import { simSigner } from "./provers.ts";
+import { payeeOfAdmission, proofOf, simSigner, wrongProof } from "./provers.ts";
 
 const KEYS_MAX = 64;
 /** New keys at a time. */
 const KEYS_AT_ONCE = 2;
+/** The base block of proofs that were made long before they are shown is so many blocks old at least. */
+const HOARD_BLOCKS = 60;
 
 /** A key without a node. */
 interface Sybil {
@@ -18,14 +23,17 @@ interface Sybil {
   previous: Hash;
 }
 
+/** What a key of the crowd shows as its admission proof; `null` where the time for it has not come. */
+type Shows = (node: Hostile, key: Key) => readonly AdmissionProof[] | null;
+
 const CROWDS = new WeakMap<Hostile, Sybil[]>();
+/** What newcomers have shown: for those that copy it. */
+const SEEN = new WeakMap<Hostile, AdmissionProof>();
+const HOARDS = new WeakMap<Hostile, Block>();
 
 export const SYBILS = {
-  "sybil-joins": {
-    who: "prover",
-    says: "joins under many keys, which do nothing else",
-    every: { ms: 1000, times: 60, run: joinMore },
-  },
+  // JOIN-8.
+  "sybil-joins": crowd("joins under many keys, which prove what admission costs and do nothing else", truly),
   // LEAVE-1.
   "sybil-beats": {
     who: "prover",
@@ -34,24 +42,90 @@ export const SYBILS = {
       ms: 1000,
       times: 200,
       run: (node) => {
-        joinMore(node);
+        joinMore(node, truly);
         const { roster } = node.node.runtime?.state ?? {};
         for (const sybil of CROWDS.get(node) ?? [])
           if (roster?.has(sybil.key) === true) say(node, sybil, [{ kind: "beat", tasks: [] }]);
       },
     },
   },
+  "sybil-bare": crowd("joins under many keys, without an admission proof", () => []),
+  // JOIN-7.
+  "sybil-wrong": crowd("joins under many keys, with admission proofs that are wrong or that nobody has", wrongly),
+  "sybil-copies": {
+    ...crowd("joins under many keys, with the admission proof of somebody else", copied),
+    hears: (entry, _author, node) => {
+      const [proof] = entry.kind === "join" ? entry.proofs : [];
+      if (proof !== undefined) SEEN.set(node, proof);
+    },
+  },
+  "sybil-hoards": crowd("joins under many keys, with admission proofs made long before", hoarded),
 } satisfies Record<string, Behaviour>;
 
-function joinMore(node: Hostile): void {
-  const crowd = CROWDS.get(node) ?? [];
-  CROWDS.set(node, crowd);
-  for (let added = 0; added < KEYS_AT_ONCE && crowd.length < KEYS_MAX; added++) {
-    const signer = simSigner(node.chance.between(0, 2 ** 31), `sybil ${crowd.length}`);
+function crowd(says: string, shows: Shows): Behaviour {
+  return { who: "prover", says, every: { ms: 1000, times: 60, run: (node) => joinMore(node, shows) } };
+}
+
+function joinMore(node: Hostile, shows: Shows): void {
+  const keys = CROWDS.get(node) ?? [];
+  CROWDS.set(node, keys);
+  for (let added = 0; added < KEYS_AT_ONCE && keys.length < KEYS_MAX; added++) {
+    const signer = simSigner(node.chance.between(0, 2 ** 31), `sybil ${keys.length}`);
+    const proofs = shows(node, signer.key);
+    if (proofs === null) return;
     const sybil = { ...signer, next: 0, previous: ZERO_HASH };
-    crowd.push(sybil);
-    say(node, sybil, [{ kind: "join", chain: CHAIN, slots: 1 }]);
+    keys.push(sybil);
+    say(node, sybil, [{ kind: "join", chain: CHAIN, slots: 1, proofs }]);
   }
+}
+
+/** The newest certified block whose payload its node has read. */
+function baseOf(node: Hostile): Block | undefined {
+  const read = node.blocks().filter(({ certificate, prepared }) => certificate !== null && prepared !== null);
+  return read.toSorted((a, b) => b.height - a.height)[0];
+}
+
+/** The first stage is the one that newcomers prove, in all workflows that runs with newcomers have. */
+function firstTask({ prepared, stages }: Block): { readonly values: Uint8Array; readonly payee: Payee } | null {
+  const [stage] = stages;
+  const values = stage === undefined ? undefined : prepared?.values[stage.name]?.[0];
+  const payee = stage?.variants[0]?.payee;
+  return values === undefined || payee === undefined ? null : { values, payee };
+}
+
+function proofFor(node: Hostile, base: Block | undefined, key: Key, isTrue = true): readonly AdmissionProof[] | null {
+  const task = base === undefined ? null : firstTask(base);
+  if (base === undefined || task === null) return null;
+  const { manifest, world } = node.options;
+  const payee = payeeOfAdmission(manifest.network, CHAIN, key, base.id);
+  const values = valuesFor(task.payee, task.values, payee);
+  const inline = isTrue ? proofOf(values) : wrongProof(world, values, node.chance.between(0, 2 ** 31));
+  return [{ base: base.id, index: 0, artefact: artefactHash(inline), bytes: inline.length, inline }];
+}
+
+function truly(node: Hostile, key: Key): readonly AdmissionProof[] | null {
+  return proofFor(node, baseOf(node), key);
+}
+
+/** Every other key names a proof that nobody can fetch. */
+function wrongly(node: Hostile, key: Key): readonly AdmissionProof[] | null {
+  const proofs = proofFor(node, baseOf(node), key, false);
+  const isHeldBack = (CROWDS.get(node) ?? []).length % 2 === 1;
+  return isHeldBack ? (proofs?.map((proof) => ({ ...proof, inline: new Uint8Array() })) ?? null) : proofs;
+}
+
+function copied(node: Hostile): readonly AdmissionProof[] | null {
+  const seen = SEEN.get(node);
+  return seen === undefined ? null : [seen];
+}
+
+/** Of the first base block that the node has seen. */
+function hoarded(node: Hostile, key: Key): readonly AdmissionProof[] | null {
+  const now = baseOf(node);
+  const base = HOARDS.get(node) ?? now;
+  if (base === undefined || now === undefined) return null;
+  HOARDS.set(node, base);
+  return now.height - base.height < HOARD_BLOCKS ? null : proofFor(node, base, key);
 }
 
 function say(node: Hostile, sybil: Sybil, entries: readonly Entry[]): void {

@@ -49,6 +49,7 @@ function describe(status: NodeStatus): string {
     ...status.partitions.flatMap(describePartition),
     `provers   ${[...silentByProver(status)].map(([key, silent]) => `${key.slice(0, 12)}${silent ? " (silent)" : ""}`).join(", ")}`,
   ];
+  for (const { chain, why } of status.admission) lines.push(`WAITS     to prove on chain ${chain}: ${why}`);
   for (const { prover, fault, retryInMs } of status.abilities) {
     const again = retryInMs === null ? "is being tried again" : `tried again in ${Math.ceil(retryInMs / 1000)} s`;
     if (fault !== null) lines.push(`UNABLE    ${prover}  ${again}: ${fault.message}  [${fault.code}]`);

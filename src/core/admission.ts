@@ -4,67 +4,27 @@
  * The prover signs `join`, and attesters sign `admit`. The attesters set the height of the turn, because a joiner that
  * chose it could choose its key as well, to own blocks whose hashes it knows.
  *
- * A newcomer becomes a candidate. Each epoch has one drawing, at its first certified block: of the candidates whose join
- * came before anybody could know that block, attesters admit those with the lowest hashes of key and block. So nobody
- * can choose a key that is drawn, and a crowd of keys grows the roster by a few members an epoch. A suspended member
- * is admitted at once, and so is a newcomer where nobody may prove.
+ * A newcomer becomes a candidate. Each epoch has one drawing, at its first certified block (`drawing.ts`): of the
+ * candidates whose join came before anybody could know that block, attesters admit those with the lowest hashes of key
+ * and block. So nobody can choose a key that is drawn, and a crowd of keys grows the roster by a few members an epoch.
+ * Each candidate pays with an admission proof under its own key (`protocol/admission.ts`). A suspended member is admitted
+ * at once, and so is a newcomer where nobody may prove.
  */
-import { hexToBytes } from "@noble/hashes/utils.js";
-import { domainHash, type Hash, type Key } from "../protocol/ids.ts";
-import type { ManifestJson } from "../protocol/manifest.ts";
-import type { EntryOf } from "../protocol/messages.ts";
+import { admissionTasksOf, EPOCH_BLOCKS } from "../protocol/admission.ts";
+import { artefactHash, type Key } from "../protocol/ids.ts";
+import type { AdmissionProof, EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
+import { admissionStage, type Rule, unreadBase, windowOf } from "./admission-proof.ts";
+import { prepare } from "./blocks.ts";
 import { hasLeft, isIn, rosterChanged } from "./standing.ts";
 import { isEarlier, isQuorum, type Signed } from "./facts.ts";
-import type { Certified, Newcomer } from "./soft.ts";
+import type { Newcomer } from "./soft.ts";
 import { type Member, report, type State, say } from "./state.ts";
 
-/** Newcomers begin at heights that are multiples of this, so that attesters with different heads name one height. */
-const EPOCH_BLOCKS = 16;
-/**
- * Where the hashes of blocks are known before their announcement, a key is known for so many certified blocks before it
- * owns tasks. A new key can otherwise be chosen to own a block that is about to be announced.
- */
-const KNOWN_BLOCKS = 64;
 /** Above every height: whether a turn will end is asked with it. */
-const FOR_EVER = Number.MAX_SAFE_INTEGER;
+export const FOR_EVER = Number.MAX_SAFE_INTEGER;
 /** What a newcomer may claim at once, whatever it says of itself. */
-const NEWCOMER_SLOTS_MAX = 4;
-/** A newcomer asks again after pauses that grow up to so many times `syncMs`. */
-const JOIN_PAUSE_SYNCS_MAX = 32;
-/** A candidate that was silent for so many times `syncMs` is drawn no more. */
-const CANDIDATE_SYNCS = 128;
-
-type Rule = ManifestJson["chains"][number];
-
-/** Says that this node wants to prove, where it has no turn; said again until it is heard, after growing pauses. */
-export function announceSelf(state: State): void {
-  const { self, roles, slots } = state.options;
-  if (!roles.prover || slots === 0 || state.mute !== null || state.replaying) return;
-  const member = state.roster.get(self);
-  if (member === undefined && state.manifest.json.provers.admission !== "open") return;
-  const missing = state.manifest.json.chains.filter(
-    ({ id }) => member === undefined || !isIn(state, member, id, FOR_EVER) || hasLeft(state, member, id),
-  );
-  if (missing.length === 0) {
-    state.joinMs = null;
-    state.joinPauseMs = 0;
-    return;
-  }
-  // mutant: join-again
-  if (state.joinMs !== null && state.nowMs < state.joinMs) return;
-  const { syncMs } = state.manifest.json.timing;
-  // JOIN-5.
-  state.joinPauseMs = Math.min(Math.max(2 * state.joinPauseMs, 2 * syncMs), JOIN_PAUSE_SYNCS_MAX * syncMs);
-  state.joinMs = state.nowMs + state.joinPauseMs;
-  for (const { id } of missing) {
-    say(state, {
-      kind: "join",
-      chain: id,
-      slots: Math.min(Math.max(slots, 1), NEWCOMER_SLOTS_MAX),
-    });
-  }
-}
+export const NEWCOMER_SLOTS_MAX = 4;
 
 /**
  * The highest block of a chain that is certified, or that this node has prepared. A block that somebody merely announced
@@ -87,22 +47,19 @@ function nextHeight(state: State, rule: Rule): number {
   return epochAbove(headOf(state, rule.id) + rule.confirmations + windowOf(state, rule));
 }
 
-function epochAbove(height: number): number {
+/** Whether an epoch begins with this number. */
+export function isEpoch(number: number): boolean {
+  return number % EPOCH_BLOCKS === 0;
+}
+
+export function epochAbove(height: number): number {
   // ADMIT-4.
   // mutant: admitted-at-once
   return (Math.floor(height / EPOCH_BLOCKS) + 1) * EPOCH_BLOCKS;
 }
 
-function windowOf(state: State, { workflow }: Rule): number {
-  return state.manifest.json.workflows[workflow]?.window ?? 1;
-}
-
-function isKnownBefore({ start, reproves }: Rule): boolean {
-  return start === "any" || reproves !== undefined;
-}
-
 /** Whether anybody may prove on the chain, now or later. */
-function hasProver(state: State, chain: number): boolean {
+export function hasProver(state: State, chain: number): boolean {
   return [...state.roster.values()].some(
     (member) => !state.out.has(member.key) && isIn(state, member, chain, FOR_EVER),
   );
@@ -116,6 +73,9 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   const rule = state.manifest.json.chains.find(({ id }) => id === entry.chain);
   if (rule === undefined) return "block.chain-unknown";
   if (member === undefined && state.roster.size >= state.limits.rosterMax) return "roster.full";
+  const [proof] = entry.proofs;
+  const fault = proof === undefined ? null : faultOf(state, rule, proof);
+  if (fault !== null) return fault;
   if (!mayVote(state)) return null;
   // LEAVE-2.
   const isGone = member !== undefined && hasLeft(state, member, entry.chain);
@@ -123,11 +83,10 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   if (member !== undefined && isIn(state, member, entry.chain, FOR_EVER) && !isGone) return null;
   // JOIN-4.
   const slots = member?.slots ?? Math.min(Math.max(entry.slots, 1), NEWCOMER_SLOTS_MAX);
-  const isNew = isGone || (member?.turns.get(entry.chain) ?? []).length === 0;
   // ADMIT-8.
   // mutant: admitted-undrawn
-  if (isNew && hasProver(state, entry.chain)) {
-    noteCandidate(state, signed.author, rule, slots);
+  if (isDrawn(state, signed.author, entry.chain)) {
+    noteCandidate(state, signed.author, rule, slots, proof);
     return null;
   }
   // Votes that split over the beginning of an epoch are cast again: the prover asks again until it is admitted.
@@ -135,11 +94,30 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   return null;
 }
 
-function mayVote(state: State): boolean {
+/** Whether the prover is admitted by a drawing: a newcomer, or a member that has left. Where nobody may prove, all are needed. */
+export function isDrawn(state: State, prover: Key, chain: number): boolean {
+  const member = state.roster.get(prover);
+  const isNew = member === undefined || hasLeft(state, member, chain) || (member.turns.get(chain) ?? []).length === 0;
+  return isNew && hasProver(state, chain);
+}
+
+// JOIN-7.
+/** What is wrong with the proof that a join names, as far as the join alone shows it. */
+function faultOf(state: State, rule: Rule, { index, artefact, bytes, inline }: AdmissionProof): Refusal | null {
+  const stage = admissionStage(state, rule);
+  if (stage === null || !admissionTasksOf(stage).includes(index)) return "task.unknown";
+  if (bytes > state.manifest.json.limits.proofBytesMax) return "message.too-large";
+  const isWhole = inline.length === 0 || (inline.length === bytes && artefactHash(inline) === artefact);
+  return isWhole ? null : "receipt.inline-mismatch";
+}
+
+export function mayVote(state: State): boolean {
+  // VERIFY-8.
+  if (state.unverifiable !== null) return false;
   return state.options.roles.attester && state.mute === null && !state.replaying;
 }
 
-function vote(state: State, prover: Key, chain: number, height: number, slots: number): void {
+export function vote(state: State, prover: Key, chain: number, height: number, slots: number): void {
   const voted = state.ownAdmissions.get(`${prover}/${chain}`) ?? -1;
   // ADMIT-5.
   // mutant: admissions-unbounded
@@ -149,81 +127,28 @@ function vote(state: State, prover: Key, chain: number, height: number, slots: n
   say(state, { kind: "admit", prover, chain, height, slots });
 }
 
-function noteCandidate(state: State, prover: Key, rule: Rule, slots: number): void {
+function noteCandidate(state: State, prover: Key, rule: Rule, slots: number, shown: AdmissionProof | undefined): void {
   const chains = state.candidates.get(prover) ?? new Map<number, Newcomer>();
   state.candidates.set(prover, chains);
-  const candidate = chains.get(rule.id) ?? { slots, since: knownOf(state, rule), heardMs: state.nowMs };
+  const candidate = chains.get(rule.id) ?? { slots, since: knownOf(state, rule), heardMs: state.nowMs, proof: null };
   candidate.slots = slots;
   candidate.heardMs = state.nowMs;
   chains.set(rule.id, candidate);
+  if (shown === undefined) return;
+  const unread = unreadBase(state, shown.base);
+  if (unread !== null) prepare(state, unread);
+  const { proof } = candidate;
+  const isKnown = proof?.base === shown.base && proof.index === shown.index && proof.artefact === shown.artefact;
+  // ADMIT-8.
+  // A proof that comes once the tickets are known would be made for keys that are drawn only.
+  if (!isKnown) candidate.proof = { ...shown, since: knownOf(state, rule), isValid: false };
 }
 
 /** The height up to which hashes of blocks may be known now; on an `any` chain how many blocks are certified. */
-function knownOf(state: State, rule: Rule): number {
+export function knownOf(state: State, rule: Rule): number {
   const { certifiedCount = 0, sourceTip = -1 } = state.chains.get(rule.id) ?? {};
   if (rule.start === "any") return certifiedCount;
   return Math.max(headOf(state, rule.id) + windowOf(state, rule), sourceTip) + rule.confirmations;
-}
-
-/** A block is certified that this node did not know as certified before. */
-export function noteCertified(state: State, { chain, height, hash }: Omit<Certified, "content">, content: Hash): void {
-  if (!state.replaying) state.certified.push({ chain, height, hash, content });
-}
-
-/** Holds the drawings of the blocks that were certified in this step. */
-export function settleDrawings(state: State): void {
-  const certified = state.certified.splice(0);
-  if (!mayVote(state) || state.candidates.size === 0) return;
-  for (const block of certified) {
-    const rule = state.manifest.json.chains.find(({ id }) => id === block.chain);
-    if (rule !== undefined && isDrawing(rule, block)) draw(state, rule, block);
-  }
-}
-
-/** The first block of an epoch. On an `any` chain each block is one with a chance of one in so many. */
-function isDrawing({ start }: Rule, { height, content }: Certified): boolean {
-  const number = start === "any" ? Number.parseInt(content.slice(-8), 16) : height;
-  return number % EPOCH_BLOCKS === 0;
-}
-
-function draw(state: State, rule: Rule, { height, hash, content }: Certified): void {
-  const turn = turnAfter(state, rule, height);
-  // Too late: this node has dealt blocks of that epoch. The candidates wait for the next drawing.
-  if (turn !== 0 && turn <= headOf(state, rule.id) + windowOf(state, rule)) return;
-  // Where hashes are known beforehand, the content is not: it names proofs.
-  const seed = isKnownBefore(rule) ? content : hash;
-  const waiting = [...state.candidates].flatMap(([prover, chains]) => {
-    const candidate = chains.get(rule.id);
-    if (candidate === undefined || !mayBeDrawn(state, rule, candidate, height)) return [];
-    return [{ prover, slots: candidate.slots, ticket: domainHash("drawing", hexToBytes(prover), hexToBytes(seed)) }];
-  });
-  // ADMIT-9.
-  // mutant: drawn-by-arrival
-  waiting.sort((a, b) => (a.ticket < b.ticket ? -1 : 1));
-  // ADMIT-9.
-  // mutant: newcomers-unbounded
-  const drawn = waiting.slice(0, state.limits.newcomersMax);
-  for (const { prover, slots } of drawn) vote(state, prover, rule.id, turn, slots);
-}
-
-/** Where the turn of whoever is drawn begins: in the first epoch of which attesters have dealt no block by then. */
-function turnAfter(state: State, rule: Rule, height: number): number {
-  if (rule.start === "any") return 0;
-  // ADMIT-6.
-  // mutant: known-at-once
-  const known = isKnownBefore(rule) ? KNOWN_BLOCKS : 0;
-  return epochAbove(height + 2 * windowOf(state, rule) - 1 + known);
-}
-
-function mayBeDrawn(state: State, rule: Rule, { since, heardMs }: Newcomer, height: number): boolean {
-  // ADMIT-9: whoever has stopped asking is gone.
-  if (state.nowMs - heardMs > CANDIDATE_SYNCS * state.manifest.json.timing.syncMs) return false;
-  // ADMIT-8.
-  // mutant: drawn-by-known-block
-  if (rule.start !== "any") return since < height;
-  // ADMIT-6.
-  // mutant: known-at-once/any
-  return knownOf(state, rule) >= since + KNOWN_BLOCKS;
 }
 
 function noteOwnAdmission(state: State, prover: Key, chain: number, height: number): void {
@@ -266,7 +191,8 @@ export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">
   return null;
 }
 
-function forgetCandidate(state: State, prover: Key, chain: number): void {
+/** A candidate is admitted, or its admission proof is wrong. */
+export function forgetCandidate(state: State, prover: Key, chain: number): void {
   const chains = state.candidates.get(prover);
   chains?.delete(chain);
   if (chains?.size === 0) state.candidates.delete(prover);

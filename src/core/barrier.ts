@@ -13,7 +13,7 @@ import type { Refusal } from "../protocol/verdict.ts";
 import { type Stage, groupCount, groupsAt, restsOf, variantOf } from "../protocol/workflow.ts";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { heirsOf, isParentCertified, isParentClosed } from "./ancestry.ts";
-import { noteCertified } from "./admission.ts";
+import { noteCertified } from "./drawing.ts";
 import { afterOf, announcementOf, closedOf, settleCertified, touch } from "./blocks.ts";
 import { lostBefore } from "./failures.ts";
 import { isBlockDone, tasksOf } from "./graph.ts";

@@ -21,6 +21,7 @@ import {
   rememberClosed,
   trimClosed,
 } from "./ancestry.ts";
+import { noteBase } from "./admission-proof.ts";
 import type { PreparedResult } from "./event.ts";
 import { tallyOf } from "./griefing.ts";
 import { abandon, moveBlock } from "./moves.ts";
@@ -285,7 +286,8 @@ function mayOpen(state: State, block: Block): boolean {
   return true;
 }
 
-function prepare(state: State, block: Block): void {
+/** Asks for the payload and for what it implies, once. */
+export function prepare(state: State, block: Block): void {
   if (block.prepared !== null || block.preparing || block.invalid !== null || state.replaying) return;
   if (block.retryMs !== null && state.nowMs < block.retryMs) {
     block.wakeMs = block.retryMs;
@@ -326,6 +328,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
     case "ready":
       makeTasks(state, block);
       block.prepared = result.prepared;
+      noteBase(state, block);
       factsChanged(block);
       block.retryMs = null;
       for (const child of childrenOf(state, block)) state.dirtyBlocks.add(child);
@@ -360,6 +363,7 @@ export function settleCertified(state: State, block: Block, contentHash: Hash, c
   }
   state.tallies.set(block.id, tallyOf(content));
   settleClosed(state, closedOf(block, content.after));
+  noteBase(state, block);
   touch(state, block);
 }
 

@@ -45,6 +45,8 @@ export interface Job {
   readonly shards: number;
   /** The result is committed to before anybody sees it. */
   readonly isCommitted: boolean;
+  /** It is an admission proof: `prover` is its payee, and the block is certified already. */
+  readonly isAdmission: boolean;
   /** Artefacts that this task takes, or which item of one, and who has them. */
   readonly inputs: readonly {
     readonly artefact: Hash;
@@ -57,7 +59,7 @@ export interface Job {
 export type Effect =
   | { readonly kind: "append"; readonly entries: readonly Entry[] }
   | ({ readonly kind: "prove" } & Job)
-  | { readonly kind: "cancel"; readonly task: TaskRef }
+  | { readonly kind: "cancel"; readonly task: TaskRef; readonly isAdmission?: boolean }
   | {
       readonly kind: "prepare";
       readonly block: Hash;
@@ -81,6 +83,8 @@ export type Effect =
       readonly artefact: Hash;
       /** Whose proof it has to be; `null` for a result without a proof. */
       readonly maker: Key | null;
+      /** Whose admission proof it is; `maker` is its payee then. `null` for a task's proof. */
+      readonly candidate: Key | null;
       readonly bytes: number;
       readonly inline: Uint8Array;
       readonly system: string;

@@ -76,6 +76,8 @@ export type Event =
       readonly task: TaskRef;
       readonly artefact: Hash;
       readonly maker: Key | null;
+      /** Whose admission proof it is; left out or `null` for a task's proof. */
+      readonly candidate?: Key | null;
       readonly verdict: VerifiedResult;
     }
   /** What is behind a commitment; `null` where nobody shows it, `false` where it is no opening of this prover. */
@@ -89,10 +91,18 @@ export type Event =
   /** How many items an accepted output has that others count by; `null` where it cannot be had or is no list. */
   | { readonly kind: "counted"; readonly task: TaskRef; readonly artefact: Hash; readonly items: number | null }
   | { readonly kind: "progress"; readonly task: TaskRef; readonly attempt: number; readonly units: number }
-  | { readonly kind: "proved"; readonly task: TaskRef; readonly attempt: number; readonly proof: MadeProof }
+  /** `isAdmission`: it is this node's own admission proof. */
+  | {
+      readonly kind: "proved";
+      readonly task: TaskRef;
+      readonly isAdmission?: boolean;
+      readonly attempt: number;
+      readonly proof: MadeProof;
+    }
   | {
       readonly kind: "prove-failed";
       readonly task: TaskRef;
+      readonly isAdmission?: boolean;
       readonly attempt: number;
       readonly code: string;
       readonly logical: boolean;

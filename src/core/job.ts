@@ -37,6 +37,7 @@ export function jobOf(state: State, task: Task, attempt: number): Job | null {
     group: shard?.at ?? groupOf(stage, index),
     shards: shard?.of ?? 0,
     isCommitted: stage.verify === "agree",
+    isAdmission: false,
     inputs,
   };
 }
@@ -63,6 +64,7 @@ export function askToVerify(state: State, task: Task, proof: Proof, asked: Asked
     task: { block: block.id, stage: stage.name, index },
     artefact: proof.artefact,
     maker: proof.maker,
+    candidate: null,
     bytes: receipt?.bytes ?? state.manifest.json.limits.proofBytesMax,
     inline: receipt?.inline ?? new Uint8Array(),
     system: variant.system,

@@ -8,6 +8,7 @@ import { endOf } from "./ends.ts";
 import { countFailures, type FailureKind } from "./failures.ts";
 import { hasRivals, isNeeded, isVoid, missingInput } from "./graph.ts";
 import { contradictsSource, hasSource, isConfirmed } from "./own-source.ts";
+import { ownProofs } from "./own-admission.ts";
 import { failuresOf, type Quarantine, quarantineOf } from "./quarantine.ts";
 import { ownerOfAttempt } from "./standing.ts";
 import type { Out } from "./facts.ts";
@@ -100,7 +101,7 @@ export function whereOut(state: State, { about, from }: Out): string {
 
 /** What open blocks, and those certified lately, rest on: their payloads and their tasks' proofs. */
 export function artefactsNeeded(state: State): ReadonlySet<Hash> {
-  const needed = new Set<Hash>();
+  const needed = new Set<Hash>(ownProofs(state));
   for (const block of state.blocks.values()) {
     needed.add(block.payload);
     for (const { proofs, attempts } of block.tasks) {

@@ -7,12 +7,12 @@
  */
 import type { BarrierContent } from "../protocol/certificate.ts";
 import type { Evidence } from "../protocol/evidence.ts";
-import type { Hash, Key } from "../protocol/ids.ts";
-import type { Entry, EntryOf, Vote } from "../protocol/messages.ts";
+import type { BlockPlace, Hash, Key } from "../protocol/ids.ts";
+import type { AdmissionProof, Entry, EntryOf, Vote } from "../protocol/messages.ts";
 import type { Span } from "../protocol/sync.ts";
 import type { AttemptPhase } from "./attempts.ts";
 import type { Effect } from "./effect.ts";
-import type { MadeProof } from "./event.ts";
+import type { MadeProof, TaskRef } from "./event.ts";
 import type { Located } from "./facts.ts";
 
 export interface AttemptSoft {
@@ -168,6 +168,12 @@ export interface Chain {
   sourceFrom: number;
   sourceTip: number;
   sourceFault: string | null;
+  /** Certified blocks that newcomers may prove a task of for their admission, by id, the oldest first (`admission-proof.ts`). */
+  readonly bases: Map<Hash, AdmissionBase>;
+  /** The latest drawing, as far as it goes on (`drawing.ts`). */
+  drawing: Drawing | null;
+  /** How far this node is with its own admission proof (`own-admission.ts`). */
+  readonly ownAdmission: OwnAdmission;
 }
 
 /** A newcomer that waits for its first turn on a chain. */
@@ -177,6 +183,54 @@ export interface Newcomer {
   readonly since: number;
   /** When it asked last, by this node's clock. */
   heardMs: number;
+  /** The admission proof that its latest join names. */
+  proof: ShownProof | null;
+}
+
+/** An admission proof that a join names. */
+export interface ShownProof extends AdmissionProof {
+  /** As `since` of the newcomer, when the first join came that names the proof. */
+  readonly since: number;
+  /** This node has verified it. */
+  isValid: boolean;
+}
+
+/** What all admission proofs of one base block rest on. */
+export interface AdmissionBase {
+  readonly about: BlockPlace;
+  readonly height: number;
+  /** How many blocks of the chain were certified with it, as far as this node has learned of them. */
+  readonly count: number;
+  /** Public values for nobody, by the task's index. */
+  readonly values: ReadonlyMap<number, Uint8Array>;
+}
+
+export interface Drawing {
+  /** Where the turns of the drawn begin. */
+  readonly turn: number;
+  /** Candidates that are not looked at yet, in the order of their tickets. */
+  readonly waiting: Key[];
+  /** Proofs that are being verified, by payee, and since when. */
+  readonly asking: Map<Key, { readonly prover: Key; readonly artefact: Hash; readonly askedMs: number }>;
+  /** How many were verified or are being verified, and how many were admitted. */
+  asked: number;
+  admitted: number;
+}
+
+/** Until when a node waits before it begins another proof, after so many failures in a row. */
+export interface OwnAdmission {
+  proving: OwnProof | null;
+  /** The newest that is made, and is named in joins. */
+  made: (OwnProof & { readonly proof: AdmissionProof; isInlineSaid: boolean }) | null;
+  failures: number;
+  retryMs: number | null;
+}
+
+/** A task of a certified block that this node proves, or has proven, for its admission. */
+export interface OwnProof {
+  readonly task: TaskRef;
+  readonly height: number;
+  readonly values: Uint8Array;
 }
 
 /** A block that is certified now, and the hash of what its barrier says. */

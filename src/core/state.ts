@@ -198,6 +198,9 @@ function createChain(id: number, { follows = [] }: CoreOptions): Chain {
     sourceFrom: Number.POSITIVE_INFINITY,
     sourceTip: -1,
     sourceFault: null,
+    bases: new Map(),
+    drawing: null,
+    ownAdmission: { proving: null, made: null, failures: 0, retryMs: null },
   };
 }
 

@@ -25,6 +25,7 @@ import { assertStep, type Touched } from "./assertions.ts";
 import { applyBarrier, isContentOpen, settleBarrier } from "./barrier.ts";
 import { counts } from "./conflict.ts";
 import * as dispatcher from "./dispatcher.ts";
+import * as drawing from "./drawing.ts";
 import type { Effect } from "./effect.ts";
 import type { Event } from "./event.ts";
 import * as evidence from "./evidence.ts";
@@ -33,6 +34,7 @@ import { tallyOf } from "./griefing.ts";
 import { hasRivals, isVoid, missingInput } from "./graph.ts";
 import { learnLock } from "./locks.ts";
 import * as lists from "./lists.ts";
+import * as ownAdmission from "./own-admission.ts";
 import * as ownFeed from "./own-feed.ts";
 import * as ownSource from "./own-source.ts";
 import { addPending, takePending } from "./pending.ts";
@@ -127,7 +129,8 @@ export function nextWakeMs(state: State): number {
   let wake = state.peers.size > 0 ? state.syncMs : Number.POSITIVE_INFINITY;
   if (dispatcher.beats(state)) wake = Math.min(wake, dispatcher.nextBeatMs(state));
   wake = Math.min(wake, evidence.nextDoubtMs(state), ownFeed.nextSpeakMs(state), ownSource.nextSourceMs(state));
-  if (state.joinMs !== null && maySign(state)) wake = Math.min(wake, state.joinMs);
+  if (state.joinMs !== null && maySign(state)) wake = Math.min(wake, state.joinMs, ownAdmission.nextOwnProofMs(state));
+  if (maySign(state)) wake = Math.min(wake, drawing.nextPlaceMs(state));
   for (const block of state.live) {
     if (block.wakeMs !== null) wake = Math.min(wake, block.wakeMs);
     for (const task of block.tasks) if (task.wakeMs !== null) wake = Math.min(wake, task.wakeMs);
@@ -192,6 +195,7 @@ function apply(state: State, event: Event, equation: Equation): void {
       blocks.applyPrepared(state, event.block, event.result);
       return applyPending(state, event.block, equation);
     case "verified":
+      if (event.candidate != null) return drawing.applyAdmissionVerdict(state, event);
       return withTask(state, event.task, (task) => applyVerdict(state, task, event));
     case "opened":
       return withTask(state, event.task, (task) =>
@@ -202,8 +206,11 @@ function apply(state: State, event: Event, equation: Equation): void {
     case "progress":
       return withTask(state, event.task, (task) => dispatcher.applyProgress(state, task, event.attempt, event.units));
     case "proved":
+      if (event.isAdmission === true) return ownAdmission.applyOwnProof(state, event.task, event.proof);
       return withTask(state, event.task, (task) => dispatcher.applyProved(state, task, event.attempt, event.proof));
     case "prove-failed":
+      if (event.isAdmission === true)
+        return ownAdmission.applyOwnFailure(state, event.task, { ...event, code: asCode(event.code) });
       return withTask(state, event.task, (task) =>
         dispatcher.applyProveFailed(state, task, { ...event, code: asCode(event.code) }),
       );
@@ -501,7 +508,7 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
   const { content, contentHash, block: id } = event.certificate;
   if (state.closed.has(id)) return;
   if (event.from !== undefined) replicator.gain(state, event.from);
-  admission.noteCertified(state, content, contentHash);
+  drawing.noteCertified(state, content, contentHash);
   const block = state.blocks.get(id);
   if (block !== undefined) {
     blocks.settleCertified(state, block, contentHash, content);
@@ -555,8 +562,8 @@ function settle(state: State, equation: Equation, certifiedBefore: number): Touc
       settleTask(state, task);
     }
   }
-  admission.settleDrawings(state);
-  admission.announceSelf(state);
+  drawing.settleDrawings(state);
+  ownAdmission.announceSelf(state);
   dispatcher.settleWork(state);
   dispatcher.settleBeat(state);
   replicator.settleSync(state);

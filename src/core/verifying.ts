@@ -9,6 +9,7 @@ import { asCode, type EntryOf } from "../protocol/messages.ts";
 import { NOBODY } from "../protocol/payee.ts";
 import { factsChanged } from "./changes.ts";
 import { touchAgreeing } from "./collector.ts";
+import { isAdmissionAsked } from "./drawing.ts";
 import type { Effect } from "./effect.ts";
 import { foundEnd } from "./ends.ts";
 import type { Event, TaskRef } from "./event.ts";
@@ -106,6 +107,7 @@ function proofAsked(state: State, { task: at, artefact, maker }: Verify): readon
 
 /** Whether a verification that has waited is still of use. */
 export function isStillWanted(state: State, effect: Verify): boolean {
+  if (effect.candidate !== null) return isAdmissionAsked(state, effect.maker ?? NOBODY, effect.artefact);
   const [task, proof] = proofAsked(state, effect) ?? [];
   if (task === undefined || proof === undefined || !proof.asked) return false;
   const isDoubted = proof.accused.size > 0 && proof.verdict === "unknown";
@@ -114,6 +116,7 @@ export function isStillWanted(state: State, effect: Verify): boolean {
 
 /** Whether the payer has shown another valid proof of the same task before. */
 export function isSurplus(state: State, effect: Verify, payer: Key): boolean {
+  if (effect.candidate !== null) return false;
   const [task, proof] = proofAsked(state, effect) ?? [];
   return [...(task?.proofs.values() ?? [])].some(
     (other) => other !== proof && other.verdict === "valid" && other.receipts.has(payer),

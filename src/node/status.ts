@@ -2,6 +2,7 @@
 import { type BlockStatus, blockStatus, whereOut } from "../core/lifecycle.ts";
 import { quotaOf } from "../core/quota.ts";
 import { headOf } from "../core/admission.ts";
+import { type AdmissionStatus, admissionStatus } from "../core/admission-status.ts";
 import { isIn } from "../core/standing.ts";
 import { weightOf } from "../core/facts.ts";
 import type { Chain } from "../core/soft.ts";
@@ -41,6 +42,8 @@ export interface NodeStatus {
     readonly quota: number;
     readonly benched: boolean;
   })[];
+  /** Why this node may not prove yet, by chain. */
+  readonly admission: readonly (InPartition & AdmissionStatus)[];
   /** What this node's own provers have shown that they can do. */
   readonly abilities: readonly AbilityStatus[];
   /** The GPUs of this machine, and which task has each. */
@@ -133,6 +136,9 @@ export function statusOf(
       ),
     ),
     provers: partitions.flatMap(proversOf),
+    admission: partitions.flatMap((partition) =>
+      admissionStatus(partition.runtime.state).map((each) => ({ ...inPartition(partition), ...each })),
+    ),
     abilities: workers.qualification.status(),
     devices: workers.devices(),
     out: partitions.flatMap(outOf),

@@ -64,6 +64,13 @@ const name = { type: "text", charsMax: 32 } as const;
 const code = { type: "text", charsMax: 64 } as const;
 const task = { block: id, stage: name, index: u32 } as const;
 const attempt = { ...task, attempt: u32 } as const;
+const admissionProof = {
+  base: id,
+  index: u32,
+  artefact: id,
+  bytes: u32,
+  inline: { type: "bytes", bytesMin: 0, bytesMax: INLINE_BYTES_MAX },
+} as const;
 const vote = {
   head: { type: "bytes", bytesMin: 64, bytesMax: 256 },
   signature: { type: "bytes", bytesMin: 64, bytesMax: 64 },
@@ -89,7 +96,10 @@ export const MESSAGES = {
   },
   retract: { by: "source", fields: { block: id, round: u32 } },
   cancel: { by: "attester", fields: { block: id, round: u32 } },
-  join: { by: "anyone", fields: { slots: u32, chain: u53 } },
+  join: {
+    by: "anyone",
+    fields: { slots: u32, chain: u53, proofs: { type: "list", of: admissionProof, countMax: 1 } },
+  },
   admit: { by: "attester", fields: { prover: id, slots: u32, height: u53, chain: u53 } },
   bench: { by: "attester", fields: { prover: id, chain: u53, height: u53, turn: u53 } },
   claim: { by: "prover", fields: { ...attempt, timeouts: { type: "list", of: vote, countMax: ATTESTERS_MAX } } },
@@ -137,6 +147,7 @@ export type Body<K extends Kind> = ValueOf<(typeof MESSAGES)[K]["fields"]>;
 export type EntryOf<K extends Kind> = { readonly kind: K } & Body<K>;
 /** A statement as the core sees it: its kind and its fields, ids in hex. */
 export type Entry = { [K in Kind]: EntryOf<K> }[Kind];
+export type AdmissionProof = ValueOf<typeof admissionProof>;
 /** One entry of one batch, with all that a third party needs to check who signed it. */
 export type Vote = ValueOf<typeof vote>;
 

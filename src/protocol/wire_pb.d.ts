@@ -478,6 +478,11 @@ export declare type Join = Message<"proofmesh.v1.Join"> & {
    * @generated from field: uint64 chain = 2;
    */
   chain: bigint;
+
+  /**
+   * @generated from field: repeated proofmesh.v1.AdmissionProof proofs = 3;
+   */
+  proofs: AdmissionProof[];
 };
 
 /**
@@ -485,6 +490,54 @@ export declare type Join = Message<"proofmesh.v1.Join"> & {
  * Use `create(JoinSchema)` to create a new message.
  */
 export declare const JoinSchema: GenMessage<Join>;
+
+/**
+ * A proof of a task of the certified block `base`, by which a newcomer pays for its admission (`protocol/admission.ts`).
+ *
+ * @generated from message proofmesh.v1.AdmissionProof
+ */
+export declare type AdmissionProof = Message<"proofmesh.v1.AdmissionProof"> & {
+  /**
+   * the id of the base block
+   *
+   * @generated from field: bytes base = 1;
+   */
+  base: Uint8Array;
+
+  /**
+   * of the task in the chain's admission stage
+   *
+   * @generated from field: uint32 index = 2;
+   */
+  index: number;
+
+  /**
+   * SHA-256 of the proof
+   *
+   * @generated from field: bytes artefact = 3;
+   */
+  artefact: Uint8Array;
+
+  /**
+   * its size
+   *
+   * @generated from field: uint32 bytes = 4;
+   */
+  bytes: number;
+
+  /**
+   * the proof itself where it is small, in the first join that names it
+   *
+   * @generated from field: bytes inline = 5;
+   */
+  inline: Uint8Array;
+};
+
+/**
+ * Describes the message proofmesh.v1.AdmissionProof.
+ * Use `create(AdmissionProofSchema)` to create a new message.
+ */
+export declare const AdmissionProofSchema: GenMessage<AdmissionProof>;
 
 /**
  * @generated from message proofmesh.v1.Admit

@@ -12,7 +12,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file wire.proto.
  */
 export const file_wire = /*@__PURE__*/
-  fileDesc("Cgp3aXJlLnByb3RvEgxwcm9vZm1lc2gudjEiOQoFQmF0Y2gSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDwoHZW50cmllcxgDIAMoDCJ6CglCYXRjaEhlYWQSDgoGYXV0aG9yGAEgASgMEg4KBm51bWJlchgCIAEoBBIQCghwcmV2aW91cxgDIAEoDBIMCgRyb290GAQgASgMEg0KBWNvdW50GAUgASgNEg0KBXN0YXJ0GAYgASgEEg8KB3NraXBwZWQYByABKAQiLgoLU3RhcnRSZWNvcmQSDAoEYm9keRgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwiWQoJU3RhcnRCb2R5Eg4KBmF1dGhvchgBIAEoDBIPCgdjb3VudGVyGAIgASgEEg0KBW5vbmNlGAMgASgMEg4KBm51bWJlchgEIAEoBBIMCgRoZWFkGAUgASgMIlMKBFZvdGUSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDQoFaW5kZXgYAyABKA0SDAoEcGF0aBgEIAMoDBINCgVlbnRyeRgFIAEoDCLXBgoFRW50cnkSKgoIYW5ub3VuY2UYASABKAsyFi5wcm9vZm1lc2gudjEuQW5ub3VuY2VIABIoCgdyZXRyYWN0GAIgASgLMhUucHJvb2ZtZXNoLnYxLlJldHJhY3RIABImCgZjYW5jZWwYAyABKAsyFC5wcm9vZm1lc2gudjEuQ2FuY2VsSAASIgoEam9pbhgEIAEoCzISLnByb29mbWVzaC52MS5Kb2luSAASJAoFYWRtaXQYBSABKAsyEy5wcm9vZm1lc2gudjEuQWRtaXRIABIkCgVjbGFpbRgGIAEoCzITLnByb29mbWVzaC52MS5DbGFpbUgAEiQKBWdyYW50GAcgASgLMhMucHJvb2ZtZXNoLnYxLkdyYW50SAASIgoEYmVhdBgIIAEoCzISLnByb29mbWVzaC52MS5CZWF0SAASKAoHcmVsZWFzZRgJIAEoCzIVLnByb29mbWVzaC52MS5SZWxlYXNlSAASIgoEZmFpbBgKIAEoCzISLnByb29mbWVzaC52MS5GYWlsSAASKAoHcmVjZWlwdBgLIAEoCzIVLnByb29mbWVzaC52MS5SZWNlaXB0SAASJgoGYXR0ZXN0GAwgASgLMhQucHJvb2ZtZXNoLnYxLkF0dGVzdEgAEioKCGNvbXBsZXRlGA0gASgLMhYucHJvb2ZtZXNoLnYxLkNvbXBsZXRlSAASJgoGcmVqZWN0GA4gASgLMhQucHJvb2ZtZXNoLnYxLlJlamVjdEgAEigKB3RpbWVvdXQYDyABKAsyFS5wcm9vZm1lc2gudjEuVGltZW91dEgAEigKB2JhcnJpZXIYECABKAsyFS5wcm9vZm1lc2gudjEuQmFycmllckgAEiQKBWJlbmNoGBEgASgLMhMucHJvb2ZtZXNoLnYxLkJlbmNoSAASKgoIZXZpZGVuY2UYEiABKAsyFi5wcm9vZm1lc2gudjEuRXZpZGVuY2VIABIoCgdyZXF1ZXVlGBUgASgLMhUucHJvb2ZtZXNoLnYxLlJlcXVldWVIABImCgZjb21taXQYFiABKAsyFC5wcm9vZm1lc2gudjEuQ29tbWl0SAASIgoEc2VhbBgXIAEoCzISLnByb29mbWVzaC52MS5TZWFsSABCBgoEa2luZCKdAQoIQW5ub3VuY2USDQoFY2hhaW4YASABKAQSDgoGaGVpZ2h0GAIgASgEEgwKBGhhc2gYAyABKAwSDgoGcGFyZW50GAQgASgMEhAKCHdvcmtmbG93GAUgASgJEg8KB3BheWxvYWQYBiABKAwSDQoFaXRlbXMYCCABKA0SDQoFc3RhcnQYCSABKAgSDQoFcm91bmQYCiABKA1KBAgHEAgiJwoHUmV0cmFjdBINCgVibG9jaxgBIAEoDBINCgVyb3VuZBgCIAEoDSImCgZDYW5jZWwSDQoFYmxvY2sYASABKAwSDQoFcm91bmQYAiABKA0iJAoESm9pbhINCgVzbG90cxgBIAEoDRINCgVjaGFpbhgCIAEoBCJFCgVBZG1pdBIOCgZwcm92ZXIYASABKAwSDQoFc2xvdHMYAiABKA0SDgoGaGVpZ2h0GAMgASgEEg0KBWNoYWluGAQgASgEIkQKBUJlbmNoEg4KBnByb3ZlchgBIAEoDBINCgVjaGFpbhgCIAEoBBIOCgZoZWlnaHQYAyABKAQSDAoEdHVybhgEIAEoBCJrCgVDbGFpbRINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEiQKCHRpbWVvdXRzGAUgAygLMhIucHJvb2ZtZXNoLnYxLlZvdGUiVQoFR3JhbnQSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRIOCgZwcm92ZXIYBSABKAwiLQoEQmVhdBIlCgV0YXNrcxgBIAMoCzIWLnByb29mbWVzaC52MS5Qcm9ncmVzcyJXCghQcm9ncmVzcxINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEg0KBXVuaXRzGAUgASgEIkcKB1JlbGVhc2USDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDSJjCgRGYWlsEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDAoEY29kZRgFIAEoCRIPCgdsb2dpY2FsGAYgASgIItwBCgdSZWNlaXB0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDgoGc3lzdGVtGAUgASgJEgsKA2tleRgGIAEoDBIQCghhcnRlZmFjdBgHIAEoDBINCgVieXRlcxgIIAEoDRIOCgZ2YWx1ZXMYCSABKAwSEgoKcHJvdmluZ19tcxgKIAEoDRIOCgZpbmxpbmUYCyABKAwSEgoKcG9zc2Vzc2lvbhgMIAEoDBINCgVub25jZRgNIAEoDCJUCgZDb21taXQSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRIMCgRoYXNoGAUgASgMImIKBFNlYWwSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRIOCgZwcm92ZXIYBSABKAwSDAoEaGFzaBgGIAEoDCJoCgZBdHRlc3QSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRIOCgZwcm92ZXIYBSABKAwSEAoIYXJ0ZWZhY3QYBiABKAwiWQoIQ29tcGxldGUSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDgoGcHJvdmVyGAQgASgMEhAKCGFydGVmYWN0GAUgASgMImUKBlJlamVjdBINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIOCgZwcm92ZXIYBCABKAwSEAoIYXJ0ZWZhY3QYBSABKAwSDAoEY29kZRgGIAEoCSJVCgdUaW1lb3V0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDAoEY29kZRgFIAEoCSJHCgdSZXF1ZXVlEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0iKQoHQmFycmllchINCgVibG9jaxgBIAEoDBIPCgdjb250ZW50GAIgASgMIi0KCEV2aWRlbmNlEiEKBXNob3duGAEgAygLMhIucHJvb2ZtZXNoLnYxLlZvdGUi8wEKCEZyb250aWVyEikKBWZlZWRzGAEgAygLMhoucHJvb2ZtZXNoLnYxLkZyb250aWVyRmVlZBIrCgZjaGFpbnMYAiADKAsyGy5wcm9vZm1lc2gudjEuRnJvbnRpZXJDaGFpbhIQCghpbnN0YW5jZRgDIAEoDBINCgV1cF9tcxgEIAEoBBIhCgV0d2lucxgFIAMoCzISLnByb29mbWVzaC52MS5Ud2luEg4KBndhbnRlZBgGIAMoDBIpCgZzdGFydHMYByADKAsyGS5wcm9vZm1lc2gudjEuU3RhcnRSZWNvcmQSEAoIcmVjb3ZlcnMYCCABKAgiNwoEVHdpbhIQCghpbnN0YW5jZRgBIAEoDBINCgV1cF9tcxgCIAEoBBIOCgZhZ29fbXMYAyABKAQiSQoMRnJvbnRpZXJGZWVkEg4KBmF1dGhvchgBIAEoDBIMCgRuZXh0GAIgASgEEg4KBmJleW9uZBgDIAMoBBILCgN0aXAYBCABKAwiLgoNRnJvbnRpZXJDaGFpbhINCgVjaGFpbhgBIAEoBBIOCgZoZWlnaHQYAiABKAQilQEKCVN5bmNGcmFtZRIqCghmcm9udGllchgBIAEoCzIWLnByb29mbWVzaC52MS5Gcm9udGllckgAEg8KBWJhdGNoGAIgASgMSAASFQoLY2VydGlmaWNhdGUYAyABKAxIABIsCglmb3Jnb3R0ZW4YBCABKAsyFy5wcm9vZm1lc2gudjEuRm9yZ290dGVuSABCBgoEa2luZCI1CglGb3Jnb3R0ZW4SDgoGYXV0aG9yGAEgASgMEgwKBGZyb20YAiABKAQSCgoCdG8YAyABKARiBnByb3RvMw");
+  fileDesc("Cgp3aXJlLnByb3RvEgxwcm9vZm1lc2gudjEiOQoFQmF0Y2gSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDwoHZW50cmllcxgDIAMoDCJ6CglCYXRjaEhlYWQSDgoGYXV0aG9yGAEgASgMEg4KBm51bWJlchgCIAEoBBIQCghwcmV2aW91cxgDIAEoDBIMCgRyb290GAQgASgMEg0KBWNvdW50GAUgASgNEg0KBXN0YXJ0GAYgASgEEg8KB3NraXBwZWQYByABKAQiLgoLU3RhcnRSZWNvcmQSDAoEYm9keRgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwiWQoJU3RhcnRCb2R5Eg4KBmF1dGhvchgBIAEoDBIPCgdjb3VudGVyGAIgASgEEg0KBW5vbmNlGAMgASgMEg4KBm51bWJlchgEIAEoBBIMCgRoZWFkGAUgASgMIlMKBFZvdGUSDAoEaGVhZBgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwSDQoFaW5kZXgYAyABKA0SDAoEcGF0aBgEIAMoDBINCgVlbnRyeRgFIAEoDCLXBgoFRW50cnkSKgoIYW5ub3VuY2UYASABKAsyFi5wcm9vZm1lc2gudjEuQW5ub3VuY2VIABIoCgdyZXRyYWN0GAIgASgLMhUucHJvb2ZtZXNoLnYxLlJldHJhY3RIABImCgZjYW5jZWwYAyABKAsyFC5wcm9vZm1lc2gudjEuQ2FuY2VsSAASIgoEam9pbhgEIAEoCzISLnByb29mbWVzaC52MS5Kb2luSAASJAoFYWRtaXQYBSABKAsyEy5wcm9vZm1lc2gudjEuQWRtaXRIABIkCgVjbGFpbRgGIAEoCzITLnByb29mbWVzaC52MS5DbGFpbUgAEiQKBWdyYW50GAcgASgLMhMucHJvb2ZtZXNoLnYxLkdyYW50SAASIgoEYmVhdBgIIAEoCzISLnByb29mbWVzaC52MS5CZWF0SAASKAoHcmVsZWFzZRgJIAEoCzIVLnByb29mbWVzaC52MS5SZWxlYXNlSAASIgoEZmFpbBgKIAEoCzISLnByb29mbWVzaC52MS5GYWlsSAASKAoHcmVjZWlwdBgLIAEoCzIVLnByb29mbWVzaC52MS5SZWNlaXB0SAASJgoGYXR0ZXN0GAwgASgLMhQucHJvb2ZtZXNoLnYxLkF0dGVzdEgAEioKCGNvbXBsZXRlGA0gASgLMhYucHJvb2ZtZXNoLnYxLkNvbXBsZXRlSAASJgoGcmVqZWN0GA4gASgLMhQucHJvb2ZtZXNoLnYxLlJlamVjdEgAEigKB3RpbWVvdXQYDyABKAsyFS5wcm9vZm1lc2gudjEuVGltZW91dEgAEigKB2JhcnJpZXIYECABKAsyFS5wcm9vZm1lc2gudjEuQmFycmllckgAEiQKBWJlbmNoGBEgASgLMhMucHJvb2ZtZXNoLnYxLkJlbmNoSAASKgoIZXZpZGVuY2UYEiABKAsyFi5wcm9vZm1lc2gudjEuRXZpZGVuY2VIABIoCgdyZXF1ZXVlGBUgASgLMhUucHJvb2ZtZXNoLnYxLlJlcXVldWVIABImCgZjb21taXQYFiABKAsyFC5wcm9vZm1lc2gudjEuQ29tbWl0SAASIgoEc2VhbBgXIAEoCzISLnByb29mbWVzaC52MS5TZWFsSABCBgoEa2luZCKdAQoIQW5ub3VuY2USDQoFY2hhaW4YASABKAQSDgoGaGVpZ2h0GAIgASgEEgwKBGhhc2gYAyABKAwSDgoGcGFyZW50GAQgASgMEhAKCHdvcmtmbG93GAUgASgJEg8KB3BheWxvYWQYBiABKAwSDQoFaXRlbXMYCCABKA0SDQoFc3RhcnQYCSABKAgSDQoFcm91bmQYCiABKA1KBAgHEAgiJwoHUmV0cmFjdBINCgVibG9jaxgBIAEoDBINCgVyb3VuZBgCIAEoDSImCgZDYW5jZWwSDQoFYmxvY2sYASABKAwSDQoFcm91bmQYAiABKA0iUgoESm9pbhINCgVzbG90cxgBIAEoDRINCgVjaGFpbhgCIAEoBBIsCgZwcm9vZnMYAyADKAsyHC5wcm9vZm1lc2gudjEuQWRtaXNzaW9uUHJvb2YiXgoOQWRtaXNzaW9uUHJvb2YSDAoEYmFzZRgBIAEoDBINCgVpbmRleBgCIAEoDRIQCghhcnRlZmFjdBgDIAEoDBINCgVieXRlcxgEIAEoDRIOCgZpbmxpbmUYBSABKAwiRQoFQWRtaXQSDgoGcHJvdmVyGAEgASgMEg0KBXNsb3RzGAIgASgNEg4KBmhlaWdodBgDIAEoBBINCgVjaGFpbhgEIAEoBCJECgVCZW5jaBIOCgZwcm92ZXIYASABKAwSDQoFY2hhaW4YAiABKAQSDgoGaGVpZ2h0GAMgASgEEgwKBHR1cm4YBCABKAQiawoFQ2xhaW0SDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRIkCgh0aW1lb3V0cxgFIAMoCzISLnByb29mbWVzaC52MS5Wb3RlIlUKBUdyYW50Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDgoGcHJvdmVyGAUgASgMIi0KBEJlYXQSJQoFdGFza3MYASADKAsyFi5wcm9vZm1lc2gudjEuUHJvZ3Jlc3MiVwoIUHJvZ3Jlc3MSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDwoHYXR0ZW1wdBgEIAEoDRINCgV1bml0cxgFIAEoBCJHCgdSZWxlYXNlEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0iYwoERmFpbBINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEgwKBGNvZGUYBSABKAkSDwoHbG9naWNhbBgGIAEoCCLcAQoHUmVjZWlwdBINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEg4KBnN5c3RlbRgFIAEoCRILCgNrZXkYBiABKAwSEAoIYXJ0ZWZhY3QYByABKAwSDQoFYnl0ZXMYCCABKA0SDgoGdmFsdWVzGAkgASgMEhIKCnByb3ZpbmdfbXMYCiABKA0SDgoGaW5saW5lGAsgASgMEhIKCnBvc3Nlc3Npb24YDCABKAwSDQoFbm9uY2UYDSABKAwiVAoGQ29tbWl0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDAoEaGFzaBgFIAEoDCJiCgRTZWFsEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDgoGcHJvdmVyGAUgASgMEgwKBGhhc2gYBiABKAwiaAoGQXR0ZXN0Eg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg8KB2F0dGVtcHQYBCABKA0SDgoGcHJvdmVyGAUgASgMEhAKCGFydGVmYWN0GAYgASgMIlkKCENvbXBsZXRlEg0KBWJsb2NrGAEgASgMEg0KBXN0YWdlGAIgASgJEg0KBWluZGV4GAMgASgNEg4KBnByb3ZlchgEIAEoDBIQCghhcnRlZmFjdBgFIAEoDCJlCgZSZWplY3QSDQoFYmxvY2sYASABKAwSDQoFc3RhZ2UYAiABKAkSDQoFaW5kZXgYAyABKA0SDgoGcHJvdmVyGAQgASgMEhAKCGFydGVmYWN0GAUgASgMEgwKBGNvZGUYBiABKAkiVQoHVGltZW91dBINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNEgwKBGNvZGUYBSABKAkiRwoHUmVxdWV1ZRINCgVibG9jaxgBIAEoDBINCgVzdGFnZRgCIAEoCRINCgVpbmRleBgDIAEoDRIPCgdhdHRlbXB0GAQgASgNIikKB0JhcnJpZXISDQoFYmxvY2sYASABKAwSDwoHY29udGVudBgCIAEoDCItCghFdmlkZW5jZRIhCgVzaG93bhgBIAMoCzISLnByb29mbWVzaC52MS5Wb3RlIvMBCghGcm9udGllchIpCgVmZWVkcxgBIAMoCzIaLnByb29mbWVzaC52MS5Gcm9udGllckZlZWQSKwoGY2hhaW5zGAIgAygLMhsucHJvb2ZtZXNoLnYxLkZyb250aWVyQ2hhaW4SEAoIaW5zdGFuY2UYAyABKAwSDQoFdXBfbXMYBCABKAQSIQoFdHdpbnMYBSADKAsyEi5wcm9vZm1lc2gudjEuVHdpbhIOCgZ3YW50ZWQYBiADKAwSKQoGc3RhcnRzGAcgAygLMhkucHJvb2ZtZXNoLnYxLlN0YXJ0UmVjb3JkEhAKCHJlY292ZXJzGAggASgIIjcKBFR3aW4SEAoIaW5zdGFuY2UYASABKAwSDQoFdXBfbXMYAiABKAQSDgoGYWdvX21zGAMgASgEIkkKDEZyb250aWVyRmVlZBIOCgZhdXRob3IYASABKAwSDAoEbmV4dBgCIAEoBBIOCgZiZXlvbmQYAyADKAQSCwoDdGlwGAQgASgMIi4KDUZyb250aWVyQ2hhaW4SDQoFY2hhaW4YASABKAQSDgoGaGVpZ2h0GAIgASgEIpUBCglTeW5jRnJhbWUSKgoIZnJvbnRpZXIYASABKAsyFi5wcm9vZm1lc2gudjEuRnJvbnRpZXJIABIPCgViYXRjaBgCIAEoDEgAEhUKC2NlcnRpZmljYXRlGAMgASgMSAASLAoJZm9yZ290dGVuGAQgASgLMhcucHJvb2ZtZXNoLnYxLkZvcmdvdHRlbkgAQgYKBGtpbmQiNQoJRm9yZ290dGVuEg4KBmF1dGhvchgBIAEoDBIMCgRmcm9tGAIgASgEEgoKAnRvGAMgASgEYgZwcm90bzM");
 
 /**
  * Describes the message proofmesh.v1.Batch.
@@ -85,170 +85,177 @@ export const JoinSchema = /*@__PURE__*/
   messageDesc(file_wire, 9);
 
 /**
+ * Describes the message proofmesh.v1.AdmissionProof.
+ * Use `create(AdmissionProofSchema)` to create a new message.
+ */
+export const AdmissionProofSchema = /*@__PURE__*/
+  messageDesc(file_wire, 10);
+
+/**
  * Describes the message proofmesh.v1.Admit.
  * Use `create(AdmitSchema)` to create a new message.
  */
 export const AdmitSchema = /*@__PURE__*/
-  messageDesc(file_wire, 10);
+  messageDesc(file_wire, 11);
 
 /**
  * Describes the message proofmesh.v1.Bench.
  * Use `create(BenchSchema)` to create a new message.
  */
 export const BenchSchema = /*@__PURE__*/
-  messageDesc(file_wire, 11);
+  messageDesc(file_wire, 12);
 
 /**
  * Describes the message proofmesh.v1.Claim.
  * Use `create(ClaimSchema)` to create a new message.
  */
 export const ClaimSchema = /*@__PURE__*/
-  messageDesc(file_wire, 12);
+  messageDesc(file_wire, 13);
 
 /**
  * Describes the message proofmesh.v1.Grant.
  * Use `create(GrantSchema)` to create a new message.
  */
 export const GrantSchema = /*@__PURE__*/
-  messageDesc(file_wire, 13);
+  messageDesc(file_wire, 14);
 
 /**
  * Describes the message proofmesh.v1.Beat.
  * Use `create(BeatSchema)` to create a new message.
  */
 export const BeatSchema = /*@__PURE__*/
-  messageDesc(file_wire, 14);
+  messageDesc(file_wire, 15);
 
 /**
  * Describes the message proofmesh.v1.Progress.
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema = /*@__PURE__*/
-  messageDesc(file_wire, 15);
+  messageDesc(file_wire, 16);
 
 /**
  * Describes the message proofmesh.v1.Release.
  * Use `create(ReleaseSchema)` to create a new message.
  */
 export const ReleaseSchema = /*@__PURE__*/
-  messageDesc(file_wire, 16);
+  messageDesc(file_wire, 17);
 
 /**
  * Describes the message proofmesh.v1.Fail.
  * Use `create(FailSchema)` to create a new message.
  */
 export const FailSchema = /*@__PURE__*/
-  messageDesc(file_wire, 17);
+  messageDesc(file_wire, 18);
 
 /**
  * Describes the message proofmesh.v1.Receipt.
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema = /*@__PURE__*/
-  messageDesc(file_wire, 18);
+  messageDesc(file_wire, 19);
 
 /**
  * Describes the message proofmesh.v1.Commit.
  * Use `create(CommitSchema)` to create a new message.
  */
 export const CommitSchema = /*@__PURE__*/
-  messageDesc(file_wire, 19);
+  messageDesc(file_wire, 20);
 
 /**
  * Describes the message proofmesh.v1.Seal.
  * Use `create(SealSchema)` to create a new message.
  */
 export const SealSchema = /*@__PURE__*/
-  messageDesc(file_wire, 20);
+  messageDesc(file_wire, 21);
 
 /**
  * Describes the message proofmesh.v1.Attest.
  * Use `create(AttestSchema)` to create a new message.
  */
 export const AttestSchema = /*@__PURE__*/
-  messageDesc(file_wire, 21);
+  messageDesc(file_wire, 22);
 
 /**
  * Describes the message proofmesh.v1.Complete.
  * Use `create(CompleteSchema)` to create a new message.
  */
 export const CompleteSchema = /*@__PURE__*/
-  messageDesc(file_wire, 22);
+  messageDesc(file_wire, 23);
 
 /**
  * Describes the message proofmesh.v1.Reject.
  * Use `create(RejectSchema)` to create a new message.
  */
 export const RejectSchema = /*@__PURE__*/
-  messageDesc(file_wire, 23);
+  messageDesc(file_wire, 24);
 
 /**
  * Describes the message proofmesh.v1.Timeout.
  * Use `create(TimeoutSchema)` to create a new message.
  */
 export const TimeoutSchema = /*@__PURE__*/
-  messageDesc(file_wire, 24);
+  messageDesc(file_wire, 25);
 
 /**
  * Describes the message proofmesh.v1.Requeue.
  * Use `create(RequeueSchema)` to create a new message.
  */
 export const RequeueSchema = /*@__PURE__*/
-  messageDesc(file_wire, 25);
+  messageDesc(file_wire, 26);
 
 /**
  * Describes the message proofmesh.v1.Barrier.
  * Use `create(BarrierSchema)` to create a new message.
  */
 export const BarrierSchema = /*@__PURE__*/
-  messageDesc(file_wire, 26);
+  messageDesc(file_wire, 27);
 
 /**
  * Describes the message proofmesh.v1.Evidence.
  * Use `create(EvidenceSchema)` to create a new message.
  */
 export const EvidenceSchema = /*@__PURE__*/
-  messageDesc(file_wire, 27);
+  messageDesc(file_wire, 28);
 
 /**
  * Describes the message proofmesh.v1.Frontier.
  * Use `create(FrontierSchema)` to create a new message.
  */
 export const FrontierSchema = /*@__PURE__*/
-  messageDesc(file_wire, 28);
+  messageDesc(file_wire, 29);
 
 /**
  * Describes the message proofmesh.v1.Twin.
  * Use `create(TwinSchema)` to create a new message.
  */
 export const TwinSchema = /*@__PURE__*/
-  messageDesc(file_wire, 29);
+  messageDesc(file_wire, 30);
 
 /**
  * Describes the message proofmesh.v1.FrontierFeed.
  * Use `create(FrontierFeedSchema)` to create a new message.
  */
 export const FrontierFeedSchema = /*@__PURE__*/
-  messageDesc(file_wire, 30);
+  messageDesc(file_wire, 31);
 
 /**
  * Describes the message proofmesh.v1.FrontierChain.
  * Use `create(FrontierChainSchema)` to create a new message.
  */
 export const FrontierChainSchema = /*@__PURE__*/
-  messageDesc(file_wire, 31);
+  messageDesc(file_wire, 32);
 
 /**
  * Describes the message proofmesh.v1.SyncFrame.
  * Use `create(SyncFrameSchema)` to create a new message.
  */
 export const SyncFrameSchema = /*@__PURE__*/
-  messageDesc(file_wire, 32);
+  messageDesc(file_wire, 33);
 
 /**
  * Describes the message proofmesh.v1.Forgotten.
  * Use `create(ForgottenSchema)` to create a new message.
  */
 export const ForgottenSchema = /*@__PURE__*/
-  messageDesc(file_wire, 33);
+  messageDesc(file_wire, 34);
 

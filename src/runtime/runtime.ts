@@ -408,7 +408,7 @@ export class Runtime implements TransportHandler {
       case "prove":
         return this.#workshop.prove(effect);
       case "cancel":
-        return this.#workshop.cancel(effect.task);
+        return this.#workshop.cancel(effect);
       case "prepare":
         return this.#workshop.prepare(effect);
       case "verify":

@@ -12,7 +12,7 @@ import type { Event, VerifiedResult } from "../core/event.ts";
 import type { State } from "../core/state.ts";
 import { isStillWanted, isSurplus } from "../core/verifying.ts";
 import type { Cancel, Clock, Verifier } from "../ports.ts";
-import { artefactHash } from "../protocol/ids.ts";
+import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { possessionOf } from "../protocol/payee.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { Lane } from "./lane.ts";
@@ -115,12 +115,12 @@ export class Verifications {
 
   /** Gives the core its verdict, and forgets the job. */
   #end(effect: Verify, verdict: VerifiedResult, job?: Job): void {
-    const { task, artefact, maker } = effect;
+    const { task, artefact, maker, candidate } = effect;
     if (job !== undefined) {
       this.#leave(job);
       this.#jobs.delete(nameOf(effect));
     }
-    this.#modules.post({ kind: "verified", task, artefact, maker, verdict });
+    this.#modules.post({ kind: "verified", task, artefact, maker, candidate, verdict });
   }
 
   #serve(): void {
@@ -146,20 +146,21 @@ export class Verifications {
     const { fetcher, proofBytesMax, state } = this.#modules;
     const { fetchingMax, verifyingMax } = state.limits;
     // VERIFY-7, DISK-1.
-    const hasPlace = (line: string, { effect: { bytes, task } }: Job) => {
+    const hasPlace = (line: string, { effect }: Job) => {
       const underWay = this.#fetching.get(line) ?? 0;
       if (line === FREE) return underWay < verifyingMax;
-      return underWay < fetchingMax && this.#ledger.hasRoom(line, "proofs", bytes, task.block);
+      return underWay < fetchingMax && this.#ledger.hasRoom(line, "proofs", effect.bytes, placeOf(effect));
     };
     const next = this.#take(this.#fetch, hasPlace);
     if (next === null) return false;
     const { line, job } = next;
-    const { artefact, holders, bytes, task } = job.effect;
+    const { artefact, holders, bytes } = job.effect;
+    const place = placeOf(job.effect);
     job.at = "fetching";
     if (line !== FREE) this.#ledger.reserve(line, "proofs", bytes);
     this.#fetching.set(line, (this.#fetching.get(line) ?? 0) + 1);
     fetcher.bring({ artefact, bytesMax: proofBytesMax, holders }, (found) => {
-      if (line !== FREE) this.#ledger.settle(line, "proofs", bytes, artefact, task.block, found.ok ? found.value : 0);
+      if (line !== FREE) this.#ledger.settle(line, "proofs", bytes, artefact, place, found.ok ? found.value : 0);
       const left = (this.#fetching.get(line) ?? 1) - 1;
       if (left === 0) this.#fetching.delete(line);
       else this.#fetching.set(line, left);
@@ -206,7 +207,9 @@ export class Verifications {
     const { clock, state } = this.#modules;
     const { payer } = charge;
     const isValid = verdict.kind === "valid";
-    if (isValid && (payer === null || !isSurplus(state, effect, payer))) this.#ledger.release(effect.artefact);
+    // An admission proof is of no use once it is judged.
+    if (isValid && effect.candidate === null && (payer === null || !isSurplus(state, effect, payer)))
+      this.#ledger.release(effect.artefact);
     else this.#ledger.reject(effect.artefact);
     const outcomes: Readonly<Record<VerifiedResult["kind"], Outcome>> = {
       valid: payer !== null && isSurplus(state, effect, payer) ? "surplus" : "valid",
@@ -225,7 +228,7 @@ export class Verifications {
     if (inline.length > 0) {
       if (artefactHash(inline) !== artefact) return done({ kind: "invalid", code: "receipt.inline-mismatch" }, null);
       // Kept for the stage that takes it, and for certificates that are checked later.
-      fetcher.keep(artefact, inline);
+      if (effect.candidate === null) fetcher.keep(artefact, inline);
       return this.#check(effect, inline, done);
     }
     fetcher.get({ artefact, bytesMax: proofBytesMax, holders }, (found) => {
@@ -262,6 +265,11 @@ export class Verifications {
       this.#serve();
     });
   }
+}
+
+/** The block for which the file is charged; the payee of an admission proof stands for one. */
+function placeOf({ task, maker, candidate }: Verify): Hash {
+  return candidate === null || maker === null ? task.block : maker;
 }
 
 function nameOf({ task, artefact, maker }: Verify): string {

@@ -1,5 +1,6 @@
 /** Proving, preparing and verifying: gathers the bytes, asks the port, and gives the core one event for each. */
 import { hexToBytes } from "@noble/hashes/utils.js";
+import { isAdmissionAsked } from "../core/drawing.ts";
 import type { Effect, Job } from "../core/effect.ts";
 import type { Event, MadeProof, TaskRef, VerifiedResult } from "../core/event.ts";
 import type { State } from "../core/state.ts";
@@ -60,7 +61,8 @@ export class Workshop {
     const { artefacts, state } = modules;
     this.#ledger = new DiskLedger({
       limits: state.limits,
-      isOpen: (block) => state.blocks.get(block)?.certificate === null,
+      // An admission proof is of a certified block; its payee stands for the block.
+      isOpen: (block) => state.blocks.get(block)?.certificate === null || isAdmissionAsked(state, block),
       forget: (hashes) => artefacts.forget(hashes, () => {}),
       report: modules.report,
     });
@@ -156,7 +158,7 @@ export class Workshop {
   }
 
   prove(effect: Of<"prove">): void {
-    const name = nameOf(effect.task);
+    const name = nameOf(effect);
     const run = { cancelled: false, cancel: null as Cancel | null };
     this.#running.set(name, run);
     this.#gather(effect, (result) => {
@@ -200,13 +202,16 @@ export class Workshop {
 
   #end(effect: Of<"prove">, event: ProveEvent): void {
     const { artefacts, clock, fetcher, post } = this.#modules;
-    const { task, attempt } = effect;
-    if (event.kind === "progress") return post({ kind: "progress", task, attempt, units: event.units });
-    this.#running.delete(nameOf(task));
+    const { task, attempt, isAdmission } = effect;
+    if (event.kind === "progress") {
+      if (!isAdmission) post({ kind: "progress", task, attempt, units: event.units });
+      return;
+    }
+    this.#running.delete(nameOf(effect));
     if (event.kind === "failed") {
       const { code, message } = event.fault;
       const { logical } = event;
-      return post({ kind: "prove-failed", task, attempt, code, logical, message: lastWords(message) });
+      return post({ kind: "prove-failed", task, isAdmission, attempt, code, logical, message: lastWords(message) });
     }
     const { proof, values, provingMs } = event;
     const made = {
@@ -221,13 +226,13 @@ export class Workshop {
     // A small proof is made durable by the receipt that carries it; others must be on disk before they are promised.
     if (proof.length <= INLINE_BYTES_MAX && made.possession.length === 0) {
       fetcher.keep(made.artefact, proof);
-      return post({ kind: "proved", task, attempt, proof: made });
+      return post({ kind: "proved", task, isAdmission, attempt, proof: made });
     }
     const write = (done: Done<Hash>) => artefacts.write(proof, done);
     // A proof takes longer to make again than any disk takes to be free.
     whenFree(clock, write, PROOF_WAIT_MS, (written) => {
-      if (written.ok) post({ kind: "proved", task, attempt, proof: made });
-      else post({ kind: "prove-failed", task, attempt, logical: false, ...written.fault });
+      if (written.ok) post({ kind: "proved", task, isAdmission, attempt, proof: made });
+      else post({ kind: "prove-failed", task, isAdmission, attempt, logical: false, ...written.fault });
     });
   }
 
@@ -251,12 +256,12 @@ export class Workshop {
     write(proof, () => write(opening, () => post({ kind: "proved", task, attempt, proof: { ...made, nonce } })));
   }
 
-  cancel(task: TaskRef): void {
-    const run = this.#running.get(nameOf(task));
+  cancel(job: Named): void {
+    const run = this.#running.get(nameOf(job));
     if (run === undefined) return;
     run.cancelled = true;
     run.cancel?.();
-    this.#running.delete(nameOf(task));
+    this.#running.delete(nameOf(job));
   }
 
   close(): void {
@@ -274,8 +279,13 @@ export class Workshop {
   }
 }
 
-function nameOf(task: TaskRef): string {
-  return `${task.block}/${task.stage}/${task.index}`;
+interface Named {
+  readonly task: TaskRef;
+  readonly isAdmission?: boolean;
+}
+
+function nameOf({ task: { block, stage, index }, isAdmission = false }: Named): string {
+  return `${block}/${stage}/${index}${isAdmission ? "/admission" : ""}`;
 }
 
 function jobWith(job: Job, [payload, ...inputs]: readonly Uint8Array[]): ProveJob {

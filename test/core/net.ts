@@ -137,13 +137,13 @@ export class Net {
       }
       this.#prove(core, effect);
     }
-    for (const { task, artefact, maker } of verifies) {
+    for (const { task, artefact, maker, candidate } of verifies) {
       const prover = this.names.find((name) => this.#resultOf(task, name) === artefact);
       const verdict =
-        prover !== undefined && this.isValid(prover) && (maker ?? keyOf(prover)) === keyOf(prover)
+        prover !== undefined && this.isValid(prover) && (candidate ?? maker ?? keyOf(prover)) === keyOf(prover)
           ? ({ kind: "valid", bytes: PROOF_BYTES, possession: new Uint8Array() } as const)
           : ({ kind: "invalid", code: "proof.equation" } as const);
-      core.step({ kind: "verified", task, artefact, maker, verdict });
+      core.step({ kind: "verified", task, artefact, maker, candidate, verdict });
     }
     return proves.length + verifies.length + opens.length > 0;
   }
@@ -169,14 +169,14 @@ export class Net {
     return hashOf(isSame ? `result ${block}/${stage}/${index}` : `proof ${prover} ${block}/${stage}/${index}`);
   }
 
-  #prove(core: Core, { task, attempt, values }: Proves): void {
+  #prove(core: Core, { task, attempt, values, isAdmission }: Proves): void {
     const artefact = this.#resultOf(task, core.name);
     const nonce = new Uint8Array(NONCE_BYTES).fill(++this.#nonces);
     const opening = encodeOpening({ prover: keyOf(core.name), nonce, artefact, bytes: PROOF_BYTES });
     this.openings.set(artefactHash(opening), opening);
     const bytes = { inline: new Uint8Array(), possession: new Uint8Array(), nonce };
     const proof = { artefact, bytes: PROOF_BYTES, values, provingMs: 10, ...bytes };
-    core.step({ kind: "proved", task, attempt, proof });
+    core.step({ kind: "proved", task, isAdmission, attempt, proof });
   }
 
   /** The prover shows the opening, if it is up and wants to, and if its own log says that the other may have it. */

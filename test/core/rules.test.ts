@@ -201,20 +201,20 @@ describe("of what provers sign", () => {
 
   it("a join of an unknown chain is refused (JOIN-2)", () => {
     const test = openTo({});
-    expect(test.hear("new", { kind: "join", chain: 2, slots: 1 })).toEqual([]);
+    expect(test.hear("new", { kind: "join", chain: 2, slots: 1, proofs: [] })).toEqual([]);
     expect(test.core.refusals()).toEqual(["block.chain-unknown"]);
   });
 
   it("a join of a prover that has a turn leads to no vote (JOIN-3)", () => {
     const test = openTo({});
-    expect(test.hear("p", { kind: "join", chain: 1, slots: 1 })).toEqual([]);
+    expect(test.hear("p", { kind: "join", chain: 1, slots: 1, proofs: [] })).toEqual([]);
     expect(test.core.refusals()).toEqual([]);
   });
 
   it("a join has the slots of the vote to admit (ADMIT-3)", () => {
     // Nobody may prove, so a newcomer is admitted without a drawing.
     const test = openTo({ list: [] });
-    test.hear("new", { kind: "join", chain: 1, slots: 3 });
+    test.hear("new", { kind: "join", chain: 1, slots: 3, proofs: [] });
     const votes = [...test.core.state.ownAdmissions.keys()];
     expect(votes).toEqual([`${keyOf("new")}/1`]);
     const entries = test.core.feed.batches.flatMap((batch) => batch.entries);

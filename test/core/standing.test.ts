@@ -1,6 +1,6 @@
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { describe, expect, it } from "vitest";
-import { noteCertified } from "../../src/core/admission.ts";
+import { noteCertified } from "../../src/core/drawing.ts";
 import { orderOf } from "../../src/core/standing.ts";
 import { isKnownAuthor, step } from "../../src/core/step.ts";
 import { Log } from "../../src/log/log.ts";
@@ -14,6 +14,7 @@ import { Net } from "./net.ts";
 import { PARTIES, Subject } from "./subject.ts";
 
 const OPEN = { provers: { admission: "open", list: manifestJson([]).provers.list } } as const;
+const BASE = hashOf("base block");
 const LISTED = PARTIES.provers.map((name) => ({ key: keyOf(name), slots: 1, weight: 1 }));
 const open = (change: Partial<ManifestJson> = {}) =>
   new Subject({
@@ -21,8 +22,10 @@ const open = (change: Partial<ManifestJson> = {}) =>
     change: { provers: { ...OPEN.provers, list: LISTED }, ...change },
   });
 
-function join(slots = 1): EntryOf<"join"> {
-  return { kind: "join", chain: 1, slots };
+/** A join with an admission proof. A test verifies by the name alone whose proof it is. */
+function join(slots = 1, base = BASE): EntryOf<"join"> {
+  const proof = { base, index: 0, artefact: hashOf("admission proof"), bytes: 100, inline: new Uint8Array() };
+  return { kind: "join", chain: 1, slots, proofs: [proof] };
 }
 
 function admit(height: number, slots = 1): EntryOf<"admit"> {
@@ -35,12 +38,29 @@ function certified(test: Subject, height: number): void {
   chain.certified = height;
 }
 
-/** The block of this height is certified: what is said because of it. */
+/** A base block of this height, and as many certified blocks of the chain then. */
+function based(test: Subject, height: number, count = height, chain = 1): void {
+  const values = new Map([[0, hexToBytes(hashOf("values"))]]);
+  test.core.state.chains
+    .get(chain)
+    ?.bases.set(BASE, { about: { ...blockAt(height), chainId: chain }, height, count, values });
+}
+
+/** The block of this height is certified, its base is as high, and each admission proof holds: what is said because of it. */
 function certify(test: Subject, height: number, content = hashOf(`content ${height}`)): string[] {
   certified(test, height);
+  based(test, height, test.core.state.chains.get(1)?.certifiedCount);
   const { hash } = blockAt(height);
   noteCertified(test.core.state, { chain: 1, height, hash }, content);
-  return test.tick(0);
+  return [...test.tick(0), ...verified(test)];
+}
+
+/** All admission proofs that are asked for hold: what is said because of it. */
+function verified(test: Subject): string[] {
+  return test.core.take("verify").flatMap(({ task, artefact, maker, candidate }) => {
+    const verdict = { kind: "valid", bytes: 100, possession: new Uint8Array() } as const;
+    return candidate === null ? [] : test.core.step({ kind: "verified", task, artefact, maker, candidate, verdict });
+  });
 }
 
 /** A content that holds a drawing on a chain that starts at `any`, or holds none. */
@@ -137,8 +157,9 @@ describe("an open network", () => {
     const test = open();
     test.hear("new", join());
     certified(test, 31);
+    based(test, 16);
     noteCertified(test.core.state, { chain: 1, height: 16, hash: blockAt(16).hash }, hashOf("content"));
-    expect(test.tick(0)).toEqual([]);
+    expect([...test.tick(0), ...verified(test)]).toEqual([]);
     expect(certify(test, 32)).toEqual(["admit new height 48"]);
   });
 
@@ -190,8 +211,9 @@ describe("an open network", () => {
       test.hear("new", { ...join(), chain: 2 });
       const chain = test.core.state.chains.get(2);
       if (chain !== undefined) chain.certified = 16;
+      based(test, 16, 16, 2);
       noteCertified(test.core.state, { chain: 2, height: 16, hash: hashOf("again 16") }, hashOf("content"));
-      expect(test.tick(0)).toEqual(["admit new height 96"]);
+      expect([...test.tick(0), ...verified(test)]).toEqual(["admit new height 96"]);
     });
 
     it("ADMIT-6: attesters vote 64 certified blocks after the first join on a chain that starts at `any`", () => {

@@ -314,7 +314,7 @@ function grantOf(attempt: number): Entry {
 }
 
 function join(): Entry {
-  return { kind: "join", slots: 1, chain: CHAIN };
+  return { kind: "join", slots: 1, chain: CHAIN, proofs: [] };
 }
 
 function seedOf(name: string): Uint8Array {

@@ -196,7 +196,7 @@ describe("an entry", () => {
       { ...grant, attempt: -1 },
       { ...grant, attempt: 2 ** 32 },
       { kind: "timeout", block: hashOf("b"), stage: "shard", index: 0, attempt: 0, code: "ENOSPC" },
-      { kind: "join", slots: 1, chain: 2 ** 53 },
+      { kind: "join", slots: 1, chain: 2 ** 53, proofs: [] },
       {
         kind: "beat",
         tasks: Array.from({ length: 65 }, () => ({ block: hashOf("b"), stage: "s", index: 0, attempt: 0, units: 0 })),

@@ -1,40 +1,64 @@
 /**
  * Admission, judged once more on what was sent: an honest attester admits provers to the beginnings of epochs, at most
  * once an epoch, prover and chain, and a limited number of newcomers an epoch. On a chain that starts at `any` it admits
- * only keys that it has known for long enough.
+ * only keys that it has known for long enough. It admits nobody whose joins name no admission proof of its own, of a
+ * certified block that is young enough.
  *
- * Where links lose nothing, two more rules can be judged. Nobody is admitted whose join came after the block that it was
+ * Where links lose nothing, two more rules can be judged. Nobody is admitted whose proof came after the block that it was
  * drawn by, and those with the lowest tickets are admitted. And an honest newcomer is admitted in time.
  */
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { domainHash, type Hash, type Key } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
-import type { EntryOf } from "../../../src/protocol/messages.ts";
+import type { AdmissionProof, EntryOf } from "../../../src/protocol/messages.ts";
+import { admissionStageIn, type Truth } from "./truth.ts";
 
 const EPOCH_BLOCKS = 16;
 const KNOWN_BLOCKS = 64;
+/** A base block is at most so many epochs, and two windows, older than the drawing. */
+const AGE_EPOCHS = 4;
 /** An attester may have counted so many certified blocks fewer than were certified when the join was sent. */
 const LAG_BLOCKS = 16;
 /** A join and an announcement that were sent within this time may come in any order. */
 const RACE_MS = 500;
-/** By then an honest newcomer has been drawn: its own epoch, the next one, and some blocks that are on their way. */
+/** By then an honest newcomer with a proof has been drawn: its own epoch, the next one, and some blocks that are on their way. */
 const ADMITTED_BLOCKS = 3 * EPOCH_BLOCKS;
+/** By then an honest newcomer has shown its first admission proof. */
+const PROVEN_BLOCKS = 2 * EPOCH_BLOCKS;
+/** An attester has verified the proofs of all that it draws so many blocks after the drawing. */
+const VERIFIED_BLOCKS = 8;
 
-interface Join {
+interface Shown extends AdmissionProof {
   readonly saidMs: number;
   /** How many blocks were certified. */
   readonly blocks: number;
+}
+
+interface Join {
+  /** How many blocks were certified when its first join came. */
+  readonly blocks: number;
+  readonly saidMs: number;
+  readonly proofs: Shown[];
   isAdmitted: boolean;
 }
 
 export interface AdmissionsOptions {
   readonly manifest: Manifest;
+  readonly truth: Truth;
   readonly now: () => number;
   readonly isHostile: (key: Key) => boolean;
   readonly complain: (violation: string) => void;
   readonly newcomersMax: number;
   /** Links lose nothing and nobody stands still. */
   readonly isQuiet: boolean;
+}
+
+interface Drawn {
+  readonly who: string;
+  readonly chain: number;
+  readonly height: number;
+  readonly prover: Key;
+  readonly admitted: ReadonlySet<Key>;
 }
 
 export class Admissions {
@@ -44,13 +68,15 @@ export class Admissions {
   /** By attester, chain and height: newcomers that it admits. */
   readonly #admitted = new Map<string, Set<Key>>();
   readonly #voters = new Map<string, Set<Key>>();
-  /** By chain: blocks for which a quorum has signed a barrier, and the heights of such blocks. */
-  readonly #certified = new Map<number, Set<Hash>>();
+  /** By chain: blocks for which a quorum has signed a barrier, with their heights, and these heights. */
+  readonly #certified = new Map<number, Map<Hash, number>>();
   readonly #heights = new Map<number, Set<number>>();
-  /** By chain and prover: its first join. */
+  /** By chain and prover: its joins. */
   readonly #joins = new Map<number, Map<Key, Join>>();
   /** By chain and height: the blocks that were announced, and when first. */
   readonly #announced = new Map<string, { readonly hashes: Set<Hash>; readonly saidMs: number }>();
+  /** Votes whose order of tickets is judged later. */
+  #drawn: Drawn[] = [];
   /** Provers whose turn a quorum has ended. Where all that are listed are among them, a chain may be without provers. */
   readonly benched = new Set<Key>();
 
@@ -65,24 +91,47 @@ export class Admissions {
     this.#announced.set(name, known);
   }
 
-  join(author: Key, { chain }: EntryOf<"join">): void {
+  join(author: Key, { chain, proofs }: EntryOf<"join">): void {
     const joins = this.#joins.get(chain) ?? new Map<Key, Join>();
     this.#joins.set(chain, joins);
-    if (joins.has(author) || this.#isListed(author)) return;
-    joins.set(author, { saidMs: this.#options.now(), blocks: this.#countOf(chain), isAdmitted: false });
+    if (this.#isListed(author)) return;
+    const said = { saidMs: this.#options.now(), blocks: this.#countOf(chain) };
+    const join = joins.get(author) ?? { ...said, proofs: [], isAdmitted: false };
+    joins.set(author, join);
+    for (const proof of proofs) {
+      const isKnown = join.proofs.some(({ base, artefact }) => base === proof.base && artefact === proof.artefact);
+      if (!isKnown) join.proofs.push({ ...proof, ...said });
+    }
   }
 
   /** A quorum has signed a barrier of the block. */
   certified(chain: number, height: number, block: Hash): void {
     this.#heights.set(chain, (this.#heights.get(chain) ?? new Set<number>()).add(height));
-    const blocks = (this.#certified.get(chain) ?? new Set<Hash>()).add(block);
+    const blocks = (this.#certified.get(chain) ?? new Map<Hash, number>()).set(block, height);
     this.#certified.set(chain, blocks);
-    const waiting = [...(this.#joins.get(chain) ?? [])].filter(([, join]) => !join.isAdmitted);
+    this.#judgeDrawn(chain, height);
+    const hasPaid = (key: Key, join: Join) => !this.#isDue(chain) || this.#ownProofs(key, chain, join).length > 0;
+    const waiting = [...(this.#joins.get(chain) ?? [])].filter(
+      ([key, join]) => !join.isAdmitted && (!this.#options.isHostile(key) || hasPaid(key, join)),
+    );
+    // ADMIT-12.
     if (!this.#options.isQuiet || this.#startsAnywhere(chain) || waiting.length > this.#options.newcomersMax) return;
     for (const [key, join] of waiting) {
-      if (this.#options.isHostile(key) || blocks.size <= join.blocks + ADMITTED_BLOCKS) continue;
+      const [first] = this.#ownProofs(key, chain, join);
+      const late =
+        first === undefined
+          ? {
+              blocks: join.blocks + PROVEN_BLOCKS,
+              what: `has shown no admission proof ${PROVEN_BLOCKS} blocks after its first join`,
+            }
+          : {
+              blocks: first.blocks + ADMITTED_BLOCKS,
+              what: `is not admitted ${ADMITTED_BLOCKS} blocks after its first proof`,
+            };
+      const isDue = first !== undefined || this.#isDue(chain);
+      if (this.#options.isHostile(key) || !isDue || blocks.size <= late.blocks) continue;
       join.isAdmitted = true;
-      this.#options.complain(`L1: ${nameOf(key)} is not admitted ${ADMITTED_BLOCKS} blocks after its first join`);
+      this.#options.complain(`L1: ${nameOf(key)} ${late.what}`);
     }
   }
 
@@ -109,6 +158,7 @@ export class Admissions {
     const join = this.#joins.get(chain)?.get(prover);
     const { list } = this.#options.manifest.json.provers;
     if (list.every(({ key }) => this.benched.has(key)) || join === undefined || join.isAdmitted) return;
+    this.#hasPaid(who, chain, prover, join, height - EPOCH_BLOCKS);
     if (this.#startsAnywhere(chain)) return this.#knownLongEnough(who, chain, join);
     const admitted = (this.#admitted.get(`${author}/${chain}/${height}`) ?? new Set<Key>()).add(prover);
     this.#admitted.set(`${author}/${chain}/${height}`, admitted);
@@ -118,25 +168,72 @@ export class Admissions {
     // ADMIT-8.
     if (this.#heights.get(chain)?.has(height - EPOCH_BLOCKS) !== true)
       complain(`S1: ${who} from height ${height} before the block that draws for it is certified`);
-    if (this.#options.isQuiet) this.#drawn(who, chain, height - EPOCH_BLOCKS, { prover, join, admitted });
+    if (this.#options.isQuiet) this.#drawn.push({ who, chain, height: height - EPOCH_BLOCKS, prover, admitted });
   }
 
-  /** Attesters vote in the order of the tickets. */
-  #drawn(
-    who: string,
-    chain: number,
-    height: number,
-    { prover, join, admitted }: { readonly prover: Key; readonly join: Join; readonly admitted: ReadonlySet<Key> },
-  ): void {
+  /** Whether the newcomer has shown a proof of its own that was young enough for the drawing. */
+  #hasPaid(who: string, chain: number, prover: Key, join: Join, height: number): void {
+    if (!this.#isDue(chain)) return;
+    const own = this.#ownProofs(prover, chain, join);
+    // ADMIT-10.
+    if (own.length === 0) return this.#options.complain(`S1: ${who}, which has shown no admission proof of its own`);
+    const ages = own.map((proof) => height - this.#heightOf(chain, proof));
+    // ADMIT-11.
+    if (!this.#startsAnywhere(chain) && Math.min(...ages) > this.#ageMax(chain))
+      this.#options.complain(`S1: ${who}, whose base block is ${Math.min(...ages)} blocks older than its drawing`);
+  }
+
+  /** Its admission proofs that are true and of certified blocks. */
+  #ownProofs(prover: Key, chain: number, { proofs }: Join): readonly Shown[] {
+    return proofs.filter(
+      (proof) =>
+        this.#certified.get(chain)?.has(proof.base) === true &&
+        this.#options.truth.isAdmission(prover, chain, proof) === true,
+    );
+  }
+
+  #heightOf(chain: number, { base }: AdmissionProof): number {
+    return this.#certified.get(chain)?.get(base) ?? 0;
+  }
+
+  #ageMax(chain: number): number {
+    const { chains, workflows } = this.#options.manifest.json;
+    const workflow = chains.find(({ id }) => id === chain)?.workflow ?? "";
+    return AGE_EPOCHS * EPOCH_BLOCKS + 2 * (workflows[workflow]?.window ?? 1);
+  }
+
+  #isDue(chain: number): boolean {
+    const { chains, workflows } = this.#options.manifest.json;
+    const workflow = chains.find(({ id }) => id === chain)?.workflow ?? "";
+    return admissionStageIn(workflows[workflow]?.stages ?? []) !== undefined;
+  }
+
+  /** Verifications end in any order, so the votes of a drawing are judged together. */
+  #judgeDrawn(chain: number, height: number): void {
+    const isDone = (each: Drawn) => each.chain === chain && height >= each.height + VERIFIED_BLOCKS;
+    const done = this.#drawn.filter(isDone);
+    this.#drawn = this.#drawn.filter((each) => !isDone(each));
+    for (const each of done) this.#judgeTicket(each);
+  }
+
+  #judgeTicket({ who, chain, height, prover, admitted }: Drawn): void {
     const { hashes, saidMs } = this.#announced.get(`${chain}/${height}`) ?? { hashes: new Set<Hash>(), saidMs: 0 };
     const [seed] = hashes;
-    if (seed === undefined || hashes.size > 1) return;
-    if (join.saidMs > saidMs + RACE_MS)
+    const joins = this.#joins.get(chain) ?? new Map<Key, Join>();
+    const join = joins.get(prover);
+    if (seed === undefined || hashes.size > 1 || join === undefined) return;
+    const askedMs = this.#isDue(chain)
+      ? this.#ownProofs(prover, chain, join).map((each) => each.saidMs)
+      : [join.saidMs];
+    if (Math.min(...askedMs) > saidMs + RACE_MS)
       this.#options.complain(`S1: ${who}, which first asked once the block of height ${height} was announced`);
     const ticket = (key: Key) => domainHash("drawing", hexToBytes(key), hexToBytes(seed));
-    for (const [other, { blocks, isAdmitted }] of this.#joins.get(chain) ?? []) {
-      const isWaiting = !isAdmitted && !admitted.has(other) && blocks <= height - 2 * EPOCH_BLOCKS;
-      if (isWaiting && ticket(other) < ticket(prover))
+    for (const [other, waiting] of joins) {
+      if (waiting.isAdmitted || admitted.has(other) || ticket(other) >= ticket(prover)) continue;
+      const [latest] = this.#ownProofs(other, chain, waiting).slice(-1);
+      const since = this.#isDue(chain) ? latest?.blocks : waiting.blocks;
+      const isYoung = latest === undefined || height - this.#heightOf(chain, latest) <= this.#ageMax(chain);
+      if (since !== undefined && since <= height - 2 * EPOCH_BLOCKS && isYoung)
         this.#options.complain(`S1: ${who} and not ${nameOf(other)}, whose ticket is lower`);
     }
   }

@@ -1,20 +1,39 @@
 /** Which proofs are true, worked out from the announcements alone: the simulation's own answer to every verifier. */
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { artefactHash, blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
-import { type StageJson, statementOf, variantsOf } from "../../../src/protocol/stages.ts";
+import { eachOf, itemsOf, type StageJson, statementOf, takesOf, variantsOf } from "../../../src/protocol/stages.ts";
 import { SHARD_FOLD } from "../../../src/protocol/statement.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
-import type { EntryOf } from "../../../src/protocol/messages.ts";
+import type { AdmissionProof, EntryOf } from "../../../src/protocol/messages.ts";
 import { NOBODY, valuesFor } from "../../../src/protocol/payee.ts";
 import { payeeOf } from "../../../src/protocol/systems.ts";
 import { taskValues } from "../../../src/protocol/workflow.ts";
 import { SYSTEMS } from "../manifest.ts";
-import { anonymousProofOf, commitmentAfter, commitmentAtStart, listOf, proofOf, valuesOf } from "../provers.ts";
+import {
+  anonymousProofOf,
+  commitmentAfter,
+  commitmentAtStart,
+  listOf,
+  payeeOfAdmission,
+  proofOf,
+  valuesOf,
+} from "../provers.ts";
 
 interface Place {
   readonly block: Hash;
   readonly stage: string;
   readonly index: number;
+}
+
+/** The first stage that is proven by systems that name the maker, and takes nothing. */
+export function admissionStageIn(stages: readonly StageJson[]): StageJson | undefined {
+  return stages.find((stage) => {
+    const isFirst = takesOf(stage).length === 0 && eachOf(stage) === null && itemsOf(stage) === null;
+    const isProven = (stage.verify ?? "key") === "key";
+    return (
+      isFirst && isProven && variantsOf(stage).some((each) => payeeOf(each.system, statementOf(stage, each)) !== "none")
+    );
+  });
 }
 
 export class Truth {
@@ -62,6 +81,20 @@ export class Truth {
     // Such a proof verifies for everybody, so one in another's name is true as well; who is paid for it is S1's matter.
     const makers = this.#manifest.json.provers.list.map(({ key }) => key);
     return makers.some((maker) => artefact === artefactHash(anonymousProofOf(values, maker)));
+  }
+
+  /** Whether a join of this prover names an admission proof of its own; `null` as for tasks. */
+  isAdmission(prover: Key, chain: number, { base, index, artefact }: AdmissionProof): boolean | null {
+    const workflow = this.#manifest.json.chains.find(({ id }) => id === chain)?.workflow ?? "";
+    const stage = admissionStageIn(this.#manifest.json.workflows[workflow]?.stages ?? []);
+    const before = this.#commitment(base);
+    if (stage === undefined || before === null) return null;
+    const variants = variantsOf(stage);
+    const variant = variants[index % variants.length];
+    const names = payeeOf(variant?.system ?? SYSTEMS[0]);
+    const payee = payeeOfAdmission(this.#manifest.network, chain, prover, base);
+    const values = valuesFor(names, valuesOf(base, before, stage.name, index), payee);
+    return artefact === artefactHash(proofOf(values));
   }
 
   #stages(): readonly StageJson[] {

@@ -94,10 +94,11 @@ export class WireChecker {
   readonly #commitments: CommitmentChecker;
 
   constructor(options: WireOptions) {
-    this.#admissions = new Admissions({ ...options, complain: (violation) => this.#violation(violation) });
     this.#options = options;
     this.#manifest = options.manifest;
     this.truth = new Truth(options.manifest);
+    const complain = (violation: string) => this.#violation(violation);
+    this.#admissions = new Admissions({ ...options, truth: this.truth, complain });
     this.#owners = new Owners(options.manifest, () => this.guilt.proven.keys());
     const isDone = (task: TaskRef, attempt: number) =>
       this.#isComplete(task) || this.#isOver(task, attempt) || this.isCancelled(task.block);
