@@ -17,9 +17,19 @@ import type { StageRow } from "./protocol/workflow.ts";
 
 /** A fault that was expected: a stable code and one sentence for a person. */
 export interface Fault {
+  /** A name for people and logs. Nothing is decided by it. */
   readonly code: string;
   readonly message: string;
+  readonly reason?: FaultReason;
 }
+
+/**
+ * What a fault says that somebody acts on.
+ *
+ * payload: the payload is not the block's, so every node finds the same. Any other fault of a preparation may pass.
+ * own: the own machine or set-up failed, which says nothing of whoever made what it was to look at.
+ */
+export type FaultReason = "payload" | "own";
 
 export type Result<T, F extends Fault = Fault> =
   | { readonly ok: true; readonly value: T }
@@ -448,7 +458,7 @@ export type ProofAnswer =
 
 /** Runs off the network's thread, under a deadline. A verifier that dies is a fault, never an answer. */
 export interface Verifier {
-  /** The payload must be the block's: a payload that does not hash to the block is the fault `payload.*`. */
+  /** The payload must be the block's: for a payload that does not hash to the block the fault has the reason `payload`. */
   prepare(job: PrepareJob, done: Done<Preparation & { readonly before: Uint8Array }>): Cancel;
   /** `{ valid: false }` is objective: anyone else would find the same. `code` says why. */
   verify(

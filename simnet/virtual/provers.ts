@@ -143,7 +143,9 @@ export function simVerifier(world: World, times: () => ProvingTimes, known: Prep
       const announced = payloadOf(job);
       const isAnnounced = equalBytes(job.payload, announced) || equalBytes(job.payload, wrapped(announced));
       if (job.items > 0 || !isAnnounced)
-        return world.after(1, () => done({ ok: false, fault: { code: "payload.announcement", message: "simulated" } }));
+        return world.after(1, () =>
+          done({ ok: false, fault: { code: "payload.announcement", message: "simulated", reason: "payload" } }),
+        );
       const before = job.before ?? commitmentAtStart(job.parent);
       const name = `${job.block} ${bytesToHex(before)}`;
       const ready = known.get(name) ?? derive(job, before);

@@ -134,7 +134,10 @@ export type VerifiedResult =
    */
   | { readonly kind: "valid"; readonly bytes: number; readonly possession: Uint8Array }
   | { readonly kind: "invalid"; readonly code: string }
-  | { readonly kind: "unavailable"; readonly code: string };
+  /** The proof, or what it rests on, cannot be had. */
+  | { readonly kind: "unavailable"; readonly code: string }
+  /** This node cannot make the result again itself, which says nothing of whoever made it. */
+  | { readonly kind: "unable"; readonly code: string };
 
 export interface MadeProof {
   readonly artefact: Hash;

@@ -26,6 +26,7 @@ import type { Twin } from "../protocol/sync.ts";
 import { startOf, touch } from "./blocks.ts";
 import { openAttempt } from "./makers.ts";
 import { weightOf } from "./facts.ts";
+import type { Mute } from "./soft.ts";
 import { type Block, report, type State, type Task } from "./state.ts";
 
 /** What was asked before this node began may be answered so much later: no sign that anybody else still runs. */
@@ -34,7 +35,12 @@ const LATE_MS_MAX = 3_000;
 const LINGER_MS = 10_000;
 
 /** Reasons not to sign that pass by themselves. */
-const PASSING: ReadonlySet<string> = new Set(["feed.unchecked", "feed.behind", "feed.waiting"]);
+const PASSING: ReadonlySet<Mute | null> = new Set(["feed.unchecked", "feed.behind", "feed.waiting"]);
+
+/** Whether this node signs nothing until others have confirmed its own feed. */
+export function isUnconfirmed({ mute }: Pick<State, "mute">): boolean {
+  return PASSING.has(mute);
+}
 
 /** What a peer has answered about the own key. */
 export interface Answer {
@@ -84,13 +90,13 @@ export function hasOthers(state: State): boolean {
 
 /** Whether this node has lost its journal and does not sign yet: what it does not know of others says nothing. */
 export function isRecovering(state: State): boolean {
-  return state.lostOwn && state.mute !== null && PASSING.has(state.mute);
+  return state.lostOwn && isUnconfirmed(state);
 }
 
 /** A peer had a batch of ours that we did not: only our own signature can say so, so nobody can silence us by lying. */
 export function foundOwn(state: State, batch: Batch): void {
   const { number, start } = batch.head;
-  const isAsking = state.mute !== null && PASSING.has(state.mute);
+  const isAsking = isUnconfirmed(state);
   // FEED-2.
   // This start has signed nothing yet, so the batch is of a later one, or of a copy of it.
   if (start >= state.start.counter && isAsking) noteLaterStart(state, start);
@@ -155,7 +161,7 @@ function hearOfStarts(state: State, starts: readonly StartRecord[]): boolean {
 
 /** Two starts with one counter began from one disk. Which of them is the copy nobody can say, so both stop signing. */
 function copied(state: State, counter: number): void {
-  if (state.mute === null || PASSING.has(state.mute)) {
+  if (state.mute === null || isUnconfirmed(state)) {
     report(state, "key.copied", { key: state.options.self, counter });
     // START-4.
     state.mute = "key.copied";
@@ -170,7 +176,7 @@ function copied(state: State, counter: number): void {
 function noteLaterStart(state: State, counter: number): void {
   const isKnown = counter <= state.outrun;
   state.outrun = Math.max(state.outrun, counter);
-  if (state.mute === null || !PASSING.has(state.mute)) return isKnown ? undefined : remember(state);
+  if (!isUnconfirmed(state)) return isKnown ? undefined : remember(state);
   // START-5.
   report(state, "start.outrun", { counter: state.start.counter, latest: counter });
   state.lostOwn = true;

@@ -533,7 +533,7 @@ function applyCertificate(state: State, event: Extract<Event, { kind: "certifica
 
 /** What was said may be needed until the own feed is confirmed; a node that will never sign again lets go like others. */
 function mayForget(state: State): boolean {
-  return state.mute?.startsWith("feed.") !== true;
+  return !ownFeed.isUnconfirmed(state);
 }
 
 /** Looks at everything that facts or time have touched, until nothing is left to look at. */

@@ -149,23 +149,19 @@ export function applyVerdict(state: State, task: Task, { artefact, maker, verdic
       // Nobody's fault, so no try is counted.
       proof.retryMs = state.nowMs + SKIPPED_MS;
       return;
+    case "unable":
     case "unavailable":
       proof.tries++;
       proof.retryMs = state.nowMs + RETRY_MS * 2 ** proof.tries;
       report(state, "proof.unavailable", { ...where(task), artefact, code: verdict.code, tries: proof.tries });
       // REJECT-2.
       // Neither valid nor invalid: past the limit it counts as a failure of the prover's machine.
-      if (proof.tries >= FETCHES_MAX && proof.verdict === "unknown" && !isOwnTrouble(verdict.code)) {
+      if (proof.tries >= FETCHES_MAX && proof.verdict === "unknown" && verdict.kind === "unavailable") {
         for (const [prover, receipt] of receiptsOf(state, task, proof))
           endAttempt(task, prover, receipt, "artefact.unavailable");
       }
       return;
   }
-}
-
-/** That this node cannot make the result again says nothing of who made it. */
-function isOwnTrouble(code: string): boolean {
-  return code.startsWith("executor.");
 }
 
 export function endAttempt(task: Task, prover: Key, receipt: EntryOf<"receipt">, code: string): void {

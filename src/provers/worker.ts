@@ -5,7 +5,7 @@ import { NOBODY } from "../protocol/payee.ts";
 import { rangeEndingAt, readRange } from "../protocol/range.ts";
 import { formOf, SHARD_FOLD } from "../protocol/statement.ts";
 import type { StageRow } from "../protocol/workflow.ts";
-import type { PrepareJob, Result, VerifyJob } from "../ports.ts";
+import type { Fault, PrepareJob, Result, VerifyJob } from "../ports.ts";
 import { verifyRisc0 } from "../proofs/risc0/groth16.ts";
 import { verifySp1Groth16 } from "../proofs/sp1/groth16.ts";
 import { verifySp1Plonk } from "../proofs/sp1/plonk.ts";
@@ -54,18 +54,23 @@ function refuse(
   return { ok: false, fault: { code, message } };
 }
 
+function notTheBlocks({ code, message }: Fault): Result<never> {
+  return { ok: false, fault: { code, message, reason: "payload" } };
+}
+
 function prepare(job: PrepareJob): Result<Prepared> {
   const given = job.before === null ? null : elementOf(job.before);
   if (job.before !== null && given === null) return refuse("prepare.before", "before is no field element");
   const form = formOf(job.stages.flatMap(({ statements = [] }) => statements));
   const read = readRange(job.payload, job.hash, job.range, form);
-  if (!read.ok) return read;
+  if (!read.ok) return notTheBlocks(read.fault);
   const block = read.value;
   const announced = { parent: job.parent, height: job.height, items: job.items };
   const found = { parent: block.parent, height: rangeEndingAt(block.height, job.range), items: block.items.length };
   for (const name of ["parent", "height", "items"] as const) {
     if (announced[name] === found[name]) continue;
-    return refuse(`payload.${name}-mismatch`, `the block has ${name} ${found[name]}, not ${announced[name]}`);
+    const message = `the block has ${name} ${found[name]}, not ${announced[name]}`;
+    return notTheBlocks({ code: `payload.${name}-mismatch`, message });
   }
   const first = given ?? beginning(job.chain, block.parent);
   const folds = new Map<number, Folded>();

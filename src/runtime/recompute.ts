@@ -69,5 +69,5 @@ function nameOf({ id }: ProveJob): string {
 }
 
 function failed(code: string, message: string): Extract<Result<Uint8Array>, { ok: false }> {
-  return { ok: false, fault: { code, message } };
+  return { ok: false, fault: { code, message, reason: "own" } };
 }

@@ -13,7 +13,7 @@ import type { CoreOptions } from "../core/options.ts";
 import { createState, type State } from "../core/state.ts";
 import { announcedAs, type BlockName, closedAs, lookUps } from "../core/ancestry.ts";
 import { brokenBy } from "../core/invariant.ts";
-import { begin, hasOthers } from "../core/own-feed.ts";
+import { begin, hasOthers, isUnconfirmed } from "../core/own-feed.ts";
 import { nextWakeMs, resume, step } from "../core/step.ts";
 import type {
   Artefacts,
@@ -257,7 +257,7 @@ export class Runtime implements TransportHandler {
    * They still answer, and we must hear of it for as long as we wait to speak: that one may say more in the meantime.
    */
   #askDeaf(): void {
-    if (this.#closed || this.#transport === null || this.#state.mute?.startsWith("feed.") !== true) return;
+    if (this.#closed || this.#transport === null || !isUnconfirmed(this.#state)) return;
     const { weights } = this.#options.manifest;
     const deaf =
       this.#transport.connected?.().filter((peer) => weights.has(peer) && !this.#state.peers.has(peer)) ?? [];

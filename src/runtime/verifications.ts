@@ -215,6 +215,7 @@ export class Verifications {
       valid: payer !== null && isSurplus(state, effect, payer) ? "surplus" : "valid",
       invalid: "invalid",
       unavailable: "none",
+      unable: "none",
       skipped: "none",
     };
     // What has to be agreed upon is read and not verified.

@@ -71,13 +71,8 @@ export class Workshop {
 
   prepare(effect: Of<"prepare">): void {
     const { fetcher, verifier, post } = this.#modules;
-    const fault = (code: string) =>
-      post({
-        kind: "prepared",
-        block: effect.block,
-        // A payload that does not hash to its block is wrong for everybody; anything else may be had later.
-        result: { kind: code.startsWith("payload.") ? "invalid" : "unavailable", code },
-      });
+    const fault = (code: string, kind: "invalid" | "unavailable" = "unavailable") =>
+      post({ kind: "prepared", block: effect.block, result: { kind, code } });
     const bytesMax = effect.range > 1 ? RANGE_BYTES_MAX : PAYLOAD_BYTES_MAX;
     const wanted = { artefact: effect.payload, bytesMax, holders: effect.holders };
     const payer = effect.holders.find((each) => this.#ledger.hasRoom(each, "payloads", bytesMax, effect.block));
@@ -88,9 +83,10 @@ export class Workshop {
       if (!found.ok) return fault(found.fault.code);
       verifier.prepare({ ...effect, payload: found.value }, (result) => {
         if (!result.ok) {
+          if (result.fault.reason !== "payload") return fault(result.fault.code);
           // A payload that is no block's is of use to nobody.
-          if (result.fault.code.startsWith("payload.")) this.#ledger.reject(effect.payload);
-          return fault(result.fault.code);
+          this.#ledger.reject(effect.payload);
+          return fault(result.fault.code, "invalid");
         }
         post({ kind: "prepared", block: effect.block, result: { kind: "ready", prepared: result.value } });
       });
@@ -123,7 +119,8 @@ export class Workshop {
     this.#gather(job, (gathered) => {
       if (!gathered.ok) return verdict({ kind: "unavailable", code: gathered.fault.code });
       this.#recomputer.run(job.executor, jobWith(job, gathered.value), (made) => {
-        if (!made.ok) return verdict({ kind: "unavailable", code: made.fault.code });
+        if (!made.ok)
+          return verdict({ kind: made.fault.reason === "own" ? "unable" : "unavailable", code: made.fault.code });
         const own = made.value;
         if (artefactHash(own) !== effect.artefact) return verdict({ kind: "invalid", code: "result.differs" });
         const { itemsMax } = effect;

@@ -382,6 +382,16 @@ describe("a proof", () => {
     expect(asked).toBe(5);
   });
 
+  it("that this node cannot make again itself does not end the attempt of its prover (REJECT-2)", () => {
+    const test = new Subject();
+    test.claimed(0);
+    test.hear(test.owner("shard", 0), test.receipt(0, "proof"));
+    const verdict = { kind: "unable", code: "executor.missing" } as const;
+    const said = Array.from({ length: 6 }, () => test.verdict(0, "proof", verdict)).flat();
+    expect(said).toEqual([]);
+    expect(test.core.reports("proof.unavailable").map(({ tries }) => tries)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
   it("is asked about once, and not at all once the task is complete and credited", () => {
     const test = new Subject();
     const owner = test.owner("shard", 0);

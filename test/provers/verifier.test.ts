@@ -28,7 +28,7 @@ afterAll(() => verifier.close());
 const prepare = (job: PrepareJob): Promise<Prepared> => value<Prepared>((done) => verifier.prepare(job, done));
 const faultOf = async (job: PrepareJob): Promise<string> => {
   const result = await outcome<Prepared>((done) => verifier.prepare(job, done));
-  return result.ok ? "" : result.fault.code;
+  return result.ok ? "" : [result.fault.reason ?? "", result.fault.code].join(" ").trim();
 };
 const verifyJob = (changes: Partial<VerifyJob>): VerifyJob => {
   const empty = { values: new Uint8Array(160), parts: [], proof: new Uint8Array(256) };
@@ -91,12 +91,12 @@ describe("preparing a block", () => {
 
   it("tells what does not fit the announcement", async () => {
     const job = prepareJob(SMALL, 2);
-    expect(await faultOf({ ...job, hash: GOERLI.hash })).toBe("payload.header-mismatch");
-    expect(await faultOf({ ...job, parent: GOERLI.hash })).toBe("payload.parent-mismatch");
-    expect(await faultOf({ ...job, height: 7 })).toBe("payload.height-mismatch");
-    expect(await faultOf({ ...job, items: 5 })).toBe("payload.items-mismatch");
-    expect(await faultOf({ ...job, range: 2 })).toBe("payload.blocks-mismatch");
-    expect(await faultOf({ ...job, payload: new Uint8Array(9) })).toBe("payload.malformed");
+    expect(await faultOf({ ...job, hash: GOERLI.hash })).toBe("payload payload.header-mismatch");
+    expect(await faultOf({ ...job, parent: GOERLI.hash })).toBe("payload payload.parent-mismatch");
+    expect(await faultOf({ ...job, height: 7 })).toBe("payload payload.height-mismatch");
+    expect(await faultOf({ ...job, items: 5 })).toBe("payload payload.items-mismatch");
+    expect(await faultOf({ ...job, range: 2 })).toBe("payload payload.blocks-mismatch");
+    expect(await faultOf({ ...job, payload: new Uint8Array(9) })).toBe("payload payload.malformed");
     expect(await faultOf({ ...job, before: new Uint8Array(32).fill(255) })).toBe("prepare.before");
   });
 });

@@ -60,7 +60,10 @@ describe("making results again", () => {
     const { prover, runs, end } = executor();
     const recomputer = new Recomputer([prover]);
     const codes: string[] = [];
-    const take = (result: Result<Uint8Array>) => void codes.push(codeOf(result));
+    const take = (result: Result<Uint8Array>) => {
+      codes.push(codeOf(result));
+      expect(result.ok || result.fault.reason === "own").toBe(true);
+    };
     recomputer.run("other", job(0), take);
     recomputer.run("cut", job(0), take);
     end(0, { kind: "failed", logical: true, fault: { code: "process.failed", message: "ended with 1" } });
