@@ -68,6 +68,12 @@ export const ACCOUNT_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["aged"],
     expected: /^crash: .*invariant\.S6: .* counter of tasks/,
   },
+  "artefacts-indexed-for-ever": {
+    rule: "the index of artefacts shrinks with the blocks that are let go of",
+    edits: [{ at: "artefacts-indexed-for-ever", remove: true }],
+    runs: ["aged"],
+    expected: /^crash: .*invariant\.S6: .* index of artefacts/,
+  },
   "lose-early-votes": {
     rule: "ENTRY-3: what is signed about a block before it is prepared counts once it is",
     edits: [{ at: "lose-early-votes", remove: true }],

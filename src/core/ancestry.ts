@@ -6,6 +6,7 @@ import type { Closed } from "../protocol/certificate.ts";
 import type { Hash } from "../protocol/ids.ts";
 import { forgetLocks } from "./locks.ts";
 import { takePending } from "./pending.ts";
+import { unindexArtefacts } from "./receipts.ts";
 import type { BlockFacts, Facts } from "./facts.ts";
 import type { Block, State } from "./state.ts";
 import { branchesChanged } from "./changes.ts";
@@ -42,6 +43,8 @@ export function forget(state: State, block: Block): void {
   // mutant: tasks-counted-for-ever
   if (state.blocks.delete(block.id)) state.taskCount -= block.tasks.length;
   state.live.delete(block);
+  // mutant: artefacts-indexed-for-ever
+  unindexArtefacts(state, block);
   forgetLocks(state, block.id);
   takePending(state, block.id);
   if (others.length > 0) state.named.set(name, others);

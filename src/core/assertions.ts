@@ -107,6 +107,9 @@ function countQuorums(state: State, votes: ReadonlyMap<Key, ReadonlyMap<Key, unk
 function assertCounters(state: State): void {
   const tasks = [...state.blocks.values()].reduce((sum, block) => sum + block.tasks.length, 0);
   if (tasks !== state.taskCount) broken("S6", `the counter of tasks is ${state.taskCount}; counted: ${tasks}`);
+  const named = [...state.blocks.values()].reduce((sum, block) => sum + countNamed(block.tasks), 0);
+  const indexed = [...state.namedArtefacts.values()].reduce((sum, each) => sum + each.size, 0);
+  if (named !== indexed) broken("S6", `the index of artefacts has ${indexed} entries; counted: ${named}`);
   for (const name of ["attester", "member", "stranger"] as const) {
     const feeds = [...state.log.feeds()].filter(({ author }) => classOf(state, author) === name);
     const cost = feeds.reduce((sum, feed) => sum + feed.cost, 0);
@@ -114,6 +117,14 @@ function assertCounters(state: State): void {
     if (sum.cost !== cost || sum.feeds !== feeds.length)
       broken("S6", `${sum.feeds} feeds of class ${name} cost ${sum.cost}; counted: ${feeds.length} and ${cost}`);
   }
+}
+
+/** How many artefacts the receipts of each task name, in sum. */
+function countNamed(tasks: readonly Task[]): number {
+  return tasks.reduce((sum, { receipts }) => {
+    const artefacts = [...receipts.values()].flatMap(({ byArtefact }) => [...byArtefact.keys()]);
+    return sum + new Set(artefacts).size;
+  }, 0);
 }
 
 // S6.

@@ -28,7 +28,7 @@ import {
   type TaskFacts,
   weightOf,
 } from "./facts.ts";
-import type { Proof, State, Task } from "./state.ts";
+import type { Block, Proof, State, Task } from "./state.ts";
 import { factsChanged } from "./changes.ts";
 
 /** Writes a receipt down. The code says why it is no news, or does not count as long as nobody vouches for its proof. */
@@ -37,6 +37,7 @@ export function keepReceipt(state: State, task: Task, signed: Signed, entry: Ent
   task.receipts.set(signed.author, own);
   const named = own.byArtefact.get(entry.artefact) ?? [];
   own.byArtefact.set(entry.artefact, named);
+  indexArtefact(state, task, entry.artefact);
   const commitment = commitmentOf({ ...entry, prover: signed.author });
   const receipt: Receipt = { ...entry, signed, commitment };
   // EVIDENCE-7.
@@ -56,6 +57,22 @@ export function keepReceipt(state: State, task: Task, signed: Signed, entry: Ent
   factsChanged(task.block);
   if (known !== undefined) return "receipt.replayed";
   return dropped === entry.artefact ? "receipt.too-many" : null;
+}
+
+function indexArtefact({ namedArtefacts }: State, task: Task, artefact: Hash): void {
+  const tasks = namedArtefacts.get(artefact) ?? new Set<Task>();
+  namedArtefacts.set(artefact, tasks.add(task));
+}
+
+/** Lets go of what the index of artefacts has of a block that is not kept any more. */
+export function unindexArtefacts({ namedArtefacts }: State, { tasks }: Block): void {
+  for (const task of tasks)
+    for (const { byArtefact } of task.receipts.values())
+      for (const artefact of byArtefact.keys()) {
+        const known = namedArtefacts.get(artefact);
+        known?.delete(task);
+        if (known?.size === 0) namedArtefacts.delete(artefact);
+      }
 }
 
 /**
@@ -178,12 +195,9 @@ export function proofOf(task: Task, artefact: Hash, prover: Key): Proof {
 
 /** A small proof's bytes, which the receipts that are still kept carry in them. */
 export function inlineProof(state: State, artefact: Hash): Uint8Array | null {
-  for (const block of state.blocks.values()) {
-    for (const { proofs } of block.tasks) {
-      const named = [...proofs.values()].filter((proof) => proof.artefact === artefact);
-      const receipts = named.flatMap((proof) => [...proof.receipts.values()].flat());
-      for (const { inline } of receipts) if (inline.length > 0) return inline;
-    }
+  for (const { receipts } of state.namedArtefacts.get(artefact) ?? []) {
+    const named = [...receipts.values()].flatMap(({ byArtefact }) => byArtefact.get(artefact) ?? []);
+    for (const { inline } of named) if (inline.length > 0) return inline;
   }
   return null;
 }
@@ -193,11 +207,7 @@ export function inlineProof(state: State, artefact: Hash): Uint8Array | null {
  * not complete. A prover that had the proof could hand it in as its own in an attempt that it holds.
  */
 export function isReserved(state: State, artefact: Hash): boolean {
-  for (const block of state.live) {
-    for (const task of block.tasks) {
-      if (task.completeMs !== null || !isAnonymous(task)) continue;
-      for (const { byArtefact } of task.receipts.values()) if (byArtefact.has(artefact)) return true;
-    }
-  }
-  return false;
+  // RECEIPT-10.
+  const tasks = [...(state.namedArtefacts.get(artefact) ?? [])];
+  return tasks.some((task) => state.live.has(task.block) && task.completeMs === null && isAnonymous(task));
 }

@@ -74,6 +74,8 @@ export interface State extends Facts, Soft {
   readonly blocks: Map<Hash, Block>;
   /** Tasks of all these blocks together. */
   taskCount: number;
+  /** Those of them of which a receipt names the artefact. */
+  readonly namedArtefacts: Map<Hash, Set<Task>>;
   /** Those of them that are open, or closed and not certified: all that time or a vote can still move. */
   readonly live: Set<Block>;
   readonly named: Map<string, Block[]>;
@@ -119,6 +121,7 @@ export function createState(manifest: Manifest, options: CoreOptions): State {
     log,
     blocks: new Map(),
     taskCount: 0,
+    namedArtefacts: new Map(),
     live: new Set(),
     named: new Map(),
     closed: new Map(),

@@ -124,6 +124,7 @@ describe("a proof that does not name its maker", () => {
     const { test, maker } = late(withoutPayee(), { possession });
     expect(isReserved(test.core.state, hashOf("proof"))).toBe(true);
     expect(isReserved(test.core.state, hashOf("another"))).toBe(false);
+    expect(test.core.state.namedArtefacts.get(hashOf("proof"))?.size).toBe(1);
     judged(test, maker);
     for (const who of OTHERS) test.hear(who, test.complete(0, "proof", "shard", maker));
     expect(isReserved(test.core.state, hashOf("proof"))).toBe(false);
