@@ -18,7 +18,7 @@ import {
   type Verdict,
 } from "../virtual/options.ts";
 import { runVirtual } from "../virtual/run.ts";
-import { swarmDials, swarmHostile, swarmLimits, swarmSize } from "../virtual/swarm.ts";
+import { proversNeeded, swarmDials, swarmHostile, swarmLimits, swarmSize } from "../virtual/swarm.ts";
 import { Campaign } from "./campaign.ts";
 import { addDials, commandOf, dialsGiven, limitsOf } from "./dials.ts";
 import { failure, told, toldShort } from "./tell.ts";
@@ -225,14 +225,15 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
     }).filter(([, value]) => value !== undefined),
   );
   if (flags.swarm !== true) return { seed, nodes: 7, blocks: 20, shards: 4, ...dials, ...given };
-  const size = { ...swarmSize(seed, flags.byzantine === true), ...given };
+  const needed = proversNeeded(workflow);
+  const size = { ...swarmSize(seed, flags.byzantine === true, needed), ...given };
   const faults = { ...swarmDials(seed), ...dials };
   const limits = { ...swarmLimits(seed, faults), ...limitsGiven };
   return {
     seed,
     ...size,
     ...faults,
-    ...swarmHostile(seed, size, flags.byzantine === true),
+    ...swarmHostile(seed, size, flags.byzantine === true, needed),
     ...given,
     ...(Object.keys(limits).length === 0 ? {} : { limits }),
   };

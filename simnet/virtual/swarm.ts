@@ -1,4 +1,5 @@
 /** Swarm mode: which faults a run has, and how strong, is drawn from its seed. Ranges after TigerBeetle's VOPR. */
+import type { Fragment } from "../../src/protocol/fragment.ts";
 import type { HostileShape } from "./hostile.ts";
 import { attestersOf, type Dials, NO_FAULTS, RUN_LIMITS, type RunLimits, type VirtualOptions } from "./options.ts";
 import { RECEIPTS } from "./receipts.ts";
@@ -77,31 +78,46 @@ export function swarmLimits(seed: number, { reorgEveryMs }: Pick<Dials, "reorgEv
   return isSmall ? drawn : {};
 }
 
-/** How large the network is, and how long it runs. Where nodes are to be hostile there are enough to outvote them. */
+/** How many honest provers a workflow needs to complete each block: as many as copies have to be of different provers. */
+export function proversNeeded(workflow: Fragment | undefined): number {
+  const stages = Object.values(workflow?.workflows ?? {}).flatMap((each) => each.stages);
+  const needs = stages.map(({ collect }) =>
+    typeof collect === "object" && "of" in collect && collect.of === "provers" ? collect.any : 1,
+  );
+  return Math.max(1, ...needs);
+}
+
+/**
+ * How large the network is, and how long it runs. Where nodes are to be hostile there are enough to outvote them, and
+ * enough to prove what the workflow asks for.
+ */
 export function swarmSize(
   seed: number,
   byzantine: boolean,
+  provers = 1,
 ): Pick<VirtualOptions, "nodes" | "attesters" | "blocks" | "shards"> {
   const chance = new Chance(seed, "swarm/size");
   const drawn = [1, 4, 4, 7, 7, 10][chance.between(0, 5)] ?? 4;
   const attesters = byzantine && drawn === 1 ? 4 : drawn;
   return {
     attesters,
-    nodes: attesters + chance.between(0, 4),
+    nodes: Math.max(attesters + chance.between(0, 4), Math.floor((attesters - 1) / 3) + provers),
     blocks: chance.between(8, 30),
     shards: chance.between(1, 6),
   };
 }
 
 /**
- * As many hostile nodes as the protocol stands: f of 3f+1 attesters, and any number of provers as long as one is honest.
+ * As many hostile nodes as the protocol stands: f of 3f+1 attesters, and any number of provers as long as so many are
+ * honest as the workflow needs (`proversNeeded`).
  * Half of the seeds have none, unless all shall. Where attesters prove they are the honest provers, and all others may
- * be hostile. In half of the seeds attesters do not prove, and all other nodes but one may be hostile.
+ * be hostile. In half of the seeds attesters do not prove, and all other nodes but those may be hostile.
  */
 export function swarmHostile(
   seed: number,
   size: Pick<VirtualOptions, "nodes" | "attesters">,
   byzantine: boolean,
+  needed = 1,
 ): HostileShape & Pick<VirtualOptions, "attestersOnlyAttest"> {
   const chance = new Chance(seed, "swarm/hostile");
   const drawn = chance.next() < 0.5;
@@ -111,9 +127,12 @@ export function swarmHostile(
   const twins = chance.next() < TWIN_ODDS ? 1 : 0;
   const provers = size.nodes - attesters;
   const shape = { ...(twins > 0 ? { twins } : {}), byzantineAttesters: most - twins };
-  if (provers < 2 || chance.next() >= FEW_PROVERS_ODDS)
-    return { ...shape, byzantineProvers: chance.between(0, provers) };
-  const few = { ...shape, attestersOnlyAttest: true, byzantineProvers: chance.between(1, provers - 1) };
+  if (provers <= needed || chance.next() >= FEW_PROVERS_ODDS)
+    return {
+      ...shape,
+      byzantineProvers: chance.between(0, Math.min(provers, Math.max(size.nodes - most - needed, 0))),
+    };
+  const few = { ...shape, attestersOnlyAttest: true, byzantineProvers: chance.between(1, provers - needed) };
   if (chance.next() >= RECEIPTS_ODDS) return few;
   const kinds = Object.keys(RECEIPTS);
   const proverBehaviours = kinds.filter(() => chance.next() < 0.5);
