@@ -64,6 +64,22 @@ const LINE = {
 const CHAINS = { chains: z.array(chain, "a list of chain ids").min(1, "one chain or more").max(64, "64").optional() };
 const timeoutMs = count(100, 600_000, "ms").optional();
 
+/** How a sink sends transactions. */
+const TRANSACTIONS = {
+  /** Providers put keys into addresses. */
+  rpc: z.union([webAddress, SECRET], 'a URL, {"env": "NAME"} or {"file": "path"}'),
+  evmChain: chain,
+  address: z.string("an address").regex(/^0x[0-9a-fA-F]{40}$/, "0x and 40 hex digits"),
+  /** The private key of the account that pays, for this sink alone. */
+  account: SECRET,
+  confirmations: count(1, 1024, "blocks").optional(),
+  stuckMs: count(1000, 3_600_000, "ms").optional(),
+  gasPriceGweiMax: z.number("gwei").positive("more than 0").max(1e9, "at most a billion").optional(),
+};
+const FUNCTION = z.string("a function").min(1, "a function").max(1024, "at most 1,024 characters");
+const ARGUMENT = z.string("text").max(65_536, "at most 65,536 characters");
+const ARGUMENTS = z.array(ARGUMENT, "a list of texts").max(32, "at most 32 arguments");
+
 const SINK = z.discriminatedUnion(
   "kind",
   [
@@ -82,15 +98,18 @@ const SINK = z.discriminatedUnion(
       kind: z.literal("contract"),
       ...LINE,
       ...CHAINS,
-      /** Providers put keys into addresses. */
-      rpc: z.union([webAddress, SECRET], 'a URL, {"env": "NAME"} or {"file": "path"}'),
-      evmChain: chain,
-      address: z.string("an address").regex(/^0x[0-9a-fA-F]{40}$/, "0x and 40 hex digits"),
-      /** The private key of the account that pays, for this sink alone. */
-      account: SECRET,
-      confirmations: count(1, 1024, "blocks").optional(),
-      stuckMs: count(1000, 3_600_000, "ms").optional(),
-      gasPriceGweiMax: z.number("gwei").positive("more than 0").max(1e9, "at most a billion").optional(),
+      ...TRANSACTIONS,
+      timeoutMs,
+    }),
+    z.strictObject({
+      kind: z.literal("call"),
+      ...LINE,
+      ...CHAINS,
+      ...TRANSACTIONS,
+      /** The function that takes the block, and its arguments (`sinks/template.ts`). */
+      call: z.strictObject({ function: FUNCTION, args: ARGUMENTS }, '{"function", "args"}'),
+      /** A view function, and what it returns once the contract has the block. */
+      done: z.strictObject({ function: FUNCTION, args: ARGUMENTS, is: ARGUMENT }, '{"function", "args", "is"}'),
       timeoutMs,
     }),
     z.strictObject({
@@ -110,7 +129,7 @@ const SINK = z.discriminatedUnion(
       timeoutMs,
     }),
   ],
-  'a sink: {"kind": "file" | "webhook" | "contract" | "ethproofs", ...}',
+  'a sink: {"kind": "file" | "webhook" | "contract" | "call" | "ethproofs", ...}',
 );
 
 const ROLE = z.enum(["source", "prover", "attester"], '"source", "prover" or "attester"');

@@ -190,6 +190,7 @@ export {
   type WorkflowFile,
 } from "./manifests.ts";
 export { openSelects } from "./node/collectors.ts";
+export { prepareJobOf } from "./node/proven.ts";
 export { actOnRegistry, deployRegistry, openAccount } from "./node/accounts.ts";
 export { NodeFault } from "./node/fault.ts";
 export { type Requeued } from "./node/operator.ts";

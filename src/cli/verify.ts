@@ -4,10 +4,9 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { hexToBytes } from "@noble/hashes/utils.js";
 import { Command } from "commander";
 import { readConfig } from "../config.ts";
-import { findIn, nativeEquation, openVerifier, readManifestFile } from "../node.ts";
+import { findIn, nativeEquation, openVerifier, prepareJobOf, readManifestFile } from "../node.ts";
 import type { Preparation, Verifier, VerifyJob } from "../ports.ts";
 import {
   type Certificate,
@@ -19,11 +18,11 @@ import {
 } from "../protocol/certificate.ts";
 import type { Evidence } from "../protocol/evidence.ts";
 import { itemsIn } from "../protocol/items.ts";
-import { artefactHash, type BlockPlace, blockId, type Hash, type Key } from "../protocol/ids.ts";
+import { artefactHash, type BlockPlace, type Hash, type Key } from "../protocol/ids.ts";
 import { chainIdOf, type Manifest } from "../protocol/manifest.ts";
 import { NOBODY, valuesFor } from "../protocol/payee.ts";
 import { checkEvidence, checkVotes, isVoteKind } from "../protocol/votes.ts";
-import { partsOf, rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
+import { partsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import { CommandError, settled } from "./exit.ts";
 
 type Verdict = { readonly valid: true } | { readonly valid: false; readonly code: string };
@@ -264,27 +263,11 @@ async function prepare(
   directory: string,
   verifier: Verifier,
 ): Promise<{ readonly prepared: Preparation; readonly stages: readonly Stage[] }> {
-  const { chain, height, hash, parent, items } = content;
-  const stages = stagesOf(manifest, content.workflow, items) ?? [];
-  const block = blockId(manifest.network, content);
+  const { height } = content;
+  const stages = stagesOf(manifest, content.workflow, content.items) ?? [];
   const payload = artefact(directory, content.payload);
   const prepared = await settled<Preparation & { readonly before: Uint8Array }>((done) =>
-    verifier.prepare(
-      {
-        chain,
-        chainId: chainIdOf(manifest, chain),
-        height,
-        block,
-        hash,
-        parent,
-        items,
-        payload,
-        range: manifest.json.workflows[content.workflow]?.range ?? 1,
-        before: content.start ? null : hexToBytes(content.before),
-        stages: rowsOf(stages),
-      },
-      done,
-    ),
+    verifier.prepare(prepareJobOf(manifest, content, payload), done),
   );
   if (hex(prepared.before) !== content.before || hex(prepared.after) !== content.after) {
     throw new CommandError(

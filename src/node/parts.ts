@@ -56,7 +56,10 @@ export async function openParts(
   };
   const runtime = (chain: number) => partitionFor({ partitions }, chain)?.runtime ?? null;
   const signer = nodeSigner(nodeKey.seed);
-  const sinks = await openSinks({ config, manifest, directory, signer, runtime, environment: process.env }, closers);
+  const sinks = await openSinks(
+    { config, manifest, directory, signer, runtime, verifier: workers.verifier, environment: process.env },
+    closers,
+  );
   const lines = new Map(partitionsOf(manifest).map((each) => [each.name, sinkLines(sinks, each, directory, closers)]));
   const names = memberships.map(({ name }) => name);
   const isDivided = manifest.json.partitions !== undefined;

@@ -3,22 +3,25 @@ import { join } from "node:path";
 import type { NodeConfig, SecretConfig, SinkConfig } from "../config.ts";
 import { chosenProof } from "../core/makers.ts";
 import type { State } from "../core/state.ts";
-import type { Signer, Sink } from "../ports.ts";
+import type { Signer, Sink, Verifier } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { type Partition, partitionOfChain } from "../protocol/partition.ts";
 import type { Stage } from "../protocol/workflow.ts";
 import type { SinkLine } from "../runtime/proposer.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import type { Prove } from "../sinks/call.ts";
 import { ethproofsSink, type Reported } from "../sinks/ethproofs.ts";
 import { fileSink } from "../sinks/file.ts";
 import { ProvingTimes } from "../sinks/times.ts";
+import type { TransactionOptions } from "../sinks/transactions.ts";
 import { webhookSink } from "../sinks/webhook.ts";
 import { openCursor } from "../storage/cursor.ts";
 import type { DataDirectory } from "../storage/directory.ts";
 import { readAccount, readSecret } from "./accounts.ts";
 import { NodeFault } from "./fault.ts";
 import { guardedSink } from "./guard.ts";
+import { provenBy } from "./proven.ts";
 
 interface Parts {
   readonly config: NodeConfig;
@@ -27,6 +30,7 @@ interface Parts {
   readonly signer: Signer;
   /** Of a chain's partition, if this node takes part in it. Asked when a sink needs it: sinks are opened before there is one. */
   readonly runtime: (chain: number) => Runtime | null;
+  readonly verifier: Verifier;
   readonly environment: NodeJS.ProcessEnv;
 }
 
@@ -38,6 +42,7 @@ const TAKEOVER_MS: Readonly<Record<SinkConfig["kind"], number>> = {
   webhook: 15_000,
   // A transaction takes a block or two.
   contract: 60_000,
+  call: 60_000,
   ethproofs: 60_000,
 };
 const TIMEOUT_MS = 10_000;
@@ -115,21 +120,18 @@ async function openSink(sink: SinkConfig, name: string, parts: Parts): Promise<S
       return webhookSink({ url, lookup, timeoutMs, secret: shared }, { signer: parts.signer });
     }
     case "contract": {
-      const account = readAccount(sink.account, `sink ${name}`, parts.environment);
       // Loaded where it is used: its client is the slowest import of all.
       const { contractSink } = await import("../sinks/contract.ts");
-      return contractSink({
-        network,
-        rpc: typeof sink.rpc === "string" ? sink.rpc : secret(sink.rpc),
-        evmChain: sink.evmChain,
-        address: sink.address as `0x${string}`,
-        account,
-        confirmations: sink.confirmations ?? 1,
-        stuckMs: sink.stuckMs ?? STUCK_MS,
-        gasPriceWeiMax: BigInt(Math.round((sink.gasPriceGweiMax ?? GAS_GWEI_MAX) * 1e9)),
-        pollMs: POLL_MS,
-        timeoutMs: sink.timeoutMs ?? TIMEOUT_MS,
-      });
+      return contractSink({ network, ...transactionsOf(sink, name, parts) });
+    }
+    case "call": {
+      const { callSink } = await import("../sinks/call.ts");
+      const { call, done } = sink;
+      try {
+        return callSink({ call, done, ...transactionsOf(sink, name, parts) }, provenIn(parts));
+      } catch (error) {
+        throw new NodeFault("config.sink", `sink ${name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
     }
     case "ethproofs": {
       const { cluster, every = 1, stage = null, system = null, url = ETHPROOFS_URL } = sink;
@@ -155,6 +157,40 @@ async function openSink(sink: SinkConfig, name: string, parts: Parts): Promise<S
       );
     }
   }
+}
+
+type TransactionConfig = Extract<SinkConfig, { readonly kind: "contract" | "call" }>;
+
+function transactionsOf(sink: TransactionConfig, name: string, { environment }: Parts): TransactionOptions {
+  return {
+    rpc: typeof sink.rpc === "string" ? sink.rpc : readSecret(sink.rpc, `sink ${name}`, environment),
+    evmChain: sink.evmChain,
+    address: sink.address as `0x${string}`,
+    account: readAccount(sink.account, `sink ${name}`, environment),
+    confirmations: sink.confirmations ?? 1,
+    stuckMs: sink.stuckMs ?? STUCK_MS,
+    gasPriceWeiMax: BigInt(Math.round((sink.gasPriceGweiMax ?? GAS_GWEI_MAX) * 1e9)),
+    pollMs: POLL_MS,
+    timeoutMs: sink.timeoutMs ?? TIMEOUT_MS,
+  };
+}
+
+/** What tasks have proven, from the block's bytes and the artefacts that this node has or fetches. */
+function provenIn({ manifest, runtime, verifier }: Parts): Prove {
+  return (block, task, done) => {
+    const { chain } = block;
+    const own = partitionOfChain(manifest, chain)?.manifest ?? manifest;
+    const here = runtime(chain);
+    if (here !== null)
+      return provenBy(
+        { manifest: own, verifier, artefact: (...asked) => here.getArtefact(...asked) },
+        block,
+        task,
+        done,
+      );
+    const message = `this node takes no part in the partition of chain ${chain}`;
+    done({ ok: false, fault: { code: "artefact.unavailable", message } });
+  };
 }
 
 /**

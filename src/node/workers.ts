@@ -41,6 +41,8 @@ type ProverOptions = NodeConfig["provers"][number];
 
 export interface Workers {
   readonly provers: readonly Prover[];
+  /** Shared by all that is no task. */
+  readonly verifier: Verifier;
   devices(): readonly DeviceStatus[];
   readonly qualification: Qualification;
   readonly modules: Modules;
@@ -92,6 +94,7 @@ export function openWorkers(
   closers.push(() => qualification.close());
   return {
     provers,
+    verifier: own,
     qualification,
     modules: { loadModules: threads.loadModules, moduleFiles: threads.moduleFiles },
     devices: () => devices.status(),

@@ -4,10 +4,14 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
+import { EXIT } from "../../src/cli/exit.ts";
 import type { NodeStatus } from "../../src/node.ts";
+import { mockProof } from "../../src/provers/mock.ts";
+import { keyOf, openChain } from "../sinks/evm.ts";
+import { deployNotes, notesOf } from "../sinks/rollup.ts";
 import { nextBlock, type RpcBlock, submit } from "./blocks.ts";
 import { flagsOf, makeMembers } from "./members.ts";
-import { endAll, eventually, startCli } from "./processes.ts";
+import { endAll, eventually, runCli, startCli } from "./processes.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 afterEach(endAll);
@@ -80,4 +84,46 @@ test("a node hands certified blocks on in order, and after kill -9 goes on where
   expect(log).not.toMatch(/between the node|a-key-in-the-path/);
   const file = path.join(member.data, "sinks", "receiver.json");
   await eventually("it is written down", () => (readFileSync(file, "utf8").includes('"height":5') ? true : null));
+});
+
+test("a node hands the proofs of its blocks to a contract that the configuration describes", async () => {
+  const chain = await openChain();
+  onTestFinished(() => chain.close());
+  const address = await deployNotes(chain);
+  const members = makeMembers(1);
+  const [member] = members.list;
+  if (member === undefined) throw new Error("no member");
+  const [config, account] = [path.join(members.dir, "config.json"), path.join(members.dir, "account")];
+  writeFileSync(account, keyOf(1));
+  const sink = {
+    kind: "call",
+    rpc: chain.url,
+    evmChain: chain.chain,
+    address,
+    account: { file: account },
+    call: {
+      function: "function note(uint64 height, bytes values, bytes proof)",
+      args: ["{height}", "{values:shard}", "{proof:shard}"],
+    },
+    done: { function: "function isNoted(uint64) view returns (bool)", args: ["{height}"], is: "true" },
+  };
+  const wrong = { ...sink, call: { ...sink.call, args: ["{height}", "{values}", "{proof:shard}"] } };
+  writeFileSync(config, JSON.stringify({ sinks: [wrong] }));
+  const flags = [...flagsOf(members, member, 1), "--config", config];
+  const refused = await runCli(["start", ...flags]);
+  expect([refused.status, refused.stderr]).toEqual([
+    EXIT.usage,
+    expect.stringContaining('sink call: "{values}" is no'),
+  ]);
+
+  writeFileSync(config, JSON.stringify({ sinks: [sink] }));
+  const node = await startCli(flags);
+  let last: RpcBlock | null = null;
+  for (let height = 1; height <= 3; height++) await submit(node.http, (last = nextBlock(last)));
+  const notes = await eventually("three blocks are noted", async () => {
+    const found = await notesOf(chain, address);
+    return found.length === 3 ? found : null;
+  });
+  expect(notes.map(({ height }) => height)).toEqual([1, 2, 3]);
+  for (const { values, proof } of notes) expect(proof).toEqual(mockProof(values));
 });
