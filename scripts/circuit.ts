@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { SHARD_ITEMS_MAX } from "../src/protocol/ethereum.ts";
-import { loadSnarkjs, type Snarkjs } from "../src/provers/groth16/snarkjs.ts";
+import { loadSnarkjs, type Snarkjs } from "../src/proofs/groth16/snarkjs.ts";
 import { POSEIDON } from "../src/provers/poseidon.ts";
 import { describeFiles, progress, ROOT, say, secret, version } from "./setup.ts";
 
@@ -38,7 +38,7 @@ One honest party in each phase is enough. The hash of shard.vkey.json goes into 
 
 /** The circuit has 7,874 constraints and six public wires: 2^13 is the next power of two, and nine items pass it. */
 const POWER = 13;
-const CIRCUIT = join(ROOT, "src/provers/groth16/circuit");
+const CIRCUIT = join(ROOT, "src/proofs/groth16/circuit");
 
 const { values: options } = parseArgs({
   options: {

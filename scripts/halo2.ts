@@ -7,11 +7,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bn254 } from "@noble/curves/bn254.js";
-import { loadSnarkjs } from "../src/provers/groth16/snarkjs.ts";
-import { CIRCUIT_CONFIG, CIRCUIT_POWER, layOut } from "../src/provers/halo2/circuit.ts";
-import { G1_BYTES, G2_BYTES, POINTS, provingParameters } from "../src/provers/halo2/setup.ts";
-import { readHalo2Key } from "../src/provers/halo2/verify.ts";
-import { loadHalo2 } from "../src/provers/halo2/wasm.ts";
+import { loadSnarkjs } from "../src/proofs/groth16/snarkjs.ts";
+import { CIRCUIT_CONFIG, CIRCUIT_POWER, layOut } from "../src/proofs/halo2/circuit.ts";
+import { G1_BYTES, G2_BYTES, POINTS, provingParameters } from "../src/proofs/halo2/setup.ts";
+import { readHalo2Key } from "../src/proofs/halo2/verify.ts";
+import { loadHalo2 } from "../src/proofs/halo2/wasm.ts";
 import { fold, witnessOf } from "../src/provers/statement.ts";
 import { describeFiles, ROOT, say } from "./setup.ts";
 

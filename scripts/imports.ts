@@ -47,12 +47,13 @@ export const ZONES: readonly Zone[] = [
   { path: "src/peers", may: ["src/protocol"], packages: [] },
   { path: "src/network", may: ["src/peers", ...OUTSIDE] },
   { path: "src/storage", may: OUTSIDE },
+  // Each system's verification, prover and program. They use the machinery of `src/provers`, which knows the table.
+  { path: "src/proofs", may: ["src/proofs", "src/provers", ...OUTSIDE] },
   // Verification alone: no clock, no file, no socket.
-  { path: "src/proofs", may: ["src/protocol"], packages: PURE },
-  // Verifier modules run in processes of their own.
-  ...["verifier", "runner", "program", "instance"].map((name) => ({
-    path: `src/proofs/wasm/${name}`,
-    may: ["src/proofs", "src/provers/group", "src/provers/outside", "src/provers/statement", ...OUTSIDE],
+  ...["bytes", "bn254", "sp1", "risc0", "wasm/module", "wasm/settings"].map((name) => ({
+    path: `src/proofs/${name}`,
+    may: ["src/protocol", "src/proofs/bytes", "src/proofs/bn254", "src/proofs/wasm/settings"],
+    packages: PURE,
   })),
   { path: "src/provers", may: ["src/proofs", "src/statements", ...OUTSIDE] },
   { path: "src/sources", may: OUTSIDE },

@@ -13,11 +13,11 @@ import { artefactHash, blockId, ZERO_HASH } from "../src/protocol/ids.ts";
 import { NOBODY } from "../src/protocol/payee.ts";
 import { cutInto } from "../src/protocol/workflow.ts";
 import type { Done, Preparation, ProveEvent, ProveJob, Prover } from "../src/ports.ts";
-import { createGroth16Prover } from "../src/provers/groth16/prover.ts";
-import { createHalo2Prover } from "../src/provers/halo2/prover.ts";
-import { createPicklesProvers } from "../src/provers/pickles/prover.ts";
-import { createStarkProver } from "../src/provers/stark/prover.ts";
-import { createUltraHonkProver } from "../src/provers/ultrahonk/prover.ts";
+import { createGroth16Prover } from "../src/proofs/groth16/prover.ts";
+import { createHalo2Prover } from "../src/proofs/halo2/prover.ts";
+import { createPicklesProvers } from "../src/proofs/pickles/prover.ts";
+import { createStarkProver } from "../src/proofs/stark/prover.ts";
+import { createUltraHonkProver } from "../src/proofs/ultrahonk/prover.ts";
 import { createVerifier } from "../src/provers/verifier.ts";
 import { ROOT } from "./setup.ts";
 

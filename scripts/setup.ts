@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { SnarkjsLogger } from "../src/provers/groth16/snarkjs.ts";
+import type { SnarkjsLogger } from "../src/proofs/groth16/snarkjs.ts";
 
 export const ROOT: string = resolve(import.meta.dirname, "..");
 

@@ -9,9 +9,9 @@ import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { compile as compileNoir, createFileManager } from "@noir-lang/noir_wasm";
 import { SHARD_ITEMS_MAX } from "../src/protocol/ethereum.ts";
-import { loadSnarkjs, type SnarkjsCurve } from "../src/provers/groth16/snarkjs.ts";
-import { G1_BYTES, G2_BYTES, openBarretenberg } from "../src/provers/ultrahonk/bb.ts";
-import { readUltraHonkKey } from "../src/provers/ultrahonk/verify.ts";
+import { loadSnarkjs, type SnarkjsCurve } from "../src/proofs/groth16/snarkjs.ts";
+import { G1_BYTES, G2_BYTES, openBarretenberg } from "../src/proofs/ultrahonk/bb.ts";
+import { readUltraHonkKey } from "../src/proofs/ultrahonk/verify.ts";
 import { describeFiles, ROOT, say, version } from "./setup.ts";
 
 const HELP = `Compiles the shard circuit of UltraHonk: shard.noir.json, shard.crs, shard.honk.vkey, ultrahonk.manifest.json.
@@ -27,7 +27,7 @@ The hash of shard.honk.vkey goes into the manifest of the network.
 
 /** The circuit has 13,177 rows: 2^14 is the next power of two. */
 const POWER = 14;
-const CIRCUIT = join(ROOT, "src/provers/ultrahonk/circuit");
+const CIRCUIT = join(ROOT, "src/proofs/ultrahonk/circuit");
 /** The library asks for one power more than the circuit has rows. */
 const POINTS = 2 ** POWER + 1;
 /** Of a powers-of-tau file: powers in the first and in the second group. */

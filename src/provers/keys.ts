@@ -6,15 +6,15 @@ import { HYPERCUBE_PACKAGE, HYPERCUBE_VERSION, readHypercubeKey } from "../proof
 import { readWasmKey, type WasmKey } from "../proofs/wasm/settings.ts";
 import { readSp1Groth16Key, type Sp1Groth16Key } from "../proofs/sp1/groth16.ts";
 import { readSp1PlonkKey, type Sp1PlonkKey } from "../proofs/sp1/plonk.ts";
-import { readVerifyingKey } from "./groth16/verify.ts";
-import { type Halo2Key, readHalo2Key } from "./halo2/verify.ts";
-import { HALO2_PACKAGES, resolveHalo2 } from "./halo2/wasm.ts";
-import { PICKLES_PACKAGES, resolveO1js } from "./pickles/o1js.ts";
-import { type PicklesKey, readPicklesKey } from "./pickles/verify.ts";
-import { STARK_PACKAGES } from "./stark/genstark.ts";
-import { readStarkKey, type StarkKey } from "./stark/verify.ts";
-import { VERIFIER_PACKAGES } from "./ultrahonk/bb.ts";
-import { readUltraHonkKey, type UltraHonkKey } from "./ultrahonk/verify.ts";
+import { readVerifyingKey } from "../proofs/groth16/verify.ts";
+import { type Halo2Key, readHalo2Key } from "../proofs/halo2/verify.ts";
+import { HALO2_PACKAGES, resolveHalo2 } from "../proofs/halo2/wasm.ts";
+import { PICKLES_PACKAGES, resolveO1js } from "../proofs/pickles/o1js.ts";
+import { type PicklesKey, readPicklesKey } from "../proofs/pickles/verify.ts";
+import { STARK_PACKAGES } from "../proofs/stark/genstark.ts";
+import { readStarkKey, type StarkKey } from "../proofs/stark/verify.ts";
+import { VERIFIER_PACKAGES } from "../proofs/ultrahonk/bb.ts";
+import { readUltraHonkKey, type UltraHonkKey } from "../proofs/ultrahonk/verify.ts";
 
 /** A key's own bytes, and the system of the stages that name it. */
 export interface KeyBytes {

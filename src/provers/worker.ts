@@ -10,15 +10,15 @@ import { verifyRisc0 } from "../proofs/risc0/groth16.ts";
 import { verifySp1Groth16 } from "../proofs/sp1/groth16.ts";
 import { verifySp1Plonk } from "../proofs/sp1/plonk.ts";
 import { expectedValues, type Subject } from "../statements/expected.ts";
-import { verifyBatch, verifyOne } from "./groth16/verify.ts";
+import { verifyBatch, verifyOne } from "../proofs/groth16/verify.ts";
 import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
-import { createHalo2Verifier } from "./halo2/verify.ts";
-import { picklesRuns, picklesValuesOf } from "./pickles/statement.ts";
-import { createPicklesVerifier } from "./pickles/verify.ts";
+import { createHalo2Verifier } from "../proofs/halo2/verify.ts";
+import { picklesRuns, picklesValuesOf } from "../proofs/pickles/statement.ts";
+import { createPicklesVerifier } from "../proofs/pickles/verify.ts";
 import { NoVerdict } from "./no-verdict.ts";
 import { isMock, mockValues, mockVerify } from "./mock.ts";
-import { starkRuns, starkValuesOf } from "./stark/statement.ts";
-import { createStarkVerifier } from "./stark/verify.ts";
+import { starkRuns, starkValuesOf } from "../proofs/stark/statement.ts";
+import { createStarkVerifier } from "../proofs/stark/verify.ts";
 import {
   beginning,
   type Check,
@@ -31,7 +31,7 @@ import {
   type Run,
   valuesOf,
 } from "./statement.ts";
-import { createUltraHonkVerifier } from "./ultrahonk/verify.ts";
+import { createUltraHonkVerifier } from "../proofs/ultrahonk/verify.ts";
 
 export interface WorkerData {
   /** Verifying keys by the hash of their bytes. */

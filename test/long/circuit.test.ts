@@ -13,7 +13,7 @@ import { FIELD_ORDER } from "../../src/protocol/payee.ts";
 import { poseidon } from "../../src/provers/poseidon.ts";
 import { type Circuit, readCircuit, readNames, violations } from "../provers/r1cs.ts";
 
-const CIRCUIT = join(import.meta.dirname, "../../src/provers/groth16/circuit");
+const CIRCUIT = join(import.meta.dirname, "../../src/proofs/groth16/circuit");
 const load = createRequire(import.meta.url);
 
 interface Row {

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { FIELD_ORDER } from "../../src/protocol/payee.ts";
 import { bigEndian } from "../../src/proofs/bytes.ts";
 import { encodeElement } from "../../src/provers/statement.ts";
-import { createUltraHonkProver } from "../../src/provers/ultrahonk/prover.ts";
-import { PROOF_BYTES, readUltraHonkKey } from "../../src/provers/ultrahonk/verify.ts";
+import { createUltraHonkProver } from "../../src/proofs/ultrahonk/prover.ts";
+import { PROOF_BYTES, readUltraHonkKey } from "../../src/proofs/ultrahonk/verify.ts";
 import { changed, systemSuite } from "../compliance/system.ts";
 import { HONK_KEY, KEYS_DIR, otherSetup, value } from "../provers/fixtures.ts";
 

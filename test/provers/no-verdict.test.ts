@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { isMachines, NoVerdict } from "../../src/provers/no-verdict.ts";
-import { encodeProof, holdsBy, type PicklesKey } from "../../src/provers/pickles/verify.ts";
+import { encodeProof, holdsBy, type PicklesKey } from "../../src/proofs/pickles/verify.ts";
 import { VALUES_BYTES } from "../../src/provers/statement.ts";
 
 describe("an exception of a verifying library", () => {

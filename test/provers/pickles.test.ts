@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/protocol/payee.ts";
 import { missingPackages } from "../../src/provers/keys.ts";
-import { decodePicklesValues, PASTA_ORDER, picklesRuns, picklesValuesOf } from "../../src/provers/pickles/statement.ts";
-import { decodeProof, encodeProof, readPicklesKey, writePicklesKey } from "../../src/provers/pickles/verify.ts";
+import { decodePicklesValues, PASTA_ORDER, picklesRuns, picklesValuesOf } from "../../src/proofs/pickles/statement.ts";
+import { decodeProof, encodeProof, readPicklesKey, writePicklesKey } from "../../src/proofs/pickles/verify.ts";
 import { encodeElement, encodeValues, fold } from "../../src/provers/statement.ts";
 import { KEYS_DIR } from "./fixtures.ts";
 

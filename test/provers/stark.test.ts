@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { airHash, CONSTRAINTS, traceOf } from "../../src/provers/stark/air.ts";
-import { hashRound, MIX, ROUND_CONSTANTS, STARK_ORDER } from "../../src/provers/stark/hash.ts";
-import { createStarkProver } from "../../src/provers/stark/prover.ts";
-import { decodeStarkValues, type Slot, starkRuns } from "../../src/provers/stark/statement.ts";
-import { loadGenstark, proveTrace } from "../../src/provers/stark/genstark.ts";
-import { instantiate, readStarkKey } from "../../src/provers/stark/verify.ts";
+import { airHash, CONSTRAINTS, traceOf } from "../../src/proofs/stark/air.ts";
+import { hashRound, MIX, ROUND_CONSTANTS, STARK_ORDER } from "../../src/proofs/stark/hash.ts";
+import { createStarkProver } from "../../src/proofs/stark/prover.ts";
+import { decodeStarkValues, type Slot, starkRuns } from "../../src/proofs/stark/statement.ts";
+import { loadGenstark, proveTrace } from "../../src/proofs/stark/genstark.ts";
+import { instantiate, readStarkKey } from "../../src/proofs/stark/verify.ts";
 import { fold } from "../../src/provers/statement.ts";
 import { changed, systemSuite } from "../compliance/system.ts";
 import { KEYS_DIR, STARK_KEY } from "./fixtures.ts";

@@ -8,8 +8,8 @@
  */
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { shorten } from "../../protocol/shape.ts";
-import { isMachines, noVerdict } from "../no-verdict.ts";
-import { type Check, VALUES_BYTES, type Values } from "../statement.ts";
+import { isMachines, noVerdict } from "../../provers/no-verdict.ts";
+import { type Check, VALUES_BYTES, type Values } from "../../provers/statement.ts";
 import { loadO1js, type O1js, PICKLES_PACKAGES, type ProofJson } from "./o1js.ts";
 import { decodePicklesValues, type Poseidon } from "./statement.ts";
 

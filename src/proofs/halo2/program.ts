@@ -5,8 +5,8 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Prove, serveJobs } from "../program/serve.ts";
-import { decodeValues, fold, valuesOf, witnessOf } from "../statement.ts";
+import { type Prove, serveJobs } from "../../provers/program/serve.ts";
+import { decodeValues, fold, valuesOf, witnessOf } from "../../provers/statement.ts";
 import { CIRCUIT_CONFIG, layOut } from "./circuit.ts";
 import { provingParameters } from "./setup.ts";
 import { createHalo2Verifier, readHalo2Key } from "./verify.ts";

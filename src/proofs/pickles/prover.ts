@@ -5,7 +5,7 @@
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Prover } from "../../ports.ts";
-import { createProgramProver } from "../program/host.ts";
+import { createProgramProver } from "../../provers/program/host.ts";
 
 export interface PicklesProverOptions {
   /** Where shard.pickles.json is. */

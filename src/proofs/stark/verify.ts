@@ -8,10 +8,10 @@
  */
 import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
 import { shorten } from "../../protocol/shape.ts";
-import { isMachines, noVerdict } from "../no-verdict.ts";
+import { isMachines, noVerdict } from "../../provers/no-verdict.ts";
 import { STARK_ORDER, ROUNDS } from "./hash.ts";
-import { bigEndian } from "../../proofs/bytes.ts";
-import { type Check, VALUES_BYTES } from "../statement.ts";
+import { bigEndian } from "../bytes.ts";
+import { type Check, VALUES_BYTES } from "../../provers/statement.ts";
 import { airHash, airSource, assertionsOf, DEGREE } from "./air.ts";
 import { type Genstark, loadGenstark, type Paths, type Stark, type StarkProof } from "./genstark.ts";
 import { decodeStarkValues, slotCount } from "./statement.ts";

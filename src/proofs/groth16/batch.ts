@@ -6,7 +6,7 @@
 import { concatBytes, hexToBytes } from "@noble/hashes/utils.js";
 import type { Cancel, ProveEvent, ProveJob, Prover } from "../../ports.ts";
 import { NOBODY } from "../../protocol/payee.ts";
-import { BATCH_MAX, PROOF_BYTES } from "../../proofs/bn254/equation.ts";
+import { BATCH_MAX, PROOF_BYTES } from "../bn254/equation.ts";
 
 export interface BatchOptions {
   readonly slots: number;

@@ -9,7 +9,7 @@
  * block. Public values are 160 bytes: before, after, fees, count and context, 32 bytes each, big-endian.
  */
 import { domainDigest, type Hash, type Key } from "../../protocol/ids.ts";
-import { bigEndian } from "../../proofs/bytes.ts";
+import { bigEndian } from "../bytes.ts";
 import {
   contextOf,
   ELEMENT_BYTES,
@@ -20,7 +20,7 @@ import {
   type Run,
   type Values,
   VALUES_BYTES,
-} from "../statement.ts";
+} from "../../provers/statement.ts";
 
 /** The order of the field that circuits are over: the base field of Pallas. */
 export const PASTA_ORDER: bigint = 0x40000000000000000000000000000000224698fc094cf91b992d30ed00000001n;

@@ -7,7 +7,7 @@
  */
 import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
 import { domainDigest, type Hash, type Key } from "../../protocol/ids.ts";
-import { bigEndian } from "../../proofs/bytes.ts";
+import { bigEndian } from "../bytes.ts";
 import {
   contextOf,
   CREATION,
@@ -17,7 +17,7 @@ import {
   itemFields,
   type Run,
   VALUES_BYTES,
-} from "../statement.ts";
+} from "../../provers/statement.ts";
 import { hashRound, ROUNDS, STARK_ORDER } from "./hash.ts";
 
 /** A commitment. */

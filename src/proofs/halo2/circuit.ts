@@ -3,7 +3,7 @@
  * `../groth16/circuit/shard.circom`.
  */
 import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
-import { CREATION, type Values, type Witness } from "../statement.ts";
+import { CREATION, type Values, type Witness } from "../../provers/statement.ts";
 import { createSchedule, type Schedule } from "./hash.ts";
 import type { Cell, Halo2Builder, Halo2Circuit, Halo2Config, Halo2Module } from "./wasm.ts";
 

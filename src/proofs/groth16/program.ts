@@ -5,8 +5,8 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Prove, serveJobs } from "../program/serve.ts";
-import { elementOf, valuesOf, witnessOf } from "../statement.ts";
+import { type Prove, serveJobs } from "../../provers/program/serve.ts";
+import { elementOf, valuesOf, witnessOf } from "../../provers/statement.ts";
 import { loadSnarkjs, type SnarkjsFile } from "./snarkjs.ts";
 import { encodeProof } from "./verify.ts";
 

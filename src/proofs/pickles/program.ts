@@ -6,8 +6,8 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ProgramTask, type Prove, serveJobs } from "../program/serve.ts";
-import { type Values, witnessOf } from "../statement.ts";
+import { type ProgramTask, type Prove, serveJobs } from "../../provers/program/serve.ts";
+import { type Values, witnessOf } from "../../provers/statement.ts";
 import { circuitItems, circuitValues, createCircuit } from "./circuit.ts";
 import { type CircuitProgram, loadO1js, type O1js, PICKLES_PACKAGES, type RecursiveProof } from "./o1js.ts";
 import { decodePicklesValues, picklesRuns, picklesValuesOf } from "./statement.ts";

@@ -6,8 +6,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { type Prove, serveJobs } from "../program/serve.ts";
-import { elementOf, VALUES_BYTES, valuesOf, type Witness, witnessOf } from "../statement.ts";
+import { type Prove, serveJobs } from "../../provers/program/serve.ts";
+import { elementOf, VALUES_BYTES, valuesOf, type Witness, witnessOf } from "../../provers/statement.ts";
 import { type Circuit, G2_BYTES, loadNoir, openBarretenberg, PROVER_PACKAGES } from "./bb.ts";
 
 function hex(value: bigint): string {

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Prove, serveJobs } from "../program/serve.ts";
+import { type Prove, serveJobs } from "../../provers/program/serve.ts";
 import { assertionsOf, traceOf } from "./air.ts";
 import { loadGenstark, proveTrace, STARK_PACKAGES } from "./genstark.ts";
 import { decodeStarkValues, starkRuns, starkValuesOf } from "./statement.ts";

@@ -9,10 +9,10 @@
  */
 import { bn254 } from "@noble/curves/bn254.js";
 import { concatBytes } from "@noble/hashes/utils.js";
-import { noVerdict } from "../no-verdict.ts";
+import { noVerdict } from "../../provers/no-verdict.ts";
 import { FIELD_ORDER } from "../../protocol/payee.ts";
-import { bigEndian } from "../../proofs/bytes.ts";
-import { type Check, decodeValues, VALUES_BYTES, VALUES_COUNT } from "../statement.ts";
+import { bigEndian } from "../bytes.ts";
+import { type Check, decodeValues, VALUES_BYTES, VALUES_COUNT } from "../../provers/statement.ts";
 import { type Barretenberg, G2_BYTES, openBarretenberg, rawBuffer } from "./bb.ts";
 
 export interface UltraHonkKey {

@@ -5,7 +5,7 @@
  * context is a public value that no constraint is about: it ties a proof to its task, and a merged proof to its own.
  */
 import { SHARD_ITEMS_MAX } from "../../protocol/ethereum.ts";
-import type { Witness } from "../statement.ts";
+import type { Witness } from "../../provers/statement.ts";
 import type { CircuitItem, CircuitProgram, CircuitValues, Field, O1js, RecursiveProof } from "./o1js.ts";
 
 const LIMB_BITS = 64;

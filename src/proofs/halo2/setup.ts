@@ -5,7 +5,7 @@
  * Coordinates are in Montgomery form and little-endian; everywhere else in this project they are plain and big-endian.
  */
 import { bn254 } from "@noble/curves/bn254.js";
-import { bigEndian } from "../../proofs/bytes.ts";
+import { bigEndian } from "../bytes.ts";
 import { CIRCUIT_POWER } from "./circuit.ts";
 
 const { Fp } = bn254.fields;

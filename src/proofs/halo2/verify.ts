@@ -10,11 +10,11 @@
  */
 import { bn254 } from "@noble/curves/bn254.js";
 import { FIELD_ORDER } from "../../protocol/payee.ts";
-import { bigEndian } from "../../proofs/bytes.ts";
-import { type Check, decodeValues, VALUES_BYTES } from "../statement.ts";
+import { bigEndian } from "../bytes.ts";
+import { type Check, decodeValues, VALUES_BYTES } from "../../provers/statement.ts";
 import { CIRCUIT_CONFIG, CIRCUIT_POWER, layOutValues } from "./circuit.ts";
 import { COORDINATE_BYTES, decodeCoordinate, G1_BYTES, G2_BYTES, verifyingParameters } from "./setup.ts";
-import { noVerdict } from "../no-verdict.ts";
+import { noVerdict } from "../../provers/no-verdict.ts";
 import { type Halo2Circuit, type Halo2Module, loadHalo2 } from "./wasm.ts";
 
 export interface Halo2Key {

@@ -6,7 +6,7 @@
  * of 107. Appendix B of the Poseidon paper (ePrint 2019/458).
  */
 import { bn254 } from "@noble/curves/bn254.js";
-import { POSEIDON } from "../poseidon.ts";
+import { POSEIDON } from "../../provers/poseidon.ts";
 
 const { Fr } = bn254.fields;
 type Vector = readonly bigint[];

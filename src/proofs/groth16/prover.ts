@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Prover } from "../../ports.ts";
-import { createProgramProver } from "../program/host.ts";
+import { createProgramProver } from "../../provers/program/host.ts";
 
 export interface Groth16Options {
   /** How many programs prove at once; each uses up to two cores and 300 MB. */

@@ -7,7 +7,7 @@
  */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
-import { bigEndian } from "../../proofs/bytes.ts";
+import { bigEndian } from "../bytes.ts";
 
 /** 2^128 - 9 * 2^32 + 1. It has roots of unity of order 2^32, and cubing permutes it. */
 export const STARK_ORDER: bigint = 2n ** 128n - 9n * 2n ** 32n + 1n;

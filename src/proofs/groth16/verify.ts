@@ -12,9 +12,9 @@ import {
   type Verdict,
   type VerifyingKey,
   verifyingKey,
-} from "../../proofs/bn254/equation.ts";
-import type { G1, G2 } from "../../proofs/bn254/points.ts";
-import { decodeValues, VALUES_BYTES, VALUES_COUNT, type Values } from "../statement.ts";
+} from "../bn254/equation.ts";
+import type { G1, G2 } from "../bn254/points.ts";
+import { decodeValues, VALUES_BYTES, VALUES_COUNT, type Values } from "../../provers/statement.ts";
 
 /** A proof and the key of its maker. */
 const MEMBER_BYTES = PROOF_BYTES + 32;
