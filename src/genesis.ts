@@ -7,8 +7,13 @@ import { artefactHash, type Key } from "./protocol/ids.ts";
 import type { Fragment } from "./protocol/fragment.ts";
 import type { ManifestJson } from "./protocol/manifest.ts";
 import { variantsOf } from "./protocol/stages.ts";
+import type { Proving } from "./proofs/system.ts";
+import { PROVING_SYSTEMS } from "./proofs/table.ts";
 
-export type SystemName = "groth16" | "ultrahonk" | "stark" | "halo2" | "pickles" | "mock";
+export type SystemName = Proving["kind"] | "mock";
+
+/** What `init --system` takes. */
+export const SYSTEM_NAMES: readonly Proving["kind"][] = PROVING_SYSTEMS.map(({ proving }) => proving.kind);
 
 export interface GenesisOptions {
   readonly name: string;
@@ -33,15 +38,6 @@ export interface GenesisOptions {
 
 /** Where the keys that come with the package are. */
 export const PACKAGE_KEYS: string = fileURLToPath(new URL("../config/keys", import.meta.url));
-
-/** Of each proof system that comes with the package: the file of its verifying key, and what a prover needs. */
-export const SYSTEM_FILES: Readonly<Record<string, { readonly key: string; readonly proving: readonly string[] }>> = {
-  "groth16-shard": { key: "shard.vkey.json", proving: ["shard.wasm", "shard.zkey"] },
-  "ultrahonk-shard": { key: "shard.honk.vkey", proving: ["shard.noir.json", "shard.crs", "shard.honk.vkey"] },
-  "stark-shard": { key: "shard.stark.json", proving: ["shard.stark.json"] },
-  "halo2-shard": { key: "shard.halo2.vkey", proving: ["shard.crs", "shard.lagrange", "shard.halo2.vkey"] },
-  "pickles-shard": { key: "shard.pickles.json", proving: ["shard.pickles.json"] },
-};
 
 /** Heartbeats and leases for blocks every few seconds, after the real-time profile of 12 s slots. */
 export const TIMING: ManifestJson["timing"] = {
@@ -90,7 +86,7 @@ export function genesis(options: GenesisOptions, keysDir: string = PACKAGE_KEYS)
 
 /** Shards side by side. Where their system can check many proofs as one, a task that takes them all follows. */
 function stages({ system, shards }: GenesisOptions): ManifestJson["workflows"][string]["stages"] {
-  const { shard: shardKey, aggregate } = STAGE_KEYS[system];
+  const { shard: shardKey, aggregate } = stageKeys(system);
   const stage = (name: string, { system: by, key }: StageKey, tasks: Tasks) => {
     return { name, system: by, key, tasks, limitMs: LIMIT_MS };
   };
@@ -108,17 +104,12 @@ interface StageKey {
 
 const MOCK: StageKey = { system: "mock", key: "mock" };
 
-const STAGE_KEYS: Readonly<Record<SystemName, { readonly shard: StageKey; readonly aggregate?: StageKey }>> = {
-  groth16: { shard: { system: "groth16-shard", key: "shard" }, aggregate: { system: "groth16-batch", key: "batch" } },
-  ultrahonk: { shard: { system: "ultrahonk-shard", key: "ultrahonk" } },
-  stark: { shard: { system: "stark-shard", key: "stark" } },
-  halo2: { shard: { system: "halo2-shard", key: "halo2" } },
-  pickles: {
-    shard: { system: "pickles-shard", key: "pickles" },
-    aggregate: { system: "pickles-merge", key: "pickles-merge" },
-  },
-  mock: { shard: MOCK, aggregate: MOCK },
-};
+function stageKeys(kind: SystemName): { readonly shard: StageKey; readonly aggregate?: StageKey } {
+  const known = PROVING_SYSTEMS.find(({ proving }) => proving.kind === kind);
+  if (known === undefined) return { shard: MOCK, aggregate: MOCK };
+  const { key, aggregate } = known.proving;
+  return { shard: { system: known.name, key }, ...(aggregate === undefined ? {} : { aggregate }) };
+}
 
 /** The keys that workflows name: their own, or those that come with the package. */
 function usedKeys({ workflows, keys }: Fragment, keysDir: string): ManifestJson["keys"] {
@@ -133,22 +124,16 @@ function usedKeys({ workflows, keys }: Fragment, keysDir: string): ManifestJson[
 
 /** What a file of workflows may name without having it. */
 export function packageKeys(keysDir: string = PACKAGE_KEYS): ManifestJson["keys"] {
-  const shards = Object.values(STAGE_KEYS).flatMap(({ shard: { system, key } }) => {
-    const known = SYSTEM_FILES[system];
-    if (known === undefined || !existsSync(join(keysDir, known.key))) return [];
-    const verifyingKey = readFileSync(join(keysDir, known.key)).toString("base64");
-    return [[key, { system, verifyingKey, files: provingFiles(keysDir, known.proving) }] as const];
+  const found = PROVING_SYSTEMS.flatMap(({ name: system, proving: { key, keyFile, files, aggregate } }) => {
+    if (!existsSync(join(keysDir, keyFile))) return [];
+    const verifyingKey = readFileSync(join(keysDir, keyFile)).toString("base64");
+    const own = [key, { system, verifyingKey, files: provingFiles(keysDir, files) }] as const;
+    // What puts shards together is verified under their own key.
+    return aggregate === undefined
+      ? [own]
+      : [own, [aggregate.key, { system: aggregate.system, verifyingKey, files: {} }] as const];
   });
-  const found: ManifestJson["keys"] = Object.fromEntries(shards);
-  const { shard, pickles } = found;
-  return {
-    mock: { system: "mock", verifyingKey: "bW9jaw==", files: {} },
-    ...found,
-    // The aggregation is checked under the shards' own key: it is their proofs, verified in one batch.
-    // Shards and merged proofs have one circuit with two rules, and so one key.
-    ...(pickles === undefined ? {} : { "pickles-merge": { ...pickles, system: "pickles-merge", files: {} } }),
-    ...(shard === undefined ? {} : { batch: { ...shard, system: "groth16-batch", files: {} } }),
-  };
+  return { mock: { system: "mock", verifyingKey: "bW9jaw==", files: {} }, ...Object.fromEntries(found) };
 }
 
 function provingFiles(keysDir: string, names: readonly string[]): ManifestJson["keys"][string]["files"] {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { DEV_CHAIN, manifestFile, type NodeConfig } from "./config.ts";
-import { genesis, packageKeys, TIMING } from "./genesis.ts";
+import { genesis, packageKeys, TIMING, SYSTEM_NAMES } from "./genesis.ts";
 import type { Fault, Telemetry } from "./ports.ts";
 import type { Key } from "./protocol/ids.ts";
 import { MANIFEST_BYTES_MAX } from "./protocol/limits.ts";
@@ -28,8 +28,6 @@ const JOIN_PAUSE_MS_FIRST = 1_000;
 const JOIN_PAUSE_MS_MAX = 15_000;
 /** Chains whose blocks anyone may hand to an embedded node with `submit`: Ethereum's own, and its test networks. */
 const SUBMIT_CHAINS: readonly number[] = [1, 5, 11_155_111, 560_048];
-/** A new network's blocks are proven with the first of these that the configuration names. */
-const SYSTEMS = ["groth16", "ultrahonk", "stark", "halo2", "pickles"] as const;
 
 /** Throws a `Fault`: `manifest.*`, `join.*`, or `source.*` where a new network cannot see its chain. */
 export async function openManifest(config: NodeConfig, key: Key, { emit }: Pick<Telemetry, "emit">): Promise<Manifest> {
@@ -186,7 +184,7 @@ async function embedded(config: NodeConfig, key: Key): Promise<ManifestJson> {
     chains,
     shards: 4,
     window: 4,
-    system: config.provers.map(({ kind }) => SYSTEMS.find((name) => name === kind)).find(Boolean) ?? "mock",
+    system: config.provers.map(({ kind }) => SYSTEM_NAMES.find((name) => name === kind)).find(Boolean) ?? "mock",
     bootstrap: [],
   });
 }

@@ -179,7 +179,7 @@ async function connect(
   );
 }
 
-export { genesis, PROOF_BYTES, type GenesisOptions, type SystemName } from "./genesis.ts";
+export { genesis, PROOF_BYTES, type GenesisOptions, SYSTEM_NAMES, type SystemName } from "./genesis.ts";
 export {
   createManifestFile,
   discoverChain,

@@ -11,6 +11,7 @@ import {
   loadKey,
   PROOF_BYTES,
   readFragmentFile,
+  SYSTEM_NAMES,
   type SystemName,
 } from "../node.ts";
 import { CommandError } from "./exit.ts";
@@ -66,11 +67,7 @@ export function initCommand(): Command {
     .option("--window <n>", "blocks in proof at once", whole, 4)
     .option("--proof-bytes <n>", "the largest proof that the network takes, at most 16 MiB", whole, PROOF_BYTES)
     .option("--no-open", "only listed provers may prove")
-    .addOption(
-      new Option("--system <name>", "what shards are proven with")
-        .choices(["groth16", "ultrahonk", "stark", "halo2", "pickles"])
-        .default("groth16"),
-    )
+    .addOption(new Option("--system <name>", "what shards are proven with").choices(SYSTEM_NAMES).default("groth16"))
     .option("--mock", "pretend to prove, for experiments")
     .option("--workflow <file>", "prove by the workflows of this file (config/workflows has some)")
     .option("--bootstrap <multiaddr>", "a peer that everybody dials; repeatable", collect, [])

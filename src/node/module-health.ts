@@ -5,6 +5,7 @@
 import type { Artefacts, Fault, Telemetry } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
 import type { Manifest } from "../protocol/manifest.ts";
+import { systemOf } from "../proofs/table.ts";
 import type { FindFile } from "../proofs/wasm/verifier.ts";
 import type { Modules } from "./modules.ts";
 import type { NodePartition } from "./partition.ts";
@@ -24,7 +25,7 @@ export class VerifierHealth {
     this.#partitions = partitions;
     if (!isAttester) return;
     for (const [name, { system }] of Object.entries(manifest.json.keys))
-      if (system === "wasm")
+      if (systemOf(system)?.module !== undefined)
         this.#faults.set(manifest.keyHashes.get(name) ?? "", {
           code: "verifier.not-loaded",
           message: "not loaded yet",

@@ -1,14 +1,12 @@
 /** Verifiers that are WebAssembly modules: those of the package, and those that the manifest names by their SHA-256. */
-import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Fault } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
-import { HYPERCUBE_FILE, HYPERCUBE_PACKAGE } from "../proofs/sp1/hypercube.ts";
+import type { Keys } from "../proofs/system.ts";
+import { SYSTEMS } from "../proofs/table.ts";
 import type { WasmKey } from "../proofs/wasm/settings.ts";
 import { createWasmVerifier, type FindFile, type WasmVerifier } from "../proofs/wasm/verifier.ts";
-import { type KeyBytes, readKey } from "../provers/keys.ts";
 
 export interface ModuleFiles {
   /** Gives modules and canaries that the manifest names. */
@@ -30,11 +28,9 @@ export const NO_FILES: ModuleFiles = {
   },
 };
 
-const SYSTEMS = ["sp1-hypercube", "wasm"] as const;
-
 /** Throws for a key that is malformed. */
 export function openModules(
-  keys: ReadonlyMap<Hash, KeyBytes>,
+  keys: Keys,
   { find, changed }: ModuleFiles,
 ): {
   readonly verifiers: readonly WasmVerifier[];
@@ -42,16 +38,16 @@ export function openModules(
   readonly files: ReadonlySet<Hash>;
 } {
   const files = new Set<Hash>();
-  const verifiers = SYSTEMS.flatMap((system) => {
+  const verifiers = SYSTEMS.flatMap((row) => {
+    const { name, module } = row;
+    if (module === undefined) return [];
     const own = new Map<Hash, WasmKey>();
-    for (const [hash, key] of keys) {
-      const read = key.system === system ? readKey(key) : null;
-      if (read?.family === "module") own.set(hash, read.key);
-    }
+    for (const [hash, { system, bytes }] of keys) if (system === name) own.set(hash, module.keyOf(row.readKey(bytes)));
     if (own.size === 0) return [];
-    if (system === "wasm") for (const key of own.values()) for (const file of filesOf(key)) files.add(file);
-    const modules = { find: system === "wasm" ? find : findHypercube, ...(changed === undefined ? {} : { changed }) };
-    return [createWasmVerifier(system, own, modules)];
+    const { file } = module;
+    if (file === undefined) for (const key of own.values()) for (const each of filesOf(key)) files.add(each);
+    const given = { find: file ?? find, ...(changed === undefined ? {} : { changed }) };
+    return [createWasmVerifier(name, own, given)];
   });
   return {
     verifiers,
@@ -63,10 +59,6 @@ export function openModules(
 function filesOf({ module, canaries }: WasmKey): readonly Hash[] {
   const shown = [canaries?.good, canaries?.other].flatMap((canary) => (canary == null ? [] : [canary.proof]));
   return [module, ...shown];
-}
-
-async function findHypercube(): Promise<Uint8Array> {
-  return new Uint8Array(readFileSync(createRequire(import.meta.url).resolve(`${HYPERCUBE_PACKAGE}/${HYPERCUBE_FILE}`)));
 }
 
 /** Looks in a directory of files named by their SHA-256, and in a node's store of artefacts. */

@@ -10,7 +10,8 @@ import { findFor, VerifierHealth } from "./module-health.ts";
 import type { Membership } from "./membership.ts";
 import { type Closers, type NodePartition, openPartition, type Shared } from "./partition.ts";
 import { openSinks, sinkLines } from "./sinks.ts";
-import { notesOf, openDevices, openWorkers, resourcesOf, type Workers } from "./workers.ts";
+import { notesOf } from "./notes.ts";
+import { openDevices, openWorkers, resourcesOf, type Workers } from "./workers.ts";
 
 /** All that a node takes part in; of a divided network also what it has of the other partitions. */
 export interface NodeParts {

@@ -3,28 +3,23 @@ import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import type { NodeConfig } from "../config.ts";
-import { PACKAGE_KEYS, SYSTEM_FILES } from "../genesis.ts";
+import { PACKAGE_KEYS } from "../genesis.ts";
 import type { Device, Fault, Prover, Verifier } from "../ports.ts";
 import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { decodeBase64, type Manifest } from "../protocol/manifest.ts";
 import type { Resources } from "../protocol/workflow.ts";
-import { createBatchProver } from "../proofs/groth16/batch.ts";
 import { detectDevices, DEVICE_VARIABLES } from "../provers/devices.ts";
 import { proverOfClaims, verifierOfClaims } from "../provers/claims.ts";
 import { createCommandVerifier, VERIFIER_PLACEHOLDERS } from "../provers/command.ts";
 import { createEchoProver } from "../provers/echo.ts";
 import { createEreProver } from "../provers/ere/prover.ts";
 import { createEreVerifier } from "../provers/ere/verifier.ts";
-import { createGroth16Prover, ONE_PARTY_SETUP } from "../proofs/groth16/prover.ts";
-import { hasKey, type KeyBytes, missingPackages } from "../provers/keys.ts";
+import type { KeyBytes, Proving } from "../proofs/system.ts";
+import { missingPackages, PROVING_SYSTEMS, systemOf } from "../proofs/table.ts";
 import { createMockProver } from "../provers/mock.ts";
 import { type OutsideVerifier, withOutside } from "../provers/outside.ts";
-import { createHalo2Prover } from "../proofs/halo2/prover.ts";
-import { createPicklesProvers } from "../proofs/pickles/prover.ts";
 import { createProcessProver, PLACEHOLDERS, unknownPlaceholder } from "../provers/process.ts";
-import { createStarkProver, EXPERIMENTAL } from "../proofs/stark/prover.ts";
 import { refusingLarge } from "../provers/too-large.ts";
-import { createUltraHonkProver } from "../proofs/ultrahonk/prover.ts";
 import { createVerifier } from "../provers/verifier.ts";
 import { createZkboostProver, createZkboostVerifier } from "../provers/zkboost/prover.ts";
 import { ProverScheduler, type ScheduledProver } from "../runtime/scheduler.ts";
@@ -208,7 +203,7 @@ export function openVerifier(
 function openThreads(manifest: Manifest, threads: number, files: ModuleFiles): Verifier & Modules {
   const keys = new Map<Hash, KeyBytes>();
   for (const [name, { system, verifyingKey }] of Object.entries(manifest.json.keys)) {
-    if (!hasKey(system)) continue;
+    if (systemOf(system) === undefined) continue;
     checkPackages(system);
     keys.set(manifest.keyHashes.get(name) ?? "", { system, bytes: decodeBase64(verifyingKey) });
   }
@@ -226,23 +221,6 @@ function checkPackages(system: string): void {
   const missing = missingPackages(system);
   if (missing.length > 0)
     throw new NodeFault("keys.verifier-missing", `proofs of ${system} need: npm install ${missing.join(" ")}`);
-}
-
-/** How far the proofs of a node's network may be believed, where that is less than it seems. */
-export function notesOf(
-  config: NodeConfig,
-  manifest: Manifest,
-  provers: readonly Prover[],
-): ReadonlyMap<string, string> {
-  const notes = new Map<string, string>();
-  const isOurs = config.provers.some(
-    (prover) => (prover.kind === "groth16" || prover.kind === "ultrahonk") && prover.keys === undefined,
-  );
-  if (isOurs && provers.some(({ system }) => system === "groth16-shard" || system === "ultrahonk-shard"))
-    notes.set("prover.setup", ONE_PARTY_SETUP);
-  if (Object.values(manifest.json.keys).some(({ system }) => system === "stark-shard"))
-    notes.set("prover.experimental", EXPERIMENTAL);
-  return notes;
 }
 
 function outsideOf({ verifiers }: Pick<NodeConfig, "verifiers">, manifest: Manifest): readonly OutsideVerifier[] {
@@ -276,7 +254,7 @@ function openOutside(verifier: NodeConfig["verifiers"][number], keyOf: KeyOf): O
 }
 
 /** The provers that one entry of the configuration stands for. */
-function openProver(prover: NodeConfig["provers"][number], slots: number, manifest: Manifest): Prover[] {
+function openProver(prover: NodeConfig["provers"][number], slots: number, manifest: Manifest): readonly Prover[] {
   switch (prover.kind) {
     case "groth16":
     case "ultrahonk":
@@ -337,29 +315,21 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
   }
 }
 
-type BuiltIn = Extract<
-  NodeConfig["provers"][number],
-  { readonly kind: "groth16" | "ultrahonk" | "stark" | "halo2" | "pickles" }
->;
+type BuiltIn = Extract<NodeConfig["provers"][number], { readonly kind: Proving["kind"] }>;
 
 /** None where the manifest names no key of the system. */
-function openBuiltIn(prover: BuiltIn, slots: number, manifest: Manifest): Prover[] {
+function openBuiltIn(prover: BuiltIn, slots: number, manifest: Manifest): readonly Prover[] {
   const { kind, keys: keysDir = PACKAGE_KEYS, timeoutMs, memoryBytesMax } = prover;
-  if (!Object.values(manifest.json.keys).some(({ system }) => system === `${kind}-shard`)) return [];
-  checkProvingKeys(manifest, `${kind}-shard`, keysDir);
-  const options = { slots, keysDir, timeoutMs, ...(memoryBytesMax === undefined ? {} : { memoryBytesMax }) };
-  switch (kind) {
-    case "groth16":
-      return [createGroth16Prover(options), createBatchProver({ slots })];
-    case "ultrahonk":
-      return [createUltraHonkProver(options)];
-    case "stark":
-      return [createStarkProver(options)];
-    case "halo2":
-      return [createHalo2Prover(options)];
-    case "pickles":
-      return createPicklesProvers(options);
-  }
+  const system = PROVING_SYSTEMS.find(({ proving }) => proving.kind === kind);
+  const key = Object.values(manifest.json.keys).find((each) => each.system === system?.name);
+  if (system === undefined || key === undefined) return [];
+  checkProvingKeys(key.files, system.proving.files, keysDir);
+  return system.proving.open({
+    slots,
+    keysDir,
+    timeoutMs,
+    ...(memoryBytesMax === undefined ? {} : { memoryBytesMax }),
+  });
 }
 
 function checkVerifierArguments(args: readonly string[]): void {
@@ -399,10 +369,13 @@ function checkEnvironment(environment: Readonly<Record<string, string>>): void {
 }
 
 /** Proofs under other keys than the manifest's would all be refused: better to say so at the start. */
-function checkProvingKeys(manifest: Manifest, shardSystem: string, keysDir: string): void {
-  const entry = Object.values(manifest.json.keys).find(({ system }) => system === shardSystem);
-  for (const name of SYSTEM_FILES[shardSystem]?.proving ?? []) {
-    const wanted = entry?.files[name]?.hash;
+function checkProvingKeys(
+  files: Manifest["json"]["keys"][string]["files"],
+  names: readonly string[],
+  keysDir: string,
+): void {
+  for (const name of names) {
+    const wanted = files[name]?.hash;
     const file = join(keysDir, name);
     if (!existsSync(file))
       throw new NodeFault("keys.missing", `${file} is not there; the manifest names it with SHA-256 ${wanted ?? "?"}`);

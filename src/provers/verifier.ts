@@ -1,15 +1,15 @@
 /** The port Verifier: a pool of worker threads, so that no proof and no block holds the network up. */
 import { TRANSACTIONS_MAX } from "../protocol/ethereum.ts";
-import type { Hash } from "../protocol/ids.ts";
 import { artefactHash } from "../protocol/ids.ts";
 import type { Cancel, Done, PrepareJob, Verifier, VerifyJob } from "../ports.ts";
-import { type KeyBytes, readKey } from "./keys.ts";
+import type { Keys } from "../proofs/system.ts";
+import { systemOf } from "../proofs/table.ts";
 import { createPool } from "./pool.ts";
 import type { Check, Prepared } from "./statement.ts";
 
 export interface VerifierOptions {
   /** Verifying keys by their SHA-256. */
-  readonly keys: ReadonlyMap<Hash, KeyBytes>;
+  readonly keys: Keys;
   /** Threads. */
   readonly size?: number;
   readonly deadlineMs?: number;
@@ -28,7 +28,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
   for (const [hash, key] of options.keys) {
     if (artefactHash(key.bytes) !== hash) throw new Error(`the verifying key ${hash} has another hash`);
     try {
-      readKey(key);
+      const system = systemOf(key.system);
+      if (system === undefined) throw new Error(`no proof system ${key.system}`);
+      system.readKey(key.bytes);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       throw new Error(`the verifying key ${hash}: ${why}`, { cause: error });

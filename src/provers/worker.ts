@@ -6,19 +6,14 @@ import { rangeEndingAt, readRange } from "../protocol/range.ts";
 import { formOf, SHARD_FOLD } from "../protocol/statement.ts";
 import type { StageRow } from "../protocol/workflow.ts";
 import type { Fault, PrepareJob, Result, VerifyJob } from "../ports.ts";
-import { verifyRisc0 } from "../proofs/risc0/groth16.ts";
-import { verifySp1Groth16 } from "../proofs/sp1/groth16.ts";
-import { verifySp1Plonk } from "../proofs/sp1/plonk.ts";
 import { expectedValues, type Subject } from "../statements/expected.ts";
-import { verifyBatch, verifyOne } from "../proofs/groth16/verify.ts";
-import { type KeyBytes, readKey, type StageKey } from "./keys.ts";
-import { createHalo2Verifier } from "../proofs/halo2/verify.ts";
+import { PICKLES_VERIFIER } from "../proofs/pickles/system.ts";
 import { picklesRuns, picklesValuesOf } from "../proofs/pickles/statement.ts";
-import { createPicklesVerifier } from "../proofs/pickles/verify.ts";
+import { starkRuns, starkValuesOf } from "../proofs/stark/statement.ts";
+import type { Keys, ProofSystem, ThreadVerifier } from "../proofs/system.ts";
+import { systemOf } from "../proofs/table.ts";
 import { NoVerdict } from "./no-verdict.ts";
 import { isMock, mockValues, mockVerify } from "./mock.ts";
-import { starkRuns, starkValuesOf } from "../proofs/stark/statement.ts";
-import { createStarkVerifier } from "../proofs/stark/verify.ts";
 import {
   beginning,
   type Check,
@@ -31,11 +26,10 @@ import {
   type Run,
   valuesOf,
 } from "./statement.ts";
-import { createUltraHonkVerifier } from "../proofs/ultrahonk/verify.ts";
 
 export interface WorkerData {
   /** Verifying keys by the hash of their bytes. */
-  readonly keys: ReadonlyMap<Hash, KeyBytes>;
+  readonly keys: Keys;
 }
 
 export type WorkerRequest =
@@ -119,7 +113,7 @@ function foldOf(job: PrepareJob, stage: StageRow, { before, whole, foldedIn }: F
   // A system with a field of its own has a commitment of its own.
   const starks = stage.systems.includes("stark-shard") ? cuts.flatMap(starkRuns) : [];
   const isRecursive = stage.systems.some(isPickles);
-  const recursive = isRecursive ? cuts.flatMap((cut) => picklesRuns(cut, pickles.poseidon)) : [];
+  const recursive = isRecursive ? cuts.flatMap((cut) => picklesRuns(cut, PICKLES_VERIFIER.poseidon)) : [];
   return (index) => {
     const { length } = stage.systems;
     const system = stage.systems[index % length] ?? "";
@@ -134,14 +128,22 @@ function foldOf(job: PrepareJob, stage: StageRow, { before, whole, foldedIn }: F
   };
 }
 
+interface StageKey {
+  readonly system: ProofSystem;
+  readonly key: unknown;
+}
+
 async function check(job: VerifyJob, keys: ReadonlyMap<Hash, StageKey>): Promise<Result<Check>> {
   if (isMock(job.system)) return { ok: true, value: mockVerify(job.values, job.proof) };
   const known = keys.get(job.key);
   if (known === undefined) return refuse("verifier.unknown-key", `no verifying key ${job.key}`);
-  const verdict = await verdictOf(job, known);
-  if (verdict === null) return refuse("verifier.unknown-system", `no verifier for ${job.system}`);
+  const system = systemOf(job.system);
+  if (system?.verifier === undefined || system.circuit !== known.system.circuit)
+    return refuse("verifier.unknown-system", `no verifier for ${job.system}`);
+  const { verifier } = system;
+  const verdict = await verifier.verify(known.key, job);
   if (verdict.valid || verdict.code !== "proof.equation") return { ok: true, value: verdict };
-  return { ok: true, value: (await holdsUnderAnother(job, known, keys)) ? WRONG_KEY : verdict };
+  return { ok: true, value: (await holdsUnderAnother(job, verifier, known, keys)) ? WRONG_KEY : verdict };
 }
 
 const WRONG_KEY: Check = { valid: false, code: "proof.wrong-key" };
@@ -151,62 +153,38 @@ const OTHERS_MAX = 2;
 /** Whether the proof was made under an older or a newer key of the network. Which keys it has, all its nodes know. */
 async function holdsUnderAnother(
   job: VerifyJob,
-  { family, key }: StageKey,
+  verifier: ThreadVerifier<unknown>,
+  known: StageKey,
   keys: ReadonlyMap<Hash, StageKey>,
 ): Promise<boolean> {
-  const others = [...keys.values()].filter((each) => each.family === family && each.key !== key);
-  for (const other of others.slice(0, OTHERS_MAX)) if ((await verdictOf(job, other))?.valid === true) return true;
+  const others = [...keys.values()].filter(
+    (each) => each.system.circuit === known.system.circuit && each.key !== known.key,
+  );
+  for (const other of others.slice(0, OTHERS_MAX)) if ((await verifier.verify(other.key, job)).valid) return true;
   return false;
 }
 
-/** Of a thread, which verifies one proof after the other. */
-const ultraHonk = createUltraHonkVerifier();
-const stark = createStarkVerifier();
-const halo2 = createHalo2Verifier();
-const pickles = createPicklesVerifier();
-
 /** Shards and what they are merged into say the same, of more or fewer items. */
 function isPickles(system: string): boolean {
-  return system === "pickles-shard" || system === "pickles-merge";
-}
-
-async function verdictOf({ system, values, parts, proof }: VerifyJob, known: StageKey): Promise<Check | null> {
-  switch (known.family) {
-    case "sp1":
-      return system === "sp1-groth16" ? verifySp1Groth16(known.key, values, proof) : null;
-    case "sp1-plonk":
-      return system === "sp1-plonk" ? verifySp1Plonk(known.key, values, proof) : null;
-    case "risc0":
-      return system === "risc0-groth16" ? verifyRisc0(known.key, values, proof) : null;
-    case "shard":
-      if (system === "groth16-shard") return verifyOne(known.key, values, proof);
-      return system === "groth16-batch" ? verifyBatch(known.key, values, parts, proof) : null;
-    // Modules run in processes of their own (`proofs/wasm`).
-    case "module":
-      return null;
-    case "ultrahonk":
-      return system === "ultrahonk-shard" ? ultraHonk.verify(known.key, values, proof) : null;
-    case "halo2":
-      return system === "halo2-shard" ? halo2.verify(known.key, values, proof) : null;
-    case "pickles":
-      return isPickles(system) ? pickles.verify(known.key, values, proof) : null;
-    case "stark":
-      return system === "stark-shard" ? stark.verify(known.key, values, proof) : null;
-  }
+  return systemOf(system)?.circuit === "pickles";
 }
 
 /** What takes long before the first proof, and no time afterwards. */
 async function load(keys: Iterable<StageKey>): Promise<void> {
-  for (const { family, key } of keys) {
-    if (family === "ultrahonk") await ultraHonk.load(key);
-    if (family === "stark") await stark.load(key);
-    if (family === "halo2") halo2.load(key);
-    if (family === "pickles") await pickles.load(key);
+  for (const { system, key } of keys) await system.verifier?.load?.(key);
+}
+
+function readKeys(keys: Keys): ReadonlyMap<Hash, StageKey> {
+  const read = new Map<Hash, StageKey>();
+  for (const [hash, { system: name, bytes }] of keys) {
+    const system = systemOf(name);
+    if (system !== undefined) read.set(hash, { system, key: system.readKey(bytes) });
   }
+  return read;
 }
 
 function serve(data: WorkerData): void {
-  const keys = new Map([...data.keys].map(([hash, key]) => [hash, readKey(key)]));
+  const keys = readKeys(data.keys);
   const say = (what: Answer | Ready): void => parentPort?.postMessage(what, []);
   const answer = async (request: WorkerRequest): Promise<Answer> => {
     switch (request.kind) {

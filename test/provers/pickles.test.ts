@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/protocol/payee.ts";
-import { missingPackages } from "../../src/provers/keys.ts";
+import { missingPackages } from "../../src/proofs/table.ts";
 import { decodePicklesValues, PASTA_ORDER, picklesRuns, picklesValuesOf } from "../../src/proofs/pickles/statement.ts";
 import { decodeProof, encodeProof, readPicklesKey, writePicklesKey } from "../../src/proofs/pickles/verify.ts";
 import { encodeElement, encodeValues, fold } from "../../src/provers/statement.ts";

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { artefactHash, ZERO_HASH } from "../../src/protocol/ids.ts";
 import { cutInto } from "../../src/protocol/workflow.ts";
 import type { PrepareJob, VerifyJob } from "../../src/ports.ts";
-import { missingPackages } from "../../src/provers/keys.ts";
+import { missingPackages } from "../../src/proofs/table.ts";
 import { createPool } from "../../src/provers/pool.ts";
 import { FIELD_ORDER } from "../../src/protocol/payee.ts";
 import { POSEIDON, poseidon } from "../../src/provers/poseidon.ts";
