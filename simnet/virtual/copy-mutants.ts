@@ -33,7 +33,33 @@ export const ANONYMOUS: Fragment = {
   },
 };
 
+/** A stage whose proofs say which block they are about, whatever their system could say besides. */
+export const STATED: Fragment = {
+  workflows: {
+    block: {
+      window: 4,
+      stages: [
+        {
+          name: "stated",
+          system: "sim",
+          key: "sim",
+          statement: "block-hash",
+          tasks: {},
+          leaseMs: 2000,
+          limitMs: 20_000,
+        },
+      ],
+    },
+  },
+};
+
 export const COPY_MUTANTS: Readonly<Record<string, Mutant>> = {
+  "payee-by-system": {
+    rule: "RECEIPT-8: no statement but shard-fold names a prover, whatever the proof system",
+    edits: [{ at: "payee-by-system", replace: "const payee = payeeOf(system);" }],
+    runs: ["stated"],
+    expected: /^S2: .* vouched for a proof .* that does not verify/,
+  },
   "one-maker-for-all": {
     rule: "of copies for different provers each prover stands for one",
     edits: [{ at: "one-maker-for-all", remove: true }],

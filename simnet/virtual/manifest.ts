@@ -21,6 +21,8 @@ export interface NetworkShape {
   readonly shards: number;
   /** Each shard is proven in three proof systems, of which two are enough; each node lacks one of them. */
   readonly families?: boolean;
+  /** Aggregates have a statement of their own, which names no prover. */
+  readonly stated?: boolean;
   readonly window: number;
   /** Runs of blocks may start at any height. */
   readonly anyStart?: boolean;
@@ -46,6 +48,7 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
   const stage = { system: SYSTEMS[0], key: SYSTEMS[0], ...times };
   const variants = SYSTEMS.map((system) => ({ system, key: system }));
   const proven = options.families ? { ...times, variants, collect: { any: 2, of: "families" as const } } : { ...stage };
+  const stated = options.stated === true ? { statement: "block-hash" as const } : {};
   const handed = options.handed === true && options.workflow === undefined;
   const whole = { name: "whole", ...stage };
   const json: ManifestJson = {
@@ -71,7 +74,7 @@ export function manifestOf(options: NetworkShape, keys: readonly Key[]): Manifes
         window: options.window,
         stages: [
           { name: "shard", ...proven, tasks: { shards: options.shards, itemsMax: 8 } },
-          { name: "aggregate", ...stage, tasks: { takes: "shard" } },
+          { name: "aggregate", ...stage, ...stated, tasks: { takes: "shard" } },
         ],
       },
     },

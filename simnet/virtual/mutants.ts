@@ -12,7 +12,7 @@
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
 import { ADMISSION_MUTANTS, ADMISSION_RUNS } from "./admission-mutants.ts";
 import { ASSERTION_MUTANTS } from "./assertion-mutants.ts";
-import { AGREED, ANONYMOUS, COPIED, COPY_MUTANTS } from "./copy-mutants.ts";
+import { AGREED, ANONYMOUS, COPIED, COPY_MUTANTS, STATED } from "./copy-mutants.ts";
 import { CHANNEL_MUTANTS, CHANNEL_RUNS } from "./channel-mutants.ts";
 import { COMMIT_MUTANTS, COMMIT_RUNS } from "./commit-mutants.ts";
 import { CATCH_UP_MUTANTS } from "./catchup-mutants.ts";
@@ -126,6 +126,7 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   thief: { ...thief, seed: 2, byzantineProvers: 1, delayMs: 300 },
   thieves: { ...thief, seed: 3, nodes: 8, byzantineProvers: 2, failing: 0.2 },
   anonymous: { ...anonymous, seed: 3, delayMs: 300 },
+  stated: { ...anonymous, seed: 3, workflow: STATED },
   "anonymous-far": { ...anonymous, delayMs: 300, behaviours: ["copy-whole"] },
   "anonymous-near": {
     ...anonymous,

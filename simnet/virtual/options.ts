@@ -144,6 +144,8 @@ export interface VirtualOptions extends Partial<Dials>, HostileShape {
   readonly shards: number;
   /** Three proof systems on each shard, of which two are enough. */
   readonly families?: boolean;
+  /** Aggregates say which block they are about, and not who made them. */
+  readonly stated?: boolean;
   /** Blocks are proven by the workflow `block` of this file instead. */
   readonly workflow?: Fragment;
   /** The functions that it names, by the SHA-256 of their modules. */

@@ -145,7 +145,7 @@ function caught(run: () => void): string | null {
 }
 
 function clusterOf(options: VirtualOptions, hostiles: Hostiles, watched: NodeHooks, watch: Watch): Cluster {
-  const { seed, nodes, shards, families = false, workflow, sabotage, hooks } = options;
+  const { seed, nodes, shards, families = false, stated = false, workflow, sabotage, hooks } = options;
   const { retentionBlocks, window, ...limits } = { ...RUN_LIMITS, ...options.limits };
   const { wrong, failing, wrongFirst, tooLarge, loss, duplicate, replay, delayMs, wan, joiners, damage, anyStart } =
     dialsOf(options);
@@ -162,6 +162,7 @@ function clusterOf(options: VirtualOptions, hostiles: Hostiles, watched: NodeHoo
       joiners,
       shards,
       families,
+      stated,
       anyStart,
       handedIn,
       outsiders,

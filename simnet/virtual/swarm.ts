@@ -8,6 +8,9 @@ import { Chance } from "./world.ts";
 /** How often one of the hostile attesters is a key that two processes have. */
 const TWIN_ODDS = 0.2;
 
+/** How often the proofs of a stage name no prover. */
+const STATED_ODDS = 0.3;
+
 /** How often attesters leave the proving to the others, of whom all but one may then be hostile. */
 const FEW_PROVERS_ODDS = 0.5;
 /** How often those hostile provers sign more receipts than they should, and do nothing else. */
@@ -95,7 +98,7 @@ export function swarmSize(
   seed: number,
   byzantine: boolean,
   provers = 1,
-): Pick<VirtualOptions, "nodes" | "attesters" | "blocks" | "shards"> {
+): Pick<VirtualOptions, "nodes" | "attesters" | "blocks" | "shards" | "stated"> {
   const chance = new Chance(seed, "swarm/size");
   const drawn = [1, 4, 4, 7, 7, 10][chance.between(0, 5)] ?? 4;
   const attesters = byzantine && drawn === 1 ? 4 : drawn;
@@ -104,6 +107,8 @@ export function swarmSize(
     nodes: Math.max(attesters + chance.between(0, 4), Math.floor((attesters - 1) / 3) + provers),
     blocks: chance.between(8, 30),
     shards: chance.between(1, 6),
+    // A stream of its own, so that the seeds from before statements keep their other faults.
+    stated: new Chance(seed, "swarm/stated").next() < STATED_ODDS,
   };
 }
 

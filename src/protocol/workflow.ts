@@ -132,6 +132,8 @@ export function stagesOf(manifest: Rules, workflow: string, items: number): read
       const { system, key, executor } = variant;
       const hash = key === "" ? ZERO_HASH : (manifest.keyHashes.get(key) ?? "");
       const statement = statementOf(stage, variant);
+      // RECEIPT-8.
+      // mutant: payee-by-system
       const payee = payeeOf(system, statement);
       return { system, key: hash, executor: executor ?? system, family: familyOf(system), statement, payee };
     });
