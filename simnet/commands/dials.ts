@@ -125,6 +125,7 @@ export function commandOf(options: VirtualOptions): string {
   if (behaviours !== undefined) parts.push(`--behaviours ${behaviours.join(",")}`);
   if (proverBehaviours !== undefined) parts.push(`--prover-behaviours ${proverBehaviours.join(",")}`);
   if (attestersOnlyAttest === true) parts.push("--attesters-only-attest");
+  if (options.stated === true) parts.push("--stated");
   if (only !== undefined) parts.push(`--only ${only.length === 0 ? "none" : only.join(",")}`);
   return `npm run simnet -- virtual ${parts.join(" ")}`;
 }

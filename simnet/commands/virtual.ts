@@ -47,6 +47,7 @@ interface VirtualFlags {
   readonly behaviours?: readonly string[];
   readonly proverBehaviours?: readonly string[];
   readonly attestersOnlyAttest?: boolean;
+  readonly stated?: boolean;
   readonly json?: boolean;
 }
 
@@ -102,6 +103,7 @@ export function virtualCommand(): Command {
     .option("--behaviours <a,b>", "what the hostile nodes do (see below)", behaviours)
     .option("--prover-behaviours <a,b>", "what hostile nodes do that only prove; default: as --behaviours", behaviours)
     .option("--attesters-only-attest", "attesters do not prove, so all provers but one can be hostile")
+    .option("--stated", "proofs of aggregates say which block they are about, and not who made them")
     .option("--json", "one JSON object for each run");
   addDials(command);
   const lists = [
@@ -206,6 +208,7 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
     behaviours: kinds,
     proverBehaviours,
     attestersOnlyAttest,
+    stated,
   } = flags;
   const hostile = { twins, byzantineAttesters, byzantineProvers, behaviours: kinds, proverBehaviours };
   const workflowFile = flags.workflow;
@@ -221,6 +224,7 @@ function optionsOf(flags: VirtualFlags, dials: Partial<Dials>): VirtualOptions {
       workflow,
       workflowFile,
       attestersOnlyAttest,
+      stated,
       ...hostile,
     }).filter(([, value]) => value !== undefined),
   );

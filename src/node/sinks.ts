@@ -5,9 +5,11 @@ import { chosenProof } from "../core/makers.ts";
 import type { State } from "../core/state.ts";
 import type { Signer, Sink, Verifier } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
+import type { BarrierContent, BarrierTask } from "../protocol/certificate.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 import { type Partition, partitionOfChain } from "../protocol/partition.ts";
-import type { Stage } from "../protocol/workflow.ts";
+import { valuesBefore } from "../protocol/statement.ts";
+import { type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import type { SinkLine } from "../runtime/proposer.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Prove } from "../sinks/call.ts";
@@ -153,6 +155,7 @@ async function openSink(sink: SinkConfig, name: string, parts: Parts): Promise<S
             const message = `this node takes no part in the partition of chain ${sink.chain}`;
             done({ ok: false, fault: { code: "artefact.unavailable", message } });
           },
+          valuesBefore: (content, task) => valuesIn(parts.manifest, content, task),
         },
       );
     }
@@ -191,6 +194,12 @@ function provenIn({ manifest, runtime, verifier }: Parts): Prove {
     const message = `this node takes no part in the partition of chain ${chain}`;
     done({ ok: false, fault: { code: "artefact.unavailable", message } });
   };
+}
+
+/** How many bytes of public values stand before the proof in a task's artefact. */
+function valuesIn(manifest: Manifest, { workflow, items }: BarrierContent, { stage, index }: BarrierTask): number {
+  const found = stagesOf(manifest, workflow, items)?.find(({ name }) => name === stage);
+  return found === undefined ? 0 : valuesBefore(variantOf(found, index).statement);
 }
 
 /**

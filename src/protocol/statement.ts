@@ -230,6 +230,11 @@ function fieldText(field: LayoutField): string {
 
 /** Whether the statement leaves bytes of the public values to the program. */
 export function isOpen(statement: Statement): boolean {
-  if (typeof statement !== "object" || statement.kind !== "layout") return false;
-  return statement.fields.some((field) => "anything" in field);
+  return valuesBefore(statement) > 0;
+}
+
+/** How many bytes of public values stand before the proof in an artefact. */
+export function valuesBefore(statement: Statement): number {
+  if (typeof statement !== "object" || statement.kind !== "layout") return 0;
+  return statement.fields.some((field) => "anything" in field) ? statement.bytes : 0;
 }

@@ -8,7 +8,7 @@
  */
 import type { CertifiedBlock, Done, Notice, Presence, Result, Sink, SinkFault } from "../ports.ts";
 import { failSafe } from "./answer.ts";
-import type { BarrierTask } from "../protocol/certificate.ts";
+import type { BarrierContent, BarrierTask } from "../protocol/certificate.ts";
 import type { Hash } from "../protocol/ids.ts";
 import { type HttpAnswer, type HttpRequest, refusal, request } from "./http.ts";
 import type { ProvingTimes } from "./times.ts";
@@ -40,6 +40,8 @@ export interface EthproofsCollaborators {
   readonly provingMs: (block: Hash, which: Reported) => number | null;
   /** A proof's bytes, from this node or its peers. */
   readonly proof: (artefact: Hash, bytesMax: number, done: Done<Uint8Array>) => void;
+  /** How many bytes of public values stand before the proof in a task's artefact; none if left out. */
+  readonly valuesBefore?: (content: BarrierContent, task: BarrierTask) => number;
 }
 
 /** What fits a request of 6 MB in base64. */
@@ -162,15 +164,16 @@ class EthproofsSink implements Sink {
     }
     const ms = times.get(block.block) ?? provingMs(block.block, this.#options);
     if (ms === null) return hopeless("ethproofs.time", `this node does not know how long ${block.height} took`);
-    const proof = await this.#proof(task);
-    if (!proof.ok) return proof;
+    const found = await this.#proof(task);
+    if (!found.ok) return found;
+    const proof = found.value.subarray(this.#collaborators.valuesBefore?.(block.content, task) ?? 0);
     if (!this.#rows.has(block.height)) {
       const row = await this.#post("proving", block.height, {});
       if (!row.ok || row.value === "proved") return this.#done(block, row);
     }
     const proved = await this.#post("proved", block.height, {
       proving_time: Math.max(1, Math.round(ms)),
-      proof: Buffer.from(proof.value).toString("base64"),
+      proof: Buffer.from(proof).toString("base64"),
       verifier_id: task.key,
     });
     return this.#done(block, proved);

@@ -5,6 +5,7 @@
 import { keccak_256 } from "@noble/hashes/sha3.js";
 import { concatBytes, hexToBytes } from "@noble/hashes/utils.js";
 import type { BlockBytes, PayloadResult } from "../protocol/ethereum.ts";
+import { VALUES_BYTES_MAX } from "../protocol/limits.ts";
 import { Malformed } from "../protocol/rlp.ts";
 import { type BlockField, fieldBytes, type Layout, type LayoutField, type Statement } from "../protocol/statement.ts";
 import { bigEndian, bincodeHeader, Header, NoField } from "./header.ts";
@@ -32,7 +33,10 @@ export function expectedValues(
 ): PayloadResult<Uint8Array> {
   if (statement === "shard-fold") return { ok: true, value: fold() };
   try {
-    return { ok: true, value: valuesOf(statement, subject) };
+    const value = valuesOf(statement, subject);
+    if (value.length <= VALUES_BYTES_MAX) return { ok: true, value };
+    const message = `the public values have ${value.length} bytes; allowed: ${VALUES_BYTES_MAX}`;
+    return { ok: false, fault: { code: "payload.statement", message } };
   } catch (error) {
     if (!(error instanceof NoField || error instanceof TooWide || error instanceof Malformed)) throw error;
     return { ok: false, fault: { code: "payload.statement", message: error.message } };

@@ -70,6 +70,7 @@ export class Header {
 
   number(name: HeaderName): bigint {
     const field = this.#field(name);
+    if (field.length > 32) throw new NoField(`the header's ${name} has ${field.length} bytes`);
     return field.length === 0 ? 0n : BigInt(`0x${bytesToHex(field)}`);
   }
 

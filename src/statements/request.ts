@@ -98,6 +98,7 @@ function fieldOf(tree: Tree, at: number): Uint8Array {
 }
 
 function integer(bytes: Uint8Array = new Uint8Array(0)): bigint {
+  if (bytes.length > 8) throw new NoField(`a number of a withdrawal has ${bytes.length} bytes`);
   return bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }
 

@@ -20,6 +20,7 @@ import {
 } from "../../src/protocol/certificate.ts";
 import { payloadOf, readPayload } from "../../src/protocol/ethereum.ts";
 import { readEither } from "../../src/protocol/range.ts";
+import { expectedValues } from "../../src/statements/expected.ts";
 import { chainOf } from "../protocol/blocks.ts";
 import { blockId, ZERO_HASH } from "../../src/protocol/ids.ts";
 import { decodeEntry, encodeEntry, type Entry, equalBytes } from "../../src/protocol/messages.ts";
@@ -30,6 +31,7 @@ import {
   listOf,
   Malformed,
   orderedRoot,
+  itemAt,
 } from "../../src/protocol/rlp.ts";
 import { canonicalJson } from "../../src/protocol/shape.ts";
 import { openEvidence } from "../../src/protocol/evidence.ts";
@@ -320,6 +322,42 @@ const payload: Target = {
   },
 };
 
+const FULL = JSON.parse(
+  fs.readFileSync(new URL("../../config/qualification-full.json", import.meta.url), "utf8"),
+) as unknown;
+
+/** A payload of version 2, and what statements say of the block in it. */
+const fullPayload: Target = {
+  name: "payload of a block with its body",
+  corpus: [
+    { source: FULL, form: { body: true, parent: true } },
+    { source: payloads[1], form: { body: true, parent: false } },
+  ].map(({ source, form }) => {
+    const read = payloadOf(source, form);
+    if (!read.ok) throw new Error(read.fault.message);
+    return read.value.payload;
+  }),
+  cost: 8,
+  read(bytes) {
+    let hash = hashOf("another");
+    try {
+      const at = itemAt(bytes, listAt(bytes, 0).from, bytes.length).end;
+      hash = bytesToHex(keccak_256(bytes.subarray(at, listAt(bytes, at).end)));
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+    }
+    const read = readPayload(bytes, hash);
+    if (!read.ok) return refused(read.fault.code);
+    const block = read.value.bytes;
+    const subject = { chainId: 1, first: block, last: block, isRange: false };
+    for (const statement of ["header", { kind: "stateless-result", schema: 1 }] as const) {
+      const said = expectedValues(statement, subject, () => new Uint8Array());
+      if (!said.ok) return refused(said.fault.code);
+    }
+    return accepted(null);
+  },
+};
+
 /** The hash is that of whatever header its last block has. */
 const range: Target = {
   name: "payload of a range of blocks",
@@ -497,6 +535,7 @@ export const TARGETS: readonly Target[] = [
   evidenceFile,
   submitted,
   payload,
+  fullPayload,
   range,
   transaction,
   rlp,

@@ -77,6 +77,14 @@ test("a block is reported as queued, proving and proved, with the proof and how 
   ]);
 });
 
+test("a proof is reported without the public values that stand before it in the artefact", async () => {
+  const rig = await Rig.open();
+  const sink = rig.sink({}, { valuesBefore: ({ height }) => (height === 5 ? 3 : 0) });
+  for (const height of [5, 6]) await valueOf<void>((done) => sink.deliver(certified(height), done));
+  expect(rig.ethproofs.proofs.get(5)).toEqual(proofOf(5).subarray(3));
+  expect(rig.ethproofs.proofs.get(6)).toEqual(proofOf(6));
+});
+
 test("a block that nobody has announced is announced before its proof", async () => {
   const rig = await Rig.open();
   await valueOf<void>((done) => rig.sink().deliver(certified(5), done));

@@ -4,7 +4,7 @@ import { keccak_256 } from "@noble/hashes/sha3.js";
 import { bytesToHex, concatBytes, hexToBytes } from "@noble/hashes/utils.js";
 import { describe, expect, it } from "vitest";
 import { type BlockBytes, payloadOf, readPayload } from "../../src/protocol/ethereum.ts";
-import { encode } from "../../src/protocol/rlp.ts";
+import { decode, encode } from "../../src/protocol/rlp.ts";
 import { formOf, type Layout, type LayoutField, type Statement } from "../../src/protocol/statement.ts";
 import { agrees, claimOf } from "../../src/statements/claim.ts";
 import { expectedValues, type Subject } from "../../src/statements/expected.ts";
@@ -213,6 +213,31 @@ describe("header", () => {
 function rpc(name: string, field: string): string {
   return String(rpcBlock(name)[field]).slice(2);
 }
+
+describe("a header that a stranger made up", () => {
+  const forged = (name: number, field: Uint8Array): BlockBytes => {
+    const fields = [...(decode(OSAKA.header) as readonly Uint8Array[])];
+    fields[name] = field;
+    return { ...OSAKA, header: encode(fields) };
+  };
+
+  it("payload.statement: has no values that are too long for a receipt, and no numbers that take long to read", () => {
+    const long = subjectOf(forged(12, new Uint8Array(5000)));
+    expect(valuesOf("header", long)).toMatch(/^payload.statement: .*allowed: 4096$/);
+    expect(valuesOf({ kind: "stateless-result", schema: 1 }, long)).toMatch(/^payload.statement: .*extraData/);
+    const huge = subjectOf(forged(9, new Uint8Array(1_000_000).fill(255)));
+    expect(valuesOf("header", huge)).toMatch(/^payload.statement: the header's gasLimit has 1000000 bytes/);
+    const fields = [
+      ...(decode(OSAKA.header) as readonly Uint8Array[]),
+      new Uint8Array(32),
+      new Uint8Array(1),
+      new Uint8Array(1),
+    ];
+    expect(valuesOf("header", subjectOf({ ...OSAKA, header: encode(fields) }))).toMatch(
+      /^payload.statement: .*24 fields/,
+    );
+  });
+});
 
 describe("layout", () => {
   const layout = (...fields: readonly LayoutField[]): Layout => {
