@@ -28,8 +28,9 @@ export interface Fault {
  *
  * payload: the payload is not the block's, so every node finds the same. Any other fault of a preparation may pass.
  * own: the own machine or set-up failed, which says nothing of whoever made what it was to look at.
+ * verdictless: the verifier gives no verdict on this proof, neither here nor elsewhere. The attempt ends by the fault's code.
  */
-export type FaultReason = "payload" | "own";
+export type FaultReason = "payload" | "own" | "verdictless";
 
 export type Result<T, F extends Fault = Fault> =
   | { readonly ok: true; readonly value: T }

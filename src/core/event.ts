@@ -136,6 +136,8 @@ export type VerifiedResult =
   | { readonly kind: "invalid"; readonly code: string }
   /** The proof, or what it rests on, cannot be had. */
   | { readonly kind: "unavailable"; readonly code: string }
+  /** The verifier traps at this proof: neither valid nor invalid, and nobody's offence. */
+  | { readonly kind: "verdictless"; readonly code: string }
   /** This node cannot make the result again itself, which says nothing of whoever made it. */
   | { readonly kind: "unable"; readonly code: string };
 

@@ -151,14 +151,15 @@ export function applyVerdict(state: State, task: Task, { artefact, maker, verdic
       return;
     case "unable":
     case "unavailable":
+    case "verdictless":
       proof.tries++;
       proof.retryMs = state.nowMs + RETRY_MS * 2 ** proof.tries;
       report(state, "proof.unavailable", { ...where(task), artefact, code: verdict.code, tries: proof.tries });
       // REJECT-2.
       // Neither valid nor invalid: past the limit it counts as a failure of the prover's machine.
-      if (proof.tries >= FETCHES_MAX && proof.verdict === "unknown" && verdict.kind === "unavailable") {
-        for (const [prover, receipt] of receiptsOf(state, task, proof))
-          endAttempt(task, prover, receipt, "artefact.unavailable");
+      if (proof.tries >= FETCHES_MAX && proof.verdict === "unknown" && verdict.kind !== "unable") {
+        const code = verdict.kind === "verdictless" ? verdict.code : "artefact.unavailable";
+        for (const [prover, receipt] of receiptsOf(state, task, proof)) endAttempt(task, prover, receipt, code);
       }
       return;
   }

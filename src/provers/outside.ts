@@ -14,13 +14,15 @@ export interface OutsideVerifier {
   close?(): void;
 }
 
-/** Why there is no answer, with a code of its own. */
+/** Why there is no answer, with a code of its own. The reason is `own` unless the proof itself stops the verifier. */
 export class VerifierFault extends Error {
   readonly code: string;
+  readonly reason: "own" | "verdictless";
 
-  constructor(code: string, message: string) {
+  constructor(code: string, message: string, reason: "own" | "verdictless" = "own") {
     super(message);
     this.code = code;
+    this.reason = reason;
   }
 }
 
@@ -52,8 +54,11 @@ export function withOutside(inner: Verifier, outside: readonly OutsideVerifier[]
         (value) => answer({ ok: true, value }),
         (error: unknown) => {
           const message = error instanceof Error ? error.message : String(error);
-          const code = error instanceof VerifierFault ? error.code : "verifier.server";
-          answer({ ok: false, fault: { code, message } });
+          if (error instanceof VerifierFault) {
+            const { code, reason } = error;
+            return answer({ ok: false, fault: { code, message, reason } });
+          }
+          answer({ ok: false, fault: { code: "verifier.server", message } });
         },
       )
       .finally(() => waiting.set(job.system, (waiting.get(job.system) ?? 1) - 1));

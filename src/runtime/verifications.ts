@@ -11,7 +11,7 @@ import type { Effect } from "../core/effect.ts";
 import type { Event, VerifiedResult } from "../core/event.ts";
 import type { State } from "../core/state.ts";
 import { isStillWanted, isSurplus } from "../core/verifying.ts";
-import type { Cancel, Clock, Verifier } from "../ports.ts";
+import type { Cancel, Clock, Fault, Verifier } from "../ports.ts";
 import { artefactHash, type Hash } from "../protocol/ids.ts";
 import { possessionOf } from "../protocol/payee.ts";
 import type { Fetcher } from "./fetcher.ts";
@@ -216,6 +216,7 @@ export class Verifications {
       invalid: "invalid",
       unavailable: "none",
       unable: "none",
+      verdictless: "none",
       skipped: "none",
     };
     // What has to be agreed upon is read and not verified.
@@ -246,7 +247,7 @@ export class Verifications {
     const beganMs = clock.now();
     verifier.verify({ ...effect, proof }, (result) => {
       const tookMs = clock.now() - beganMs;
-      if (!result.ok) done({ kind: "unavailable", code: result.fault.code }, tookMs);
+      if (!result.ok) done({ kind: kindOf(result.fault), code: result.fault.code }, tookMs);
       else if (result.value.valid) done(valid, tookMs);
       else done({ kind: "invalid", code: result.value.code }, tookMs);
     });
@@ -271,6 +272,12 @@ export class Verifications {
 /** The block for which the file is charged; the payee of an admission proof stands for one. */
 function placeOf({ task, maker, candidate }: Verify): Hash {
   return candidate === null || maker === null ? task.block : maker;
+}
+
+/** What a fault of the verifier means for the proof. */
+function kindOf({ reason }: Fault): "unavailable" | "unable" | "verdictless" {
+  if (reason === "own") return "unable";
+  return reason === "verdictless" ? reason : "unavailable";
 }
 
 function nameOf({ task, artefact, maker }: Verify): string {

@@ -382,6 +382,15 @@ describe("a proof", () => {
     expect(asked).toBe(5);
   });
 
+  it("at which the verifier traps is refused by nobody, and its attempt ends by that code (VERIFY-8)", () => {
+    const test = new Subject();
+    test.claimed(0);
+    test.hear(test.owner("shard", 0), test.receipt(0, "proof"));
+    const verdict = { kind: "verdictless", code: "verifier.trap" } as const;
+    const said = Array.from({ length: 5 }, () => test.verdict(0, "proof", verdict)).flat();
+    expect(said).toEqual(["timeout shard/0#0 verifier.trap"]);
+  });
+
   it("that this node cannot make again itself does not end the attempt of its prover (REJECT-2)", () => {
     const test = new Subject();
     test.claimed(0);

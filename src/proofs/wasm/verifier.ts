@@ -86,6 +86,7 @@ class Checked {
   #pauseMs = PAUSE_MS_MIN;
   /** Set by a trap until the good proof has held again. */
   #isDoubted = false;
+  #turn: Promise<unknown> = Promise.resolve();
   /** Why the module is not used; `null` while it is used. */
   fault: Fault | null = { code: "verifier.not-loaded", message: "the module has not been loaded yet" };
 
@@ -94,18 +95,25 @@ class Checked {
     this.#find = find;
   }
 
+  /** One proof after the other, so that no answer after a trap counts before the good proof has held again. */
   async verify(values: Uint8Array, proof: Uint8Array, signal: AbortSignal): Promise<Check> {
     const body = bodyOf(this.#key, values, proof);
     if (typeof body === "string") return { valid: false, code: body };
+    const turn = this.#turn.then(() => this.#verifyBody(body, signal));
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #verifyBody(body: Uint8Array, signal: AbortSignal): Promise<Check> {
     const runner = await this.ready();
     signal.throwIfAborted();
+    if (this.#isDoubted) await this.#askGood(runner);
     try {
-      if (this.#isDoubted) await this.#askGood(runner);
       return await verdictOf(runner, this.#key, body);
     } catch (error) {
       if (!(error instanceof WasmTrap)) throw error;
       this.#isDoubted = true;
-      throw new VerifierFault("verifier.trap", error.message);
+      throw new VerifierFault("verifier.trap", error.message, "verdictless");
     }
   }
 
@@ -155,14 +163,17 @@ class Checked {
   }
 
   async #askGood(runner: WasmRunner): Promise<void> {
-    const good = this.#key.canaries?.good;
-    const isGood =
-      good === undefined ||
-      (await holds(runner, this.#key, { canary: good, proof: await this.#file(good.proof, CANARY_BYTES_MAX) }));
-    if (!isGood) {
-      this.#isRefused = true;
-      this.fault = { code: "verifier.canary", message: "after a trap the module refuses the proof that holds" };
-      throw new VerifierFault(this.fault.code, this.fault.message);
+    const canary = this.#key.canaries?.good;
+    if (canary !== undefined) {
+      const proof = await this.#file(canary.proof, CANARY_BYTES_MAX);
+      const isGood = await holds(runner, this.#key, { canary, proof }).catch((error: unknown) => {
+        throw new VerifierFault("verifier.trap", `at the proof that holds: ${messageOf(error)}`);
+      });
+      if (!isGood) {
+        this.#isRefused = true;
+        this.fault = { code: "verifier.canary", message: "after a trap the module refuses the proof that holds" };
+        throw new VerifierFault(this.fault.code, this.fault.message);
+      }
     }
     this.#isDoubted = false;
   }
