@@ -90,7 +90,7 @@ function checked<T>(read: Shaped<T>, where: string): T {
 
 /** As much of a manifest as its workflows are. */
 export interface WorkflowFile {
-  readonly json: Pick<ManifestJson, "workflows" | "timing"> & Partial<Pick<ManifestJson, "chains">>;
+  readonly json: Pick<ManifestJson, "workflows" | "timing"> & Partial<Pick<ManifestJson, "chains" | "keys">>;
   readonly keyHashes: Manifest["keyHashes"];
 }
 
@@ -99,7 +99,7 @@ export function readWorkflows(file: string): WorkflowFile {
   const json = parseJson(readFile(file), file);
   if (typeof json === "object" && json !== null && "format" in json) return checked(readManifest(json), file);
   const { workflows, keys = {} } = checkedFragment(json, file);
-  return { json: { workflows, timing: TIMING }, keyHashes: keyHashesOf({ ...packageKeys(), ...keys }) };
+  return { json: { workflows, keys, timing: TIMING }, keyHashes: keyHashesOf({ ...packageKeys(), ...keys }) };
 }
 
 /** A file of workflows, to be put into a manifest. */

@@ -207,6 +207,7 @@ export {
   type Workbench,
 } from "./node/workbench.ts";
 export { findIn } from "./node/modules.ts";
+export { checkVerifiers } from "./node/verifier-checks.ts";
 export { openDevices, openVerifier, openWorkbench } from "./node/workers.ts";
 export { whyNotPublic } from "./node/reach.ts";
 export { writeFileDurably } from "./storage/files.ts";

@@ -11,8 +11,10 @@ import { Command } from "commander";
 import { publicUrl } from "../address.ts";
 import { manifestFile, type NodeConfig, readConfig } from "../config.ts";
 import {
+  checkVerifiers,
   createKey,
   discoverChain,
+  findIn,
   genesis,
   keyFileIn,
   loadKey,
@@ -103,6 +105,7 @@ async function run(flags: Flags): Promise<void> {
     await checkAddresses(config, manifest, key, say);
     await tried(say, "devices", () => checkDevices(config, say));
     for (const source of config.sources) await tried(say, "chain", () => checkSource(source, say));
+    if (manifest !== null) await tried(say, "verifiers", () => checkKeys(config, manifest, say));
     if (manifest !== null) await tried(say, "provers", () => checkProvers(config, manifest, say));
   }
   process.exitCode = worst;
@@ -230,6 +233,26 @@ function checkManifest(config: NodeConfig, key: string | null, say: Say): Manife
       : { check: "manifest", state: "ok", message: `this key may be ${roles.join(", ")}` },
   );
   return manifest;
+}
+
+/** What verifies the proofs of each key: an attester that cannot verify signs nothing. */
+async function checkKeys(config: NodeConfig, { json }: Manifest, say: Say): Promise<void> {
+  const find = findIn(join(config.data, "artefacts"));
+  for (const { name, system, library, proofBytes, fault } of await checkVerifiers(json.keys, find, "drawn")) {
+    const { proofBytesMax } = json.limits;
+    if (proofBytes !== null && proofBytes > proofBytesMax)
+      say({
+        check: "verifiers",
+        state: "note",
+        message: `proofs of ${system} have up to ${proofBytes} bytes; limits.proofBytesMax of the manifest is ${proofBytesMax}`,
+      });
+    if (fault === null)
+      say({ check: "verifiers", state: "ok", message: `key ${name}: ${system}, verified by ${library}` });
+    else if (fault.code === "verifier.missing")
+      // The node fetches such files from its peers.
+      say({ check: "verifiers", state: "note", message: `key ${name}: ${fault.message}`, code: fault.code });
+    else say({ check: "verifiers", state: "wrong", message: `key ${name}: ${fault.message}`, code: fault.code });
+  }
 }
 
 /** What the first start without a manifest would make. */

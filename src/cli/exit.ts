@@ -57,6 +57,7 @@ const STATUS_BY_PREFIX: readonly (readonly [string, number])[] = [
   ["key.", EXIT.data],
   ["data.", EXIT.data],
   ["prover.", EXIT.refused],
+  ["verifier.", EXIT.refused],
   ["temporary.full", EXIT.temporary],
   ["temporary.", EXIT.data],
   ["journal.", EXIT.data],

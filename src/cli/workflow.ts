@@ -1,7 +1,7 @@
 /** `proofmesh workflow`: checks workflows before a network rests on them, and draws them. */
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
-import { readWorkflows, type WorkflowFile } from "../node.ts";
+import { checkVerifiers, findIn, readWorkflows, type WorkflowFile } from "../node.ts";
 import { stagesOf, type Stage } from "../protocol/workflow.ts";
 import { drawStatements, drawSvg, drawText } from "./drawing.ts";
 import { CommandError } from "./exit.ts";
@@ -15,12 +15,13 @@ export function workflowCommand(): Command {
     .command("check")
     .description("Check workflows as a node does at its start: every mistake at once, each with its place.")
     .argument("<file>", FILES)
+    .option("--files <dir>", "verifier modules and their canaries, named by their SHA-256: every canary is asked")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
       "\nExample:\n  $ proofmesh workflow check config/workflows/zkvms.json\n\nExit status: 0 it can be used, 2 it cannot.",
     )
-    .action((file: string, flags: { readonly json?: boolean }) => check(file, flags.json === true));
+    .action((file: string, flags: CheckFlags) => check(file, flags));
   command
     .command("show")
     .description("Draw workflows: what each stage takes, how many tasks it makes and who proves them.")
@@ -41,15 +42,32 @@ interface ShowFlags {
   readonly json?: boolean;
 }
 
-function check(file: string, json: boolean): void {
+interface CheckFlags {
+  readonly files?: string;
+  readonly json?: boolean;
+}
+
+async function check(file: string, { files, json }: CheckFlags): Promise<void> {
   const read = readWorkflows(file);
+  const keys = await checkVerifiers(read.json.keys ?? {}, files === undefined ? null : findIn(files), "all");
+  for (const { name, fault } of keys)
+    if (fault !== null)
+      throw new CommandError("keys.unsound", `${file}: keys.${name}: ${fault.message} (${fault.code})`);
   const summary = names(read).map((name) => {
     const stages = stagesFor(read, name, 0);
     const tasks = stages.reduce((sum, { count }) => sum + count, 0);
     const { range = 1 } = read.json.workflows[name] ?? {};
     return { workflow: name, range, stages: stages.length, tasks, chains: chainsBy(read, name) };
   });
-  if (json) return void process.stdout.write(`${JSON.stringify({ file, workflows: summary })}\n`);
+  if (json === true) return void process.stdout.write(`${JSON.stringify({ file, workflows: summary, keys })}\n`);
+  for (const { name, system, library, isModule } of keys) {
+    const asked = !isModule
+      ? ""
+      : files === undefined
+        ? ", not asked its canaries (--files)"
+        : ", answers its canaries";
+    process.stdout.write(`good  key ${name}  ${system}, verified by ${library}${asked}\n`);
+  }
   for (const { workflow, range, stages, tasks, chains } of summary) {
     const proves = chains.map((chain) => `  ${chain}`).join("");
     process.stdout.write(

@@ -13,6 +13,7 @@ export interface ModuleFiles {
   readonly find: FindFile;
   /** Called when the verifier of a key comes into use, or goes out of it. */
   readonly changed?: (key: Hash, fault: Fault | null) => void;
+  readonly changes?: "drawn" | "all";
 }
 
 export interface Modules {
@@ -31,7 +32,7 @@ export const NO_FILES: ModuleFiles = {
 /** Throws for a key that is malformed. */
 export function openModules(
   keys: Keys,
-  { find, changed }: ModuleFiles,
+  { find, ...rest }: ModuleFiles,
 ): {
   readonly verifiers: readonly WasmVerifier[];
   readonly load: Modules["loadModules"];
@@ -46,8 +47,7 @@ export function openModules(
     if (own.size === 0) return [];
     const { file } = module;
     if (file === undefined) for (const key of own.values()) for (const each of filesOf(key)) files.add(each);
-    const given = { find: file ?? find, ...(changed === undefined ? {} : { changed }) };
-    return [createWasmVerifier(name, own, given)];
+    return [createWasmVerifier(name, own, { find: file ?? find, ...rest })];
   });
   return {
     verifiers,
