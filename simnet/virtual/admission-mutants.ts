@@ -132,6 +132,18 @@ export const ADMISSION_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["beaters"],
     expected: /^S1: .* has not had its chance/,
   },
+  "crowd-stays": {
+    rule: "LEAVE-4: of a crowd those leave that had a whole retention and were credited for nothing",
+    edits: [{ at: "crowd-stays", remove: true }],
+    runs: ["crowded"],
+    expected: /^L4: .* and was credited for none/,
+  },
+  "crowd-by-chance": {
+    rule: "LEAVE-4: where most members prove, nobody leaves because of few tasks",
+    edits: [{ at: "crowd-by-chance", replace: "return oldest;" }],
+    runs: ["unlucky"],
+    expected: /^S1: .* has not had its chance/,
+  },
   "listed-leave": {
     rule: "LEAVE-3: a prover of the manifest never leaves",
     edits: [{ at: "listed-leave", replace: "listed.size > 0" }],

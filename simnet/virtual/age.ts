@@ -77,6 +77,7 @@ export const WRAPS: Omit<AgeOptions, "seed"> = {
     canonicalMax: 8,
     holeDepthMax: 8,
     rosterMax: 6,
+    leftMax: 2,
     journalBytes: 16 << 10,
     strangerStartsMax: 4,
     strangerFeedsMax: 8,

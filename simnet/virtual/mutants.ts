@@ -213,6 +213,29 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
     behaviours: ["sybil-beats"],
     limits: { newcomersMax: 2, retentionBlocks: 32 },
   },
+  // So many keys that none of them owns eight tasks within the retention.
+  crowded: {
+    ...base,
+    seed: 34,
+    nodes: 7,
+    blocks: 56,
+    blockMs: 800,
+    joiners: 1,
+    byzantineProvers: 1,
+    behaviours: ["sybil-beats"],
+    limits: { newcomersMax: 8, retentionBlocks: 12 },
+  },
+  // Few tasks for each member: some own none within the retention.
+  unlucky: {
+    ...base,
+    seed: 36,
+    nodes: 5,
+    shards: 1,
+    blocks: 70,
+    blockMs: 800,
+    joiners: 3,
+    limits: { retentionBlocks: 3 },
+  },
   // A prover of the manifest that is never credited.
   idle: {
     ...base,

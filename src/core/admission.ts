@@ -16,7 +16,7 @@ import type { AdmissionProof, EntryOf } from "../protocol/messages.ts";
 import type { Refusal } from "../protocol/verdict.ts";
 import { admissionStage, type Rule, unreadBase, windowOf } from "./admission-proof.ts";
 import { prepare } from "./blocks.ts";
-import { hasLeft, isIn, rosterChanged } from "./standing.ts";
+import { hasLeft, isIn, isRosterFull, rosterChanged } from "./standing.ts";
 import { isEarlier, isQuorum, type Signed } from "./facts.ts";
 import type { Newcomer } from "./soft.ts";
 import { type Member, report, type State, say } from "./state.ts";
@@ -72,7 +72,7 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   // JOIN-2.
   const rule = state.manifest.json.chains.find(({ id }) => id === entry.chain);
   if (rule === undefined) return "block.chain-unknown";
-  if (member === undefined && state.roster.size >= state.limits.rosterMax) return "roster.full";
+  if (member === undefined && isRosterFull(state, entry.chain)) return "roster.full";
   const [proof] = entry.proofs;
   const fault = proof === undefined ? null : faultOf(state, rule, proof);
   if (fault !== null) return fault;

@@ -57,8 +57,10 @@ export interface CoreLimits extends LogLimits {
   readonly sourceDownMs: number;
   /** How far below the highest certified height a missing certificate is asked for. */
   readonly holeDepthMax: number;
-  /** Members of the roster, those that the manifest lists included. */
+  /** Members of the roster that have not left, those that the manifest lists included. */
   readonly rosterMax: number;
+  /** Members that have left and are kept beside those. */
+  readonly leftMax: number;
   /** Newcomers that attesters admit to a chain in one drawing; all attesters have to use the same number. */
   readonly newcomersMax: number;
   /** A journal of more bytes than this is written anew with what is still kept. */
@@ -115,6 +117,8 @@ export const CORE_LIMITS: CoreLimits = Object.freeze({
   holeDepthMax: 512,
   // Ordering the owners of a block costs time by the member. Newcomers above it wait for a new manifest.
   rosterMax: 4096,
+  // A crowd that left takes no room from newcomers for half a day of 12 s blocks.
+  leftMax: 4096,
   // One a block on average: a crowd of keys takes half a day of 12 s blocks to fill the roster.
   newcomersMax: 16,
   journalBytes: 16 << 20,

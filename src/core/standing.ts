@@ -176,11 +176,26 @@ function mayProve(state: Facts, member: MemberFacts, { chain, height }: BlockFac
 
 /** Whether the prover has left the roster of a chain, by the highest block that is prepared here, and has no turn to come. */
 export function hasLeft(state: Facts, { key, turns }: MemberFacts, chain: number): boolean {
+  const newest = newestPrepared(state, chain);
+  if (newest === null || (turns.get(chain)?.at(-1) ?? -1) > newest.height) return false;
+  return see(state, newest, LEFT).has(key);
+}
+
+function newestPrepared(state: Facts, chain: number): BlockFacts | null {
   let newest: BlockFacts | null = null;
   for (const block of state.blocks.values())
     if (block.chain === chain && block.prepared !== null && block.height > (newest?.height ?? -1)) newest = block;
-  if (newest === null || (turns.get(chain)?.at(-1) ?? -1) > newest.height) return false;
-  return see(state, newest, LEFT).has(key);
+  return newest;
+}
+
+// JOIN-2.
+/** Whether the roster has no room for a newcomer. Members that have left the chain have room of their own. */
+export function isRosterFull(state: State, chain: number): boolean {
+  const { rosterMax, leftMax } = state.limits;
+  if (state.roster.size < rosterMax) return false;
+  const newest = newestPrepared(state, chain);
+  const left = newest === null ? 0 : see(state, newest, LEFT).size;
+  return state.roster.size - Math.min(left, leftMax) >= rosterMax;
 }
 
 function firstHeight(member: MemberFacts, chain: number): number {

@@ -58,6 +58,7 @@ function checkBlock(
   const before = known.contents.filter((each) => each.height < below && each.height >= below - retentionBlocks);
   const begun = [...state.roster.values()].filter(({ turns }) => (turns.get(CHAIN)?.[0] ?? Infinity) <= height);
   const total = begun.reduce((sum, { weight }) => sum + weight, 0);
+  const isCrowd = before.length >= retentionBlocks && isCrowdOf(begun, before);
   return begun.flatMap(({ key, weight, turns }) => {
     if (state.out.has(key)) return [];
     const who = `${key.slice(0, 8)}, by ${name}`;
@@ -69,10 +70,25 @@ function checkBlock(
       each.height < since ? [] : each.tasks.filter(({ credited }) => credited),
     );
     const hadChance = credits.length * weight >= CHANCES * total;
-    const isLeft = hadChance && credits.every(({ prover }) => prover !== key);
+    // LEAVE-4.
+    const hadRetention = isCrowd && since <= Math.min(...before.map((each) => each.height));
+    const isLeft = (hadChance || hadRetention) && credits.every(({ prover }) => prover !== key);
     // LEAVE-1.
     if (isLeft && owners.has(key)) return [`L4: ${who}, owns tasks of height ${height} and was credited for none`];
     if (!isLeft && !owners.has(key)) return [`S1: ${who}, owns nothing of height ${height} and has not had its chance`];
     return [];
   });
+}
+
+/** Whether fewer members were credited than half of those that would be if all proved. */
+function isCrowdOf(
+  members: readonly { readonly key: Key; readonly weight: number }[],
+  contents: readonly BarrierContent[],
+): boolean {
+  const tasks = contents.flatMap((each) => each.tasks.filter(({ credited }) => credited));
+  const proved = new Set(tasks.map(({ prover }) => prover));
+  const sumOf = (all: typeof members) => all.reduce((sum, { weight }) => sum + weight, 0);
+  const total = sumOf(members);
+  const fewest = (total * tasks.length) / (total + tasks.length) / 2;
+  return sumOf(members.filter(({ key }) => proved.has(key))) < fewest;
 }
