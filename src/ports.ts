@@ -440,23 +440,6 @@ export interface VerifyJob {
   readonly proof: Uint8Array;
 }
 
-/** What a proof system's verifier gets. Its answer rests on these bytes alone, so that all nodes answer alike. */
-export interface ProofQuestion {
-  readonly proof: Uint8Array;
-  /** Public values that the stage's statement implies (`src/statements`). The proof has to be bound to them. */
-  readonly values: Uint8Array;
-  /** The bytes of the verifying key. */
-  readonly key: Uint8Array;
-  /** What the manifest says of the key besides its bytes. */
-  readonly parameters: Readonly<Record<string, unknown>>;
-}
-
-/** `unknown`: the machine or the verifier failed, so the answer says nothing of the proof. */
-export type ProofAnswer =
-  | { readonly kind: "holds" }
-  | { readonly kind: "refuted"; readonly code: string }
-  | { readonly kind: "unknown"; readonly fault: Fault };
-
 /** Runs off the network's thread, under a deadline. A verifier that dies is a fault, never an answer. */
 export interface Verifier {
   /** The payload must be the block's: for a payload that does not hash to the block the fault has the reason `payload`. */

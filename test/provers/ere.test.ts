@@ -5,6 +5,8 @@ import { createEreProver } from "../../src/provers/ere/prover.ts";
 import { createEreVerifier } from "../../src/provers/ere/verifier.ts";
 import { createMockVerifier } from "../../src/provers/mock.ts";
 import { withOutside } from "../../src/provers/outside.ts";
+import { committedTo } from "../../src/provers/values.ts";
+import type { LayoutField, Statement } from "../../src/protocol/statement.ts";
 import { proverSuite } from "../compliance/prover.ts";
 import { type FakeEre, fakeEre } from "./fake-ere.ts";
 import * as fixtures from "./fixtures.ts";
@@ -188,6 +190,23 @@ describe("a prover behind ere-server", () => {
   it("gives up after its time", async () => {
     server.provingMs = 2_000;
     expect(codeOf(await fixtures.last(open({ timeoutMs: 50, probeMs: 1_000 }), job()))).toBe("ere.timeout");
+  });
+});
+
+describe("a guest whose statement is a layout", () => {
+  const layout = (...fields: readonly LayoutField[]): Statement => ({ kind: "layout", bytes: 34, fields: [...fields] });
+  const open34 = layout({ at: 0, is: "block-hash" }, { at: 32, anything: 2 });
+  const bound = layout({ at: 0, is: "block-hash" }, { at: 32, constant: "0000" });
+  const implied = new Uint8Array(34).fill(7, 0, 32);
+  const committed = (...tail: readonly number[]) => new Uint8Array([...implied.subarray(0, 32), ...tail]);
+
+  it("commits to what the statement says, and to anything where it says nothing; some guests put zeros behind", () => {
+    expect(committedTo(open34, implied, committed(1, 2))).toEqual(committed(1, 2));
+    expect(committedTo(open34, implied, committed(1, 2, 0, 0))).toEqual(committed(1, 2));
+    expect(committedTo(open34, implied, committed(1, 2, 0, 3))).toBe(null);
+    expect(committedTo(open34, implied, committed(1))).toBe(null);
+    expect(committedTo(bound, implied, committed(1, 2))).toBe(null);
+    expect(committedTo(bound, implied, committed(0, 0, 0))).toEqual(committed(0, 0));
   });
 });
 

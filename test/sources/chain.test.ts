@@ -68,6 +68,23 @@ describe("a chain source", () => {
     expect(new Set(watch.events.map(({ kind }) => kind))).toEqual(new Set(["block", "seen"]));
   });
 
+  test("asks for the header before a block and carries its body, where a statement needs them", async () => {
+    const form = { body: true, parent: true };
+    const newest = await head();
+    const watch = new Watch(source({ start: 1, form }));
+    await watch.until("all blocks", () => watch.newest === newest.height);
+    for (const block of watch.path) {
+      const read = readPayload(block.payload, block.hash, form);
+      expect(read.ok && read.value.bytes.body?.withdrawals).toEqual([]);
+    }
+    // The first block of a chain has none before it.
+    const early = new Watch(source({ start: 0, form }));
+    await early.until("trouble", () => early.events.some(({ kind }) => kind === "trouble"));
+    expect(early.events.find(({ kind }) => kind === "trouble")).toMatchObject({
+      fault: { code: "payload.parent-missing" },
+    });
+  });
+
   test("source.threw: an exception in a look is trouble, and the next look goes on", async () => {
     const newest = await head();
     let looks = 0;
