@@ -20,7 +20,16 @@ const chain = count(1, Number.MAX_SAFE_INTEGER, "a chain id");
 const SOURCE = z.discriminatedUnion(
   "kind",
   [
-    z.strictObject({ kind: z.literal("rpc"), chain, url }),
+    z.strictObject({
+      kind: z.literal("rpc"),
+      chain,
+      url,
+      /** A consensus node (HTTP), for execution requests where a statement needs them. */
+      beacon: z
+        .string("a URL")
+        .regex(/^https?:\/\/.+/, "a URL that starts with http:// or https://")
+        .optional(),
+    }),
     z.strictObject({ kind: z.literal("file"), chain, path }),
     z.strictObject({
       kind: z.literal("dev"),
@@ -284,7 +293,7 @@ const HARMLESS = /\.(kind|name|chain|chains|from|path)\b/;
 
 function shownValue({ path: at, value }: ShapeError): unknown {
   if (!SECRETIVE.test(at) || HARMLESS.test(at)) return value;
-  if (typeof value === "string" && /\.(url|rpc|lookup)$/.test(at)) {
+  if (typeof value === "string" && /\.(url|rpc|lookup|beacon)$/.test(at)) {
     const shown = publicUrl(value);
     return shown === "(not a URL)" ? "(not shown)" : shown;
   }

@@ -37,6 +37,7 @@ export async function openSources(
     }
     if (source.kind === "rpc" || devChain !== null)
       chainUrl = devChain?.url ?? (source.kind === "rpc" ? source.url : null);
+    const beacon = source.kind === "rpc" && source.beacon !== undefined ? { beacon: source.beacon } : {};
     const pollMs = devChain === null ? {} : { pollMs: 200 };
     for (const { id, start, confirmations, range, form, runtime } of followedBy(manifest, parts, chain)) {
       const open = (): Source =>
@@ -48,6 +49,7 @@ export async function openSources(
               url: chainUrl ?? "",
               confirmations,
               form,
+              ...beacon,
               ...pollMs,
               start: start === "any" ? "latest" : start * range,
               until: () => (toldMax(runtime, id, start) + 1) * range - 1,

@@ -179,7 +179,7 @@ function requestsOf(source: Json, hash: Hash): readonly Uint8Array[] {
     if (hash === NO_REQUESTS) return [];
     fail(
       "payload.requests-missing",
-      'the statement needs the execution requests, and the block has no "requests" (a list of hex, EIP-7685); eth_getBlockByNumber does not give them',
+      'the statement needs the execution requests, and the block has no "requests" (a list of hex, EIP-7685); no call of an execution node gives them, so the source needs a "beacon"',
     );
   }
   return list(given, "requests").map((text) => data({ text }, "text"));

@@ -6,9 +6,10 @@
  * another node of the network with a source of its own.
  */
 import { publicUrl } from "../address.ts";
-import { payloadOf } from "../protocol/ethereum.ts";
+import { type EncodedBlock, payloadOf } from "../protocol/ethereum.ts";
 import { type PayloadForm, PLAIN } from "../protocol/statement.ts";
 import type { Fault, Result, Source, SourceBlock, Tell } from "../ports.ts";
+import { beaconRequests } from "./beacon.ts";
 import type { BlockName } from "./branch.ts";
 import { type BlockHeader, type ChainView, Follower } from "./follow.ts";
 import { Pace, pause, unlessAborted } from "./pace.ts";
@@ -30,6 +31,8 @@ export interface ChainSourceOptions {
   readonly until?: () => number;
   /** What the payloads carry beside header and transactions; nothing if left out. */
   readonly form?: PayloadForm;
+  /** A consensus node, for the execution requests that an execution node does not give. */
+  readonly beacon?: string;
   /** How fast a source that is behind tells blocks, once it has told `burst` of them. */
   readonly blocksPerSecondMax?: number;
   readonly burst?: number;
@@ -205,6 +208,19 @@ async function withParent(rpc: Rpc, block: unknown, form: PayloadForm): Promise<
   return parent.ok ? { ok: true, value: { ...block, parent: parent.value ?? undefined } } : parent;
 }
 
+/** The payload, with the requests of a consensus node where the block has some and the execution node does not say which. */
+async function payloadWithRequests(
+  block: unknown,
+  form: PayloadForm,
+  { beacon, timeoutMs = TIMEOUT_MS }: Pick<ChainSourceOptions, "beacon" | "timeoutMs">,
+): Promise<Result<EncodedBlock>> {
+  const encoded = payloadOf(block, form);
+  if (encoded.ok || encoded.fault.code !== "payload.requests-missing" || beacon === undefined) return encoded;
+  const { hash, parentBeaconBlockRoot } = block as Readonly<Record<"hash" | "parentBeaconBlockRoot", string>>;
+  const found = await beaconRequests({ url: beacon, timeoutMs }, { hash, parentBeaconBlockRoot });
+  return found.ok ? payloadOf({ ...(block as object), requests: found.value }, form) : found;
+}
+
 /** The four questions that following a chain takes, and nothing of the answers that was not checked. */
 function viewOf(rpc: Rpc, { url, ...options }: ChainSourceOptions): ChainView {
   const chain = toldAs(options);
@@ -234,7 +250,7 @@ function viewOf(rpc: Rpc, { url, ...options }: ChainSourceOptions): ChainView {
       const { form = PLAIN } = options;
       const whole = await withParent(rpc, answer.value, form);
       if (!whole.ok) return whole;
-      const encoded = payloadOf(whole.value, form);
+      const encoded = await payloadWithRequests(whole.value, form, options);
       if (!encoded.ok)
         return fail(encoded.fault.code, `block ${height} of ${publicUrl(url)}: ${encoded.fault.message}`);
       if (encoded.value.height !== height) return otherHeight(url, height);
