@@ -28,8 +28,8 @@ export interface WasmModules {
 /** Bytes of the digest and of the key that are changed at load. */
 const CHANGES = 4;
 const CANARY_BYTES_MAX: number = 16 * 1024 * 1024;
-const PAUSE_MS_MIN = 5_000;
-const PAUSE_MS_MAX = 300_000;
+const PAUSE_MS_MIN = 1_000;
+const PAUSE_MS_MAX = 60_000;
 
 export interface WasmVerifier extends OutsideVerifier {
   /** Fetches each module and asks it its canaries, so that a module that is missing or wrong is known at the start. */
