@@ -7,6 +7,7 @@
  * author has a share left (`shares.ts`). A proof that waits for its turn is on disk, and not in memory.
  */
 import { classOf } from "../core/classes.ts";
+import { isAdmissionAsked } from "../core/drawing.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Event, VerifiedResult } from "../core/event.ts";
 import type { State } from "../core/state.ts";
@@ -267,6 +268,11 @@ export class Verifications {
       this.#serve();
     });
   }
+}
+
+/** Whether files are charged for the block still: it is not certified, or stands for an admission proof that is not judged. */
+export function isChargeable(state: State, place: Hash): boolean {
+  return state.blocks.get(place)?.certificate === null || isAdmissionAsked(state, place);
 }
 
 /** The block for which the file is charged; the payee of an admission proof stands for one. */

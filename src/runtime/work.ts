@@ -1,6 +1,5 @@
 /** Proving, preparing and verifying: gathers the bytes, asks the port, and gives the core one event for each. */
 import { hexToBytes } from "@noble/hashes/utils.js";
-import { isAdmissionAsked } from "../core/drawing.ts";
 import type { Effect, Job } from "../core/effect.ts";
 import type { Event, MadeProof, TaskRef, VerifiedResult } from "../core/event.ts";
 import type { State } from "../core/state.ts";
@@ -26,7 +25,7 @@ import { whenFree } from "./busy.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { DiskLedger, type LedgerModules } from "./ledger.ts";
 import { Recomputer } from "./recompute.ts";
-import { Verifications } from "./verifications.ts";
+import { isChargeable, Verifications } from "./verifications.ts";
 
 type Of<K extends Effect["kind"]> = Extract<Effect, { kind: K }>;
 
@@ -61,8 +60,7 @@ export class Workshop {
     const { artefacts, state } = modules;
     this.#ledger = new DiskLedger({
       limits: state.limits,
-      // An admission proof is of a certified block; its payee stands for the block.
-      isOpen: (block) => state.blocks.get(block)?.certificate === null || isAdmissionAsked(state, block),
+      isOpen: (block) => isChargeable(state, block),
       forget: (hashes) => artefacts.forget(hashes, () => {}),
       report: modules.report,
     });

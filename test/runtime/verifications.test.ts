@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { noteBase } from "../../src/core/admission-proof.ts";
+import { noteCertified } from "../../src/core/drawing.ts";
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event } from "../../src/core/event.ts";
 import type { CoreLimits } from "../../src/core/limits.ts";
@@ -6,10 +8,11 @@ import type { Done } from "../../src/ports.ts";
 import { artefactHash } from "../../src/protocol/ids.ts";
 import type { Fetcher } from "../../src/runtime/fetcher.ts";
 import { DiskLedger } from "../../src/runtime/ledger.ts";
-import { type VerificationModules, Verifications } from "../../src/runtime/verifications.ts";
+import { STRANGERS } from "../../src/runtime/shares.ts";
+import { isChargeable, type VerificationModules, Verifications } from "../../src/runtime/verifications.ts";
 import { hashOf } from "../protocol/fixtures.ts";
 import { blockAt, keyOf } from "../core/harness.ts";
-import { Subject } from "../core/subject.ts";
+import { PARTIES, Subject } from "../core/subject.ts";
 
 type Verify = Extract<Effect, { kind: "verify" }>;
 
@@ -22,20 +25,22 @@ class Desk {
   readonly forgotten: string[] = [];
   readonly reports: Readonly<Record<string, unknown>>[] = [];
   readonly verifications: Verifications;
+  readonly ledger: DiskLedger;
   nowMs = 0;
   readonly timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
 
-  constructor(limits: Partial<CoreLimits> = {}) {
-    this.test = new Subject({ limits });
+  constructor(limits: Partial<CoreLimits> = {}, isOpen = false) {
+    const list = PARTIES.provers.map((name) => ({ key: keyOf(name), slots: 1, weight: 1 }));
+    this.test = new Subject({ limits, ...(isOpen ? { change: { provers: { admission: "open", list } } } : {}) });
     const fetcher: Pick<Fetcher, "bring" | "get" | "keep"> = {
       bring: ({ artefact }, done) => void this.fetching.push({ artefact, done }),
       get: ({ artefact }, done) => done({ ok: true, value: new TextEncoder().encode(artefact) }),
       keep: () => {},
     };
     const { state } = this.test.core;
-    const ledger = new DiskLedger({
+    this.ledger = new DiskLedger({
       limits: state.limits,
-      isOpen: (block) => state.blocks.get(block)?.certificate === null,
+      isOpen: (block) => isChargeable(state, block),
       forget: (artefacts) => void this.forgotten.push(...artefacts),
       report: (event, fields) => void this.reports.push({ event, ...fields }),
     });
@@ -55,7 +60,7 @@ class Desk {
       proofBytesMax: 1 << 20,
       post: (event) => this.events.push(event),
     };
-    this.verifications = new Verifications(modules, ledger);
+    this.verifications = new Verifications(modules, this.ledger);
   }
 
   #after(delayMs: number, run: () => void) {
@@ -129,6 +134,29 @@ describe("verifications", () => {
     for (const who of ["b", "c"]) desk.test.hear(who, { ...desk.test.complete(1, "p1"), prover: keyOf("p"), artefact });
     for (const effect of desk.test.core.take("verify")) desk.verifications.ask(effect);
     expect(desk.proofs()).toEqual(["p0", "p1"]);
+  });
+
+  it("of an admission proof fetch it from its newcomer, charge strangers and keep nothing (VERIFY-5, DISK-1)", () => {
+    const desk = new Desk({}, true);
+    const { test } = desk;
+    const block = test.core.block(blockAt(1));
+    block.certificate = hashOf("certificate");
+    noteBase(test.core.state, block);
+    const proof = { base: block.id, index: 0, artefact: hashOf("proof"), bytes: 100, inline: new Uint8Array() };
+    test.hear("new", { kind: "join", chain: 1, slots: 1, proofs: [proof] });
+    noteCertified(test.core.state, { chain: 1, height: 16, hash: blockAt(16).hash }, hashOf("content"));
+    test.tick(0);
+    for (const effect of test.core.take("verify")) desk.verifications.ask(effect);
+    expect(desk.fetching).toMatchObject([{ artefact: hashOf("proof") }]);
+    desk.verifications.prune();
+    desk.fetching.shift()?.done({ ok: true, value: 100 });
+    desk.verifications.prune();
+    expect(desk.ledger.bytesOf(STRANGERS)).toBe(100);
+    desk.wrong();
+    expect(desk.events).toMatchObject([{ kind: "verified", candidate: keyOf("new"), verdict: { kind: "invalid" } }]);
+    for (const event of desk.events) test.core.step(event);
+    desk.verifications.prune();
+    expect([desk.ledger.bytesOf(STRANGERS), desk.forgotten]).toEqual([0, [hashOf("proof")]]);
   });
 
   it("fetch few proofs of one author at once, so those that never come keep nobody else waiting (VERIFY-7)", () => {
