@@ -10,7 +10,7 @@ import type { ManifestJson } from "../../src/protocol/manifest.ts";
 import type { AdmissionProof, EntryOf } from "../../src/protocol/messages.ts";
 import { valuesFor } from "../../src/protocol/payee.ts";
 import { stagesOf } from "../../src/protocol/workflow.ts";
-import { hashOf, manifestOf } from "../protocol/fixtures.ts";
+import { hashOf, manifestJson, manifestOf } from "../protocol/fixtures.ts";
 import { blockAt, keyOf, valuesOf, withoutPayee } from "./harness.ts";
 import { PARTIES, Subject, type SubjectOptions } from "./subject.ts";
 
@@ -140,6 +140,24 @@ describe("an admission proof", () => {
     const test = open();
     test.hear("new", join(test));
     expect([...draw(test), ...judge(test)]).toEqual([]);
+  });
+
+  it("ADMIT-11: counts the blocks that were certified since, on a chain that starts at `any`", () => {
+    const chains = manifestJson([]).chains.map((chain) => ({ ...chain, start: "any" as const }));
+    const most = 64 + 2 * (manifestJson([]).workflows["block"]?.window ?? 1);
+    for (const [later, isYoung] of [
+      [most, true],
+      [most + 1, false],
+    ] as const) {
+      const test = open({ change: { chains, provers: { admission: "open", list: LISTED } } });
+      based(test);
+      test.hear("new", join(test));
+      const chain = test.core.state.chains.get(1);
+      if (chain !== undefined) chain.certifiedCount = later;
+      const content = `${hashOf("content").slice(0, -1)}0`;
+      noteCertified(test.core.state, { chain: 1, height: 7, hash: blockAt(7).hash }, content);
+      expect([...test.tick(0), ...judge(test)]).toEqual(isYoung ? ["admit new height 0"] : []);
+    }
   });
 
   it("ADMIT-8: counts from the first join that names it, so nobody proves for the keys alone that are drawn", () => {

@@ -128,8 +128,9 @@ export class Admissions {
               blocks: first.blocks + ADMITTED_BLOCKS,
               what: `is not admitted ${ADMITTED_BLOCKS} blocks after its first proof`,
             };
-      const isDue = first !== undefined || this.#isDue(chain);
-      if (this.#options.isHostile(key) || !isDue || blocks.size <= late.blocks) continue;
+      // One that has shown a wrong proof, because its prover is broken, is not judged.
+      const isJudged = first !== undefined || (this.#isDue(chain) && join.proofs.length === 0);
+      if (this.#options.isHostile(key) || !isJudged || blocks.size <= late.blocks) continue;
       join.isAdmitted = true;
       this.#options.complain(`L1: ${nameOf(key)} ${late.what}`);
     }

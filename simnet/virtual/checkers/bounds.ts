@@ -15,6 +15,10 @@ const SIBLINGS_MAX = 16;
 const CONTENTS_MAX = 8;
 /** Proofs that one prover may hand in, and one attester may vouch for, of one task. */
 const PROOFS_MAX = 8;
+/** Blocks that admission proofs may be of, beside two windows: five epochs. */
+const BASES_MAX = 80;
+/** Admission proofs that one drawing has verified. */
+const VERIFIED_MAX = 64;
 
 export function checkBounds(node: string, state: State): string[] {
   const found: string[] = [];
@@ -34,12 +38,25 @@ export function checkBounds(node: string, state: State): string[] {
     within(`bytes of ${author.slice(0, 8)}`, cost, 2 * bytesMax);
   }
   within("accounts", state.accounts.size, state.limits.feedsMax);
+  checkAdmission(state, within);
   checkAnnounced(state, within);
   for (const block of state.blocks.values()) checkBlock(state, block, within);
   return found;
 }
 
 type Within = (what: string, size: number, most: number) => void;
+
+/** What an attester keeps and verifies of newcomers. */
+function checkAdmission(state: State, within: Within): void {
+  const { chains, workflows } = state.manifest.json;
+  within("candidates", state.candidates.size, state.limits.feedsMax);
+  for (const { id, bases, drawing } of state.chains.values()) {
+    const workflow = chains.find((chain) => chain.id === id)?.workflow ?? "";
+    within("base blocks", bases.size, BASES_MAX + 2 * (workflows[workflow]?.window ?? 1));
+    // ADMIT-12.
+    within("admission proofs that one drawing has verified", drawing?.asked ?? 0, VERIFIED_MAX);
+  }
+}
 
 /** Uncertified blocks of each source: few of one height. */
 function checkAnnounced(state: State, within: Within): void {
