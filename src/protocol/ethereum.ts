@@ -8,29 +8,17 @@
  * That is version 1. Version 2 is RLP([2, header, [raw transaction, ...], body, parent]), for workflows whose statements
  * need more of the block (`body.ts`). The workflow decides the version, so a block has one payload in a network.
  */
-import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { keccak_256 } from "@noble/hashes/sha3.js";
-import { bytesToHex, concatBytes } from "@noble/hashes/utils.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Body, type BodyRoots, encodeExtras, type Extras, extrasOf, readExtras } from "./body.ts";
 import type { Hash } from "./ids.ts";
 import { bytesAt, fail, guarded, integer, type PayloadFault, type PayloadResult, safeHeight } from "./payload-fault.ts";
-import { decode, encode, itemAt, listAt, listOf, minimal, orderedRoot, type Tree } from "./rlp.ts";
-import { address, data, type Json, list, number, quantity, record, word } from "./rpc-json.ts";
+import { decode, encode, itemAt, listAt, listOf, orderedRoot, type Tree } from "./rlp.ts";
+import { address, data, type Json, list, number, record, word } from "./rpc-json.ts";
 import { type PayloadForm, PLAIN } from "./statement.ts";
+import { type Item, itemOf, rawTransaction } from "./transaction.ts";
 
 export type { PayloadFault, PayloadResult };
-
-/** What a block's transaction moves at most; what the shards of the block prove. */
-export interface Item {
-  /** 40 hex digits. */
-  readonly sender: string;
-  /** 40 hex digits; `null` creates a contract. */
-  readonly recipient: string | null;
-  /** Wei, below 2^128. */
-  readonly value: bigint;
-  /** Gas limit times the highest price of a unit of gas, in wei, below 2^124. */
-  readonly feeLimit: bigint;
-}
 
 export interface PayloadBlock {
   readonly height: number;
@@ -65,10 +53,6 @@ export const SHARD_ITEMS_MAX: number = 8;
 export const PAYLOAD_BYTES_MAX: number = 10 * 1024 * 1024;
 /** Twice what a block of 100 million gas can hold at 21,000 gas each; recovering so many senders takes seconds. */
 export const TRANSACTIONS_MAX: number = 8192;
-/** The amounts of one item are packed into one field element of 253 bits. */
-export const VALUE_BITS = 128;
-export const FEE_LIMIT_BITS = 124;
-
 /** How many shards a block of so many items has. */
 export function shardCount(items: number, shardsMin: number): number {
   return Math.max(shardsMin, Math.ceil(items / SHARD_ITEMS_MAX));
@@ -84,35 +68,39 @@ export function shardRange(
 }
 
 /**
- * Rebuilds the payload from what `eth_getBlockByNumber(..., true)` returned, and checks every hash in it. Where the form
- * asks for more, the block has it as `withdrawals`, `requests`, `blockAccessList` and `parent` (a header).
+ * Rebuilds the payload from what `eth_getBlockByNumber(..., true)` returned, and checks every hash in it. The block may carry
+ * the bytes themselves: its header as `rawHeader`, and a transaction as the transaction's `raw`. Where the form asks for more, the block has it as `withdrawals`, `requests`, `blockAccessList` and `parent` (a header).
  */
 export function payloadOf(block: unknown, form: PayloadForm = PLAIN): PayloadResult<EncodedBlock> {
   return guarded(() => {
     const source = record(block, "block");
-    const header = headerOf(source);
+    const header = source["rawHeader"] === undefined ? headerOf(source) : data(source, "rawHeader");
     const hash = bytesToHex(keccak_256(header));
     const named = bytesToHex(data(source, "hash", 32));
     if (hash !== named) failMismatch(source, hash, named);
+    const fields = decode(header);
     const entries = list(source["transactions"], "transactions");
     if (entries.length > TRANSACTIONS_MAX) fail("payload.too-large", `${entries.length} transactions`);
-    const transactions = entries.map(checkedTransaction);
+    const transactions = entries.map(rawTransaction);
     const root = bytesToHex(orderedRoot(transactions));
-    const rootNamed = bytesToHex(data(source, "transactionsRoot", 32));
+    const rootNamed = bytesToHex(bytesAt(fields, 4, "transactions' root"));
     if (root !== rootNamed) {
-      fail(
-        "payload.transaction-mismatch",
-        `the transactions have the root ${root}, "transactionsRoot" says ${rootNamed}`,
-      );
+      fail("payload.transaction-mismatch", `the transactions have the root ${root}, the header says ${rootNamed}`);
     }
-    const parent = bytesToHex(data(source, "parentHash", 32));
-    const extras = extrasOf(source, form, rootsIn(decode(header)), parent, headerOf);
+    const parent = bytesToHex(bytesAt(fields, 0, "parent"));
+    const extras = extrasOf(source, form, rootsIn(fields), parent, headerOf);
     // Headers go in as they were hashed: encoding a list of encodings by hand keeps their bytes.
     const payload = isPlain(form)
       ? listOf([header, encode(transactions)])
       : listOf([VERSION_2, header, encode(transactions), ...encodeExtras(extras)]);
     if (payload.length > PAYLOAD_BYTES_MAX) fail("payload.too-large", `${payload.length} bytes`);
-    return { height: safeHeight(quantity(source, "number")), hash, parent, payload, items: transactions.length };
+    return {
+      height: safeHeight(integer(bytesAt(fields, 8, "number"))),
+      hash,
+      parent,
+      payload,
+      items: transactions.length,
+    };
   });
 }
 
@@ -163,7 +151,7 @@ export function readPayload(
     return {
       height: safeHeight(integer(bytesAt(fields, 8, "number"))),
       parent,
-      items: transactions.map((raw, index) => itemOf(raw, index)),
+      items: transactions.map(itemOf),
       bytes: { hash, header, transactions, ...extras },
     };
   });
@@ -206,71 +194,6 @@ function checkForm({ body, parentHeader }: Extras, form: PayloadForm | null): vo
 function carried({ body, parent }: PayloadForm): string {
   const more = [body ? "body" : "", parent ? "the header before" : ""].filter((each) => each !== "");
   return ["header, transactions", ...more].join(", ");
-}
-
-// --- Transactions -------------------------------------------------------------------------------------------------
-
-/** Where a transaction's type keeps what we read; the signature is always the last three fields. */
-interface Layout {
-  readonly fields: number;
-  readonly price: number;
-  readonly gas: number;
-  readonly to: number;
-  readonly value: number;
-}
-
-const LEGACY: Layout = { fields: 9, price: 1, gas: 2, to: 3, value: 4 };
-const TYPED: Readonly<Record<number, Layout>> = {
-  /** EIP-2930 */ 1: { fields: 11, price: 2, gas: 3, to: 4, value: 5 },
-  /** EIP-1559 */ 2: { fields: 12, price: 3, gas: 4, to: 5, value: 6 },
-  /** EIP-4844 */ 3: { fields: 14, price: 3, gas: 4, to: 5, value: 6 },
-  /** EIP-7702 */ 4: { fields: 13, price: 3, gas: 4, to: 5, value: 6 },
-};
-
-function itemOf(raw: Uint8Array, index: number): Item {
-  const first = raw[0] ?? 0;
-  const legacy = first >= 0xc0;
-  const layout = legacy ? LEGACY : TYPED[first];
-  if (layout === undefined) fail("payload.transaction-type", `transaction ${index} has the unknown type ${first}`);
-  const tree = decode(legacy ? raw : raw.subarray(1));
-  if (tree instanceof Uint8Array || tree.length !== layout.fields) {
-    fail("payload.malformed", `transaction ${index} does not have ${layout.fields} fields`);
-  }
-  const name = `field of transaction ${index}`;
-  const to = bytesAt(tree, layout.to, name);
-  if (to.length !== 0 && to.length !== 20) {
-    fail("payload.malformed", `transaction ${index} has a recipient of ${to.length} bytes`);
-  }
-  const value = integer(bytesAt(tree, layout.value, name));
-  const feeLimit = integer(bytesAt(tree, layout.gas, name)) * integer(bytesAt(tree, layout.price, name));
-  if (value >> BigInt(VALUE_BITS) !== 0n || feeLimit >> BigInt(FEE_LIMIT_BITS) !== 0n) {
-    fail("payload.item-range", `transaction ${index} moves ${value} wei at a fee of up to ${feeLimit}: out of range`);
-  }
-  const sender = senderOf(tree, legacy ? null : first, index);
-  return { sender, recipient: to.length === 0 ? null : bytesToHex(to), value, feeLimit };
-}
-
-function senderOf(tree: readonly Tree[], type: number | null, index: number): string {
-  const [v, r, s] = [3, 2, 1].map((last) => integer(bytesAt(tree, tree.length - last, `signature of ${index}`)));
-  if (v === undefined || r === undefined || s === undefined) fail("payload.malformed", "no signature");
-  let unsigned: readonly Tree[] = tree.slice(0, -3);
-  let parity = v;
-  if (type === null) {
-    parity = v >= 35n ? (v - 35n) % 2n : v - 27n;
-    // EIP-155: the signed text names the chain, which v carries.
-    if (v >= 35n) unsigned = [...unsigned, minimal((v - 35n) / 2n), new Uint8Array(0), new Uint8Array(0)];
-  }
-  const encoded = encode(unsigned);
-  const digest = keccak_256(type === null ? encoded : concatBytes(Uint8Array.of(type), encoded));
-  if (parity !== 0n && parity !== 1n) fail("payload.signature", `transaction ${index} has the recovery value ${v}`);
-  let key: Uint8Array;
-  try {
-    key = new secp256k1.Signature(r, s, Number(parity)).recoverPublicKey(digest).toBytes(false);
-  } catch {
-    // The library throws for numbers out of range and for points that do not exist; both are the bytes' fault.
-    fail("payload.signature", `transaction ${index} has a signature that nobody can have made`);
-  }
-  return bytesToHex(keccak_256(key.subarray(1)).subarray(12));
 }
 
 // --- JSON-RPC -----------------------------------------------------------------------------------------------------
@@ -340,58 +263,4 @@ function failMismatch(source: Json, hash: Hash, named: Hash): never {
   if (unknown.length === 0) fail("payload.header-mismatch", text);
   const names = unknown.slice(0, NAMES_SHOWN_MAX).map((name) => name.slice(0, 32));
   fail("payload.header-unknown", `the block has ${names.join(", ")}, which this version does not know: ${text}`);
-}
-
-function checkedTransaction(entry: unknown, index: number): Uint8Array {
-  const source = record(entry, `transaction ${index}`);
-  const raw = rawTransaction(source, index);
-  const hash = bytesToHex(keccak_256(raw));
-  const named = bytesToHex(word(source, "hash"));
-  if (hash !== named) {
-    fail("payload.transaction-mismatch", `transaction ${index} hashes to ${hash}, its field "hash" says ${named}`);
-  }
-  return raw;
-}
-
-function rawTransaction(source: Json, index: number): Uint8Array {
-  // Nodes from before EIP-2718 name no type.
-  const type = source["type"] === undefined ? 0 : Number(quantity(source, "type"));
-  const to = source["to"] === null || source["to"] === undefined ? new Uint8Array(0) : address(source, "to");
-  const call = [to, number(source, "value"), data(source, "input")];
-  const [nonce, gas] = [number(source, "nonce"), number(source, "gas")];
-  const signature = [number(source, "r"), number(source, "s")];
-  if (type === 0) {
-    return encode([nonce, number(source, "gasPrice"), gas, ...call, number(source, "v"), ...signature]);
-  }
-  if (TYPED[type] === undefined) {
-    fail("payload.transaction-type", `transaction ${index} has the unknown type ${String(source["type"])}`);
-  }
-  const prices = type === 1 ? ["gasPrice"] : ["maxPriorityFeePerGas", "maxFeePerGas"];
-  const head = [number(source, "chainId"), nonce, ...prices.map((name) => number(source, name)), gas];
-  const extra: Tree[] = [accessList(source)];
-  if (type === 3) extra.push(number(source, "maxFeePerBlobGas"), words(source["blobVersionedHashes"]));
-  if (type === 4) extra.push(authorizations(source));
-  const parity = number(source, source["yParity"] === undefined ? "v" : "yParity");
-  return concatBytes(Uint8Array.of(type), encode([...head, ...call, ...extra, parity, ...signature]));
-}
-
-function words(value: unknown): Tree {
-  return list(value, "hashes").map((text) => word({ text }, "text"));
-}
-
-function accessList(source: Json): Tree {
-  return list(source["accessList"], "accessList").map((value) => {
-    const entry = record(value, "access list entry");
-    return [address(entry, "address"), words(entry["storageKeys"])];
-  });
-}
-
-/** EIP-7702. */
-function authorizations(source: Json): Tree {
-  return list(source["authorizationList"], "authorizationList").map((value) => {
-    const entry = record(value, "authorization");
-    const parity = number(entry, entry["yParity"] === undefined ? "v" : "yParity");
-    const [chain, delegate, nonce] = [number(entry, "chainId"), address(entry, "address"), number(entry, "nonce")];
-    return [chain, delegate, nonce, parity, number(entry, "r"), number(entry, "s")];
-  });
 }

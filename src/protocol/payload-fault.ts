@@ -16,8 +16,6 @@ export type PayloadCode =
   | "payload.header-unknown"
   | "payload.transaction-mismatch"
   | "payload.transaction-type"
-  | "payload.signature"
-  | "payload.item-range"
   | "payload.withdrawals-missing"
   | "payload.withdrawals-mismatch"
   | "payload.requests-missing"

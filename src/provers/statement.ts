@@ -10,7 +10,8 @@
  * to one task of one block and to the prover that is paid for it.
  */
 import { hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
-import { type Item, type PayloadBlock, SHARD_ITEMS_MAX, shardRange } from "../protocol/ethereum.ts";
+import { type PayloadBlock, SHARD_ITEMS_MAX, shardRange } from "../protocol/ethereum.ts";
+import type { Item } from "../protocol/transaction.ts";
 import { domainDigest, type Hash, type Key, u64 } from "../protocol/ids.ts";
 import { readEither } from "../protocol/range.ts";
 import type { Preparation, Result } from "../ports.ts";

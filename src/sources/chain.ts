@@ -7,12 +7,14 @@
  */
 import { publicUrl } from "../address.ts";
 import { type EncodedBlock, payloadOf } from "../protocol/ethereum.ts";
+import type { PayloadCode } from "../protocol/payload-fault.ts";
 import { type PayloadForm, PLAIN } from "../protocol/statement.ts";
 import type { Fault, Result, Source, SourceBlock, Tell } from "../ports.ts";
 import { beaconRequests } from "./beacon.ts";
 import type { BlockName } from "./branch.ts";
 import { type BlockHeader, type ChainView, Follower } from "./follow.ts";
 import { Pace, pause, unlessAborted } from "./pace.ts";
+import { withRaw } from "./raw.ts";
 import { openRpc, type Rpc, type RpcFault } from "./rpc.ts";
 
 export interface ChainSourceOptions {
@@ -52,6 +54,15 @@ const BACK_OFF_MS_MAX = 30_000;
 const RETRY_AFTER_MS_MAX = 300_000;
 /** Where heads are pushed, polling only finds out about a subscription that went silent. */
 const PUSHED_POLL_FACTOR = 5;
+
+/** What the bytes themselves mend: headers and transactions of shapes that this version does not know. */
+const RAW_HELPS: ReadonlySet<string> = new Set<PayloadCode>([
+  "payload.malformed",
+  "payload.header-mismatch",
+  "payload.header-unknown",
+  "payload.transaction-mismatch",
+  "payload.transaction-type",
+]);
 
 const SURE: Result<unknown> = { ok: true, value: undefined };
 
@@ -250,14 +261,29 @@ function viewOf(rpc: Rpc, { url, ...options }: ChainSourceOptions): ChainView {
       const { form = PLAIN } = options;
       const whole = await withParent(rpc, answer.value, form);
       if (!whole.ok) return whole;
-      const encoded = await payloadWithRequests(whole.value, form, options);
-      if (!encoded.ok)
-        return fail(encoded.fault.code, `block ${height} of ${publicUrl(url)}: ${encoded.fault.message}`);
+      const first = await payloadWithRequests(whole.value, form, options);
+      const raw = !first.ok && RAW_HELPS.has(first.fault.code) ? await withRaw(rpc, whole.value, height) : null;
+      const encoded = raw === null ? first : await payloadWithRequests(raw, form, options);
+      if (!encoded.ok) return unreadable(url, height, encoded.fault);
       if (encoded.value.height !== height) return otherHeight(url, height);
       const { hash, parent, payload, items } = encoded.value;
       return { ok: true, value: { chain, height, hash, parent, payload, items } satisfies SourceBlock };
     },
   };
+}
+
+/** A block of an unknown shape is asked for again after a long while only: it stays unknown until its node tells more. */
+function unreadable(
+  url: string,
+  height: number,
+  { code, message }: Fault,
+): { readonly ok: false; readonly fault: RpcFault } {
+  const advice = RAW_HELPS.has(code)
+    ? "; a node that serves debug_getRawBlock, or debug_getRawHeader and eth_getRawTransactionByHash, tells the bytes"
+    : "";
+  const text = `block ${height} of ${publicUrl(url)}: ${message}${advice}`;
+  const isUnknown = code === "payload.header-unknown" || code === "payload.transaction-type";
+  return { ok: false, fault: { code, message: text, ...(isUnknown ? { retryAfterMs: RETRY_AFTER_MS_MAX } : {}) } };
 }
 
 function headerOf(block: unknown): BlockHeader | null {
