@@ -1,9 +1,16 @@
 /** Two nodes certify blocks whose proofs a program makes that knows no more than a block's hash. */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { keccak_256 } from "@noble/hashes/sha3.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { readConfig } from "../../src/config.ts";
+import { type ConfigLayer, readConfig } from "../../src/config.ts";
 import { openNode, type ProofmeshNode } from "../../src/node.ts";
+import { readPayload } from "../../src/protocol/ethereum.ts";
+import { itemAt, listAt } from "../../src/protocol/rlp.ts";
+import { Header } from "../../src/statements/header.ts";
+import { requestRoot } from "../../src/statements/request.ts";
+import { fakeEre } from "../provers/fake-ere.ts";
 import { CHAIN, nextBlock, type RpcBlock, submit } from "./blocks.ts";
 import { makeMembers, type Members } from "./members.ts";
 import { eventually, type LogLine, runCli } from "./processes.ts";
@@ -77,7 +84,7 @@ async function start(
   of: Members,
   index: number,
   bootstrap: readonly string[],
-  lies = false,
+  adapters: Partial<ConfigLayer> = programs(false),
 ): Promise<{ readonly node: ProofmeshNode; readonly log: LogLine[] }> {
   const log: LogLine[] = [];
   const config = readConfig(
@@ -89,7 +96,7 @@ async function start(
       listen: ["/ip4/127.0.0.1/tcp/0"],
       bootstrap: [...bootstrap],
       http: "127.0.0.1:0",
-      ...programs(lies),
+      ...adapters,
       profile: "local",
       log: "json",
     },
@@ -102,7 +109,7 @@ async function start(
 test("blocks are certified whose proofs say the block's hash, and verify --proofs says so offline", async () => {
   const of = members();
   const first = await start(of, 0, []);
-  const second = await start(of, 1, first.node.addresses, true);
+  const second = await start(of, 1, first.node.addresses, programs(true));
   const http = first.node.http ?? "";
   const blocks: RpcBlock[] = [];
   for (let height = 1; height <= 3; height++) {
@@ -154,4 +161,54 @@ test("blocks are certified whose proofs say the block's hash, and verify --proof
   const [, open] = content.tasks;
   writeFileSync(path.join(other, open?.artefact ?? ""), "something else");
   expect(await verify(other)).toMatchObject({ status: 1, stderr: expect.stringContaining("[proof.other-bytes]") });
+});
+
+/** A guest of eth-act as a server runs it: it reads the block and commits to its result, with zeros behind as ZisK's are. */
+function guestOf(payload: Uint8Array, successful: number): Uint8Array {
+  const header = itemAt(payload, listAt(payload, 0).from, payload.length).end;
+  const hash = bytesToHex(keccak_256(payload.subarray(header, listAt(payload, header).end)));
+  const read = readPayload(payload, hash);
+  if (!read.ok) return new Uint8Array(256);
+  const { bytes } = read.value;
+  const committed = Buffer.alloc(256);
+  committed.set(requestRoot(new Header(bytes.header), bytes, "progressive"));
+  committed.writeUInt8(successful, 32);
+  committed.writeBigUInt64LE(BigInt(CHAIN), 33);
+  committed.writeUInt16LE(0x1201, 41);
+  return committed;
+}
+
+test("blocks are certified by a guest that commits to eth-act's result, and a result without success is not handed in", async () => {
+  const server = await fakeEre();
+  onTestFinished(() => server.close());
+  let runs = 0;
+  server.guest = (payload) => ({ values: guestOf(payload, runs++ === 0 ? 0 : 1) });
+  const of = makeMembers(1, {}, (json) => {
+    const statement = { kind: "stateless-result" as const, schema: 0x1201 };
+    const stage = { name: "prove", system: "guest", key: "guest", tasks: {}, statement, limitMs: 60_000 };
+    const guest = { system: "guest", verifyingKey: Buffer.from(server.key).toString("base64"), files: {} };
+    return { ...json, workflows: { block: { window: 4, stages: [stage] } }, keys: { guest } };
+  });
+  const verifiers = [{ kind: "ere" as const, system: "guest", url: server.url, timeoutMs: 10_000 }];
+  const prover = { kind: "ere" as const, system: "guest", url: server.url, timeoutMs: 10_000 };
+  const provers = [{ ...prover, qualification: "first-task" as const }];
+  const { node, log } = await start(of, 0, [], { provers, verifiers });
+  const http = node.http ?? "";
+  const blocks = [nextBlock(null)];
+  blocks.push(nextBlock(blocks[0] ?? null));
+  for (const block of blocks) await submit(http, block);
+  const stored = async () => ((await fetch(`${http}/certificates/${CHAIN}/2`)).ok ? true : null);
+  await eventually("two blocks are certified", stored, 60_000);
+  expect(log.flatMap(({ event, code }) => (event === "task.failed" ? [code] : []))).toEqual(["ere.values"]);
+
+  const out = path.join(of.dir, "proofs");
+  expect(await runCli(["certificate", "1", "--http", http.replace("http://", ""), "--out", out])).toMatchObject({
+    status: 0,
+  });
+  const config = path.join(of.dir, "config.json");
+  writeFileSync(config, JSON.stringify({ verifiers }));
+  const files = [path.join(out, "certificate.json"), "--network", of.manifest, "--proofs", out, "--config", config];
+  const holds = await runCli(["verify", ...files]);
+  expect(holds).toMatchObject({ status: 0, stderr: "" });
+  expect(holds.stdout).toContain("1 proofs verified");
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type ManifestJson, manifestSchema, readManifest } from "../../src/protocol/manifest.ts";
+import { chainIdOf, type ManifestJson, manifestSchema, readManifest } from "../../src/protocol/manifest.ts";
 import { describeShapeError } from "../../src/protocol/shape.ts";
 import { stagesOf } from "../../src/protocol/workflow.ts";
 import { hashOf, manifestJson, manifestOf, signerNamed } from "./fixtures.ts";
@@ -169,5 +169,16 @@ describe("a manifest", () => {
 
   it("has a schema that editors can use", () => {
     expect(JSON.parse(JSON.stringify(manifestSchema()))).toMatchObject({ type: "object" });
+  });
+
+  it("knows what a chain's own nodes call it, also where the chain proves another's blocks once more", () => {
+    const chain = { start: 1, confirmations: 0, workflow: "block" };
+    const chains = [
+      { id: 1, ...chain },
+      { id: 1_000_001, ...chain, reproves: 1 },
+    ];
+    const read = readManifest(manifestJson(keys, { chains }));
+    if (!read.ok) throw new Error("the manifest is refused");
+    expect([1, 1_000_001].map((id) => chainIdOf(read.value, id))).toEqual([1, 1]);
   });
 });

@@ -1,6 +1,8 @@
 import { poseidon as noblePoseidon } from "@noble/curves/abstract/poseidon.js";
 import { bn254 } from "@noble/curves/bn254.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { afterAll, describe, expect, it } from "vitest";
+import { payloadOf } from "../../src/protocol/ethereum.ts";
 import { artefactHash, ZERO_HASH } from "../../src/protocol/ids.ts";
 import { cutInto } from "../../src/protocol/workflow.ts";
 import type { PrepareJob, VerifyJob } from "../../src/ports.ts";
@@ -11,7 +13,7 @@ import { POSEIDON, poseidon } from "../../src/provers/poseidon.ts";
 import { beginning, decodeValues, elementOf } from "../../src/provers/statement.ts";
 import { createVerifier } from "../../src/provers/verifier.ts";
 import type { Check, Prepared } from "../../src/provers/statement.ts";
-import { block, outcome, prepareJob, SMALL, value, VKEY, VKEY_HASH } from "./fixtures.ts";
+import { block, outcome, prepareJob, rpcBlock, SMALL, value, VKEY, VKEY_HASH } from "./fixtures.ts";
 import { sp1Vector } from "../proofs/sp1-vectors.ts";
 
 const SHARD_KEY = { system: "groth16-shard", bytes: VKEY };
@@ -87,6 +89,34 @@ describe("preparing a block", () => {
     const empty = shards.filter((shard) => shard?.count === 0n);
     expect(empty).toHaveLength(2);
     for (const shard of empty) expect(shard?.after).toBe(shard?.before);
+  });
+
+  it("derives what each variant's statement says, and takes the one payload that they ask for", async () => {
+    const job = prepareJob(GOERLI, 1, { chainId: 5 });
+    const layout = {
+      kind: "layout" as const,
+      bytes: 34,
+      fields: [
+        { at: 0, is: "block-hash" as const },
+        { at: 32, is: "chain-id" as const, bytes: 2, endian: "big" as const },
+      ],
+    };
+    const trial = { name: "trial", systems: ["mock", "zisk", "sp1"], groups: 1, shards: null };
+    const statements = ["shard-fold", "block-hash", layout] as const;
+    const { values } = await prepare({ ...job, stages: [{ ...trial, statements }] });
+    expect(values["trial"]?.map(bytesToHex)).toEqual([
+      expect.stringMatching(/^[0-9a-f]{64}$/),
+      GOERLI.hash,
+      `${GOERLI.hash}0005`,
+    ]);
+    const result = { kind: "stateless-result", schema: 1 } as const;
+    const asked = { ...job, stages: [{ ...trial, statements: [result, result, result] }] };
+    expect(await faultOf(asked)).toBe("payload payload.version");
+    const full = payloadOf(rpcBlock("goerli-10536893"), { body: true, parent: false });
+    if (!full.ok) throw new Error(full.fault.message);
+    const given = await prepare({ ...asked, payload: full.value.payload });
+    expect(given.values["trial"]?.map(({ length }) => length)).toEqual([43, 43, 43]);
+    expect(await faultOf({ ...job, payload: full.value.payload })).toBe("payload payload.version");
   });
 
   it("tells what does not fit the announcement", async () => {
