@@ -236,6 +236,13 @@ describe("a hostile module", () => {
     expect(await (await openToy(grow(14))).verifier.load()).toMatchObject([{ fault: { code: "verifier.trap" } }]);
   });
 
+  it("answers nothing once it is closed", async () => {
+    const { verify, verifier } = await openToy(toyText());
+    expect(await verify(TOY_VALUES, GOOD)).toEqual({ valid: true });
+    verifier.close();
+    expect(await verify(TOY_VALUES, GOOD)).toBe("verifier.closed");
+  });
+
   it("whose files are missing or false is not used, and may come later", async () => {
     const module = await assemble(toyText());
     const key = readWasmKey(utf8.encode(toyJson(module)));

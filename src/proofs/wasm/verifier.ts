@@ -84,6 +84,7 @@ class Checked {
   #runner: WasmRunner | null = null;
   #loading: Promise<WasmRunner> | null = null;
   #isRefused = false;
+  #isClosed = false;
   /** When a module that could not be loaded is tried again, by `performance.now()`, and the pause before it. */
   #retryMs = 0;
   #pauseMs = PAUSE_MS_MIN;
@@ -123,6 +124,7 @@ class Checked {
 
   /** The module, once it has passed its canaries. Rejects with a `VerifierFault`. */
   async ready(): Promise<WasmRunner> {
+    if (this.#isClosed) throw new VerifierFault("verifier.closed", "the verifier is closed");
     if (this.#runner !== null && !this.#isRefused) return this.#runner;
     if (this.fault !== null && (this.#isRefused || performance.now() < this.#retryMs))
       throw new VerifierFault(this.fault.code, this.fault.message);
@@ -133,7 +135,7 @@ class Checked {
   }
 
   close(): void {
-    this.#isRefused = true;
+    this.#isClosed = true;
     this.#runner?.close();
   }
 
@@ -160,6 +162,8 @@ class Checked {
       }
       this.fault = null;
       this.#runner = runner;
+      // It was closed meanwhile.
+      if (this.#isClosed) runner.close();
       return runner;
     } catch (error) {
       const fault = error instanceof VerifierFault ? error : new VerifierFault("verifier.module", messageOf(error));
