@@ -30,7 +30,7 @@ import {
   whyNotPublic,
 } from "../node.ts";
 import { chainIdOf, type Manifest, readManifest, trustInSources } from "../protocol/manifest.ts";
-import { payloadForm, rowsOf, stagesOf } from "../protocol/workflow.ts";
+import { rowsOf, stagesOf } from "../protocol/workflow.ts";
 import { ask } from "./client.ts";
 import { CommandError, EXIT, faultOf, statusOf } from "./exit.ts";
 
@@ -364,7 +364,7 @@ async function checkProvers(config: NodeConfig, manifest: Manifest, say: Say): P
   try {
     for (const [name, workflow] of Object.entries(manifest.json.workflows)) {
       const chain = manifest.json.chains.find((each) => each.workflow === name)?.id ?? 1;
-      const read = qualifyingBlock(payloadForm(manifest, name));
+      const read = qualifyingBlock(manifest, name);
       const stages = stagesOf(manifest, name, read.items) ?? [];
       const chainId = chainIdOf(manifest, chain);
       const block = { ...read, chain, chainId, block: startId(read, manifest.network, chain, name), before: null };

@@ -6,7 +6,7 @@
  */
 import type { Cancel, Clock, Fault, Prover, SourceBlock, Telemetry, Verifier } from "../ports.ts";
 import { chainIdOf, type Manifest } from "../protocol/manifest.ts";
-import { payloadForm, rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
+import { rowsOf, type Stage, stagesOf, variantOf } from "../protocol/workflow.ts";
 import { AbilityWatch } from "../runtime/abilities.ts";
 import type { Ability, TrialEnd, TrialPlan } from "../scheduler/abilities.ts";
 import { NodeFault } from "./fault.ts";
@@ -144,7 +144,7 @@ export class Qualification {
 
   /** The block that trials in a workflow are about. */
   #qualifyingBlock(workflow: string): Omit<SourceBlock, "chain"> {
-    const block = this.#blocks.get(workflow) ?? qualifyingBlock(payloadForm(this.#options.manifest, workflow));
+    const block = this.#blocks.get(workflow) ?? qualifyingBlock(this.#options.manifest, workflow);
     this.#blocks.set(workflow, block);
     return block;
   }

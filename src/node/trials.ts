@@ -4,18 +4,24 @@ import { fileURLToPath } from "node:url";
 import type { SourceBlock } from "../ports.ts";
 import { payloadOf } from "../protocol/ethereum.ts";
 import { artefactHash, blockId, type Hash } from "../protocol/ids.ts";
-import type { PayloadForm } from "../protocol/statement.ts";
-import type { Stage } from "../protocol/workflow.ts";
+import type { Manifest } from "../protocol/manifest.ts";
+import { statementOf, variantsOf } from "../protocol/stages.ts";
+import { SHARD_FOLD } from "../protocol/statement.ts";
+import { payloadForm, type Stage } from "../protocol/workflow.ts";
 import { NodeFault } from "./fault.ts";
 import { isMadeBy, type Made, type Workbench, withTaken } from "./workbench.ts";
 
 /** A block of mainnet with four transactions. */
 const BLOCK = fileURLToPath(new URL("../../config/qualification.json", import.meta.url));
-/** A block of Osaka without transactions, and the header before it: statements may need what older blocks lack. */
+/** A block of Osaka without transactions, and the header before it: statements may need fields that older blocks lack. */
 const FULL_BLOCK = fileURLToPath(new URL("../../config/qualification-full.json", import.meta.url));
 
-export function qualifyingBlock(form: PayloadForm): Omit<SourceBlock, "chain"> {
-  const file = form.body || form.parent ? FULL_BLOCK : BLOCK;
+/** The block that trials of a workflow's stages are about. */
+export function qualifyingBlock(manifest: Pick<Manifest, "json">, workflow: string): Omit<SourceBlock, "chain"> {
+  const form = payloadForm(manifest, workflow);
+  const stages = manifest.json.workflows[workflow]?.stages ?? [];
+  const isStated = stages.some((stage) => variantsOf(stage).some((each) => statementOf(stage, each) !== SHARD_FOLD));
+  const file = isStated ? FULL_BLOCK : BLOCK;
   const encoded = payloadOf(JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>, form);
   if (!encoded.ok) throw new NodeFault(encoded.fault.code, `${file}: ${encoded.fault.message}`);
   return encoded.value;

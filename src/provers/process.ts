@@ -5,6 +5,7 @@
  * Input, bytes as hex with 0x in front:
  *
  *     { "block": height, "task": { chain, chainId, height, block, hash, parent, stage, index }, "attempt", "system", "key",
+ *       "statement",
  *       "payload", "before", "values", "shards", "inputs": [proof, ...] }
  *
  * Output: `{ "block": height, "proof": hex with 0x or base64, "prover": name, "values"?: the same }`. A program that
@@ -319,7 +320,7 @@ function writeFiles(
 
 /** A job as the JSON that programs and guests read. */
 export function jobJson(job: ProveJob): string {
-  const { id, attempt, system, key, shards } = job;
+  const { id, attempt, system, key, statement = SHARD_FOLD, shards } = job;
   const { chain, chainId, height, block, hash, parent, stage, index } = id;
   const task = { chain, chainId, height, block, hash, parent, stage, index };
   const bytes = {
@@ -328,7 +329,7 @@ export function jobJson(job: ProveJob): string {
     values: hex(job.values),
     inputs: job.inputs.map(hex),
   };
-  return JSON.stringify({ block: id.height, task, attempt, system, key, shards, ...bytes });
+  return JSON.stringify({ block: id.height, task, attempt, system, key, statement, shards, ...bytes });
 }
 
 async function watch(

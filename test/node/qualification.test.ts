@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { Qualification } from "../../src/node/qualification.ts";
 import { qualifyingBlock } from "../../src/node/trials.ts";
-import { genesis, openNode } from "../../src/node.ts";
+import { genesis, openNode, readManifestFile } from "../../src/node.ts";
 import type { Fault, ProveEvent, ProveJob, Prover, Verifier } from "../../src/ports.ts";
 import { createMockVerifier, mockProof } from "../../src/provers/mock.ts";
 import { type Manifest, readManifest } from "../../src/protocol/manifest.ts";
@@ -292,8 +292,14 @@ describe("a node's provers", () => {
 });
 
 it("the block that provers are tried on has few transactions", () => {
-  expect(qualifyingBlock({ body: false, parent: false }).items).toBe(4);
-  expect(qualifyingBlock({ body: true, parent: true }).items).toBe(0);
+  const { json } = readManifestFile(makeMembers(1).manifest);
+  expect(qualifyingBlock({ json }, "block").items).toBe(4);
+  const [stage] = json.workflows["block"]?.stages ?? [];
+  if (stage === undefined) throw new Error("no stage");
+  for (const statement of ["block-hash", { kind: "stateless-result", schema: 1 }] as const) {
+    const workflows = { block: { window: 1, stages: [{ ...stage, tasks: {}, statement }] } };
+    expect(qualifyingBlock({ json: { ...json, workflows } }, "block")).toMatchObject({ height: 0x4b0, items: 0 });
+  }
 });
 
 it("a node whose prover does not work says so once, claims nothing for it, and shows it in its status", async () => {

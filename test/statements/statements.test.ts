@@ -4,12 +4,14 @@ import { keccak_256 } from "@noble/hashes/sha3.js";
 import { bytesToHex, concatBytes, hexToBytes } from "@noble/hashes/utils.js";
 import { describe, expect, it } from "vitest";
 import { type BlockBytes, payloadOf, readPayload } from "../../src/protocol/ethereum.ts";
+import { rangeOf, readRange } from "../../src/protocol/range.ts";
 import { decode, encode } from "../../src/protocol/rlp.ts";
 import { formOf, type Layout, type LayoutField, type Statement } from "../../src/protocol/statement.ts";
 import { agrees, claimOf } from "../../src/statements/claim.ts";
 import { expectedValues, type Subject } from "../../src/statements/expected.ts";
 import { Header } from "../../src/statements/header.ts";
 import { payloadRoot, requestsRoot } from "../../src/statements/request.ts";
+import { nextBlock } from "../node/blocks.ts";
 import { rpcBlock } from "../provers/fixtures.ts";
 
 const CONFIG = join(import.meta.dirname, "../../config");
@@ -51,6 +53,42 @@ describe("block-hash", () => {
   it("is the block's hash, and of a range the hashes of its first and last block", () => {
     expect(valuesOf("block-hash", subjectOf(GOERLI))).toBe(GOERLI.hash);
     expect(valuesOf("block-hash", subjectOf(GOERLI, OSAKA))).toBe(OSAKA.hash + GOERLI.hash);
+  });
+});
+
+describe("a range of blocks whose payloads carry more", () => {
+  it("is read back by its workflow's form, and its statements are of the first and the last block", () => {
+    const form = { body: true, parent: true };
+    const [before, first] = [nextBlock(null), nextBlock(nextBlock(null))];
+    const blocks = [
+      { ...first, parent: before },
+      { ...nextBlock(first), parent: first },
+    ].map((source) => {
+      const encoded = payloadOf(source, form);
+      if (!encoded.ok) throw new Error(encoded.fault.message);
+      return encoded.value;
+    });
+    const range = rangeOf(blocks);
+    if (!range.ok) throw new Error(range.fault.message);
+    const { payload, hash } = range.value;
+    expect(readRange(payload, hash, 2, { body: true, parent: false })).toMatchObject({
+      fault: { code: "payload.version" },
+    });
+    const read = readRange(payload, hash, 2, form);
+    if (!read.ok) throw new Error(read.fault.message);
+    const subject = { chainId: 1, first: read.value.first, last: read.value.bytes, isRange: true };
+    expect(valuesOf("block-hash", subject)).toBe(`${blocks[0]?.hash}${blocks[1]?.hash}`);
+    const layout: Statement = {
+      kind: "layout",
+      bytes: 96,
+      fields: [
+        { at: 0, is: "block-hash" },
+        { at: 32, is: "block-hash", of: "before" },
+        { at: 64, is: "parent-hash", of: "before" },
+      ],
+    };
+    expect(valuesOf(layout, subject)).toBe(`${blocks[1]?.hash}${before.hash.slice(2)}${"11".repeat(32)}`);
+    expect(valuesOf({ kind: "stateless-result", schema: 1 }, subject)).toHaveLength(4 * 43);
   });
 });
 
