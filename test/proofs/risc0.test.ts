@@ -84,6 +84,11 @@ describe("a real RISC Zero 3.0 receipt", () => {
 });
 
 describe("a key of RISC Zero", () => {
+  it("is a file of the package and the image id", () => {
+    const packaged = readFileSync(new URL("../../config/keys/zkvms/risc0-groth16-3.0.vkey", import.meta.url));
+    expect(Uint8Array.from([...packaged, ...bytesOf(receipt.imageId)])).toEqual(keyBytes);
+  });
+
   it("says what is wrong with it", () => {
     expect(() => readRisc0Key(keyBytes.subarray(1))).toThrow("the key has 927 bytes; a RISC Zero key has 928");
     expect(() => readRisc0Key(keyBytes.with(864, 0xff))).toThrow("the control id is no element of the scalar field");

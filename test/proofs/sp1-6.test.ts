@@ -1,9 +1,10 @@
+import { readFileSync } from "node:fs";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { describe, expect, it } from "vitest";
 import { readSp1Groth16Key, verifySp1Groth16 } from "../../src/proofs/sp1/groth16.ts";
 import { readSp1PlonkKey, verifySp1Plonk } from "../../src/proofs/sp1/plonk.ts";
 import { holdsForOne } from "../../src/proofs/sp1/statement.ts";
-import { bytesOf, flipped, ROOT_6_0, ROOT_6_1, sp1File, sp1Vector6 } from "./sp1-vectors.ts";
+import { bytesOf, flipped, ROOT_6_0, ROOT_6_1, SP1_NUMBERS, sp1File, sp1Vector, sp1Vector6 } from "./sp1-vectors.ts";
 
 const ORDER_R = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001n;
 const ORDER_P = 0x30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd47n;
@@ -99,6 +100,22 @@ describe("the points of an SP1 6 proof", () => {
 });
 
 describe("a key of SP1 6", () => {
+  it("is a file of the package and the program", () => {
+    const packaged = (version: string): Uint8Array =>
+      new Uint8Array(readFileSync(new URL(`../../config/keys/zkvms/sp1-groth16-${version}.vkey`, import.meta.url)));
+    const { keyBytes, proof, values } = groth16;
+    const program = keyBytes.subarray(keyBytes.length - PROGRAM_BYTES);
+    const key = readSp1Groth16Key(Uint8Array.from([...packaged("6.0"), ...program]));
+    expect(verifySp1Groth16(key, values, proof)).toEqual({ valid: true });
+    expect(packaged("6.1")).toEqual(Uint8Array.from([...sp1File("vk-4388a21c.bin"), ...ROOT_6_1]));
+    const five = SP1_NUMBERS.map(sp1Vector).filter(({ proof: [head] }) => head === 0xa4);
+    expect(five).not.toEqual([]);
+    for (const vector of five) {
+      const read = readSp1Groth16Key(Uint8Array.from([...packaged("5.0"), ...vector.keyBytes.slice(-PROGRAM_BYTES)]));
+      expect(verifySp1Groth16(read, vector.values, vector.proof), vector.name).toEqual({ valid: true });
+    }
+  });
+
   it("of a published circuit has the root of its version", () => {
     const { keyBytes } = groth16;
     const circuit = keyBytes.subarray(0, 492);

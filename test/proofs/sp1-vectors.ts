@@ -10,7 +10,7 @@ export interface Sp1Vector {
   readonly values: Uint8Array;
 }
 
-/** Of SP1 4 and 5. */
+/** Of SP1 3 to 5. */
 export const SP1_NUMBERS = [1, 2, 4, 5, 6, 7, 9] as const;
 export const ROOT_6_0: Uint8Array = bytesOf("008cd56e10c2fe24795cff1e1d1f40d3a324528d315674da45d26afb376e8670");
 export const ROOT_6_1: Uint8Array = bytesOf("002f850ee998974d6cc00e50cd0814b098c05bfade466d28573240d057f25352");

@@ -86,7 +86,7 @@ describe("a key that is none", () => {
       "the key has 100 bytes; an SP1 key has at least 428",
     );
     expect(() => readSp1Groth16Key(keyBytes.with(291, 4))).toThrow(
-      "the key has 4 input points; SP1 4 and 5 have 3, SP1 6 has 6",
+      "the key has 4 input points; SP1 3 to 5 have 3, SP1 6 has 6",
     );
     expect(() => readSp1Groth16Key(keyBytes.with(0, 0))).toThrow("a point of the key is not compressed");
     expect(() => readSp1Groth16Key(keyBytes.with(390, 1))).toThrow("the key has commitments");

@@ -1,8 +1,8 @@
 /**
- * SP1 proofs wrapped in Groth16, of SP1 4, 5 and 6.
+ * SP1 proofs wrapped in Groth16, of SP1 3 to 6.
  *
  * A key is the circuit's verifying key as SP1 publishes it (`groth16_vk.bin`: gnark's compressed points), then what
- * `statement.ts` says. A proof is what SP1's `proof.bytes()` returns. For SP1 4 and 5 that is the head of the circuit
+ * `statement.ts` says. A proof is what SP1's `proof.bytes()` returns. For SP1 3 to 5 that is the head of the circuit
  * key's SHA-256 and the points; gnark's raw form, with its empty commitments behind the points, is accepted as well. For
  * SP1 6 three numbers stand between the two (`statement.ts`).
  */
@@ -30,7 +30,7 @@ const TAIL_BYTES = 8;
 /** The count of commitments, none, and the proof of knowledge of them, the point at infinity. */
 const COMMITMENTS_BYTES = 68;
 
-/** Input points of SP1 4 and 5 (program, digest), and of SP1 6 (the same, exit code, root, nonce). */
+/** Input points of SP1 3 to 5 (program, digest), and of SP1 6 (the same, exit code, root, nonce). */
 const POINTS_OF_5 = 3;
 const POINTS_OF_6 = 6;
 
@@ -39,7 +39,7 @@ export function readSp1Groth16Key(bytes: Uint8Array): Sp1Groth16Key {
   if (bytes.length < INPUTS_AT) throw new Error(`the key has ${bytes.length} bytes; an SP1 key has at least 428`);
   const count = Number(bigEndian(bytes.subarray(COUNT_AT, INPUTS_AT)));
   if (count !== POINTS_OF_5 && count !== POINTS_OF_6)
-    throw new Error(`the key has ${count} input points; SP1 4 and 5 have ${POINTS_OF_5}, SP1 6 has ${POINTS_OF_6}`);
+    throw new Error(`the key has ${count} input points; SP1 3 to 5 have ${POINTS_OF_5}, SP1 6 has ${POINTS_OF_6}`);
   const inputsEnd = INPUTS_AT + count * COMPRESSED_G1;
   const circuit = bytes.subarray(0, inputsEnd + TAIL_BYTES);
   const statement = readStatement(circuit, bytes.subarray(circuit.length), count === POINTS_OF_6);

@@ -1,7 +1,7 @@
 /**
  * What the circuits around an SP1 proof state, whatever the proof system of the circuit is.
  *
- * Behind the circuit's key a stage's key has, for SP1 4 and 5, the 32 bytes of the program's key (`vk.bytes32()`). For
+ * Behind the circuit's key a stage's key has, for SP1 3 to 5, the 32 bytes of the program's key (`vk.bytes32()`). For
  * SP1 6 it has the root of the recursion keys and the program's key, 32 bytes each. The root belongs to the version of
  * SP1. A circuit that took any root would accept proofs under recursion keys that the prover made.
  *
@@ -22,7 +22,7 @@ export interface Sp1Statement {
   /** The first bytes of each proof under this circuit's key. */
   readonly prefix: Uint8Array;
   readonly program: bigint;
-  /** The root of the recursion keys; `null` for SP1 4 and 5, whose circuits have it inside. */
+  /** The root of the recursion keys; `null` for SP1 3 to 5, whose circuits have it inside. */
   readonly root: Uint8Array | null;
 }
 
