@@ -132,6 +132,18 @@ export const ADMISSION_MUTANTS: Readonly<Record<string, Mutant>> = {
     runs: ["beaters"],
     expected: /^S1: .* has not had its chance/,
   },
+  "suspended-for-ever": {
+    rule: "BENCH-4: a suspended prover gets its next turn where heights say nothing",
+    edits: [{ at: "suspended-for-ever", replace: "return 0;" }],
+    runs: ["returning"],
+    expected: /^L2: .* stays suspended/,
+  },
+  "returns-at-once": {
+    rule: "BENCH-4: a suspended prover waits for its next turn as long as elsewhere",
+    edits: [{ at: "returns-at-once", replace: "return true;" }],
+    runs: ["returning"],
+    expected: /^S1: .* certified blocks after it first asked to return/,
+  },
   "crowd-stays": {
     rule: "LEAVE-4: of a crowd those leave that had a whole retention and were credited for nothing",
     edits: [{ at: "crowd-stays", remove: true }],

@@ -213,6 +213,17 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
     behaviours: ["sybil-beats"],
     limits: { newcomersMax: 2, retentionBlocks: 32 },
   },
+  // A prover is away for long enough to be suspended, and comes back.
+  returning: {
+    ...base,
+    seed: 38,
+    nodes: 5,
+    shards: 2,
+    blocks: 120,
+    blockMs: 700,
+    anyStart: true,
+    script: [{ number: 0, atMs: 2000, kind: "crash", node: 4, sites: null, damage: "intact", downMs: 15_000 }],
+  },
   // So many keys that none of them owns eight tasks within the retention.
   crowded: {
     ...base,

@@ -41,9 +41,13 @@ export function headOf(state: State, chain: number): number {
  * The height that this node's vote names where nobody is drawn: where the first epoch begins that no node has dealt a
  * block of. The joiner has no say in it, because it could choose its key to own blocks whose hashes it knows.
  */
-function nextHeight(state: State, rule: Rule): number {
-  // ADMIT-4: heights mean nothing where runs of blocks come in any order.
-  if (rule.start === "any") return 0;
+function nextHeight(state: State, rule: Rule, prover: Key): number {
+  // ADMIT-4, BENCH-4: heights mean nothing where runs of blocks come in any order. The turns of a member have numbers there.
+  if (rule.start === "any") {
+    const last = state.roster.get(prover)?.turns.get(rule.id)?.at(-1);
+    // mutant: suspended-for-ever
+    return last === undefined ? 0 : last + EPOCH_BLOCKS;
+  }
   return epochAbove(headOf(state, rule.id) + rule.confirmations + windowOf(state, rule));
 }
 
@@ -90,8 +94,23 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
     return null;
   }
   // Votes that split over the beginning of an epoch are cast again: the prover asks again until it is admitted.
-  vote(state, signed.author, entry.chain, nextHeight(state, rule), slots);
+  if (mayReturn(state, rule, signed.author))
+    vote(state, signed.author, entry.chain, nextHeight(state, rule, signed.author), slots);
   return null;
+}
+
+/**
+ * Whether a suspended prover may have its next turn. A height says when that begins; where heights mean nothing, the
+ * attester waits until as many blocks more are certified as may lie before such a height.
+ */
+function mayReturn(state: State, rule: Rule, prover: Key): boolean {
+  const chain = state.chains.get(rule.id);
+  if (chain === undefined || rule.start !== "any" || !hasProver(state, rule.id)) return true;
+  const since = chain.returning.get(prover) ?? chain.certifiedCount;
+  chain.returning.set(prover, since);
+  // BENCH-4.
+  // mutant: returns-at-once
+  return chain.certifiedCount >= since + EPOCH_BLOCKS + rule.confirmations + windowOf(state, rule);
 }
 
 /** Whether the prover is admitted by a drawing: a newcomer, or a member that has left. Where nobody may prove, all are needed. */
@@ -186,6 +205,7 @@ export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">
   member.turns.set(entry.chain, turns);
   state.roster.set(prover, member);
   forgetCandidate(state, prover, entry.chain);
+  state.chains.get(entry.chain)?.returning.delete(prover);
   rosterChanged(state);
   report(state, "prover.admitted", { prover, chain: entry.chain, height: entry.height, slots });
   return null;

@@ -170,6 +170,8 @@ export interface Chain {
   sourceFault: string | null;
   /** Certified blocks that newcomers may prove a task of for their admission, by id, the oldest first (`admission-proof.ts`). */
   readonly bases: Map<Hash, AdmissionBase>;
+  /** On an `any` chain: suspended provers that ask for their next turn, and `certifiedCount` when they first did. */
+  readonly returning: Map<Key, number>;
   /** The latest drawing, as far as it goes on (`drawing.ts`). */
   drawing: Drawing | null;
   /** How far this node is with its own admission proof (`own-admission.ts`). */

@@ -208,11 +208,21 @@ function firstHeight(member: MemberFacts, chain: number): number {
  */
 export function isIn(state: Facts, member: MemberFacts, chain: number, height: number): boolean {
   const turns = member.turns.get(chain) ?? [];
+  // BENCH-4.
+  // Its turns have numbers there, and a turn ends for blocks of every height.
+  if (state.benches.size > 0 && startsAnywhere(state, chain))
+    return (
+      endOf(state, turnName(member.key, chain, turns.at(-1) ?? 0)) === Number.POSITIVE_INFINITY && turns.length > 0
+    );
   // mutant: older-turn-counts
   const turn = turns.findLast((from) => from <= height);
   if (turn === undefined) return false;
   // Asked at every step; nearly always nobody is benched.
   return state.benches.size === 0 || height < endOf(state, turnName(member.key, chain, turn));
+}
+
+function startsAnywhere({ manifest }: Facts, chain: number): boolean {
+  return manifest.json.chains.find(({ id }) => id === chain)?.start === "any";
 }
 
 /** The lowest height from which on a quorum holds the turn to be over. More votes can only lower it, so nodes agree in the end. */

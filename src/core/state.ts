@@ -202,6 +202,7 @@ function createChain(id: number, { follows = [] }: CoreOptions): Chain {
     sourceTip: -1,
     sourceFault: null,
     bases: new Map(),
+    returning: new Map(),
     drawing: null,
     ownAdmission: { proving: null, made: null, failures: 0, retryMs: null },
   };

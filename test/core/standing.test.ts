@@ -1,7 +1,7 @@
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { describe, expect, it } from "vitest";
 import { noteCertified } from "../../src/core/drawing.ts";
-import { orderOf } from "../../src/core/standing.ts";
+import { isIn, orderOf } from "../../src/core/standing.ts";
 import { isKnownAuthor, step } from "../../src/core/step.ts";
 import { Log } from "../../src/log/log.ts";
 import { domainHash, type Hash } from "../../src/protocol/ids.ts";
@@ -228,6 +228,30 @@ describe("an open network", () => {
       expect(draw(71, false)).toEqual([]);
       expect(test.hear("new", join())).toEqual([]);
       expect(draw(71)).toEqual(["admit new height 0"]);
+    });
+
+    it("BENCH-4: a suspended prover gets its next turn once as many blocks are certified as elsewhere", () => {
+      const test = open(any);
+      const { state } = test.core;
+      const member = () => state.roster.get(keyOf("p")) ?? expect.fail("p is no member");
+      const isOnDuty = () => [0, 7, 100].map((height) => isIn(state, member(), 1, height));
+      const bench = (turn: number) => {
+        const vote = { kind: "bench", prover: keyOf("p"), chain: 1, height: 50, turn } as const;
+        for (const who of ["b", "c", "d"]) test.hear(who, vote);
+      };
+      bench(0);
+      expect(isOnDuty()).toEqual([false, false, false]);
+      know(test, 7);
+      expect(test.hear("p", join())).toEqual([]);
+      know(test, 24);
+      expect(test.hear("p", join())).toEqual([]);
+      know(test, 25);
+      expect(test.hear("p", join())).toEqual(["admit p height 16"]);
+      for (const who of ["b", "c"]) test.hear(who, { ...admit(16), prover: keyOf("p") });
+      expect(isOnDuty()).toEqual([true, true, true]);
+      bench(16);
+      expect(isOnDuty()).toEqual([false, false, false]);
+      expect(test.hear("p", join())).toEqual([]);
     });
 
     it("ADMIT-6: nobody waits on a chain without a prover", () => {

@@ -25,6 +25,8 @@ const RACE_MS = 500;
 const ADMITTED_BLOCKS = 3 * EPOCH_BLOCKS;
 /** By then an honest newcomer has shown its first admission proof. */
 const PROVEN_BLOCKS = 2 * EPOCH_BLOCKS;
+/** A suspended prover asks again after pauses of half a minute, and its join and the votes may be lost once. */
+const RETURN_MS = 45_000;
 /** An attester has verified the proofs of all that it draws so many blocks after the drawing. */
 const VERIFIED_BLOCKS = 8;
 
@@ -53,6 +55,15 @@ export interface AdmissionsOptions {
   readonly isQuiet: boolean;
 }
 
+/** A suspended prover of a chain that starts at `any` that asks for its next turn. */
+interface Return {
+  /** How many blocks were certified when it first asked. */
+  readonly blocks: number;
+  /** When it has to be back, once enough blocks are certified; `null` before. */
+  dueMs: number | null;
+  isBack: boolean;
+}
+
 interface Drawn {
   readonly who: string;
   readonly chain: number;
@@ -75,6 +86,8 @@ export class Admissions {
   readonly #joins = new Map<number, Map<Key, Join>>();
   /** By chain and height: the blocks that were announced, and when first. */
   readonly #announced = new Map<string, { readonly hashes: Set<Hash>; readonly saidMs: number }>();
+  /** By prover and chain. */
+  readonly #returns = new Map<string, Return>();
   /** Votes whose order of tickets is judged later. */
   #drawn: Drawn[] = [];
   /** Provers whose turn a quorum has ended. Where all that are listed are among them, a chain may be without provers. */
@@ -94,6 +107,9 @@ export class Admissions {
   join(author: Key, { chain, proofs }: EntryOf<"join">): void {
     const joins = this.#joins.get(chain) ?? new Map<Key, Join>();
     this.#joins.set(chain, joins);
+    const isSuspended = this.benched.has(author) && this.#startsAnywhere(chain);
+    if (isSuspended && !this.#returns.has(`${author}/${chain}`))
+      this.#returns.set(`${author}/${chain}`, { blocks: this.#countOf(chain), dueMs: null, isBack: false });
     if (this.#isListed(author)) return;
     const said = { saidMs: this.#options.now(), blocks: this.#countOf(chain) };
     const join = joins.get(author) ?? { ...said, proofs: [], isAdmitted: false };
@@ -110,6 +126,7 @@ export class Admissions {
     const blocks = (this.#certified.get(chain) ?? new Map<Hash, number>()).set(block, height);
     this.#certified.set(chain, blocks);
     this.#judgeDrawn(chain, height);
+    this.#judgeReturns(chain);
     const hasPaid = (key: Key, join: Join) => !this.#isDue(chain) || this.#ownProofs(key, chain, join).length > 0;
     const waiting = [...(this.#joins.get(chain) ?? [])].filter(
       ([key, join]) => !join.isAdmitted && (!this.#options.isHostile(key) || hasPaid(key, join)),
@@ -143,7 +160,32 @@ export class Admissions {
     this.#voters.set(`${prover}/${chain}/${height}`, voters);
     if (!this.#options.isHostile(author)) this.#honest(author, entry);
     const join = this.#joins.get(chain)?.get(prover);
-    if (join !== undefined && isQuorum(voters)) join.isAdmitted = true;
+    if (!isQuorum(voters)) return;
+    if (join !== undefined) join.isAdmitted = true;
+    const back = this.#returns.get(`${prover}/${chain}`);
+    // The suspended turn is named by 0, because no prover of such a run is suspended twice.
+    if (back !== undefined && height > 0) back.isBack = true;
+  }
+
+  // BENCH-4.
+  #judgeReturns(chain: number): void {
+    for (const [name, back] of this.#returns) {
+      if (!name.endsWith(`/${chain}`) || back.isBack || this.#countOf(chain) < back.blocks + this.#returnBlocks(chain))
+        continue;
+      back.dueMs ??= this.#options.now() + RETURN_MS;
+      if (this.#options.now() < back.dueMs) continue;
+      back.isBack = true;
+      this.#options.complain(
+        `L2: ${nameOf(name)} stays suspended on chain ${chain}, ${RETURN_MS} ms after its return was due`,
+      );
+    }
+  }
+
+  /** So many blocks are certified between the first join of a suspended prover and its next turn, at least. */
+  #returnBlocks(chain: number): number {
+    const { chains, workflows } = this.#options.manifest.json;
+    const { workflow = "", confirmations = 0 } = chains.find(({ id }) => id === chain) ?? {};
+    return EPOCH_BLOCKS + confirmations + (workflows[workflow]?.window ?? 1);
   }
 
   #honest(author: Key, { prover, chain, height }: EntryOf<"admit">): void {
@@ -156,6 +198,11 @@ export class Admissions {
     // ADMIT-5.
     if (height <= latest) complain(`R1: ${who} from height ${height} after a vote for ${latest}`);
     this.#latest.set(name, Math.max(height, latest));
+    const back = this.#returns.get(`${prover}/${chain}`);
+    const blocks = back === undefined ? null : this.#countOf(chain) - back.blocks;
+    // BENCH-4.
+    if (back?.isBack === false && blocks !== null && blocks < this.#returnBlocks(chain) - LAG_BLOCKS)
+      complain(`S1: ${who} ${blocks} certified blocks after it first asked to return`);
     const join = this.#joins.get(chain)?.get(prover);
     const { list } = this.#options.manifest.json.provers;
     if (list.every(({ key }) => this.benched.has(key)) || join === undefined || join.isAdmitted) return;
