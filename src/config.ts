@@ -85,6 +85,12 @@ const TRANSACTIONS = {
   stuckMs: count(1000, 3_600_000, "ms").optional(),
   gasPriceGweiMax: z.number("gwei").positive("more than 0").max(1e9, "at most a billion").optional(),
 };
+/** Which of a block's proofs is meant. */
+const PROOF = {
+  stage: z.string("a stage's name").min(1, "a stage's name").max(32, "at most 32 characters").optional(),
+  /** Of the proof systems side by side in the stage. */
+  system: z.string("a proof system").min(1, "a proof system").max(64, "at most 64 characters").optional(),
+};
 const FUNCTION = z.string("a function").min(1, "a function").max(1024, "at most 1,024 characters");
 const ARGUMENT = z.string("text").max(65_536, "at most 65,536 characters");
 const ARGUMENTS = z.array(ARGUMENT, "a list of texts").max(32, "at most 32 arguments");
@@ -122,6 +128,19 @@ const SINK = z.discriminatedUnion(
       timeoutMs,
     }),
     z.strictObject({
+      kind: z.literal("relay"),
+      ...LINE,
+      ...CHAINS,
+      url: webAddress.regex(/^[^?#]*$/, "a URL without a query"),
+      proofType: z
+        .string("a proof type")
+        .regex(/^[a-z0-9-]{1,64}$/, "a proof type such as reth-zisk (a-z, 0-9, '-', at most 64 characters)"),
+      ...PROOF,
+      /** For an Authorization header. */
+      token: SECRET.optional(),
+      timeoutMs,
+    }),
+    z.strictObject({
       kind: z.literal("ethproofs"),
       ...LINE,
       chain,
@@ -130,15 +149,13 @@ const SINK = z.discriminatedUnion(
         .optional(),
       apiKey: SECRET,
       cluster: count(0, Number.MAX_SAFE_INTEGER, "the team's number of the cluster"),
-      stage: z.string("a stage's name").min(1, "a stage's name").max(32, "at most 32 characters").optional(),
-      /** Of the proof systems side by side in the stage, the cluster's. */
-      system: z.string("a proof system").min(1, "a proof system").max(64, "at most 64 characters").optional(),
+      ...PROOF,
       every: count(1, 1_000_000, "blocks").optional(),
       requestsPerMinute: count(4, 100_000, "requests").optional(),
       timeoutMs,
     }),
   ],
-  'a sink: {"kind": "file" | "webhook" | "contract" | "call" | "ethproofs", ...}',
+  'a sink: {"kind": "file" | "webhook" | "contract" | "call" | "relay" | "ethproofs", ...}',
 );
 
 const ROLE = z.enum(["source", "prover", "attester"], '"source", "prover" or "attester"');

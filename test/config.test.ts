@@ -20,10 +20,10 @@ describe("a configuration for servers that prove", () => {
   it("names every field that is wrong, with what is allowed", () => {
     const provers = [
       { kind: "ere", system: "sp1", url: "ftp://here", timeoutMs: 1 },
-      { kind: "zkboost", system: "zisk", url: "http://here", proofType: "Reth Zisk", timeoutMs: 5000 },
+      { kind: "ere", system: "zisk", url: "http://here", input: "file", timeoutMs: 5000 },
     ] as never;
     expect(() => readConfig(undefined, {}, { provers })).toThrow(
-      /provers\[0\]\.url.*http:\/\/[\s\S]*provers\[0\]\.timeoutMs[\s\S]*provers\[1\]\.proofType.*reth-zisk/,
+      /provers\[0\]\.url.*http:\/\/[\s\S]*provers\[0\]\.timeoutMs[\s\S]*provers\[1\]\.input.*"payload" or "json"/,
     );
   });
 });

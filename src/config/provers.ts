@@ -57,10 +57,6 @@ const httpUrl = z
   .regex(/^https?:\/\/[^/?#\s]+(\/[^?#\s]*)?$/, "a URL that starts with http:// or https://, without a query");
 const proverMs = count(1000, 86_400_000, "ms");
 const verifierMs = count(100, 600_000, "ms");
-const PROOF_TYPE = z
-  .string("a proof type")
-  .regex(/^[a-z0-9-]{1,64}$/, "a proof type such as reth-zisk (a-z, 0-9, '-', at most 64 characters)");
-
 export const PROVER = z.discriminatedUnion(
   "kind",
   [
@@ -126,17 +122,8 @@ export const PROVER = z.discriminatedUnion(
       resources,
       qualification,
     }),
-    /** A zkVM behind zkboost's Proof Node API (G1). */
-    z.strictObject({
-      kind: z.literal("zkboost"),
-      system,
-      url: httpUrl,
-      proofType: PROOF_TYPE,
-      timeoutMs: proverMs,
-      resources,
-    }),
   ],
-  'a prover: {"kind": "groth16" | "ultrahonk" | "stark" | "halo2" | "pickles" | "mock" | "echo" | "process" | "ere" | "zkboost", ...}',
+  'a prover: {"kind": "groth16" | "ultrahonk" | "stark" | "halo2" | "pickles" | "mock" | "echo" | "process" | "ere", ...}',
 );
 
 /** Servers that verify what the node has no verifier of its own for. */
@@ -158,13 +145,6 @@ export const VERIFIER = z.discriminatedUnion(
       verdictStatuses: verdictStatuses.optional(),
       timeoutMs: verifierMs,
     }),
-    z.strictObject({
-      kind: z.literal("zkboost"),
-      system,
-      url: httpUrl,
-      proofType: PROOF_TYPE,
-      timeoutMs: verifierMs,
-    }),
   ],
-  'a verifier: {"kind": "ere" | "zkboost" | "process", "system", "timeoutMs", ...}',
+  'a verifier: {"kind": "ere" | "process", "system", "timeoutMs", ...}',
 );

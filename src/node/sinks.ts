@@ -15,6 +15,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import type { Prove } from "../sinks/call.ts";
 import { ethproofsSink, type Reported } from "../sinks/ethproofs.ts";
 import { fileSink } from "../sinks/file.ts";
+import { relaySink } from "../sinks/relay.ts";
 import { ProvingTimes } from "../sinks/times.ts";
 import type { TransactionOptions } from "../sinks/transactions.ts";
 import { webhookSink } from "../sinks/webhook.ts";
@@ -45,6 +46,7 @@ const TAKEOVER_MS: Readonly<Record<SinkConfig["kind"], number>> = {
   // A transaction takes a block or two.
   contract: 60_000,
   call: 60_000,
+  relay: 15_000,
   ethproofs: 60_000,
 };
 const TIMEOUT_MS = 10_000;
@@ -134,6 +136,11 @@ async function openSink(sink: SinkConfig, name: string, parts: Parts): Promise<S
       } catch (error) {
         throw new NodeFault("config.sink", `sink ${name}: ${error instanceof Error ? error.message : String(error)}`);
       }
+    }
+    case "relay": {
+      const { url, proofType, stage = null, system = null, timeoutMs = 3 * TIMEOUT_MS } = sink;
+      const token = sink.token === undefined ? null : secret(sink.token);
+      return relaySink({ url, proofType, stage, system, token, timeoutMs }, provenIn(parts));
     }
     case "ethproofs": {
       const { cluster, every = 1, stage = null, system = null, url = ETHPROOFS_URL } = sink;

@@ -21,7 +21,6 @@ import { type OutsideVerifier, withOutside } from "../provers/outside.ts";
 import { createProcessProver, PLACEHOLDERS, unknownPlaceholder } from "../provers/process.ts";
 import { refusingLarge } from "../provers/too-large.ts";
 import { createVerifier } from "../provers/verifier.ts";
-import { createZkboostProver, createZkboostVerifier } from "../provers/zkboost/prover.ts";
 import { ProverScheduler, type ScheduledProver } from "../runtime/scheduler.ts";
 import { Devices, type DeviceStatus } from "../scheduler/devices.ts";
 import { CLOCK } from "./clock.ts";
@@ -105,9 +104,8 @@ export function openWorkers(
 /** The queue in which trials wait; no partition has such a name. */
 const TRIALS = " trials";
 
-/** No block of ours is one of zkboost's. */
 function isUntried(options: ProverOptions): boolean {
-  return options.kind === "zkboost" || ("qualification" in options && options.qualification === "first-task");
+  return "qualification" in options && options.qualification === "first-task";
 }
 
 /** Executors that attesters have to have: they run them themselves to see whether a result is right. */
@@ -242,8 +240,6 @@ function openOutside(verifier: NodeConfig["verifiers"][number], keyOf: KeyOf): O
   switch (verifier.kind) {
     case "ere":
       return createEreVerifier(verifier);
-    case "zkboost":
-      return createZkboostVerifier(verifier);
     case "process": {
       const { directory, verdictStatuses = [], ...options } = verifier;
       checkVerifierArguments(verifier.args);
@@ -274,8 +270,6 @@ function openProver(prover: NodeConfig["provers"][number], slots: number, manife
     }
     case "ere":
       return [createEreProver(prover)];
-    case "zkboost":
-      return [createZkboostProver(prover)];
     case "process": {
       const {
         system,
