@@ -69,6 +69,8 @@ export function findIn(...directories: readonly string[]): FindFile {
         const bytes = await readFile(path).catch(() => null);
         if (bytes !== null) return new Uint8Array(bytes);
       }
-    throw new Error(`${directories.join(" and ")} have no file ${hash}`);
+    throw new Error(
+      `there is no such file in ${directories.join(", ")}; verifier modules and canaries are named by their SHA-256`,
+    );
   };
 }
