@@ -10,6 +10,16 @@ export const ADMISSION_RUNS: Readonly<Record<string, VirtualOptions>> = {
   // The hostile keys would fill each drawing if they took places.
   "wrong-admissions": { ...base, blocks: 70, behaviours: ["sybil-wrong"], limits: { newcomersMax: 1 } },
   copies: { ...base, blocks: 40, behaviours: ["sybil-copies"] },
+  // Blocks take longer than the picking keys wait.
+  picks: {
+    ...base,
+    nodes: 6,
+    attestersOnlyAttest: true,
+    shards: 8,
+    blocks: 40,
+    blockMs: 1200,
+    behaviours: ["sybil-picks"],
+  },
   hoards: { ...base, nodes: 5, shards: 1, blocks: 86, blockMs: 400, behaviours: ["sybil-hoards"] },
 };
 
@@ -63,6 +73,12 @@ export const ADMISSION_MUTANTS: Readonly<Record<string, Mutant>> = {
     rule: "ADMIT-8: a newcomer is drawn by a block that nobody knew when it first asked",
     edits: [{ at: "drawn-by-known-block", replace: "if (rule.start !== 'any') return true;" }],
     runs: ["crowd"],
+    expected: /^S1: .* which first asked once the block/,
+  },
+  "drawn-by-first-join": {
+    rule: "ADMIT-8: a proof that is made once the tickets are known takes no part in the drawing",
+    edits: [{ at: "drawn-by-first-join", replace: "const knownSince = since;" }],
+    runs: ["picks"],
     expected: /^S1: .* which first asked once the block/,
   },
   "newcomers-unbounded": {

@@ -1,7 +1,8 @@
 /** Hostile provers that come to an open network under many keys, none of which ever proves a task. */
+import { hexToBytes } from "@noble/hashes/utils.js";
 import { sealBatch } from "../../src/protocol/batch.ts";
 import type { Block } from "../../src/core/state.ts";
-import { artefactHash, type Hash, type Key, ZERO_HASH } from "../../src/protocol/ids.ts";
+import { artefactHash, domainHash, type Hash, type Key, ZERO_HASH } from "../../src/protocol/ids.ts";
 import type { AdmissionProof, Entry } from "../../src/protocol/messages.ts";
 import { valuesFor } from "../../src/protocol/payee.ts";
 import type { Payee } from "../../src/protocol/systems.ts";
@@ -14,6 +15,9 @@ const KEYS_MAX = 64;
 const KEYS_AT_ONCE = 2;
 /** The base block of proofs that were made long before they are shown is so many blocks old at least. */
 const HOARD_BLOCKS = 60;
+
+const EPOCH_BLOCKS = 16;
+const KNOWN_MS = 600;
 
 /** A key without a node. */
 interface Sybil {
@@ -29,6 +33,7 @@ type Shows = (node: Hostile, key: Key) => readonly AdmissionProof[] | null;
 const CROWDS = new WeakMap<Hostile, Sybil[]>();
 /** What newcomers have shown: for those that copy it. */
 const SEEN = new WeakMap<Hostile, AdmissionProof>();
+const SEEN_MS = new WeakMap<Block, number>();
 const HOARDS = new WeakMap<Hostile, Block>();
 
 export const SYBILS = {
@@ -60,6 +65,11 @@ export const SYBILS = {
     },
   },
   "sybil-hoards": crowd("joins under many keys, with admission proofs made long before", hoarded),
+  "sybil-picks": {
+    who: "prover",
+    says: "joins under many keys, and proves for those alone whose tickets are the lowest once these are known",
+    every: { ms: 200, times: 300, run: pickDrawn },
+  },
 } satisfies Record<string, Behaviour>;
 
 function crowd(says: string, shows: Shows): Behaviour {
@@ -76,6 +86,23 @@ function joinMore(node: Hostile, shows: Shows): void {
     const sybil = { ...signer, next: 0, previous: ZERO_HASH };
     keys.push(sybil);
     say(node, sybil, [{ kind: "join", chain: CHAIN, slots: 1, proofs }]);
+  }
+}
+
+/** Waits until the block of the drawing is known for so long that no join is taken for one that came before. */
+function pickDrawn(node: Hostile): void {
+  joinMore(node, () => []);
+  const drawing = node.blocks().find(({ height, certificate }) => certificate === null && height % EPOCH_BLOCKS === 0);
+  if (drawing === undefined) return;
+  const { nowMs } = node.options.world;
+  const seenMs = SEEN_MS.get(drawing) ?? nowMs;
+  SEEN_MS.set(drawing, seenMs);
+  if (nowMs - seenMs < KNOWN_MS || !node.isFirst(`picks ${drawing.id}`)) return;
+  const ticket = ({ key }: Sybil) => domainHash("drawing", hexToBytes(key), hexToBytes(drawing.hash));
+  const keys = (CROWDS.get(node) ?? []).toSorted((a, b) => (ticket(a) < ticket(b) ? -1 : 1));
+  for (const sybil of keys.slice(0, KEYS_AT_ONCE)) {
+    const proofs = truly(node, sybil.key);
+    if (proofs !== null) say(node, sybil, [{ kind: "join", chain: CHAIN, slots: 1, proofs }]);
   }
 }
 

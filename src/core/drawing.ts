@@ -97,9 +97,11 @@ function mayBeDrawn(state: State, rule: Rule, stage: Stage | null, candidate: Ne
   // ADMIT-10.
   // mutant: admission-unproven
   if (stage !== null && (proof === null || !isBaseYoung(state, rule, proof, height))) return false;
+  // mutant: drawn-by-first-join
+  const knownSince = proof?.since ?? since;
   // ADMIT-8.
   // mutant: drawn-by-known-block
-  if (rule.start !== "any") return (proof?.since ?? since) < height;
+  if (rule.start !== "any") return knownSince < height;
   // ADMIT-6.
   // mutant: known-at-once/any
   return knownOf(state, rule) >= since + KNOWN_BLOCKS;
