@@ -277,9 +277,9 @@ function isSpent(state: State, { head }: Batch, index: number, { shown }: EntryO
 
 /** Whether the roster has gone on so far beyond this fact that no kept block can need it. */
 function isSuperseded(state: State, prover: string, chain: number, height: number): boolean {
-  const turns = state.roster.get(prover)?.turns.get(chain) ?? [];
-  const last = turns.at(-1);
-  return last !== undefined && height < last && last <= (state.chains.get(chain)?.retired ?? -1);
+  // `compactRoster` has let go of earlier turns by now, unless a block that is kept needs them.
+  const [first] = state.roster.get(prover)?.turns.get(chain) ?? [];
+  return first !== undefined && height < first && first <= (state.chains.get(chain)?.retired ?? -1);
 }
 
 function isGone(state: State, block: Hash): boolean {

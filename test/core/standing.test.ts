@@ -1,6 +1,8 @@
 import { hexToBytes } from "@noble/hashes/utils.js";
 import { describe, expect, it } from "vitest";
+import { closedOf, settleClosed } from "../../src/core/blocks.ts";
 import { noteCertified } from "../../src/core/drawing.ts";
+import { compact } from "../../src/core/replicator.ts";
 import { isIn, orderOf } from "../../src/core/standing.ts";
 import { isKnownAuthor, step } from "../../src/core/step.ts";
 import { Log } from "../../src/log/log.ts";
@@ -362,6 +364,40 @@ describe("an open network", () => {
     ["a", "b", "c"].forEach((who) => test.hear(who, { ...admit(3), prover: keyOf("new") }));
     expect(test.pass(10_000)).toEqual([]);
   });
+});
+
+it("lets go of votes about a turn only once no block that is kept needs it (S6)", () => {
+  for (const [kept, isKept] of [
+    [3, true],
+    [30, false],
+  ] as const) {
+    const limits = { ...manifestJson([]).limits, retentionBlocks: 4 };
+    const test = open({ limits });
+    const { state } = test.core;
+    for (let height = 2; height <= 24; height++) test.announce(blockAt(height));
+    // The chain has given this block up, and the own source has told it.
+    test.announce(blockAt(kept, "fork", "main"));
+    Object.assign(test.core.block(blockAt(kept, "fork", "main")), { told: true });
+    const bench = { kind: "bench", prover: keyOf("p"), chain: 1, height: 2, turn: 0 } as const;
+    ["b", "c", "d"].forEach((who) => test.hear(who, bench));
+    ["b", "c", "d"].forEach((who) => test.hear(who, { ...admit(16), prover: keyOf("p") }));
+    // Of each feed the last batch stays.
+    ["b", "c", "d"].forEach((who) => test.hear(who, { ...bench, prover: keyOf("q"), height: 20 }));
+    for (let height = 1; height <= 24; height++) {
+      const block = test.core.block(blockAt(height));
+      Object.assign(block, { certificate: hashOf("certificate"), state: "closed", closedMs: height });
+      settleClosed(state, closedOf(block, hashOf("after")));
+    }
+    const feeds = new Map(PARTIES.attesters.map((name) => [keyOf(name), 100]));
+    for (const peer of ["b", "c", "d"]) state.frontiers.set(keyOf(peer), feeds);
+    compact(state);
+    const about = (name: string) => {
+      const entries = [...state.log.feeds()].flatMap((feed) => feed.kept()).flatMap((batch) => batch.entries);
+      return entries.some((entry) => entry.kind === "bench" && entry.prover === keyOf(name));
+    };
+    expect([kept, about("p"), about("q")]).toEqual([kept, isKept, true]);
+    expect(state.benches.size).toBe(isKept ? 2 : 1);
+  }
 });
 
 describe("a prover that has gone silent", () => {
