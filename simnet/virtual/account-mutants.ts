@@ -29,7 +29,7 @@ export const ACCOUNT_MUTANTS: Readonly<Record<string, Mutant>> = {
   "tasks-before-payload": {
     rule: "R1: an announcement alone makes no tasks",
     edits: [{ at: "tasks-before-payload", after: "makeTasks(state, block);" }],
-    runs: ["floods"],
+    runs: ["invented"],
     expected: /^R1: .* tasks of a block whose payload/,
   },
   "verify-without-share": {

@@ -19,6 +19,7 @@ import { wrongProof } from "./provers.ts";
 import { RECEIPTS } from "./receipts.ts";
 import { SYBILS } from "./sybils.ts";
 import { THIEVES } from "./thieves.ts";
+import { TRESPASSES } from "./trespasses.ts";
 import { ECHOES } from "./echoes.ts";
 
 const LOCKED: ReadonlySet<string> = new Set(["grant", "timeout", "attest", "complete", "barrier", "reject"]);
@@ -219,7 +220,7 @@ const VOTERS = {
       return [{ ...entry, ...node.pick(lies) }];
     },
   },
-  // ANNOUNCE-13.
+  // ANNOUNCE-13, BATCH-9.
   "invent-blocks": {
     who: "attester",
     says: "announcements of blocks that are not on the chain, and of true ones with another payload",
@@ -234,8 +235,9 @@ const VOTERS = {
         node.say([
           { ...base, height: height + 1, parent: hash, hash: noise(node), payload },
           { ...base, height, hash, parent: known.parent, payload: noise(node) },
-          { ...base, height: height + 5000, hash: noise(node), parent: hash, payload, start: false },
         ]);
+        // A batch of its own, because the whole batch stays with the peers.
+        node.say([{ ...base, height: height + 5000, hash: noise(node), parent: hash, payload, start: false }]);
       },
     },
   },
@@ -485,6 +487,7 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
   ...THIEVES,
   ...SYBILS,
   ...ECHOES,
+  ...TRESPASSES,
 };
 
 /** By node: how late it claims. It tries how much the others learn to wait. */

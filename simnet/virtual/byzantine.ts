@@ -130,11 +130,11 @@ export class Hostile {
     };
   }
 
-  /** Signs and sends on each face; what a face leaves out is not said there. */
-  say(entries: readonly Entry[], face?: Face): void {
+  /** Signs and sends on each face; what a face leaves out is not said there. `start`: another counter than its own. */
+  say(entries: readonly Entry[], face?: Face, start?: number): void {
     if (entries.length === 0) return;
     for (const each of face === undefined ? this.faces : [face]) {
-      const batch = this.seal(each, entries);
+      const batch = this.seal(each, entries, start);
       each.batches.push(batch);
       each.next++;
       each.previous = batch.hash;
@@ -159,10 +159,10 @@ export class Hostile {
   }
 
   /** A batch of this node's, with a signature that holds; on the face's feed unless said otherwise. */
-  seal(feed: { readonly next: number; readonly previous: Hash }, entries: readonly Entry[]): Batch {
+  seal(feed: { readonly next: number; readonly previous: Hash }, entries: readonly Entry[], counter?: number): Batch {
     const { manifest } = this.options;
     // A key whose counter of starts falls would be convicted, whatever it says.
-    const start = this.#signed.at(-1)?.head.start ?? 1;
+    const start = counter ?? this.#signed.at(-1)?.head.start ?? 1;
     const head = { author: this.key, number: feed.next, previous: feed.previous, start };
     const batch = sealBatch(manifest.network, head, entries, (message) => this.sign(message));
     this.#network?.onPublish(this.key, batch.bytes);

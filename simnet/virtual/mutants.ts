@@ -12,6 +12,11 @@
 import { ACCOUNT_MUTANTS } from "./account-mutants.ts";
 import { ADMISSION_MUTANTS, ADMISSION_RUNS } from "./admission-mutants.ts";
 import { ASSERTION_MUTANTS } from "./assertion-mutants.ts";
+import { ATTEMPT_MUTANTS, ATTEMPT_RUNS } from "./attempt-mutants.ts";
+import { BATCH_MUTANTS, BATCH_RUNS } from "./batch-mutants.ts";
+import { BLOCK_MUTANTS, BLOCK_RUNS } from "./block-mutants.ts";
+import { CONTENT_MUTANTS, CONTENT_RUNS } from "./content-mutants.ts";
+import { START_MUTANTS } from "./start-mutants.ts";
 import { AGREED, ANONYMOUS, COPIED, COPY_MUTANTS, STATED } from "./copy-mutants.ts";
 import { CHANNEL_MUTANTS, CHANNEL_RUNS } from "./channel-mutants.ts";
 import { COMMIT_MUTANTS, COMMIT_RUNS } from "./commit-mutants.ts";
@@ -24,6 +29,7 @@ import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
 import { PACE_MUTANTS } from "./pace-mutants.ts";
 import { RECEIPT_MUTANTS } from "./receipt-mutants.ts";
+import { ROSTER_MUTANTS } from "./roster-mutants.ts";
 import { SINK_MUTANTS, SINK_RUNS } from "./sink-mutants.ts";
 import { SCHEDULER_MUTANTS } from "./scheduler-mutants.ts";
 import { REPEAT_MUTANTS } from "./repeat-mutants.ts";
@@ -69,6 +75,10 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   ...CHANNEL_RUNS,
   ...INPUT_RUNS,
   ...COMMIT_RUNS,
+  ...BATCH_RUNS,
+  ...BLOCK_RUNS,
+  ...ATTEMPT_RUNS,
+  ...CONTENT_RUNS,
   quiet: { ...base, seed: 1 },
   rough: { ...base, ...rough, seed: 2 },
   late: { ...base, seed: 3, loss: 0.2, delayMs: 1200, failing: 0.2 },
@@ -298,6 +308,11 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
 
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   ...VOTE_MUTANTS,
+  ...BATCH_MUTANTS,
+  ...BLOCK_MUTANTS,
+  ...ATTEMPT_MUTANTS,
+  ...CONTENT_MUTANTS,
+  ...START_MUTANTS,
   ...DISK_MUTANTS,
   ...COPY_MUTANTS,
   ...COMMIT_MUTANTS,
@@ -402,6 +417,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^S1: .* which does not own it/,
   },
   ...ADMISSION_MUTANTS,
+  ...ROSTER_MUTANTS,
   ...CATCH_UP_MUTANTS,
   ...LATE_MUTANTS,
   ...SOURCE_MUTANTS,

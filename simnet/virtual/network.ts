@@ -67,6 +67,8 @@ export class SimNetwork {
   readonly #apart = new Set<string>();
   readonly #regions = new Map<Address, number>();
   /** Sees everything that is published, when it is. */
+  /** A node begins to fetch a file; the answer is called once it has ended. */
+  onFetch: (by: Key, hash: Hash) => () => void = () => () => {};
   onPublish: (from: Key, bytes: Uint8Array, isSent?: boolean) => void = () => {};
   /** Sees each opening of a commitment that a node sends to another. */
   onShown: (from: Key, to: Key, commitment: Hash) => void = () => {};
@@ -328,7 +330,16 @@ export class SimNetwork {
   }
 
   #fetch(here: Host, to: Key, hash: Hash, bytesMax: number, timeoutMs: number, done: Done<void>): Cancel {
-    const { end, cancel } = this.#once(here, timeoutMs, done);
+    const over = this.onFetch(here.key, hash);
+    const once = this.#once<void>(here, timeoutMs, (result) => {
+      over();
+      done(result);
+    });
+    const { end } = once;
+    const cancel = () => {
+      over();
+      once.cancel();
+    };
     const there = this.#reachable(here, to);
     if (there === undefined) return cancel;
     this.#deliver(here.address, there.address, there, () =>

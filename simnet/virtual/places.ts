@@ -231,6 +231,7 @@ export class Places {
     return node === undefined ? this.#ledger : this.#shelf(node.name);
   }
 
+  // SINK-5, SINK-7.
   /** L5: what the places of these nodes lack. */
   lacking(nodes: readonly Giver[]): string[] {
     const canonical = this.#around.chain.blocks;

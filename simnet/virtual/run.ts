@@ -31,6 +31,8 @@ const LOOK_MS = 250;
 /** Why a node never signs again. */
 const LOST: ReadonlySet<string> = new Set(["key.cloned", "key.out"]);
 const VIOLATIONS_MAX = 20;
+/** Offences that two statements in a log show. */
+const SHOWN: ReadonlySet<string> = new Set(["two-receipts", "two-grants", "two-attests", "attest-and-timeout"]);
 /** Nodes whose log is folded anew at the end. */
 const REFOLDED_MAX = 2;
 
@@ -251,12 +253,17 @@ function lateNews(cluster: Cluster, nodes: readonly SimNode[], hostiles: Hostile
 }
 
 function unexcluded(cluster: Cluster, nodes: readonly SimNode[], { proven }: Guilt): string[] {
-  const guilty = [...proven].flatMap(([key, grounds]) => (grounds.has("two-receipts") ? key : []));
+  const isShown = (grounds: ReadonlyMap<string, string>) => [...grounds.keys()].some((each) => SHOWN.has(each));
+  const guilty = [...proven].flatMap(([key, grounds]) => (isShown(grounds) ? key : []));
   const missing = () => guilty.flatMap((key) => notExcluding(nodes, key).map((name) => [name, key] as const));
   if (guilty.length > 0) runUntil(cluster, CONVERGE_MS, () => missing().length === 0);
-  return missing().map(([name, key]) => `L3: ${name} does not exclude ${key.slice(0, 8)} for two-receipts`);
+  return missing().map(
+    ([name, key]) =>
+      `L3: ${name} does not exclude ${key.slice(0, 8)} for ${[...(proven.get(key)?.keys() ?? [])].join(", ")}`,
+  );
 }
 
+// BATCH-8, BATCH-11.
 /** L3: what anybody knew at this moment of these authors, everybody knows soon, a node that came late as well. */
 function lateLogs(cluster: Cluster, nodes: readonly SimNode[], isMeant: (author: Key) => boolean): string[] {
   const known = new Map<Key, number>();

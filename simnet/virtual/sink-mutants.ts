@@ -14,7 +14,7 @@ export const SINK_RUNS: Readonly<Record<string, VirtualOptions>> = {
 
 export const SINK_MUTANTS: Readonly<Record<string, Mutant>> = {
   "position-before-answer": {
-    rule: "SINK-1: the position moves only where the place has acknowledged the block",
+    rule: "SINK-1, S9: the position moves only where the place has acknowledged the block",
     edits: [
       {
         at: "position-before-answer",
@@ -50,7 +50,7 @@ export const SINK_MUTANTS: Readonly<Record<string, Mutant>> = {
     expected: /^(S9: .* which lacks its parent|L5: )/,
   },
   "never-rewind": {
-    rule: "SINK-5: a place that has lost blocks gets them again",
+    rule: "SINK-5, L5: a place that has lost blocks gets them again",
     edits: [{ at: "never-rewind", remove: true }],
     runs: ["sinks-that-go-back"],
     expected: /^L5: the sink ledger lacks/,

@@ -3,7 +3,7 @@ import type { Mutant } from "./mutant.ts";
 
 export const VOTE_MUTANTS: Readonly<Record<string, Mutant>> = {
   "latest-counts": {
-    rule: "of an author's votes about one thing the earliest by its feed counts, and not the latest that arrived",
+    rule: "ENTRY-5: of an author's votes about one thing the earliest by its feed counts, and not the latest that arrived",
     edits: [{ at: "latest-counts", remove: true }],
     runs: ["repeated"],
     expected: /^S6: .* has the timeouts of /,

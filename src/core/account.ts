@@ -31,6 +31,7 @@ export function refusalOf(state: State, batch: Batch): Refusal | null {
   // mutant: account-unbounded
   if (!hasRoom(state, author, costOf(batch))) return "account.full";
   // BATCH-15.
+  // mutant: checks-unbounded
   return hasChecks(state, author, checksOf(batch)) ? null : "account.busy";
 }
 

@@ -72,6 +72,7 @@ export function hasProver(state: State, chain: number): boolean {
 export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">): Refusal | null {
   const member = state.roster.get(signed.author);
   // JOIN-1.
+  // mutant: strangers-admitted
   if (member === undefined && state.manifest.json.provers.admission !== "open") return "author.unknown";
   // JOIN-2.
   const rule = state.manifest.json.chains.find(({ id }) => id === entry.chain);
@@ -84,8 +85,10 @@ export function applyJoin(state: State, signed: Signed, entry: EntryOf<"join">):
   // LEAVE-2.
   const isGone = member !== undefined && hasLeft(state, member, entry.chain);
   // JOIN-3.
+  // mutant: admitted-beside-turn
   if (member !== undefined && isIn(state, member, entry.chain, FOR_EVER) && !isGone) return null;
   // JOIN-4.
+  // mutant: slots-as-asked
   const slots = member?.slots ?? Math.min(Math.max(entry.slots, 1), NEWCOMER_SLOTS_MAX);
   // ADMIT-8.
   // mutant: admitted-undrawn
@@ -143,6 +146,7 @@ export function vote(state: State, prover: Key, chain: number, height: number, s
   if (voted >= height) return;
   noteOwnAdmission(state, prover, chain, height);
   // ADMIT-3.
+  // mutant: slots-forgotten
   say(state, { kind: "admit", prover, chain, height, slots });
 }
 
@@ -188,6 +192,7 @@ export function applyAdmit(state: State, signed: Signed, entry: EntryOf<"admit">
   state.admissions.set(name, admission);
   if (signed.author === state.options.self) noteOwnAdmission(state, prover, chain, height);
   // ADMIT-1.
+  // mutant: admitted-by-one
   if (!isQuorum(state, voters.keys())) return null;
   const member: Member = state.roster.get(prover) ?? {
     key: prover,

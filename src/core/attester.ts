@@ -62,8 +62,11 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
   const claimant = claimOf(attempt)?.claimant ?? assignedTo(state, attempt) ?? owner;
   if (claimant === null || !attempt.claims.has(claimant)) return;
   noteClaim(attempt, claimant, state.nowMs);
-  // GRANT-2, GRANT-7.
-  if (!mayVote(state) || owner !== claimant || attempt.number <= task.barred) return;
+  // GRANT-2.
+  if (!mayVote(state) || owner !== claimant) return;
+  // GRANT-7.
+  // mutant: grant-barred
+  if (attempt.number <= task.barred) return;
   // GRANT-1, S4.
   // mutant: grant-again, lock-taken-twice
   if (grantedTo(state, task, attempt.number) !== null) return;
@@ -79,6 +82,7 @@ function considerGrant(state: State, task: Task, attempt: Attempt): void {
     return;
   }
   // GRANT-6.
+  // mutant: grant-copies
   if (!wouldCount(state, task, claimant)) return refuse(state, task, "claim", claimant, "claim.other-copy");
   assertGrant(state, task, attempt.number);
   sayLocked(state, { ...ref(task), kind: "grant", attempt: attempt.number, prover: claimant });
@@ -125,6 +129,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
     return;
   }
   // TIMEOUT-4.
+  // mutant: timeout-barred
   if (attempt.number <= task.barred && !isJoined(state, attempt)) return;
   if (!mayVote(state)) return;
   // mutant: timeout-after-attest
@@ -133,6 +138,7 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
   // mutant: timeout-after-attest/valid, timeout-despite-proof
   if (knowsValid(state, task)) return;
   // TIMEOUT-5.
+  // mutant: full-owner-late
   if (over.code === "not-claimed" && owner !== null && isSaturated(state, owner, task.block)) {
     restartWindow(attempt, state.nowMs);
     openWindow(attempt, state.nowMs);
@@ -145,10 +151,12 @@ function considerTimeout(state: State, task: Task, attempt: Attempt): void {
 /** Votes for the pauses of a task to begin anew, where it is in quarantine. */
 export function requeue(state: State, task: Task): void {
   if (!state.options.roles.attester || !mayVote(state)) return;
+  // REQUEUE-1.
+  // mutant: requeue-anything
   if (task.completeMs !== null || quarantineOf(state, task) === null) return;
   const { number } = openAttempt(state, task);
+  // mutant: requeue-again
   if ((task.requeues.get(state.options.self)?.attempt ?? -1) >= number) return;
-  // REQUEUE-1.
   say(state, { ...ref(task), kind: "requeue", attempt: number });
 }
 
@@ -226,6 +234,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
     }
     // COMPLETE-2.
     // The grants may still be on their way; an attest is worth more than a complete, so wait for them a little.
+    // mutant: complete-at-once
     if (attempt.claims.has(prover))
       waitMs = (proof.validMs ?? state.nowMs) + state.manifest.json.timing.claimWindowMs / 2;
   }
@@ -237,6 +246,7 @@ function considerAttest(state: State, task: Task, proof: Proof): void {
   // mutant: complete-again
   proof.vouched = true;
   // COMPLETE-1, COMPLETE-5.
+  // mutant: complete-nobodys
   say(state, { ...ref(task), kind: "complete", prover: proof.maker ?? NOBODY, artefact: proof.artefact });
 }
 
@@ -256,14 +266,18 @@ function hasVouchedForAnother({ options: { self } }: State, task: Task, proof: P
 export function settleBarrierVote(state: State, block: Block): void {
   if (!mayVote(state) || !state.options.roles.attester || block.state !== "closed" || block.certificate !== null)
     return;
-  // BARRIER-1, BARRIER-2.
-  if (!isConfirmed(state, block) || hasSignedTwin(state, block) || !mayFollow(state, block)) return;
+  // BARRIER-2.
+  // mutant: second-id-signed
+  if (!isConfirmed(state, block) || hasSignedTwin(state, block)) return;
+  // BARRIER-1.
+  if (!mayFollow(state, block)) return;
   const content = contentOf(state, block);
   if (content === null) return;
   const { hash } = content;
   const signed = [...block.votes].some(([voted, votes]) => voted === hash && votes.has(state.options.self));
   if (signed || block.ownContent === hash) return;
   // BARRIER-3.
+  // mutant: sign-again-at-once
   if (block.ownContent !== null && mayStillHold(state, block, block.ownContent)) return;
   // BARRIER-6.
   if (mayChange(state, block)) return;

@@ -23,7 +23,10 @@ const YIELDS_MAX = 3;
 
 /** Whether this node has the prover and the machine that a task asks for, and its proof would count; of others nobody knows. */
 export function isAble(state: State, task: Task): boolean {
-  return isAbleTo(state, task.stage, task.variant) && wouldCount(state, task, state.options.self);
+  const can = isAbleTo(state, task.stage, task.variant);
+  // CLAIM-6.
+  // mutant: claim-copies/able
+  return can && wouldCount(state, task, state.options.self);
 }
 
 export function isAbleTo({ options, unable }: State, { resources: asks }: Stage, { executor }: Variant): boolean {
@@ -99,6 +102,7 @@ function turnsStuck(state: State, task: Task): number {
   const { claimWindowMsMax } = state.manifest.json.timing;
   const { leaseMs, limitMs } = task.stage;
   const mostMs = claimWindowMsMax + leaseMs + limitMs;
+  // mutant: hedge-at-once
   if (state.nowMs - (task.readyMs ?? state.nowMs) <= mostMs) return 0;
   const waitUntilMs = pausedUntilMs(openAttempt(state, task));
   if (waitUntilMs === null || state.nowMs - waitUntilMs <= mostMs) return 0;

@@ -60,6 +60,7 @@ function trimContents(block: Block, author: Key): Hash | null {
     return vote === undefined ? [] : [{ content, votes, vote }];
   });
   // BARRIER-4.
+  // mutant: contents-unbounded
   if (said.length <= CONTENTS_PER_ATTESTER_MAX) return null;
   const last = said.reduce((latest, each) => (isEarlier(latest.vote, each.vote) ? each : latest));
   dropVote(last.votes, author);

@@ -41,6 +41,8 @@ export function startOf(state: State, chain: number): number | "any" | null {
 
 /** Whether the batch should wait with the peers for what it announces: taking it in now would cost unbounded memory. */
 export function isTooFar(state: State, batch: Batch): boolean {
+  // BATCH-9.
+  // mutant: follow-too-far
   return batch.entries.some((entry) => entry.kind === "announce" && isAhead(state, entry));
 }
 
@@ -63,10 +65,11 @@ export function applyAnnounce(state: State, signed: Signed, entry: EntryOf<"anno
     return "block.before-start";
   }
   // ANNOUNCE-4.
-  // mutant: reorg-retired
+  // mutant: reorg-retired, rounds-unbounded
   if (entry.round >= ROUNDS_MAX) return "round.too-many";
   const id = blockId(state.manifest.network, entry);
   // ANNOUNCE-5.
+  // mutant: certified-again
   if (closedAs(state, entry.chain, entry.hash) !== undefined && !state.blocks.has(id)) return null;
   const known = state.blocks.get(id);
   if (known !== undefined) {
@@ -115,6 +118,7 @@ function announceAgain(state: State, block: Block, signed: Signed, round: number
   const { author } = signed;
   keepVote(block.announcers, author, placeOf(signed));
   const before = block.state;
+  // mutant: round-unheard
   sayRound(block, signed, round);
   settleRounds(state, block);
   if (before === "cancelled" && block.state === "waiting")
@@ -138,6 +142,7 @@ export function settleRounds(state: State, block: Block): void {
   // A quorum's certificate outweighs what it thought before.
   if (block.certificate !== null) return;
   block.round = 0;
+  // mutant: never-reopened
   while (isGivenUp() && (block.rounds.get(block.round + 1)?.size ?? 0) > 0) block.round++;
   if (isGivenUp() === (block.state === "cancelled")) return;
   moveBlock(state, block, block.state === "cancelled" ? "waiting" : "cancelled");
@@ -280,6 +285,7 @@ function mayOpen(state: State, block: Block): boolean {
     if (parent === undefined) return isParentClosed(state, at);
     if (parent.state === "closed") return true;
     // A block on a branch that is given up, or behind one that cannot be proven, waits.
+    // mutant: window-unbounded
     if (parent.state !== "open" || ++unclosed >= window) return false;
     at = parent;
   }
@@ -335,6 +341,7 @@ export function applyPrepared(state: State, id: Hash, result: PreparedResult): v
       break;
     case "invalid":
       // ANNOUNCE-12.
+      // mutant: false-payload-again
       block.invalid = result.code;
       report(state, "block.invalid", { chain: block.chain, height: block.height, hash: block.hash, code: result.code });
       break;

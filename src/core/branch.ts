@@ -114,6 +114,7 @@ function announceReturn(state: State, block: Block): void {
 /** Others were first, and too few of them for nodes that have no source. */
 function announceToo(state: State, block: Block): void {
   // ANNOUNCE-9.
+  // mutant: announce-first-only
   if (block.ownAnnounce || isAnnouncedEnough(state, block) || !mayAnnounce(state)) return;
   block.ownAnnounce = true;
   say(state, { kind: "announce", ...announcementOf(block), round: block.round });
@@ -195,7 +196,9 @@ export function applyRetract(state: State, signed: Signed, entry: EntryOf<"retra
   if (block === undefined) return "block.unknown";
   const known = block.retracts.get(signed.author);
   // RETRACT-5.
+  // mutant: retracts-again
   if (known !== undefined && !isEarlier(signed, known)) return "retract.twice";
+  // mutant: retracts-again/kept
   keepVote(block.retracts, signed.author, { ...placeOf(signed), round: entry.round });
   state.dirtyBlocks.add(block);
   return known === undefined ? null : "retract.twice";
@@ -216,14 +219,15 @@ export function applyCancel(state: State, signed: Signed, entry: EntryOf<"cancel
   const { round } = entry;
   const known = block.cancels.get(signed.author);
   // CANCEL-1.
+  // mutant: first-cancel-counts
   const isLater = known === undefined || round > known.round;
   if (isLater || (round === known.round && !isKnownPlace(known, signed)))
     replaceVote(block.cancels, signed.author, { ...placeOf(signed), round });
-  const { state: before } = block;
+  const before = { state: block.state, round: block.round };
   settleRounds(state, block);
-  if (before !== "cancelled" && block.state === "cancelled") {
+  if (before.state !== "cancelled" && block.state === "cancelled")
     report(state, "block.cancelled", { chain: block.chain, height: block.height, hash: block.hash });
-    touch(state, block);
-  }
+  // A retract of the round that the block is in now may have come before.
+  if (before.state !== block.state || before.round !== block.round) touch(state, block);
   return null;
 }

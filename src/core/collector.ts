@@ -73,7 +73,10 @@ export function applyClaim(state: State, signed: Signed, entry: EntryOf<"claim">
   if (typeof found === "string") return found;
   const { task, attempt } = found;
   // PACE-6.
+  // mutant: claims-of-what-is-over
   if (entry.attempt < task.overTo && !mayMatter(state, task, attempt, signed.author)) return "attempt.not-open";
+  // CLAIM-2.
+  // mutant: claims-dropped
   if (!keepFact(task.block, attempt.claims, signed)) return "claim.duplicate";
   state.dirtyTasks.add(task);
   const isOwner = ownerOfAttempt(state, task, entry.attempt) === signed.author;
@@ -144,7 +147,7 @@ export function applyEnd(state: State, signed: Signed, entry: EntryOf<"release">
       ? { code: RELEASED, logical: false }
       : { code: failCode(entry.code), logical: entry.logical };
   // RELEASE-2, FAIL-2.
-  // mutant: deaf-to-release
+  // mutant: deaf-to-release, deaf-to-fail
   keepEnd(task, attempt, signed, end);
   state.dirtyTasks.add(task);
   // RELEASE-1.
@@ -189,6 +192,7 @@ export function applyReceipt(state: State, signed: Signed, entry: EntryOf<"recei
   state.dirtyTasks.add(task);
   if (
     // RECEIPT-3.
+    // mutant: inline-unchecked
     entry.inline.length > 0 &&
     (artefactHash(entry.inline) !== entry.artefact || entry.inline.length !== entry.bytes)
   ) {
@@ -214,6 +218,7 @@ export function applyAttest(state: State, signed: Signed, entry: EntryOf<"attest
   if (!mayName(state, task, entry, signed.author)) return "proof.unknown";
   // ATTEST-5.
   // That the proof verifies is objective, whatever else its author has attested.
+  // mutant: attest-completes-nothing
   vouch(state, task, entry, signed);
   if (!isNew) return "vote.duplicate";
   return null;

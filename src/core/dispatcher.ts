@@ -39,6 +39,8 @@ export function settleWork(state: State): void {
   if (!proves(state)) return;
   for (const task of state.working) dropIfOver(state, task);
   if (!maySign(state)) return;
+  // RELEASE-3.
+  // mutant: unable-keeps
   releaseUnable(state);
   const claimsMax = state.options.slots * state.manifest.json.limits.claimsPerSlotMax;
   if (state.working.size < claimsMax) claimOwned(state, claimsMax);
@@ -130,7 +132,11 @@ function claimOwned(state: State, claimsMax: number): void {
     if (state.working.size >= claimsFor(state, task, claimsMax)) return;
     // CLAIM-6.
     // Of two copies the second does not count any more once the first is claimed.
-    if (room(task.block.chain) > 0 && wouldCount(state, task, state.options.self)) claim(state, task);
+    const isOfUse =
+      room(task.block.chain) > 0 &&
+      // mutant: claim-copies
+      wouldCount(state, task, state.options.self);
+    if (isOfUse) claim(state, task);
   }
 }
 

@@ -42,6 +42,8 @@ export function keepEnd(
 
 /** The code under which a prover's `fail` is kept. */
 export function failCode(code: string): string {
+  // FAIL-1.
+  // mutant: fail-in-their-words
   return OWN_CODES.has(code) ? "failed" : code;
 }
 

@@ -48,6 +48,8 @@ export function settleConflicts(state: State): void {
 }
 
 function noticeVotes(state: State, one: Signed, other: Signed): void {
+  // EVIDENCE-1.
+  // mutant: votes-unnoticed
   const [first, second] = isEarlier(one, other) ? [show(one), show(other)] : [show(other), show(one)];
   // Places in two batches of one number have no order, and need none.
   const forked = one.number === other.number && !equalBytes(first.head, second.head);
@@ -83,6 +85,7 @@ function notice(state: State, shown: readonly Vote[]): boolean {
 function mayOffend(state: State, { offender, offence }: Evidence): boolean {
   const { weights, sources } = state.manifest;
   // EVIDENCE-6.
+  // mutant: anybody-offends
   if (weights.has(offender)) return true;
   return !isAttesterOffence(offence) && (sources.has(offender) || state.roster.has(offender));
 }
@@ -104,6 +107,7 @@ export function applyEvidence(
       ? readEvidence(entry.shown)
       : openEvidence(state.manifest.network, entry.shown, equation);
   // EVIDENCE-4.
+  // mutant: liars-go-free
   if (checked === null) return lied(state, signed);
   if (signed.author === state.options.self) rememberSaid(state, checked);
   // A prover's offence may be shown before its admission is known.
@@ -262,6 +266,8 @@ function mayAccuse(state: State): boolean {
 /** When this node may next sign evidence against the key. */
 function saidAgainMs(state: State, offender: Key): number {
   const said = state.ownEvidence.get(offender);
+  // EVIDENCE-5.
+  // mutant: accuse-without-pause
   return said === undefined || said.count < SAID_AT_ONCE_MAX ? 0 : said.atMs + state.manifest.json.timing.syncMs;
 }
 
@@ -290,6 +296,8 @@ function settleSuspect(state: State, task: Task): void {
   for (const proof of task.proofs.values()) {
     if (proof.verdict === "invalid" && task.stage.verify === "key") accuseVouchers(state, proof);
     for (const [offender, accusers] of proof.accused) {
+      // EVIDENCE-2.
+      // mutant: accusers-believed
       if (proof.verdict === "valid") refuseAccusers(state, accusers);
       else if (proof.verdict === "invalid" || weightOf(state, accusers.keys()) >= state.manifest.oneHonest)
         for (const { accusation } of accusers.values()) putOut(state, accusation);

@@ -40,6 +40,7 @@ function failureOf(state: Facts, task: TaskFacts, attempt: AttemptFacts): Failur
   const certain = weight >= state.manifest.oneHonest;
   const end = prover === null ? undefined : attempt.ends.get(prover);
   // FAIL-3.
+  // mutant: logical-alone
   const logical = certain && end !== undefined && end.logical && end.code === code;
   const plain = certain && (code === RELEASED || code === "not-claimed") ? code : "infrastructure";
   return { attempt: attempt.number, prover, kind: logical ? "logical" : plain, code };

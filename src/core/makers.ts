@@ -34,6 +34,8 @@ export function soundReceipts(state: Facts, task: TaskFacts, proof: ProofFacts):
 /** What a receipt says that is not so. */
 export function unsound(task: TaskFacts, proof: ProofFacts, receipt: EntryOf<"receipt">): Refusal | null {
   const values = provenValues(task, proof);
+  // RECEIPT-6.
+  // mutant: values-unchecked
   if (values !== null && !equalBytes(values, receipt.values)) return "receipt.wrong-values";
   if (proof.bytes === null) return null;
   if (proof.bytes !== receipt.bytes) return "receipt.wrong-bytes";
@@ -97,6 +99,8 @@ export function claimantOf(state: State, task: Task, attempt: Attempt): Key | nu
 /** Who is paid for the task, once a quorum has attested in one attempt. */
 export function creditOf(state: Facts, task: TaskFacts): { readonly attempt: number; readonly prover: Key } | null {
   for (const attempt of task.attempts.values()) {
+    // ATTEST-5.
+    // mutant: credit-alone
     for (const [prover, votes] of attempt.attests)
       if (isQuorum(state, votes.keys())) return { attempt: attempt.number, prover };
   }
@@ -156,6 +160,7 @@ export function optionsOf(state: Facts, task: TaskFacts, isWanted: (proof: Proof
     }),
   );
   // COMPLETE-4.
+  // mutant: any-proof-stands
   options.sort((a, b) => {
     if (a.credited !== b.credited) return a.credited ? -1 : 1;
     if ((a.made.prover === null) !== (b.made.prover === null)) return a.made.prover === null ? 1 : -1;

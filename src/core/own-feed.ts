@@ -103,6 +103,7 @@ export function foundOwn(state: State, batch: Batch): void {
   if (!isAsking && state.mute !== null) return;
   if (!isAsking && start >= state.start.counter) {
     // START-6.
+    // mutant: go-on-beside
     report(state, "key.in-use", { key: state.options.self, here: "stops", number, start });
     state.mute = "key.in-use";
     return;
@@ -110,6 +111,7 @@ export function foundOwn(state: State, batch: Batch): void {
   state.confirmed.clear();
   if (state.mute !== "feed.behind") report(state, "feed.behind", { own: number });
   state.mute = "feed.behind";
+  // mutant: own-batch-unheeded
   lose(state);
 }
 
@@ -156,6 +158,7 @@ function hearOfStarts(state: State, starts: readonly StartRecord[]): boolean {
     else if (record.counter === counter && record.nonce !== nonce) copied(state, counter);
   }
   // START-3.
+  // mutant: unshown-counts
   return starts.some((record) => record.counter === counter && record.nonce === nonce);
 }
 
@@ -164,6 +167,7 @@ function copied(state: State, counter: number): void {
   if (state.mute === null || isUnconfirmed(state)) {
     report(state, "key.copied", { key: state.options.self, counter });
     // START-4.
+    // mutant: copies-both-sign
     state.mute = "key.copied";
   }
 }
@@ -178,6 +182,7 @@ function noteLaterStart(state: State, counter: number): void {
   state.outrun = Math.max(state.outrun, counter);
   if (!isUnconfirmed(state)) return isKnown ? undefined : remember(state);
   // START-5.
+  // mutant: outrun-unheeded
   report(state, "start.outrun", { counter: state.start.counter, latest: counter });
   state.lostOwn = true;
   // No record fits until there is a new one.
@@ -289,6 +294,7 @@ function hearOfTwins(state: State, peer: Key, twins: readonly Twin[]): void {
   // FEED-3.
   if (before >= oneHonest || weightOf(state, heard) < oneHonest) return;
   report(state, "key.in-use", { key: state.options.self, here: elder ? "stops" : "goes on" });
+  // mutant: younger-stays
   if (elder) state.mute = "key.in-use";
 }
 

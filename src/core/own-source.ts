@@ -48,6 +48,7 @@ export function isAnnouncedEnough({ manifest }: Facts, { announcers }: BlockFact
 /** Whether sources of enough weight have taken the block back in its present round; each source counts once. */
 export function isRetracted({ manifest }: Facts, { retracts, round }: BlockFacts): boolean {
   // RETRACT-1.
+  // mutant: old-retracts-count
   const now = [...retracts].filter(([, said]) => said.round === round).map(([key]) => key);
   // mutant: retract-alone, foreign-retracts/alone
   return sourceWeight(manifest, now) >= manifest.oneHonestSource;
@@ -89,6 +90,7 @@ function startsAnywhere({ manifest }: State, chain: number): boolean {
  */
 export function isRightStart(state: State, block: Block): boolean {
   // ANNOUNCE-14.
+  // mutant: two-starts
   if (!startsAnywhere(state, block.chain)) return true;
   const twins = announcedAs(state, block.chain, block.hash).filter(
     (other) => other.start !== block.start && other.payload === block.payload && other.parent === block.parent,

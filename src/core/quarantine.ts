@@ -113,6 +113,7 @@ export function pauseMs(state: Facts, task: TaskFacts): number {
   }
   const failed = failures.filter(({ kind }) => kind === "infrastructure").length;
   // PACE-1.
+  // mutant: no-back-off
   const restMs = quarantine !== null || failed < 2 ? 0 : doubled(backoffMs, failed - 2, backoffMsMax);
   return Math.max(restMs, handedRoundMs(state, task, last));
 }
@@ -124,6 +125,7 @@ function doubled(ms: number, times: number, most: number): number {
 /** Owners that give a task back one after the other, for ever, would fill the log. */
 function handedRoundMs(state: Facts, task: TaskFacts, { attempt, kind }: Failure): number {
   // PACE-5.
+  // mutant: released-at-once
   const isRound = isPatient(attempt) && attempt >= orderOf(state, task).length;
   return kind === "released" && isRound ? patienceMs(state, attempt) : 0;
 }

@@ -64,6 +64,7 @@ function foldMerits(state: Facts, block: BlockFacts): ReadonlyMap<Key, Merits> {
     if (credit !== null) of(credit.prover).credits++;
     for (const proof of task.proofs.values()) {
       // REJECT-3.
+      // mutant: rejects-alone
       for (const [prover, votes] of proof.rejects) if (isSeen(state, votes.keys())) of(prover).faults++;
     }
     for (const attempt of task.attempts.values()) {

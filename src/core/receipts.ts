@@ -46,6 +46,7 @@ export function keepReceipt(state: State, task: Task, signed: Signed, entry: Ent
   const at = named.findIndex(({ attempt }) => attempt === entry.attempt);
   const known = named[at];
   // RECEIPT-4.
+  // mutant: receipt-replaced
   if (known !== undefined && !isEarlier(signed, known.signed)) return "receipt.replayed";
   if (known === undefined) named.push(receipt);
   else named[at] = receipt;

@@ -107,6 +107,8 @@ export function isJoined(state: Facts, attempt: AttemptFacts): boolean {
 
 /** Whether the open attempt of a ready task is over, and why; else when to look again. */
 export function overdue(state: State, task: Task, attempt: Attempt, owner: Key | null): Overdue {
+  // RELEASE-1.
+  // mutant: anybody-ends
   const end = owner === null ? null : endOf(attempt, owner);
   const waitUntilMs = pausedUntilMs(attempt) ?? 0;
   // TIMEOUT-2.

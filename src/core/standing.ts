@@ -159,6 +159,7 @@ function begunAt(state: Facts, block: BlockFacts): readonly MemberFacts[] {
   const begun = members.filter((member) => firstHeight(member, chain) <= height);
   // Otherwise a chain that has lost its provers never reaches the height from which a newcomer proves.
   if (begun.some((member) => mayProve(state, member, block))) return begun;
+  // mutant: nobody-before-turn
   return members.filter((member) => firstHeight(member, chain) < Number.POSITIVE_INFINITY);
 }
 
@@ -257,6 +258,7 @@ export function lost(state: State, key: Key, block: Block): void {
   if (member === undefined) return;
   member.lost++;
   // BENCH-3.
+  // mutant: bench-at-once
   // An idle prover says that it is alive once a lease, so one silent for longer than that has missed its turn.
   if (member.lost < LOST_MAX || state.nowMs - member.heardMs < state.manifest.json.timing.leaseMs) return;
   if (!state.options.roles.attester || state.mute !== null) return;
@@ -275,6 +277,7 @@ export function applyBench(state: State, signed: Signed, entry: EntryOf<"bench">
   const benching = state.benches.get(name) ?? { prover, chain, turn, voters: new Map() };
   const known = benching.voters.get(signed.author);
   // BENCH-2.
+  // mutant: latest-bench-counts
   if (known !== undefined && !isEarlier(signed, known)) return "vote.duplicate";
   const before = endOf(state, name);
   const { number, index } = signed;

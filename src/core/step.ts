@@ -271,8 +271,9 @@ function applyBatch(
   if (addToLog(state, batch) !== "new") return;
   if (isPulled && from !== null) replicator.gain(state, from);
   gaps.settleGap(state, author);
-  if (!isOwn) standing.alive(state, author);
-  else if (from !== null && number >= next) ownFeed.foundOwn(state, batch);
+  // A node that signs is alive to itself as well.
+  standing.alive(state, author);
+  if (isOwn && from !== null && number >= next) ownFeed.foundOwn(state, batch);
   applyEntries(state, batch, equation);
 }
 
@@ -312,6 +313,7 @@ function forked(state: State, batch: Batch): void {
   if (other === undefined) return;
   report(state, "feed.equivocation", { author, number });
   // FEED-4.
+  // mutant: clone-signs
   if (author === state.options.self) state.mute = "key.cloned";
   evidence.noticeBatches(state, batch, other);
 }
@@ -385,6 +387,7 @@ function refused(state: State, author: string, entry: string, code: Refusal): vo
 
 function refusalOf(state: State, signed: Signed, entry: Entry, equation: Equation): Refusal | null {
   // ENTRY-1, S7.
+  // mutant: roles-unchecked
   if (!mayHold(state, signed.author, entry)) return "author.role";
   if (!counts(state, signed.author, signed.number)) return "author.out";
   // ENTRY-2.

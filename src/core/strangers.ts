@@ -23,6 +23,7 @@ export function hasRoomForStranger(state: State, author: Key): boolean {
 export function makeRoomFor(state: State, author: Key): void {
   if (!isStranger(state, author) || state.log.admits(author)) return;
   // JOIN-6.
+  // mutant: newest-goes
   const oldest = oldestStranger(state);
   if (oldest === null) return;
   const batches = state.log.feed(oldest)?.kept() ?? [];

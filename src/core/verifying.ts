@@ -92,6 +92,7 @@ export function askVerdict(state: State, task: Task, proof: Proof): void {
  */
 function payersOf(state: State, proof: Proof, receipts: readonly (readonly [Key, unknown])[]): readonly Key[] {
   if (isVouchedByOneHonest(state, proof)) return [];
+  // mutant: verified-for-nothing
   const authors = new Set(receipts.map(([author]) => author));
   if (authors.has(state.options.self)) return [];
   return authors.size > 0 ? [...authors] : [...proof.vouchers.keys()];
@@ -157,6 +158,7 @@ export function applyVerdict(state: State, task: Task, { artefact, maker, verdic
       report(state, "proof.unavailable", { ...where(task), artefact, code: verdict.code, tries: proof.tries });
       // REJECT-2.
       // Neither valid nor invalid: past the limit it counts as a failure of the prover's machine.
+      // mutant: unavailable-invalid
       if (proof.tries >= FETCHES_MAX && proof.verdict === "unknown" && verdict.kind !== "unable") {
         const code = verdict.kind === "verdictless" ? verdict.code : "artefact.unavailable";
         for (const [prover, receipt] of receiptsOf(state, task, proof)) endAttempt(task, prover, receipt, code);

@@ -105,6 +105,7 @@ export class Feed {
     if (number >= this.#end) return "out";
     const known = this.#batches.get(number);
     // BATCH-12.
+    // mutant: forks-unseen
     if (known !== undefined) return known.hash === batch.hash ? "known" : "equivocation";
     if (this.isTooFar(batch.head)) {
       // mutant: number-unseen
@@ -112,6 +113,7 @@ export class Feed {
       return "too-far";
     }
     // BATCH-13, BATCH-17.
+    // mutant: chain-unchecked
     if (this.forkOf(batch) !== undefined) return "chain-broken";
     if (this.#isForgotten(number)) return "known";
     this.#batches.set(number, batch);

@@ -105,6 +105,8 @@ export function numberBefore({ number, skipped }: Pick<BatchHead, "number" | "sk
  */
 export function continues(after: BatchHead, before: BatchHead & { readonly hash: Hash }): boolean {
   if (after.previous !== before.hash) return false;
+  // BATCH-17.
+  // mutant: starts-fall
   return after.skipped > 0 ? after.start > before.start : after.start >= before.start;
 }
 

@@ -271,10 +271,11 @@ function checkVotes(
     signers.push(opened.author);
   }
   const weight = signers.reduce((sum, key) => sum + (manifest.weights.get(key) ?? 0), 0);
+  // CERT-1.
+  // mutant: certificates-of-few
   if (weight < manifest.quorum) {
     return {
       ok: false,
-      // CERT-1.
       code: "certificate.quorum",
       message: `signed by weight ${weight}; a quorum is ${manifest.quorum}`,
     };

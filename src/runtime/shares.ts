@@ -57,6 +57,7 @@ export class Shares {
   // VERIFY-5.
   /** The account that pays for the author: its own, or the one of all strangers. */
   static payerOf(author: Key, kind: AuthorClass): Key {
+    // mutant: strangers-apart
     return kind === "stranger" ? STRANGERS : author;
   }
 
@@ -64,6 +65,7 @@ export class Shares {
   /** What a verification of this system takes, by the median of the latest. */
   priceOf(system: string): number {
     const sorted = (this.#samples.get(system) ?? []).toSorted((a, b) => a - b);
+    // mutant: first-price
     return sorted[sorted.length >> 1] ?? FIRST_MS;
   }
 
@@ -77,6 +79,7 @@ export class Shares {
     // mutant: verify-without-share
     const own = this.#waitOf(this.#accounts.get(payer), this.#rateOf(payer), nowMs);
     // VERIFY-4.
+    // mutant: doubted-apart
     if (payer === STRANGERS || !this.isDoubted(payer)) return own;
     return Math.max(own, this.#waitOf(this.#doubted, this.#limits.doubtedVerifyMsPerSecond, nowMs));
   }

@@ -54,6 +54,7 @@ export class Starts {
     const records = kept.map((each) => each.bytes);
     if (kept === known) return done(records);
     const gone = known.length > 0 || this.#isMember(author) ? [] : this.#makeRoom();
+    // mutant: shown-before-stored
     this.#store.write({ starts: [{ author, records }, ...gone], sync: true }, (result) => {
       if (!result.ok) return done([]);
       const now = latest(this.#known.get(author) ?? [], record);

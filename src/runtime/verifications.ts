@@ -150,6 +150,7 @@ export class Verifications {
     const hasPlace = (line: string, { effect }: Job) => {
       const underWay = this.#fetching.get(line) ?? 0;
       if (line === FREE) return underWay < verifyingMax;
+      // mutant: fetches-unbounded
       return underWay < fetchingMax && this.#ledger.hasRoom(line, "proofs", effect.bytes, placeOf(effect));
     };
     const next = this.#take(this.#fetch, hasPlace);
@@ -229,6 +230,8 @@ export class Verifications {
     const { fetcher, proofBytesMax } = this.#modules;
     const { inline, artefact, holders } = effect;
     if (inline.length > 0) {
+      // RECEIPT-3.
+      // mutant: inline-unchecked/verified
       if (artefactHash(inline) !== artefact) return done({ kind: "invalid", code: "receipt.inline-mismatch" }, null);
       // Kept for the stage that takes it, and for certificates that are checked later.
       if (effect.candidate === null) fetcher.keep(artefact, inline);

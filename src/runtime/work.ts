@@ -224,6 +224,8 @@ export class Workshop {
       return post({ kind: "proved", task, isAdmission, attempt, proof: made });
     }
     const write = (done: Done<Hash>) => artefacts.write(proof, done);
+    // RECEIPT-7.
+    // mutant: receipt-before-proof
     // A proof takes longer to make again than any disk takes to be free.
     whenFree(clock, write, PROOF_WAIT_MS, (written) => {
       if (written.ok) post({ kind: "proved", task, isAdmission, attempt, proof: made });

@@ -46,6 +46,24 @@ describe("of what attesters and sources sign", () => {
     expect(takeBack()).toEqual([]);
   });
 
+  it("a retract of a later round cancels the block once the block is in that round (RETRACT-3)", () => {
+    const test = new Subject({ announced: false });
+    test.announce(blockAt(1), 1);
+    expect(test.hear("s", { kind: "retract", block: test.id(), round: 1 })).toEqual([]);
+    const cancels = ["b", "c", "d"].map((who) => test.hear(who, { kind: "cancel", block: test.id(), round: 0 }));
+    expect(cancels).toEqual([[], [], ["cancel round 1"]]);
+  });
+
+  it("a node does not suspend itself, because it signs (BENCH-3)", () => {
+    const test = new Subject({ parties: { ...PARTIES, provers: ["a"] } });
+    for (let attempt = 0; attempt < 5; attempt++) {
+      for (const who of ["b", "c", "d"]) test.hear(who, test.timeout(0, attempt));
+      test.pass(1000);
+    }
+    expect(test.core.reports("attempt.over").length).toBeGreaterThanOrEqual(5);
+    expect(test.core.said().filter((line) => line.startsWith("bench"))).toEqual([]);
+  });
+
   it("a timeout for want of a claim waits while the owner is full and nobody is idle (TIMEOUT-5)", () => {
     const limits = { ...manifestJson([]).limits, claimsPerSlotMax: 1 };
     const overdue = (others: readonly string[]) => {

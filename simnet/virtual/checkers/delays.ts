@@ -106,6 +106,7 @@ export class DelayChecker {
   #judged(task: TaskLife, attempt: Life): Over | null {
     if (attempt.isUnsent) return null;
     const hopsMs = 3 * this.#options.hopMs;
+    // RELEASE-2, FAIL-2.
     for (const { atMs, kind } of attempt.ends.values())
       return { cause: kind === "release" ? "released" : "failed", sinceMs: atMs, boundMs: hopsMs };
     const codes = [...attempt.timeouts.values()];

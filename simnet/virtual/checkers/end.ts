@@ -4,6 +4,8 @@ import type { State } from "../../../src/core/state.ts";
 import type { Certificate, CheckedCertificate } from "../../../src/protocol/certificate.ts";
 import { artefactHash, type Hash, type Key } from "../../../src/protocol/ids.ts";
 import type { SimChain } from "../chain.ts";
+import { checkFeeds } from "./feeds.ts";
+import { checkRoles } from "./roles.ts";
 import type { WireChecker } from "./wire.ts";
 
 /** The highest byte of the group's order: no S is above it. */
@@ -30,9 +32,12 @@ export function checkEnd(
     for (const file of files)
       if (!file.ok) violations.push(`S7: ${node} keeps a certificate that is none: ${file.code}`);
     const certificates = certificatesIn(files);
+    for (const { content, signers } of certificates)
+      if (!checker.isQuorum(signers))
+        violations.push(`S7: ${node} keeps a certificate of height ${content.height} that no quorum has signed`);
     const hashes = new Set(certificates.map(({ content }) => content.hash));
     const missing = canonical.filter(({ hash }) => !hashes.has(hash)).map(({ height }) => height);
-    // ANNOUNCE-11, RECEIPT-5.
+    // ANNOUNCE-6, ANNOUNCE-9, RECEIPT-5, START-1.
     if (missing.length > 0) violations.push(`L1: ${node} has no certificate of heights ${missing.join(", ")}`);
     for (const { content, block } of certificates) {
       const plain = agreed(content);
@@ -88,8 +93,11 @@ export function contentSplits(held: Held): number {
 
 /** S7: whatever an honest node keeps was signed by its author, and keys are out for cause. */
 export function checkLog(node: string, state: State, checker: WireChecker): string[] {
-  const violations: string[] = [];
-  for (const feed of state.log.feeds())
+  const violations: string[] = [...checkFeeds(node, state), ...checkRoles(node, state)];
+  for (const feed of state.log.feeds()) {
+    const isHeeded = !state.discredited.has(feed.author) && !state.out.has(feed.author);
+    if (isHeeded && feed.kept().some((batch) => checker.isSlander(batch)))
+      violations.push(`S6: ${node} believes ${short(feed.author)}, whose evidence shows nothing`);
     for (const { hash, head, signature } of feed.kept()) {
       const isNone = (signature[63] ?? 0) > TOP_OF_ORDER;
       if (checker.wasSaid(hash) && !isNone) continue;
@@ -98,6 +106,7 @@ export function checkLog(node: string, state: State, checker: WireChecker): stri
       if (!checker.wasSaid(hash)) violations.push(`${what}, which it never signed`);
       if (isNone) violations.push(`${what}, under a signature that is none`);
     }
+  }
   for (const { offender, offence, from } of state.out.values()) {
     if (!checker.isHostile(offender))
       violations.push(`attribution: ${node} holds ${short(offender)}, which is honest, guilty of ${offence}`);

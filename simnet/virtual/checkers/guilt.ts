@@ -41,6 +41,11 @@ export class Guilt {
     this.#batches.set(name, before ?? hash);
   }
 
+  /** Two batches with different numbers that are not one feed. */
+  forked(author: Key, number: number): void {
+    this.#prove(author, "two-batches", `batch ${number}`);
+  }
+
   grant(author: Key, where: string, prover: Key, at: Position | null): void {
     const words = this.#wordsOf(author, where);
     if (words.grants.size > 0 && !words.grants.has(prover)) this.#prove(author, "two-grants", where);

@@ -27,10 +27,29 @@ export class Hands {
     const hand = this.#hands.get(name) ?? new Map<string, Granted>();
     this.#hands.set(name, hand);
     hand.set(placeOf(entry), { task: entry, attempt: entry.attempt });
-    for (const [place, { task, attempt }] of hand) if (this.#isDone(task, attempt)) hand.delete(place);
-    const { json } = this.#manifest;
-    const slots = json.provers.list.find(({ key }) => key === entry.prover)?.slots ?? 1;
-    const most = slots * json.limits.claimsPerSlotMax;
+    this.#handOf(author, entry.prover);
+    const most = this.#mostOf(entry.prover);
     return hand.size > most ? `claim ${hand.size} tasks; allowed: ${most}` : null;
+  }
+
+  /** Whether the attester has granted the prover all that it may have claimed, and nobody can know that it is done. */
+  isFull(author: Key, prover: Key): boolean {
+    return this.#handOf(author, prover).size >= this.#mostOf(prover);
+  }
+
+  has(author: Key, prover: Key): boolean {
+    return this.#handOf(author, prover).size > 0;
+  }
+
+  #handOf(author: Key, prover: Key): ReadonlyMap<string, Granted> {
+    const hand = this.#hands.get(`${author} ${prover}`) ?? new Map<string, Granted>();
+    for (const [place, { task, attempt }] of hand) if (this.#isDone(task, attempt)) hand.delete(place);
+    return hand;
+  }
+
+  #mostOf(prover: Key): number {
+    const { json } = this.#manifest;
+    const slots = json.provers.list.find(({ key }) => key === prover)?.slots ?? 1;
+    return slots * json.limits.claimsPerSlotMax;
   }
 }

@@ -49,6 +49,7 @@ const ORDERS: Readonly<Record<string, (feeds: readonly (readonly Batch[])[]) => 
   },
 };
 
+// ENTRY-5.
 /** What differs between the node and its log folded anew; `certified` are the certificates that the node holds. */
 export function checkRefold(
   node: string,

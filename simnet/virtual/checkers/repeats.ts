@@ -1,5 +1,6 @@
 /** R1: an honest node signs a statement once in a life, and what it repeats by its rules no faster than they say. */
 import { bytesToHex } from "@noble/hashes/utils.js";
+import { readEvidence } from "../../../src/protocol/evidence.ts";
 import type { Key } from "../../../src/protocol/ids.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
 import type { Entry } from "../../../src/protocol/messages.ts";
@@ -39,6 +40,9 @@ export class Repeats {
     // JOIN-5, BEAT-2.
     if (entry.kind === "join") this.#paced(author, `join ${entry.chain}`, 2 * syncMs);
     else if (entry.kind === "beat") this.#paced(author, "beat", heartbeatMs);
+    // EVIDENCE-5.
+    else if (entry.kind === "evidence")
+      this.#paced(author, `evidence against ${readEvidence(entry.shown)?.offender.slice(0, 8)}`, syncMs);
     else if (ONCE.has(entry.kind)) this.#once(author, entry);
   }
 

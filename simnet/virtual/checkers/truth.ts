@@ -60,23 +60,11 @@ export class Truth {
 
   /** Whether it is a proof by this prover; `null` where nobody has announced the block or one that it stands on. */
   isTrue(artefact: Hash, { block, stage, index }: Place, prover: Key | null): boolean | null {
-    const before = this.#commitment(block);
-    if (before === null) return null;
     const list = listOf(this.#manifest, stage);
+    const values = this.valuesFor({ block, stage, index }, prover);
+    if (values === null) return null;
     if (list !== null) return artefact === artefactHash(list);
-    const own = this.#stages().find(({ name }) => name === stage);
-    const { verify = "key" } = own ?? {};
-    const variants = own === undefined ? [] : variantsOf(own);
-    const variant = variants[index % Math.max(variants.length, 1)];
-    const statement = own === undefined || variant === undefined ? SHARD_FOLD : statementOf(own, variant);
-    const payee = payeeOf(variant?.system ?? SYSTEMS[0], statement);
-    // All that a simulated statement says is which block it is about.
-    const hash = this.#blocks.get(block)?.hash ?? "";
-    const said = statement === SHARD_FOLD ? valuesOf(block, before, stage, index) : hexToBytes(hash);
-    const values =
-      own === undefined || verify === "key"
-        ? valuesFor(payee, said, prover ?? NOBODY)
-        : taskValues(block, { name: stage, verify, variants }, index);
+    const { verify, payee } = this.#variantOf(stage, index);
     if (verify !== "key" || payee !== "none") return artefact === artefactHash(proofOf(values));
     // Such a proof verifies for everybody, so one in another's name is true as well; who is paid for it is S1's matter.
     const makers = this.#manifest.json.provers.list.map(({ key }) => key);
@@ -95,6 +83,28 @@ export class Truth {
     const payee = payeeOfAdmission(this.#manifest.network, chain, prover, base);
     const values = valuesFor(names, valuesOf(base, before, stage.name, index), payee);
     return artefact === artefactHash(proofOf(values));
+  }
+
+  /** The public values that the task implies for the prover; `null` as long as nobody has announced what they stand on. */
+  valuesFor({ block, stage, index }: Place, prover: Key | null): Uint8Array | null {
+    const before = this.#commitment(block);
+    if (before === null) return null;
+    const { own, verify, variants, statement, payee } = this.#variantOf(stage, index);
+    // All that a simulated statement says is which block it is about.
+    const hash = this.#blocks.get(block)?.hash ?? "";
+    const said = statement === SHARD_FOLD ? valuesOf(block, before, stage, index) : hexToBytes(hash);
+    return own === undefined || verify === "key"
+      ? valuesFor(payee, said, prover ?? NOBODY)
+      : taskValues(block, { name: stage, verify, variants }, index);
+  }
+
+  #variantOf(stage: string, index: number) {
+    const own = this.#stages().find(({ name }) => name === stage);
+    const { verify = "key" } = own ?? {};
+    const variants = own === undefined ? [] : variantsOf(own);
+    const variant = variants[index % Math.max(variants.length, 1)];
+    const statement = own === undefined || variant === undefined ? SHARD_FOLD : statementOf(own, variant);
+    return { own, verify, variants, statement, payee: payeeOf(variant?.system ?? SYSTEMS[0], statement) };
   }
 
   #stages(): readonly StageJson[] {

@@ -19,7 +19,7 @@ import { Starvation } from "./starvation.ts";
 import { WireChecker } from "./wire.ts";
 import type { Work } from "./work.ts";
 import type { Cluster, SimNode } from "../cluster.ts";
-import { CHAIN } from "../manifest.ts";
+import { CHAIN, SYSTEMS } from "../manifest.ts";
 import { type Dials, dialsOf, RUN_LIMITS, type VirtualOptions } from "../options.ts";
 
 /** How often the states of the honest nodes are looked at. */
@@ -31,6 +31,8 @@ const LOGS_IN_TURN = 4;
 /** The longest way in the simulated world, and what a synced write takes with those before and behind it. */
 const WAN_MS = 155;
 const DISK_MS = 6;
+/** By then a node has given back what it cannot prove, and everybody has heard of it. */
+const UNABLE_MS = 1_000;
 
 export interface Subjects {
   readonly cluster: Cluster;
@@ -59,6 +61,8 @@ export class Checkers {
   readonly #repeats: Repeats;
   /** Where disks lose what a node has let go of, it may keep again what it once has not. */
   readonly #isLossless: boolean;
+  /** By prover: since when a node that signs has found it unable. */
+  readonly #unableMs = new Map<Key, number>();
   #looks = 0;
 
   constructor(subjects: Subjects) {
@@ -97,7 +101,19 @@ export class Checkers {
     const { newcomersMax } = { ...RUN_LIMITS, ...options.limits };
     const isQuiet = isCalm(dials) && options.script === undefined;
     const judged = { newcomersMax, isQuiet };
-    this.wire = new WireChecker({ manifest, equation, open, now, isHostile, complain, hasMade, heard, ...judged });
+    const isUnable = (key: Key) => isUndelayed(dials) && now() - (this.#unableMs.get(key) ?? now()) > UNABLE_MS;
+    this.wire = new WireChecker({
+      manifest,
+      equation,
+      open,
+      now,
+      isHostile,
+      complain,
+      hasMade,
+      isUnable,
+      heard,
+      ...judged,
+    });
     this.starvation = new Starvation(manifest, complain);
     this.#doubled = new Set(doubledKeys(cluster));
     this.forks = new Forks([...this.#doubled]);
@@ -135,12 +151,18 @@ export class Checkers {
       if (this.#doubled.has(node.key)) this.#hearUnsent(node, 0);
       else if (!isHostile(node.key)) this.#hearUnsent(node);
     };
+    cluster.network.onFetch = (by, hash) => {
+      const node = honest.get(by);
+      if (node === undefined) return () => {};
+      return this.#subjects.work.fetches(node, hash, (violation) => void this.violations.push(violation));
+    };
     cluster.network.onShown = (from, to, commitment) => this.wire.shown(from, to, commitment);
     cluster.network.onPublish = (from, bytes, isSent) => {
       this.#hearUnsent(honest.get(from));
       this.wire.published(from, bytes, isSent);
       if (!isHostile(from) && !durable.has(bytes))
         this.violations.push(`S5: ${from.slice(0, 8)} sent what its disk had not acknowledged`);
+      this.#lookAtProofs(honest.get(from), bytes);
     };
   }
 
@@ -150,6 +172,18 @@ export class Checkers {
     for (const batch of feed?.kept() ?? [])
       if (batch.head.number >= from) this.wire.published(batch.head.author, batch.bytes);
     this.#lives.isUnsent = false;
+  }
+
+  // RECEIPT-7.
+  /** A proof that its receipt does not carry is on the disk before the receipt is sent. */
+  #lookAtProofs(node: SimNode | undefined, bytes: Uint8Array): void {
+    const opened = this.#subjects.cluster.open(bytes);
+    const files = node?.disk.artefacts.files;
+    // A disk that is lost loses proofs whose receipts peers have.
+    if (files === undefined || !opened.ok || !this.#isLossless) return;
+    for (const entry of opened.value.entries)
+      if (entry.kind === "receipt" && entry.inline.length === 0 && !files.has(entry.artefact))
+        this.violations.push(`S5: ${node?.name} signed a receipt of a proof that its disk does not have`);
   }
 
   #look(): void {
@@ -170,6 +204,11 @@ export class Checkers {
     }
     this.violations.push(...this.#catchUp.look());
     for (const { scheduling } of cluster.nodes) scheduling?.look();
+    for (const { key, scheduling, speaksSinceMs } of cluster.nodes) {
+      const isAble = speaksSinceMs === null || (scheduling?.isAble(SYSTEMS[0]) ?? true);
+      if (isAble) this.#unableMs.delete(key);
+      else if (!this.#unableMs.has(key)) this.#unableMs.set(key, cluster.world.nowMs);
+    }
     if (this.healed) this.#lookForStarved();
     this.#tell();
   }
@@ -226,6 +265,22 @@ function doubledKeys({ nodes }: Cluster): Key[] {
 /** Whether sources know the chain as it is, and nodes say at once what they know. */
 function isPrompt({ pauseEveryMs, sourceAwayEveryMs, sourceLagEveryMs, sourcesAway, sourceLag }: Dials): boolean {
   return [pauseEveryMs, sourceAwayEveryMs, sourceLagEveryMs, sourcesAway, sourceLag].every((dial) => dial === 0);
+}
+
+/** Whether each message arrives soon, and each process runs. */
+function isUndelayed({
+  loss,
+  delayMs,
+  wan,
+  partitionEveryMs,
+  deafEveryMs,
+  crashEveryMs,
+  outageEveryMs,
+  pauseEveryMs,
+  fullDiskEveryMs,
+}: Dials): boolean {
+  const faults = [loss, partitionEveryMs, deafEveryMs, crashEveryMs, outageEveryMs, pauseEveryMs, fullDiskEveryMs];
+  return !wan && delayMs <= CALM_MS && faults.every((dial) => dial === 0);
 }
 
 /** Whether nothing is lost and nobody but joiners comes or goes. */

@@ -8,6 +8,7 @@
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Batch, numberBefore, type openBatch, openVote, verifyBatch } from "../../../src/protocol/batch.ts";
+import { openEvidence } from "../../../src/protocol/evidence.ts";
 import { blockId, type Hash, type Key } from "../../../src/protocol/ids.ts";
 import { PROOFS_PER_ATTEMPT_MAX } from "../../../src/protocol/limits.ts";
 import type { Manifest } from "../../../src/protocol/manifest.ts";
@@ -17,14 +18,22 @@ import type { Stage } from "../../../src/protocol/workflow.ts";
 import { stagesAnnounced } from "../provers.ts";
 import { Admissions, type AdmissionsOptions } from "./admissions.ts";
 import { CommitmentChecker } from "./commitments.ts";
+import { Contents } from "./contents.ts";
+import { Copies } from "./copies.ts";
+import { Heads } from "./feeds.ts";
 import { Guilt, type Position } from "./guilt.ts";
 import { Hands } from "./hands.ts";
 import { Levels } from "./levels.ts";
 import { Outputs, type Vouched } from "./outputs.ts";
 import { Owners } from "./owners.ts";
 import { judgeTimeout } from "./patience.ts";
+import { Ends } from "./ends.ts";
 import { placeOf, type TaskRef } from "./place.ts";
+import { ReceiptsSaid } from "./receipts.ts";
 import { Truth } from "./truth.ts";
+
+/** Clocks drift; nobody's drifts further. */
+const DRIFT = 0.7;
 
 export interface Attempt {
   readonly grants: Map<Key, Set<Key>>;
@@ -34,6 +43,7 @@ export interface Attempt {
   readonly granted: Map<Key, Key>;
   readonly attested: Map<Key, string>;
   assigned: Key | null;
+  readonly claimants: Set<Key>;
   /** When the first claim for it was said, and when a quorum held it to be over. */
   claimedMs: number | null;
   overMs: number | null;
@@ -57,6 +67,8 @@ export interface WireOptions extends Pick<AdmissionsOptions, "newcomersMax" | "i
   readonly complain: (violation: string) => void;
   /** Whether the prover of this key has made the artefact. */
   readonly hasMade: (prover: Key, artefact: Hash) => boolean;
+  /** Whether the prover of this key has been unable for so long that all its tasks are given back. */
+  readonly isUnable: (prover: Key) => boolean;
   /** Told of each statement, once. */
   readonly heard: (author: Key, entry: Entry) => void;
 }
@@ -70,6 +82,7 @@ export class WireChecker {
   readonly #outputs: Outputs;
   readonly #total: number;
   readonly #feeds = new Map<Key, Map<number, Hash>>();
+  readonly #heads = new Heads();
   readonly #highest = new Map<Key, number>();
   /** Every batch that somebody signed. */
   readonly #said = new Set<Hash>();
@@ -92,6 +105,16 @@ export class WireChecker {
   readonly #levels: Levels;
   readonly #admissions: Admissions;
   readonly #commitments: CommitmentChecker;
+  readonly #contents: Contents;
+  readonly #copies: Copies;
+  readonly #ends = new Ends();
+  /** When each author signed something last. */
+  readonly #saidMs = new Map<Key, number>();
+  /** Attesters that may have lost what they knew of attempts. */
+  readonly #lossy = new Set<Key>();
+  /** By batch: whether its evidence shows nothing. */
+  readonly #slanders = new Map<Hash, boolean>();
+  readonly #receipts = new ReceiptsSaid();
 
   constructor(options: WireOptions) {
     this.#options = options;
@@ -103,15 +126,26 @@ export class WireChecker {
     const isDone = (task: TaskRef, attempt: number) =>
       this.#isComplete(task) || this.#isOver(task, attempt) || this.isCancelled(task.block);
     this.#hands = new Hands(options.manifest, isDone);
-    this.#levels = new Levels(options.manifest, (keys) => this.#isQuorum(keys));
+    this.#levels = new Levels(options.manifest, (keys) => this.isQuorum(keys));
     this.#outputs = new Outputs(options.hasMade);
     this.#commitments = new CommitmentChecker({
-      isQuorum: (keys) => this.#isQuorum(keys),
+      isQuorum: (keys) => this.isQuorum(keys),
       isOneHonest: (keys) => this.#weightOf(keys) >= this.#oneHonest,
       isAttester: (key) => options.manifest.weights.has(key),
       isHostile: options.isHostile,
       stageOf: (task) => this.#stageOf(task),
       complain: (violation) => this.#violation(violation),
+    });
+    this.#contents = new Contents({
+      now: options.now,
+      isHostile: options.isHostile,
+      isQuorum: (keys) => this.isQuorum(keys),
+      attesters: [...options.manifest.weights.keys()],
+      complain: (violation) => this.#violation(violation),
+    });
+    this.#copies = new Copies({
+      stageOf: (task) => this.#stageOf(task),
+      isOver: (task, attempt) => this.#isOver(task, attempt),
     });
     this.#total = [...options.manifest.weights.values()].reduce((sum, weight) => sum + weight, 0);
   }
@@ -127,6 +161,7 @@ export class WireChecker {
     if (!verifyBatch(this.#manifest.network, batch, equation))
       return isHostile(from) ? undefined : this.#violation("a node published a batch with a wrong signature");
     if (isSent && !this.#isNew(batch)) return;
+    if (isSent) this.#saidMs.set(from, this.#options.now());
     for (const [index, entry] of batch.entries.entries()) {
       this.#entry(from, entry, isSent ? { number: batch.head.number, index } : null);
       if (isSent) heard(from, entry);
@@ -140,11 +175,25 @@ export class WireChecker {
 
   /** Which proofs it has verified an honest node knows no more once its disk is lost; its locks bind it all the same. */
   lostDisk(author: Key): void {
+    this.#lossy.add(author);
     for (const known of this.#knowing.keys()) if (known.startsWith(`${author} `)) this.#knowing.delete(known);
   }
 
   isHostile(key: Key): boolean {
     return this.#options.isHostile(key);
+  }
+
+  // EVIDENCE-4.
+  /** Whether the batch has evidence that shows nothing. */
+  isSlander({ hash, entries }: Batch): boolean {
+    const known = this.#slanders.get(hash);
+    if (known !== undefined) return known;
+    const { manifest, equation } = this.#options;
+    const isFalse = entries.some(
+      (entry) => entry.kind === "evidence" && openEvidence(manifest.network, entry.shown, equation) === null,
+    );
+    this.#slanders.set(hash, isFalse);
+    return isFalse;
   }
 
   /** S7: whether its author has ever signed this batch. */
@@ -154,7 +203,7 @@ export class WireChecker {
 
   /** Whether a quorum has voted for the block to be cancelled. */
   isCancelled(block: Hash): boolean {
-    return this.#isQuorum(this.#blocks.get(block)?.cancels ?? []);
+    return this.isQuorum(this.#blocks.get(block)?.cancels ?? []);
   }
 
   credited(task: TaskRef): string | undefined {
@@ -169,6 +218,7 @@ export class WireChecker {
     const known = feed.get(head.number);
     const isHonest = !this.#options.isHostile(head.author);
     this.guilt.batch(head.author, head.number, hash);
+    if (this.#heads.forks({ head, hash })) this.guilt.forked(head.author, head.number);
     if (isHonest && known !== undefined && known !== hash)
       this.#violation(`S4: ${name(head.author)} signed two batches ${head.number}`);
     const before = numberBefore(head);
@@ -191,17 +241,18 @@ export class WireChecker {
     else if (entry.kind === "receipt") this.#receipt(author, entry, at);
     else if (entry.kind === "join") this.#admissions.join(author, entry);
     else if (entry.kind === "commit") this.#commit(author, entry);
+    else if (entry.kind === "release" || entry.kind === "fail") this.#end(author, entry);
     else if (entry.kind === "evidence" && this.#options.isHostile(author)) this.#owners.benched.add(author);
     else if (!isVoter) return;
     else if (entry.kind === "grant") this.#grant(author, entry, at);
     else if (entry.kind === "timeout") this.#timeout(author, entry, at);
     else if (entry.kind === "seal") this.#seal(author, entry);
     else if (entry.kind === "attest") this.#attest(author, entry, at);
-    else if (entry.kind === "complete") this.#vouch(author, entry);
+    else if (entry.kind === "complete") this.#complete(author, entry);
     else if (entry.kind === "reject") this.#reject(author, entry);
     else if (entry.kind === "barrier") this.#barrier(author, entry);
     else if (entry.kind === "cancel") this.#blocks.get(entry.block)?.cancels.add(author);
-    else if (entry.kind === "admit") this.#admissions.heard(author, entry, (keys) => this.#isQuorum(keys));
+    else if (entry.kind === "admit") this.#admissions.heard(author, entry, (keys) => this.isQuorum(keys));
     else if (entry.kind === "bench") this.#bench(author, entry);
   }
 
@@ -225,9 +276,27 @@ export class WireChecker {
     const handedIn = `${author} ${placeOf(entry)}`;
     this.#handedIn.set(handedIn, new Set([...(this.#handedIn.get(handedIn) ?? []), entry.artefact]));
     this.#commitments.receipt(author, entry);
+    this.#copies.receipt(author, entry);
     // Nobody ever hears what the real node of a hostile one signs and does not send.
-    if (at !== null)
-      this.guilt.receipt(author, placeOf(entry), entry.artefact, `${entry.bytes} ${bytesToHex(entry.values)}`);
+    if (at === null) return;
+    if (!this.#options.isHostile(author)) this.#unclaimed(author, entry);
+    this.#receipts.said(author, entry, this.#options.now());
+    this.guilt.receipt(author, placeOf(entry), entry.artefact, `${entry.bytes} ${bytesToHex(entry.values)}`);
+  }
+
+  // CLAIM-7.
+  /** Without a claim a node proves only what has lasted longer than any attempt may. */
+  #unclaimed(author: Key, entry: EntryOf<"receipt">): void {
+    const { json, retry } = this.#manifest;
+    const stage = this.#stageOf(entry);
+    if (stage === undefined || retry.hedgePercentile !== null) return;
+    if (this.#attempt(entry, entry.attempt).claimants.has(author)) return;
+    const mostMs = json.timing.claimWindowMsMax + stage.leaseMs + stage.limitMs;
+    const afterMs = this.#options.now() - (this.#blocks.get(entry.block)?.saidMs ?? 0);
+    if (afterMs < DRIFT * mostMs)
+      this.#violation(
+        `R1: ${name(author)} proved ${placeOf(entry, entry.attempt)} without a claim, ${Math.round(afterMs)} ms after its announcement`,
+      );
   }
 
   /** Votes that a claim shows were said by their authors, though perhaps to nobody else. */
@@ -244,7 +313,15 @@ export class WireChecker {
       this.#entry(opened.author, opened.entry, null);
     }
     if (!isHostile(author)) this.#honestClaim(author, entry, ended);
-    this.#attempt(entry, entry.attempt).claimedMs ??= now();
+    const attempt = this.#attempt(entry, entry.attempt);
+    attempt.claimants.add(author);
+    attempt.claimedMs ??= now();
+  }
+
+  #end(author: Key, entry: EntryOf<"release"> | EntryOf<"fail">): void {
+    this.#copies.ended(author, entry);
+    const { grants } = this.#attempt(entry, entry.attempt);
+    this.#ends.said(entry, grants.has(author) || this.#mayOwn(author, entry));
   }
 
   #honestClaim(author: Key, entry: EntryOf<"claim">, ended: ReadonlySet<Key>): void {
@@ -252,8 +329,10 @@ export class WireChecker {
     // CLAIM-4.
     if (!this.#mayOwn(author, entry)) this.#violation(`S1: ${what}, which it does not own`);
     // CLAIM-1.
-    if (entry.attempt > 0 && !this.#isQuorum(ended))
+    if (entry.attempt > 0 && !this.isQuorum(ended))
       this.#violation(`S1: ${what} and showed no timeout certificate of the attempt before`);
+    const other = this.#copies.second(author, author, entry);
+    if (other !== null) this.#violation(`S1: ${what} beside the copy ${other}`);
   }
 
   #mayOwn(prover: Key, { block, stage, index, attempt }: TaskRef & { readonly attempt: number }): boolean {
@@ -269,7 +348,7 @@ export class WireChecker {
     const voters = attempt.grants.get(entry.prover) ?? new Set<Key>();
     attempt.grants.set(entry.prover, voters.add(author));
     attempt.granted.set(author, entry.prover);
-    if (!this.#isQuorum(voters)) return;
+    if (!this.isQuorum(voters)) return;
     if (attempt.assigned !== null && attempt.assigned !== entry.prover) this.#broken(`S1: ${where} is assigned twice`);
     if (entry.attempt > 0 && attempt.assigned === null && !this.#isOver(entry, entry.attempt - 1))
       this.#violation(`S1: ${where} is assigned before the timeout certificate of the attempt before`);
@@ -295,6 +374,8 @@ export class WireChecker {
     // GRANT-4.
     const tooMany = this.#hands.grant(author, entry);
     if (tooMany !== null) this.#violation(`R1: ${name(author)} let ${name(entry.prover)} ${tooMany}`);
+    const other = this.#copies.second(author, entry.prover, entry);
+    if (other !== null) this.#violation(`S1: ${name(author)} granted ${where} to the maker of the copy ${other}`);
   }
 
   #timeout(author: Key, entry: EntryOf<"timeout">, at: Position | null): void {
@@ -316,10 +397,13 @@ export class WireChecker {
       const why = judgeTimeout(entry.code, facts, this.#manifest, stage);
       // TIMEOUT-1, TIMEOUT-2.
       if (why !== null) this.#violation(`L4: ${name(author)} timed out ${where} (${entry.code}) ${why}`);
+      if (!this.#ends.mayEnd(entry))
+        this.#violation(`L4: ${name(author)} timed out ${where} (${entry.code}) on the word of who has no part in it`);
+      if (entry.code === "not-claimed") this.#lateOwner(author, entry, where);
     }
     attempt.timeouts.add(author);
     this.#levels.timeout(author, entry, this.#stageOf(entry));
-    if (attempt.overMs !== null || !this.#isQuorum(attempt.timeouts)) return;
+    if (attempt.overMs !== null || !this.isQuorum(attempt.timeouts)) return;
     attempt.overMs = now();
     const stage = this.#stageOf(entry);
     if (stage !== undefined)
@@ -330,6 +414,20 @@ export class WireChecker {
         entry.attempt,
         attempt.assigned === null ? [] : [attempt.assigned],
       );
+  }
+
+  // TIMEOUT-5, RELEASE-3.
+  #lateOwner(author: Key, entry: EntryOf<"timeout">, where: string): void {
+    const provers = this.#manifest.json.provers.list.map(({ key }) => key);
+    const owners = provers.filter((key) => this.#mayOwn(key, entry));
+    if (entry.attempt < provers.length && owners.length === 1 && owners.every((key) => this.#options.isUnable(key)))
+      this.#violation(`L4: ${name(author)} timed out ${where} (not-claimed), whose owner cannot prove it and keeps it`);
+    // Where messages are lost, attesters know other claims.
+    if (!this.#options.isQuiet) return;
+    const full = provers.filter((key) => this.#hands.isFull(author, key) && this.#mayOwn(key, entry));
+    if (full.length === 0 || !provers.every((key) => this.#hands.has(author, key))) return;
+    if (provers.some((key) => !full.includes(key) && this.#mayOwn(key, entry))) return;
+    this.#violation(`L4: ${name(author)} timed out ${where} (not-claimed), whose owner is full, and nobody is idle`);
   }
 
   #commit(author: Key, entry: EntryOf<"commit">): void {
@@ -370,11 +468,19 @@ export class WireChecker {
           `S1: ${name(author)} attested ${where} for ${name(entry.prover)}, which has not made the proof`,
         );
     }
+    // RECEIPT-6.
+    const values = this.truth.valuesFor(entry, entry.prover);
+    if (
+      !this.#options.isHostile(author) &&
+      values !== null &&
+      this.#receipts.areFalse(entry, entry.prover, entry.artefact, values)
+    )
+      this.#violation(`S2: ${name(author)} attested ${where} by receipts of ${name(entry.prover)} with other values`);
     attempt.attested.set(author, vote);
     const voters = attempt.attests.get(entry.prover) ?? new Set<Key>();
     attempt.attests.set(entry.prover, voters.add(author));
     this.#vouch(author, entry);
-    if (!this.#isQuorum(voters)) return;
+    if (!this.isQuorum(voters)) return;
     const [task, credit] = [placeOf(entry), `${entry.attempt} ${entry.prover}`];
     const other = this.#credits.get(task);
     // ATTEST-5.
@@ -393,6 +499,25 @@ export class WireChecker {
     if (other !== block)
       // ANNOUNCE-14.
       this.#violation(`S1: ${stage}/${index} of height ${announce.height} is credited under two ids`);
+  }
+
+  // COMPLETE-2.
+  /** An attester that has granted the attempt waits half a claim window for the grants of others. */
+  #complete(author: Key, entry: EntryOf<"complete">): void {
+    const { isHostile, now } = this.#options;
+    const waitMs = (DRIFT * this.#manifest.json.timing.claimWindowMs) / 2;
+    // Of a hostile prover's receipts some do not count, and what was open when a disk was lost is barred.
+    const isJudged = ![author, entry.prover].some(isHostile) && !this.#lossy.has(author);
+    for (const { attempt, atMs } of isJudged ? this.#receipts.of(entry, entry.prover, entry.artefact) : []) {
+      const { granted, timeouts, attested, assigned } = this.#attempt(entry, attempt);
+      if (granted.get(author) !== entry.prover || timeouts.has(author) || attested.has(author)) continue;
+      if (assigned !== null) continue;
+      if (now() - atMs < waitMs)
+        this.#violation(
+          `L4: ${name(author)} calls ${placeOf(entry, attempt)} complete ${Math.round(now() - atMs)} ms after the receipt, and grants may still arrive`,
+        );
+    }
+    this.#vouch(author, entry);
   }
 
   #vouch(author: Key, entry: TaskRef & { readonly artefact: Hash; readonly prover: Key }): void {
@@ -414,7 +539,7 @@ export class WireChecker {
     this.guilt.falseAttest(author, placeOf(entry));
     if (!this.#options.isHostile(author))
       this.#violation(`S2: ${name(author)} vouched for a proof of ${placeOf(entry)} that does not verify`);
-    if (this.#isQuorum(voters)) this.#broken(`S2: ${placeOf(entry)} is complete with a proof that does not verify`);
+    if (this.isQuorum(voters)) this.#broken(`S2: ${placeOf(entry)} is complete with a proof that does not verify`);
   }
 
   /**
@@ -428,6 +553,7 @@ export class WireChecker {
 
   /** A proof may be named with other public values than its own; then the receipt is wrong and the proof is not. */
   #reject(author: Key, entry: EntryOf<"reject">): void {
+    this.#copies.rejected(entry);
     if (this.#options.isHostile(author) || !entry.code.startsWith("proof.")) return;
     // REJECT-1.
     if (this.truth.isTrue(entry.artefact, entry, entry.prover) === true)
@@ -436,17 +562,18 @@ export class WireChecker {
 
   /** S3, and that nobody signs a barrier with a hole in it. */
   #barrier(author: Key, entry: EntryOf<"barrier">): void {
+    this.#contents.heard(author, entry);
     const block = this.#blocks.get(entry.block);
     const voters = (this.#barriers.get(entry.block) ?? new Set<Key>()).add(author);
     this.#barriers.set(entry.block, voters);
-    if (block !== undefined && this.#isQuorum(voters))
+    if (block !== undefined && this.isQuorum(voters))
       this.#admissions.certified(block.announce.chain, block.announce.height, entry.block);
     if (this.#options.isHostile(author)) return;
     if (block === undefined)
       return this.#violation(`S7: ${name(author)} signed the barrier of a block nobody announced`);
     const where = `the barrier of height ${block.announce.height}`;
     const parents = [...(this.#named.get(block.parent) ?? [])].map((id) => this.#barriers.get(id) ?? new Set<Key>());
-    if (!block.announce.start && !parents.some((parent) => parent.has(author) || this.#isQuorum(parent))) {
+    if (!block.announce.start && !parents.some((parent) => parent.has(author) || this.isQuorum(parent))) {
       this.#violation(`S3: ${name(author)} signed ${where} before its parent's`);
     }
     // BARRIER-1, COMPLETE-3.
@@ -455,10 +582,20 @@ export class WireChecker {
   }
 
   #bench(author: Key, entry: EntryOf<"bench">): void {
+    // BENCH-3.
+    const silentMs = this.#options.now() - (this.#saidMs.get(entry.prover) ?? 0);
+    if (
+      !this.#options.isHostile(author) &&
+      this.#options.isQuiet &&
+      silentMs < DRIFT * this.#manifest.json.timing.leaseMs
+    )
+      this.#violation(
+        `L4: ${name(author)} suspends ${name(entry.prover)}, which signed something ${Math.round(silentMs)} ms ago`,
+      );
     const turn = `${entry.prover} ${entry.chain} ${entry.turn}`;
     const voters = (this.#benches.get(turn) ?? new Set<Key>()).add(author);
     this.#benches.set(turn, voters);
-    if (!this.#isQuorum(voters)) return;
+    if (!this.isQuorum(voters)) return;
     // BENCH-1.
     this.#owners.benched.add(entry.prover);
     this.#admissions.benched.add(entry.prover);
@@ -480,7 +617,7 @@ export class WireChecker {
   /** Its proofs that a quorum says verify. */
   #vouchedFor(task: TaskRef): Vouched[] {
     const proofs = this.#vouchers.get(placeOf(task))?.values() ?? [];
-    return [...proofs].filter(({ voters }) => this.#isQuorum(voters));
+    return [...proofs].filter(({ voters }) => this.isQuorum(voters));
   }
 
   #attempt(task: TaskRef, number: number): Attempt {
@@ -493,6 +630,7 @@ export class WireChecker {
       attests: new Map(),
       granted: new Map(),
       attested: new Map(),
+      claimants: new Set(),
       assigned: null,
       claimedMs: null,
       overMs: null,
@@ -511,7 +649,7 @@ export class WireChecker {
     return weight;
   }
 
-  #isQuorum(keys: Iterable<Key>): boolean {
+  isQuorum(keys: Iterable<Key>): boolean {
     return this.#weightOf(keys) >= Math.floor((2 * this.#total) / 3) + 1;
   }
 

@@ -3,7 +3,7 @@
  *
  * The bound follows from the limits alone: what is saved up, and what comes back in the time of the run.
  */
-import type { State } from "../../../src/core/state.ts";
+import type { Proof, State } from "../../../src/core/state.ts";
 import type { RuntimeModules } from "../../../src/runtime/runtime.ts";
 import { artefactHash, type Key } from "../../../src/protocol/ids.ts";
 import { INLINE_BYTES_MAX } from "../../../src/protocol/limits.ts";
@@ -21,9 +21,11 @@ interface Wrong {
   isProven: boolean;
 }
 
-// VERIFY-3, VERIFY-6.
+// VERIFY-1, VERIFY-3, VERIFY-6.
 export class Work {
   readonly #wrong = new Map<string, Wrong>();
+  /** By node and author: files that are being fetched, and from how many peers. */
+  readonly #fetching = new Map<string, Map<string, number>>();
 
   /** Counts what the node's verifier does, and for whom. */
   watch(modules: RuntimeModules, node: SimNode): RuntimeModules {
@@ -52,6 +54,32 @@ export class Work {
     this.#wrong.set(name, known);
     if (isValid) known.isProven = true;
     else known.ms += nowMs - beganMs;
+  }
+
+  // VERIFY-7.
+  /** A node fetches few proofs of one author at once; those that f+1 attesters vouch for are nobody's. */
+  fetches(node: SimNode, artefact: string, complain: (violation: string) => void): () => void {
+    const { state } = node.runtime ?? {};
+    if (state === undefined) return () => {};
+    const isFree = proofsOf(state, artefact).some(({ vouchers }) => vouchers.size > 0);
+    const names = isFree ? [] : [...authorsOf(state, artefact)].map((author) => `${node.name} ${author}`);
+    for (const name of names) {
+      const files = this.#fetching.get(name) ?? new Map<string, number>();
+      this.#fetching.set(name, files.set(artefact, (files.get(artefact) ?? 0) + 1));
+      if (files.size > state.limits.fetchingMax)
+        complain(`R1: ${node.name} fetches ${files.size} proofs of one author at once`);
+    }
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      for (const name of names) {
+        const files = this.#fetching.get(name);
+        const left = (files?.get(artefact) ?? 1) - 1;
+        if (left > 0) files?.set(artefact, left);
+        else files?.delete(artefact);
+      }
+    };
   }
 
   look(node: SimNode, nowMs: number): string[] {
@@ -96,11 +124,11 @@ function lookAtDisk({ name, key, disk }: SimNode, { blocks, limits }: State): st
   });
 }
 
+function proofsOf(state: State, artefact: string): Proof[] {
+  const tasks = [...state.blocks.values()].flatMap((block) => block.tasks);
+  return tasks.flatMap(({ proofs }) => [...proofs.values()].filter((proof) => proof.artefact === artefact));
+}
+
 function authorsOf(state: State, artefact: string): ReadonlySet<Key> {
-  const authors = new Set<Key>();
-  for (const { tasks } of state.blocks.values())
-    for (const { proofs } of tasks)
-      for (const proof of proofs.values())
-        if (proof.artefact === artefact) for (const author of proof.receipts.keys()) authors.add(author);
-  return authors;
+  return new Set(proofsOf(state, artefact).flatMap(({ receipts }) => [...receipts.keys()]));
 }
