@@ -3,9 +3,53 @@ import type { Mutant } from "./mutant.ts";
 import type { VirtualOptions } from "./options.ts";
 
 const base = { nodes: 7, attesters: 4, shards: 3, seed: 1, blockMs: 800, joiners: 1, byzantineProvers: 1 } as const;
+const plain = { nodes: 6, attesters: 4, shards: 3 } as const;
 
-/** Runs in which a crowd of keys asks for admission, most of them without a proof of their own that counts. */
+/** Runs in which newcomers ask for admission, and members leave, are suspended and return. */
 export const ADMISSION_RUNS: Readonly<Record<string, VirtualOptions>> = {
+  // A prover is away for long enough to be suspended, and comes back.
+  returning: {
+    ...plain,
+    seed: 38,
+    nodes: 5,
+    shards: 2,
+    blocks: 120,
+    blockMs: 700,
+    anyStart: true,
+    script: [{ number: 0, atMs: 2000, kind: "crash", node: 4, sites: null, damage: "intact", downMs: 15_000 }],
+  },
+  // So many keys that none of them owns eight tasks within the retention.
+  crowded: {
+    ...plain,
+    seed: 34,
+    nodes: 7,
+    blocks: 56,
+    blockMs: 800,
+    joiners: 1,
+    byzantineProvers: 1,
+    behaviours: ["sybil-beats"],
+    limits: { newcomersMax: 8, retentionBlocks: 12 },
+  },
+  // Few tasks for each member: some own none within the retention.
+  unlucky: {
+    ...plain,
+    seed: 36,
+    nodes: 5,
+    shards: 1,
+    blocks: 70,
+    blockMs: 800,
+    joiners: 3,
+    limits: { retentionBlocks: 3 },
+  },
+  // Votes to admit that nobody joins, beside those for two newcomers.
+  nobodies: {
+    ...plain,
+    seed: 36,
+    blocks: 40,
+    joiners: 2,
+    byzantineAttesters: 1,
+    behaviours: ["admit-nobody"],
+  },
   bare: { ...base, blocks: 40, behaviours: ["sybil-bare"] },
   // The hostile keys would fill each drawing if they took places.
   "wrong-admissions": { ...base, blocks: 70, behaviours: ["sybil-wrong"], limits: { newcomersMax: 1 } },

@@ -2,6 +2,7 @@
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { type Batch, sealBatch } from "../../src/protocol/batch.ts";
 import { domainDigest, type Hash, type Key, u64 } from "../../src/protocol/ids.ts";
+import type { Task } from "../../src/core/state.ts";
 import type { Entry, EntryOf } from "../../src/protocol/messages.ts";
 import type { Hostile } from "./byzantine.ts";
 import { CHAIN } from "./manifest.ts";
@@ -19,6 +20,11 @@ export function taskOf({ block, stage, index }: Omit<AttemptRef, "attempt">): Om
 
 export function attemptOf(entry: AttemptRef): AttemptRef {
   return { ...taskOf(entry), attempt: entry.attempt };
+}
+
+export function taskAt(node: Hostile, at: Omit<AttemptRef, "attempt">): Task | undefined {
+  const block = node.blocks().find(({ id }) => id === at.block);
+  return block?.tasks.find(({ stage, index }) => stage.name === at.stage && index === at.index);
 }
 
 export function provers(node: Hostile): readonly Key[] {

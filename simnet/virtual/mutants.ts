@@ -223,40 +223,6 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
     behaviours: ["sybil-beats"],
     limits: { newcomersMax: 2, retentionBlocks: 32 },
   },
-  // A prover is away for long enough to be suspended, and comes back.
-  returning: {
-    ...base,
-    seed: 38,
-    nodes: 5,
-    shards: 2,
-    blocks: 120,
-    blockMs: 700,
-    anyStart: true,
-    script: [{ number: 0, atMs: 2000, kind: "crash", node: 4, sites: null, damage: "intact", downMs: 15_000 }],
-  },
-  // So many keys that none of them owns eight tasks within the retention.
-  crowded: {
-    ...base,
-    seed: 34,
-    nodes: 7,
-    blocks: 56,
-    blockMs: 800,
-    joiners: 1,
-    byzantineProvers: 1,
-    behaviours: ["sybil-beats"],
-    limits: { newcomersMax: 8, retentionBlocks: 12 },
-  },
-  // Few tasks for each member: some own none within the retention.
-  unlucky: {
-    ...base,
-    seed: 36,
-    nodes: 5,
-    shards: 1,
-    blocks: 70,
-    blockMs: 800,
-    joiners: 3,
-    limits: { retentionBlocks: 3 },
-  },
   // A prover of the manifest that is never credited.
   idle: {
     ...base,
@@ -270,15 +236,6 @@ export const RUNS: Readonly<Record<string, VirtualOptions>> = {
   },
   known: { ...base, seed: 32, nodes: 4, blocks: 90, blockMs: 400, joiners: 2, anyStart: true },
   aged: { ...base, seed: 26, blocks: 40, absent: 1, joiners: 1, limits: { batchAheadMax: 32, retentionBlocks: 4 } },
-  // Votes to admit that nobody joins, beside those for two newcomers.
-  nobodies: {
-    ...base,
-    seed: 36,
-    blocks: 40,
-    joiners: 2,
-    byzantineAttesters: 1,
-    behaviours: ["admit-nobody"],
-  },
   regretful: { ...base, seed: 37, byzantineProvers: 2, behaviours: ["claim-and-release"] },
   accusing: {
     ...base,
