@@ -100,7 +100,8 @@ export class Checkers {
     const hasMade = (prover: Key, artefact: Hash) => cluster.makers.get(artefact)?.has(prover) === true;
     const { newcomersMax } = { ...RUN_LIMITS, ...options.limits };
     const isQuiet = isCalm(dials) && options.script === undefined;
-    const judged = { newcomersMax, isQuiet };
+    const isSteady = isRunning(dials) && !cluster.nodes.some(({ key }) => isHostile(key));
+    const judged = { newcomersMax, isQuiet, isSteady };
     const isUnable = (key: Key) => isUndelayed(dials) && now() - (this.#unableMs.get(key) ?? now()) > UNABLE_MS;
     this.wire = new WireChecker({
       manifest,
@@ -281,6 +282,11 @@ function isUndelayed({
 }: Dials): boolean {
   const faults = [loss, partitionEveryMs, deafEveryMs, crashEveryMs, outageEveryMs, pauseEveryMs, fullDiskEveryMs];
   return !wan && delayMs <= CALM_MS && faults.every((dial) => dial === 0);
+}
+
+/** Whether processes neither die nor stand still, and clocks are true. */
+function isRunning({ crashEveryMs, outageEveryMs, pauseEveryMs, jumpEveryMs, fullDiskEveryMs }: Dials): boolean {
+  return [crashEveryMs, outageEveryMs, pauseEveryMs, jumpEveryMs, fullDiskEveryMs].every((dial) => dial === 0);
 }
 
 /** Whether nothing is lost and nobody but joiners comes or goes. */

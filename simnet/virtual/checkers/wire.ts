@@ -67,6 +67,8 @@ export interface WireOptions extends Pick<AdmissionsOptions, "newcomersMax" | "i
   readonly complain: (violation: string) => void;
   /** Whether the prover of this key has made the artefact. */
   readonly hasMade: (prover: Key, artefact: Hash) => boolean;
+  /** Nobody is hostile, dies or stands still. */
+  readonly isSteady: boolean;
   /** Whether the prover of this key has been unable for so long that all its tasks are given back. */
   readonly isUnable: (prover: Key) => boolean;
   /** Told of each statement, once. */
@@ -332,7 +334,7 @@ export class WireChecker {
     if (entry.attempt > 0 && !this.isQuorum(ended))
       this.#violation(`S1: ${what} and showed no timeout certificate of the attempt before`);
     const other = this.#copies.second(author, author, entry);
-    if (other !== null) this.#violation(`S1: ${what} beside the copy ${other}`);
+    if (other !== null && !this.#lossy.has(author)) this.#violation(`S1: ${what} beside the copy ${other}`);
   }
 
   #mayOwn(prover: Key, { block, stage, index, attempt }: TaskRef & { readonly attempt: number }): boolean {
@@ -375,7 +377,8 @@ export class WireChecker {
     const tooMany = this.#hands.grant(author, entry);
     if (tooMany !== null) this.#violation(`R1: ${name(author)} let ${name(entry.prover)} ${tooMany}`);
     const other = this.#copies.second(author, entry.prover, entry);
-    if (other !== null) this.#violation(`S1: ${name(author)} granted ${where} to the maker of the copy ${other}`);
+    if (other !== null && !this.#lossy.has(author))
+      this.#violation(`S1: ${name(author)} granted ${where} to the maker of the copy ${other}`);
   }
 
   #timeout(author: Key, entry: EntryOf<"timeout">, at: Position | null): void {
@@ -506,8 +509,8 @@ export class WireChecker {
   #complete(author: Key, entry: EntryOf<"complete">): void {
     const { isHostile, now } = this.#options;
     const waitMs = (DRIFT * this.#manifest.json.timing.claimWindowMs) / 2;
-    // Of a hostile prover's receipts some do not count, and what was open when a disk was lost is barred.
-    const isJudged = ![author, entry.prover].some(isHostile) && !this.#lossy.has(author);
+    // A restart may lose the claim, and of a hostile prover's receipts some do not count.
+    const isJudged = this.#options.isSteady && !isHostile(author);
     for (const { attempt, atMs } of isJudged ? this.#receipts.of(entry, entry.prover, entry.artefact) : []) {
       const { granted, timeouts, attested, assigned } = this.#attempt(entry, attempt);
       if (granted.get(author) !== entry.prover || timeouts.has(author) || attested.has(author)) continue;
