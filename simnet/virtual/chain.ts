@@ -96,8 +96,18 @@ class Follower {
   }
 
   hear(event: SourceEvent): void {
+    if (event.kind === "retract" && this.#forgets(event.hash)) return;
     this.#events.push(event);
     this.#pass();
+  }
+
+  /** A source that waits for its node has not asked for the block yet, and asks for the one that the chain has by then. */
+  #forgets(hash: Hash): boolean {
+    if (this.#link.away > 0 || this.#link.lagBlocks > 0) return false;
+    const at = this.#events.findIndex((event) => event.kind === "block" && event.block.hash === hash);
+    if (at < 0) return false;
+    this.#events.splice(at, 1);
+    return true;
   }
 
   close(): void {

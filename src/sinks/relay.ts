@@ -62,7 +62,8 @@ class RelaySink implements Sink {
       this.#proven(block, task, resolve);
     });
     if (!found.ok) return found;
-    const target = `${url}?${new URLSearchParams({ block_hash: `0x${hash}`, proof_type: proofType }).toString()}`;
+    const query = new URLSearchParams({ block_hash: `0x${hash}`, proof_type: proofType });
+    const target = `${url}?${query.toString()}`;
     const headers = {
       "content-type": "application/octet-stream",
       ...(token === null ? {} : { authorization: `Bearer ${token}` }),
