@@ -182,7 +182,7 @@ test("blocks are certified by a guest that commits to eth-act's result, and a re
   const server = await fakeEre();
   onTestFinished(() => server.close());
   let runs = 0;
-  server.guest = (payload) => ({ values: guestOf(payload, runs++ === 0 ? 0 : 1) });
+  server.guest = (payload) => ({ values: guestOf(payload, runs++ === 1 ? 0 : 1) });
   const of = makeMembers(1, {}, (json) => {
     const statement = { kind: "stateless-result" as const, schema: 0x1201 };
     const stage = { name: "prove", system: "guest", key: "guest", tasks: {}, statement, limitMs: 60_000 };
