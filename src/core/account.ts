@@ -18,9 +18,6 @@ import { type AuthorClass, classOf } from "./classes.ts";
 import type { Bucket } from "./soft.ts";
 import { report, type State } from "./state.ts";
 
-/** Uncertified blocks that one source may announce at one height: more than a chain has forks. */
-const SIBLINGS_MAX = 8;
-
 /** Why the batch does not enter the log now, or `null`. Changes nothing. */
 export function refusalOf(state: State, batch: Batch): Refusal | null {
   const { author } = batch.head;
@@ -129,7 +126,7 @@ function isOverBlocks(state: State, { head, entries }: Batch): boolean {
   let total = 0;
   for (const siblings of counts.values()) total += siblings;
   // mutant: siblings-unbounded
-  return total > state.limits.announcedMax || Math.max(...counts.values()) > SIBLINGS_MAX;
+  return total > state.limits.announcedMax || Math.max(...counts.values()) > state.limits.siblingsMax;
 }
 
 /** Reports once that an author's account is full, and which block has the most of its entries. */

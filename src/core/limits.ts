@@ -49,6 +49,8 @@ export interface CoreLimits extends LogLimits {
   readonly authorsDiskBytes: number;
   /** Uncertified blocks of one source. */
   readonly announcedMax: number;
+  /** Those of one height. */
+  readonly siblingsMax: number;
   /** Certified blocks remembered for their children and against re-announcement. */
   readonly closedMax: number;
   /** Heights of the own source's chain that are remembered. */
@@ -107,6 +109,8 @@ export const CORE_LIMITS: CoreLimits = Object.freeze({
   authorsDiskBytes: 2 ** 31,
   // As many as `blockAheadMax` allows on a chain with heights, and a batch of them.
   announcedMax: 1_280,
+  // More than a chain that turns back and forth has at a height.
+  siblingsMax: 8,
   // Hours of blocks, at some 200 bytes each: under 1 MiB.
   closedMax: 4096,
   // More than a chain gives up: Ethereum finalizes within 64 to 96 slots.

@@ -29,6 +29,7 @@ const UNLIMITED = {
   batchAheadMax: MANY,
   blockAheadMax: MANY,
   announcedMax: MANY,
+  siblingsMax: MANY,
   closedMax: MANY,
   authorBytes: MANY,
   membersBytes: MANY,
