@@ -72,7 +72,7 @@ class CallTarget implements Target {
     const { stateMutability, outputs } = this.#view.item;
     if ((stateMutability !== "view" && stateMutability !== "pure") || outputs.length !== 1)
       throw new Error(`done: "${done.function}" is no view function with one result`);
-    if (this.#is.kind === "constant") constantOf(this.#is.text, outputs[0]?.type ?? "");
+    checkType("done.is", this.#is, outputs[0]?.type ?? "");
   }
 
   async check(): Promise<Refused | null> {
@@ -128,10 +128,13 @@ class CallTarget implements Target {
   }
 
   async #bytesOf(name: BytesName, block: CertifiedBlock): Promise<Result<Hex, SinkFault>> {
-    const task = block.content.tasks.find(({ stage, index }) => stage === name.stage && index === name.index);
+    // Where any k of n proofs are enough, the certificate names the k. No block is passed over: the contract wants them in order.
+    const task = block.content.tasks.find(
+      ({ stage, index }) => stage === name.stage && (name.index === null || index === name.index),
+    );
     if (task === undefined) {
-      const message = `the certificate of ${block.height} names no task ${name.index} of stage ${name.stage}`;
-      return { ok: false, fault: { code: "contract.no-task", message, hopeless: true } };
+      const message = `the certificate of ${block.height} names no task ${name.index ?? "at all"} of stage ${name.stage}`;
+      return { ok: false, fault: { code: "contract.no-task", message } };
     }
     const found = await this.#provenBy(block, task);
     if (!found.ok) return found;
@@ -139,7 +142,7 @@ class CallTarget implements Target {
     const slice = sliceOf(bytes, name);
     if (slice !== null) return { ok: true, value: slice };
     const message = `the ${name.part} of stage ${name.stage} of ${block.height} have ${bytes.length} bytes, fewer than the slice`;
-    return { ok: false, fault: { code: "contract.slice", message, hopeless: true } };
+    return { ok: false, fault: { code: "contract.slice", message } };
   }
 
   async #provenBy(block: CertifiedBlock, task: BarrierTask): Promise<Result<Proven>> {

@@ -2,6 +2,7 @@
 import { BaseError, ContractFunctionRevertedError, HttpRequestError, TimeoutError } from "viem";
 import type { SinkFault } from "../ports.ts";
 import { publicUrl, redacted } from "../address.ts";
+import { lastWords } from "../protocol/words.ts";
 import { retryAfter } from "./http.ts";
 
 const DETAILS_CHARS_MAX = 200;
@@ -23,10 +24,8 @@ export function evmFault(error: unknown, rpc: string): Refused {
   }
   const cause = error.walk((inner) => inner instanceof ContractFunctionRevertedError);
   if (cause instanceof ContractFunctionRevertedError) {
-    return refused(
-      "contract.refused",
-      `the contract refuses it: ${cause.data?.errorName ?? cause.reason ?? "reverted"}`,
-    );
+    const why = redacted(lastWords(cause.data?.errorName ?? cause.reason ?? "reverted"), rpc);
+    return refused("contract.refused", `the contract refuses it: ${why.slice(0, DETAILS_CHARS_MAX)}`);
   }
   const shown = publicUrl(rpc);
   const text = redacted(detailsOf(error), rpc);

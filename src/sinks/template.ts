@@ -4,7 +4,7 @@
  *     {chain} {height}                          whole numbers
  *     {network} {block} {hash} {parent} {content}   32 bytes: ids of the network and of the block, the hashes of the block and
  *                                               its parent on the chain, the hash of what is certified
- *     {values:STAGE} {proof:STAGE}              bytes: the public values and the proof of the stage's first task
+ *     {values:STAGE} {proof:STAGE}              bytes: the public values and the proof of the stage's first certified task
  *     {proof:STAGE/2} {values:STAGE[0:32]}      of another task; the bytes from an offset to another, which may be left out
  *
  * A name stands alone: an argument is a constant or one name.
@@ -17,7 +17,8 @@ export type Part = "values" | "proof";
 export interface BytesName {
   readonly part: Part;
   readonly stage: string;
-  readonly index: number;
+  /** `null` for the first that the certificate names. */
+  readonly index: number | null;
   readonly from: number;
   /** `null` for the end. */
   readonly to: number | null;
@@ -38,9 +39,14 @@ const ALLOWED = `a constant, {${WORDS.join("}, {")}}, {values:STAGE} or {proof:S
 export function readArgument(text: string): Argument {
   const word = WORDS.find((each) => text === `{${each}}`);
   if (word !== undefined) return { kind: "word", word };
-  const [, part, stage, index = "0", from = "", to = ""] = BYTES.exec(text) ?? [];
+  const [, part, stage, index, from = "", to = ""] = BYTES.exec(text) ?? [];
   if (part !== undefined && stage !== undefined) {
-    const name = { stage, index: Number(index), from: Number(from), to: to === "" ? null : Number(to) };
+    const name = {
+      stage,
+      index: index === undefined ? null : Number(index),
+      from: Number(from),
+      to: to === "" ? null : Number(to),
+    };
     if (name.to !== null && name.to < name.from) throw new Error(`"${text}" ends before it begins`);
     return { kind: "bytes", name: { part: part === "proof" ? "proof" : "values", ...name } };
   }

@@ -7,9 +7,21 @@
  * effect where the contract refuses, or passes over, what it has already.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Abi, createPublicClient, encodeFunctionData, type Hex, http, type PublicClient } from "viem";
+import {
+  type Abi,
+  BaseError,
+  createPublicClient,
+  encodeFunctionData,
+  type Hex,
+  http,
+  keccak256,
+  type PublicClient,
+  type TransactionReceipt,
+  TransactionReceiptNotFoundError,
+} from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 import type { CertifiedBlock, Done, Presence, Result, Sink, SinkFault } from "../ports.ts";
+import type { Hash } from "../protocol/ids.ts";
 import { answer, failSafe } from "./answer.ts";
 import { detailsOf, evmFault, type Refused, refused } from "./evm.ts";
 import { type Fees, feesNow, priceOf, replacing } from "./fees.ts";
@@ -54,7 +66,15 @@ const SENDS_MAX = 8;
 /** Of the gas that the transaction would take now; the chain moves on before it is mined. */
 const GAS_PERCENT = 130n;
 
+/** Blocks are handed on in order, so one is enough; chains share an account. */
+const MADE_MAX = 64;
+
 type Outcome = Result<void, SinkFault>;
+
+function noEffect(transaction: Hex, at: bigint | null): string {
+  const where = at === null ? "" : ` in block ${at}`;
+  return `transaction ${transaction} was mined${where}, and the contract does not say that it has the block; nothing more is sent`;
+}
 
 export class TransactionSink implements Sink {
   readonly #options: TransactionOptions;
@@ -65,6 +85,8 @@ export class TransactionSink implements Sink {
   /** One transaction at a time, whatever chain its block is of: they share the account's nonces. */
   #last: Promise<unknown> = Promise.resolve();
   #checked = false;
+  /** By block: a transaction of ours that was mined for it and after which the contract does not have it. */
+  readonly #made = new Map<Hash, Hex>();
 
   constructor(options: TransactionOptions, target: Target) {
     this.#options = options;
@@ -120,11 +142,16 @@ export class TransactionSink implements Sink {
     let nonce = await this.#freeNonce(block);
     /** What the transaction under that nonce pays; `null` while there is none that this process knows. */
     let pays: Fees | null = null;
+    /** All that were sent under that nonce: one of them is mined at most. */
+    let sentHashes: Hex[] = [];
     for (let sends = 0; sends < SENDS_MAX; sends++) {
       const presence = await this.#presence(block, 1);
       if (!presence.ok) return presence;
       if (presence.value.kind === "there") return await this.#confirm(block);
       if (presence.value.kind === "behind") return refused("contract.behind", `it goes on at ${presence.value.from}`);
+      const made = this.#made.get(block.block);
+      if (made !== undefined && (await this.#successOf([made])) !== null)
+        return refused("contract.no-effect", noEffect(made, null));
       const call = await this.#target.call(block);
       if (!call.ok) return call;
       const now: Fees = await feesNow(this.#client);
@@ -133,11 +160,16 @@ export class TransactionSink implements Sink {
       if (!isAffordable && pays === null)
         return refused("contract.fees", `gas costs ${priceOf(fees)} wei; allowed: ${this.#options.gasPriceWeiMax}`);
       // What cannot be outbid is waited for once more.
-      const sent = isAffordable ? await this.#send(call.value, nonce, fees) : "taken";
+      const sent = isAffordable ? await this.#send(call.value, nonce, fees) : null;
+      if (sent !== null) sentHashes.push(sent.hash);
       if (isAffordable) pays = fees;
-      const end = sent === "taken" ? await this.#mined(block, nonce) : sent;
+      const end = sent === null || sent.is === "taken" ? await this.#mined(block, nonce) : sent.is;
       if (end === "recorded") return await this.#confirm(block);
-      if (end === "used") [nonce, pays] = [await this.#nonce("latest"), null];
+      if (end !== "used") continue;
+      const own = await this.#successOf(sentHashes);
+      // It did what it could. To send the same again would pay for it again.
+      if (own !== null) return await this.#takeEffect(block, own);
+      [nonce, pays, sentHashes] = [await this.#nonce("latest"), null, []];
     }
     return refused("contract.stuck", `${SENDS_MAX} transactions were sent for it, and it is not recorded`);
   }
@@ -156,7 +188,42 @@ export class TransactionSink implements Sink {
     return this.#client.getTransactionCount({ address: this.#account.address, blockTag });
   }
 
-  async #send(call: Call, nonce: number, fees: Fees): Promise<"taken" | "underpriced" | "used"> {
+  /** The transaction among these that was mined and not reverted. */
+  async #successOf(hashes: readonly Hex[]): Promise<TransactionReceipt | null> {
+    for (const hash of hashes) {
+      const receipt = await this.#client.getTransactionReceipt({ hash }).catch((error: unknown) => {
+        const isUnknown =
+          error instanceof BaseError && error.walk((at) => at instanceof TransactionReceiptNotFoundError);
+        if (isUnknown) return null;
+        throw error;
+      });
+      if (receipt?.status === "success") return receipt;
+    }
+    return null;
+  }
+
+  /**
+   * A transaction of ours was mined, and the contract does not say that it has the block: the node behind the address may be
+   * an older one, or the contract needs more than this call. Waits, and remembers that the call was made.
+   */
+  async #takeEffect(block: CertifiedBlock, { transactionHash, blockNumber }: TransactionReceipt): Promise<Outcome> {
+    const { stuckMs, pollMs } = this.#options;
+    this.#made.set(block.block, transactionHash);
+    const [oldest] = this.#made.keys();
+    if (this.#made.size > MADE_MAX && oldest !== undefined) this.#made.delete(oldest);
+    for (const endMs = performance.now() + stuckMs; performance.now() < endMs; ) {
+      const presence = await this.#presence(block, 1);
+      if (presence.ok && presence.value.kind === "there") return await this.#confirm(block);
+      await this.#pause(pollMs);
+    }
+    return refused("contract.no-effect", noEffect(transactionHash, blockNumber));
+  }
+
+  async #send(
+    call: Call,
+    nonce: number,
+    fees: Fees,
+  ): Promise<{ readonly hash: Hex; readonly is: "taken" | "underpriced" | "used" }> {
     const { address, evmChain: chainId } = this.#options;
     // By the latest state: after another node's transaction in the pool this one would do nothing, and take less gas.
     const account = this.#account.address;
@@ -169,14 +236,15 @@ export class TransactionSink implements Sink {
       nonce,
       ...fees,
     });
+    const hash = keccak256(serialized);
     try {
       await this.#client.sendRawTransaction({ serializedTransaction: serialized });
-      return "taken";
+      return { hash, is: "taken" };
     } catch (error) {
       const text = detailsOf(error);
-      if (/already known|already imported|known transaction/i.test(text)) return "taken";
-      if (/underpriced|replacement/i.test(text)) return "underpriced";
-      if (/nonce too low|nonce is too low|invalid nonce/i.test(text)) return "used";
+      if (/already known|already imported|known transaction/i.test(text)) return { hash, is: "taken" };
+      if (/underpriced|replacement/i.test(text)) return { hash, is: "underpriced" };
+      if (/nonce too low|nonce is too low|invalid nonce/i.test(text)) return { hash, is: "used" };
       throw error;
     }
   }

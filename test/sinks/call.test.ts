@@ -9,7 +9,7 @@ import { flipped, sp1Vector } from "../proofs/sp1-vectors.ts";
 import { chainOf, certified } from "./blocks.ts";
 import { keyOf, openChain } from "./evm.ts";
 import { Lossy } from "./lossy.ts";
-import { deployRollup, finalizedOf } from "./rollup.ts";
+import { deployNotes, deployRollup, finalizedOf, notesOf } from "./rollup.ts";
 
 const VECTOR = sp1Vector(1);
 const CALL = {
@@ -89,6 +89,21 @@ test("contract.refused: nothing is sent of a proof that the contract does not ta
   await sink.close();
 });
 
+test("contract.no-effect: a call that was mined is not paid for again, though the contract never says that it is done", async () => {
+  const address = await deployNotes(chain);
+  const call = {
+    function: "function note(uint64 height, bytes values, bytes proof)",
+    args: ["{height}", "0x01", "0x02"],
+  };
+  // The operator asks about another height.
+  const done = { function: "function isNoted(uint64) view returns (bool)", args: ["77"], is: "true" };
+  const sink = callSink(optionsOf(address, { call, done, stuckMs: 300 }), proven);
+  for (let tries = 0; tries < 3; tries++)
+    expect(await faultOf((settle) => sink.deliver(certified(1), settle))).toMatchObject({ code: "contract.no-effect" });
+  expect((await notesOf(chain, address)).map(({ height }) => height)).toEqual([1]);
+  await sink.close();
+});
+
 describe("the arguments of a call", () => {
   const faultAt = async (args: readonly string[]) => {
     const sink: Sink = callSink(optionsOf(`0x${"11".repeat(20)}`, { call: { ...CALL, args } }), proven);
@@ -124,6 +139,7 @@ describe("the arguments of a call", () => {
     expect(() => callSink({ ...options, done: { ...DONE, function: CALL.function, args: CALL.args } }, proven)).toThrow(
       "is no view function with one result",
     );
+    expect(() => callSink({ ...options, done: { ...DONE, is: "{height}" } }, proven)).toThrow("{height} is no bytes32");
     expect(() => callSink({ ...options, done: { ...DONE, function: "finalized" } }, proven)).toThrow(
       '"finalized" is no function in human-readable ABI',
     );
