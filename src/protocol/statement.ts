@@ -161,6 +161,10 @@ export interface StatementMistake {
   readonly allowed: string;
 }
 
+/** Numbers that grow with the chain, and the width that outlives it. */
+const GROWING: ReadonlySet<string> = new Set(["number", "timestamp"]);
+const GROWING_BYTES_MIN = 4;
+
 /** What is wrong with a statement that has the right shape. */
 export function mistakesOf(statement: Statement): readonly StatementMistake[] {
   if (typeof statement !== "object") return [];
@@ -174,6 +178,12 @@ export function mistakesOf(statement: Statement): readonly StatementMistake[] {
         path: `fields[${place}].at`,
         value: field.at,
         allowed: `${end}: fields follow each other without a gap`,
+      });
+    if ("is" in field && GROWING.has(field.is) && fieldBytes(field) < GROWING_BYTES_MIN)
+      mistakes.push({
+        path: `fields[${place}].bytes`,
+        value: fieldBytes(field),
+        allowed: `${GROWING_BYTES_MIN} to 32: the chain would stop at the first ${field.is} that needs more`,
       });
     end = field.at + fieldBytes(field);
   }

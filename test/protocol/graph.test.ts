@@ -359,6 +359,10 @@ describe("the certificate of a block that needs two of its proofs", () => {
     expect(errorsOf(stage("one", layout(8, { at: 0, is: "number", bytes: 8, endian: "odd" })))).toEqual([
       `${place}.statement.fields[0].endian is "odd"; allowed: "big" or "little"`,
     ]);
+    const number = { at: 32, is: "number", bytes: 3, endian: "big" };
+    expect(errorsOf(stage("one", layout(35, hash, number)))).toEqual([
+      `${place}.statement.fields[1].bytes is 3; allowed: 4 to 32: the chain would stop at the first number that needs more`,
+    ]);
     expect(errorsOf(stage("one", { statement: "nonsense" as never }))[0]).toMatch(
       /^manifest: .*statement is "nonsense"; allowed: "shard-fold", /,
     );
