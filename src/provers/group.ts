@@ -2,9 +2,11 @@
  * A child process in a process group of its own, killed whole.
  *
  * Killing a process alone leaves what it started: a prover's worker would go on computing with nobody to hear of it.
- * The whole group ends on cancel, on timeout and when this process exits. `stop` asks it first (SIGTERM), because zkVMs that
- * are killed leave gigabytes of shared memory behind. A shell leads it and keeps a guard, which
- * reads a pipe that ends when this process dies by whatever death: nothing started here outlives the node.
+ * The whole group ends on cancel, on timeout and when this process exits. `stop` asks it first (SIGTERM), because zkVMs
+ * that are killed leave gigabytes of shared memory behind. The time that `stop` gives is for every process of the group:
+ * a script around a zkVM dies of the signal at once, and the zkVM still cleans up. A shell leads the group and keeps a
+ * guard, which reads a pipe that ends when this process dies by whatever death: what was started here does not outlive
+ * the node. The guard ends with the program, so what `stop` still waits for then is left to this process.
  *
  * A program may start helpers in sessions of their own (`setsid`), which leave the group. Each group's processes carry a
  * mark in their environment, and on Linux those that carry it are killed with the group (`marks.ts`). A helper that drops
@@ -18,7 +20,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import { lastWords, secretsOf, WORDS_BYTES_MAX } from "../protocol/words.ts";
-import { createMark, signalMarked, SWEEP } from "./marks.ts";
+import { createMark, createWatch, signalMarked, SWEEP } from "./marks.ts";
 
 export interface GroupOptions {
   readonly command: string;
@@ -41,7 +43,7 @@ export interface Group {
   ended(done: (status: number | null, signal: NodeJS.Signals | null) => void): void;
   /**
    * Sends SIGTERM to every process of the group and to those that carry its mark, and kills what is left after `graceMs`.
-   * Calls `done` once, when nothing is left.
+   * Calls `done` once, when nothing is left, or when what was killed is still there after `GONE_MS`.
    */
   stop(graceMs: number, done: () => void): void;
   /** Kills every process of the group, and on Linux every one that carries its mark. Harmless when none is left. */
@@ -97,6 +99,12 @@ exit $status`;
 /** For what is in the pipes when the program ends, where another process holds them open. */
 const DRAIN_MS = 250;
 
+/** How often a group that is stopped is looked at. */
+const LOOK_MS = 50;
+
+/** A killed process gives back its memory and its devices before it is gone. One that hangs in a driver is never gone. */
+const GONE_MS = 2000;
+
 /**
  * Groups that live, so that they die with this process. One set for the process, as its exit is one: a listener for
  * each group would be a leak in the eyes of Node.
@@ -121,8 +129,9 @@ export function startGroup(options: GroupOptions): Group {
     ...(options.directory === undefined ? {} : { cwd: options.directory }),
     env: { ...process.env, ...options.environment, [mark]: "1" },
   });
-  let [hasExited, isSwept] = [false, false];
+  let [hasExited, isSwept, hasGrace] = [false, false, false];
   const kill = (): void => {
+    hasGrace = false;
     living.delete(kill);
     if (living.size === 0) process.off("exit", onExit);
     if (child.pid === undefined || isSwept) return;
@@ -131,29 +140,74 @@ export function startGroup(options: GroupOptions): Group {
     isSwept = hasExited;
   };
   const stop = (graceMs: number, done: () => void): void => {
-    if (child.pid === undefined || hasExited) {
+    const { pid } = child;
+    if (pid === undefined) {
       kill();
       return done();
     }
-    const timer = setTimeout(kill, graceMs);
-    child.once("exit", () => {
-      clearTimeout(timer);
-      done();
-    });
-    send(-child.pid, "SIGTERM");
-    signalMarked(mark, "SIGTERM");
+    const isLeft = createWatch(pid, mark);
+    if (!hasExited) {
+      // What is dying no longer shows its mark, so the search comes first.
+      isLeft();
+      hasGrace = true;
+      send(-pid, "SIGTERM");
+      signalMarked(mark, "SIGTERM");
+    }
+    const watch = () => createWatch(pid, mark);
+    awaitEnd({ child, isLeft, watch, graceMs: hasExited ? 0 : graceMs, hasExited: () => hasExited, kill, done });
   };
   if (living.size === 0) process.on("exit", onExit);
   living.set(kill, options.remove ?? null);
   // The group outlives its leader when the leader left children behind.
   child.on("exit", () => {
     hasExited = true;
-    kill();
+    if (!hasGrace) kill();
   });
   child.on("error", kill);
   // Writing to a child that has died is reported by its exit.
   child.stdin?.on("error", () => {});
   return { child, complaint: readComplaint(child, options), ended: (done) => waitFor(child, done), stop, kill };
+}
+
+interface Ending {
+  readonly child: ChildProcess;
+  readonly isLeft: () => boolean;
+  /** The same with a search anew. */
+  readonly watch: () => () => boolean;
+  readonly graceMs: number;
+  readonly hasExited: () => boolean;
+  readonly kill: () => void;
+  readonly done: () => void;
+}
+
+/** Kills what is left of a group after its grace, and calls `done` when nothing is left. */
+function awaitEnd({ child, isLeft: isLeftAtFirst, watch, graceMs, hasExited, kill, done }: Ending): void {
+  let deadline = performance.now() + graceMs;
+  let isLeft = isLeftAtFirst;
+  let [isKilled, isOver] = [false, false];
+  let timer: NodeJS.Timeout | null = null;
+  const look = (): void => {
+    if (isOver) return;
+    const isPast = performance.now() >= deadline;
+    // The guard lives as long as the shell, so before that the search says nothing.
+    if ((hasExited() && !isLeft()) || (isPast && isKilled)) {
+      isOver = true;
+      if (timer !== null) clearInterval(timer);
+      // For what was started during the search.
+      kill();
+      return done();
+    }
+    if (!isPast) return;
+    isKilled = true;
+    deadline = performance.now() + GONE_MS;
+    // Found before they die, as above.
+    isLeft = watch();
+    isLeft();
+    kill();
+  };
+  child.once("exit", look);
+  look();
+  if (!isOver) timer = setInterval(look, LOOK_MS);
 }
 
 function send(pid: number, name: NodeJS.Signals): void {

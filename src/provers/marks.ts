@@ -1,6 +1,6 @@
 /**
  * Marks in the environment by which the processes of a group are found, whatever session they are in. Linux alone shows
- * the environment of other processes; elsewhere nothing is found.
+ * the environment of other processes; elsewhere only the group itself is seen.
  */
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -21,14 +21,67 @@ export function signalMarked(mark: string, signal: "SIGTERM" | "SIGKILL"): void 
   const passes = signal === "SIGKILL" ? PASSES_MAX : 1;
   for (let pass = 0, found = true; found && pass < passes; pass++) {
     found = false;
-    for (const pid of marked(mark)) found = send(pid, signal) || found;
+    for (const pid of marked(mark)) found = send(Number(pid), signal) || found;
   }
 }
 
-function marked(mark: string): readonly number[] {
-  const pids = names("/proc").filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
-  const wanted = `\0${mark}=`;
-  return pids.filter((pid) => `\0${environmentOf(pid)}`.includes(wanted)).map(Number);
+/**
+ * Whether a process of the group, or on Linux one that carries the mark, still lives. A search reads all of `/proc`, so
+ * the answer is about the processes that the last search found, until none of them is left.
+ */
+export function createWatch(group: number, mark: string): () => boolean {
+  if (process.platform !== "linux") return () => groupExists(group);
+  let known: readonly Seen[] = [];
+  return () => {
+    known = known.filter(({ pid, began }) => lookAt(pid)?.began === began);
+    if (known.length === 0) known = livingOf(group, mark);
+    return known.length > 0;
+  };
+}
+
+interface Seen {
+  readonly pid: string;
+  readonly group: number;
+  /** The system may give the number of a process that is gone to another one, which began at another time. */
+  readonly began: string;
+}
+
+function livingOf(group: number, mark: string): readonly Seen[] {
+  const isOurs = (seen: Seen | null): seen is Seen =>
+    seen !== null && (seen.group === group || carries(seen.pid, mark));
+  return others().map(lookAt).filter(isOurs);
+}
+
+/** Null where the process is gone, or is a zombie without threads that still end: it holds no memory and no device. */
+function lookAt(pid: string): Seen | null {
+  const stat = read(`/proc/${pid}/stat`);
+  // The name, in parentheses, may hold anything. The fields after it are numbered from 3 in proc(5).
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state = "", , group] = fields;
+  const [threads, , began = ""] = fields.slice(17);
+  const isDead = state === "" || state === "X" || (state === "Z" && Number(threads) < 2);
+  return isDead ? null : { pid, group: Number(group), began };
+}
+
+function groupExists(group: number): boolean {
+  try {
+    process.kill(-group, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function marked(mark: string): readonly string[] {
+  return others().filter((pid) => carries(pid, mark));
+}
+
+function carries(pid: string, mark: string): boolean {
+  return `\0${read(`/proc/${pid}/environ`)}`.includes(`\0${mark}=`);
+}
+
+function others(): readonly string[] {
+  return names("/proc").filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
 }
 
 function names(directory: string): readonly string[] {
@@ -39,10 +92,10 @@ function names(directory: string): readonly string[] {
   }
 }
 
-/** Empty where the process is gone, is a zombie or is another user's. */
-function environmentOf(pid: string): string {
+/** Empty where the process is gone. A zombie and a process of another user show no environment either. */
+function read(path: string): string {
   try {
-    return readFileSync(`/proc/${pid}/environ`, "latin1");
+    return readFileSync(path, "latin1");
   } catch {
     return "";
   }

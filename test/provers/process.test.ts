@@ -163,6 +163,44 @@ describe("a prover that is a program", () => {
     await vi.waitFor(() => expect(fixtures.descendants().filter((id) => !known.includes(id))).toEqual([]), 2000);
   });
 
+  it("may clean up behind a script that dies of the signal at once, in its group and out of it", async () => {
+    const marks = ["host-ready", "helper-ready", "host-cleaned", "helper-cleaned"].map((name) => join(directory, name));
+    const [hostReady = "", helperReady = "", hostCleaned = "", helperCleaned = ""] = marks;
+    const slow = (name: string, ready: string, cleaned: string) =>
+      script(name, `trap 'sleep 0.3; touch ${cleaned}; exit 0' TERM; touch ${ready}; while :; do sleep 0.05; done`);
+    const host = slow("host", hostReady, hostCleaned);
+    const helper = slow("helper", helperReady, helperCleaned);
+    const prover = make(`setsid ${helper} & ${host}; true`, { graceMs: 5000 });
+    const cancel = prover.prove(job(), () => {});
+    await vi.waitFor(() => expect([hostReady, helperReady].every(existsSync)).toBe(true), { timeout: 5000 });
+    const began = performance.now();
+    cancel();
+    await new Promise<void>((resolve) => prover.vacate?.(() => {}, resolve));
+    expect(existsSync(hostCleaned)).toBe(true);
+    if (process.platform === "linux") expect(existsSync(helperCleaned)).toBe(true);
+    // What is gone is not waited for.
+    expect(performance.now() - began).toBeLessThan(4000);
+    await prover.close();
+  });
+
+  it("is gone when its machine is free, though a script around it died long before and it had to be killed", async () => {
+    const pids = join(directory, "stubborn-host");
+    const host = script("stubborn", `trap '' TERM; echo $$ > ${pids}; while :; do sleep 0.05; done`);
+    const prover = make(`${host}; true`, { graceMs: 500 });
+    const cancel = prover.prove(job(), () => {});
+    await vi.waitFor(() => expect(existsSync(pids) && readFileSync(pids, "utf8").trim() !== "").toBe(true), 5000);
+    const pid = Number(readFileSync(pids, "utf8"));
+    const began = performance.now();
+    cancel();
+    const free = new Promise<void>((resolve) => prover.vacate?.(() => {}, resolve));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(fixtures.alive(pid)).toBe(true);
+    await free;
+    expect(fixtures.alive(pid)).toBe(false);
+    expect(performance.now() - began).toBeGreaterThan(450);
+    await prover.close();
+  });
+
   it("counts as alive while it waits for a machine elsewhere, if its operator says so", async () => {
     const pipe = join(directory, "elsewhere");
     expect(spawnSync("mkfifo", [pipe]).status).toBe(0);
