@@ -20,7 +20,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import { lastWords, secretsOf, WORDS_BYTES_MAX } from "../protocol/words.ts";
-import { createMark, createWatch, signalMarked, SWEEP } from "./marks.ts";
+import { askMarked, createMark, createWatch, killMarked, SWEEP } from "./marks.ts";
 
 export interface GroupOptions {
   readonly command: string;
@@ -136,7 +136,7 @@ export function startGroup(options: GroupOptions): Group {
     if (living.size === 0) process.off("exit", onExit);
     if (child.pid === undefined || isSwept) return;
     send(-child.pid, "SIGKILL");
-    signalMarked(mark, "SIGKILL");
+    killMarked(mark);
     isSwept = hasExited;
   };
   const stop = (graceMs: number, done: () => void): void => {
@@ -151,7 +151,7 @@ export function startGroup(options: GroupOptions): Group {
       isLeft();
       hasGrace = true;
       send(-pid, "SIGTERM");
-      signalMarked(mark, "SIGTERM");
+      askMarked(mark, pid);
     }
     const watch = () => createWatch(pid, mark);
     awaitEnd({ child, isLeft, watch, graceMs: hasExited ? 0 : graceMs, hasExited: () => hasExited, kill, done });

@@ -14,15 +14,19 @@ export function createMark(): string {
   return `PROOFMESH_GROUP_${randomBytes(MARK_BYTES).toString("hex")}`;
 }
 
-/** Signals all that carry the mark. Processes of other users do not show their environment, and take no signal anyway. */
-export function signalMarked(mark: string, signal: "SIGTERM" | "SIGKILL"): void {
+/** Kills all that carry the mark. Processes of other users do not show their environment, and take no signal anyway. */
+export function killMarked(mark: string): void {
   if (process.platform !== "linux") return;
-  // What is killed is gone at the next look; what is only asked to end is not.
-  const passes = signal === "SIGKILL" ? PASSES_MAX : 1;
-  for (let pass = 0, found = true; found && pass < passes; pass++) {
+  for (let pass = 0, found = true; found && pass < PASSES_MAX; pass++) {
     found = false;
-    for (const pid of marked(mark)) found = send(Number(pid), signal) || found;
+    for (const pid of marked(mark)) found = send(Number(pid), "SIGKILL") || found;
   }
+}
+
+/** Sends SIGTERM to all that carry the mark outside of the group, which has had the signal as a whole. */
+export function askMarked(mark: string, group: number): void {
+  if (process.platform !== "linux") return;
+  for (const pid of marked(mark)) if (lookAt(pid)?.group !== group) send(Number(pid), "SIGTERM");
 }
 
 /**

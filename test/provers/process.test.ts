@@ -201,6 +201,18 @@ describe("a prover that is a program", () => {
     await prover.close();
   });
 
+  it("is told to end once, as programs take a second signal for an order to end at once", async () => {
+    const [ready, heard] = [join(directory, "listening"), join(directory, "heard")];
+    const text = `const fs = require("node:fs"); process.on("SIGTERM", () => { fs.appendFileSync("${heard}", "x"); setTimeout(() => process.exit(), 300); }); setInterval(() => {}, 1000); fs.writeFileSync("${ready}", "");`;
+    const prover = make(`exec ${process.execPath} -e '${text}'`);
+    const cancel = prover.prove(job(), () => {});
+    await vi.waitFor(() => expect(existsSync(ready)).toBe(true), { timeout: 5000 });
+    cancel();
+    await new Promise<void>((resolve) => prover.vacate?.(() => {}, resolve));
+    expect(readFileSync(heard, "utf8")).toBe("x");
+    await prover.close();
+  });
+
   it("counts as alive while it waits for a machine elsewhere, if its operator says so", async () => {
     const pipe = join(directory, "elsewhere");
     expect(spawnSync("mkfifo", [pipe]).status).toBe(0);
