@@ -64,10 +64,10 @@ directory=$1
 mark=$2
 sweep=$3
 shift 3
-asked=
-trap 'asked=1' TERM
 nice -n ${NICENESS} "$@" <&4 4<&- 3<&- &
 program=$!
+# A child of a shell with a trap loses a signal that it gets before it is a program. So the trap comes after the child.
+trap : TERM
 (
   trap "" TERM
   # Linux takes one such write in a tenth of a second from those without privileges.
@@ -83,8 +83,6 @@ program=$!
 ) >/dev/null 2>&1 4<&- &
 guard=$!
 exec 3<&- 4<&-
-# Asked to end before there was a program that could hear it.
-[ -z "$asked" ] || kill -s TERM $program 2>/dev/null
 while :; do
   wait $program
   status=$?
