@@ -205,7 +205,8 @@ export function applyRetract(state: State, signed: Signed, entry: EntryOf<"retra
 }
 
 function cancel(state: State, block: Block): void {
-  if (state.mute !== null || state.replaying) return;
+  // VERIFY-8.
+  if (state.mute !== null || state.replaying || state.unverifiable !== null) return;
   // mutant: cancel-again
   if (block.ownCancel === block.round) return;
   block.ownCancel = block.round;

@@ -212,7 +212,9 @@ export function applyAdmissionVerdict(state: State, { artefact, maker, verdict }
     drawing.asking.delete(maker);
     const { prover } = asked;
     const candidate = state.candidates.get(prover)?.get(id);
+    // The candidate may have shown another proof meanwhile, or the same for another base.
     if (candidate?.proof?.artefact !== artefact) return;
+    if (admissionPayee(state.manifest.network, id, prover, candidate.proof.base) !== maker) return;
     // mutant: admission-unverified
     candidate.proof.isValid = verdict.kind === "valid";
     if (verdict.kind === "invalid") {
@@ -223,7 +225,7 @@ export function applyAdmissionVerdict(state: State, { artefact, maker, verdict }
       report(state, "admission.proof-unavailable", { prover, chain: id, artefact, code: verdict.code });
     }
     const isFull = drawing.admitted >= state.limits.newcomersMax || isTooLate(state, rule, drawing.turn);
-    if (candidate.proof.isValid && !isFull) elect(state, rule, drawing, prover, candidate);
+    if (candidate.proof.isValid && !isFull && mayVote(state)) elect(state, rule, drawing, prover, candidate);
     return;
   }
 }

@@ -261,7 +261,8 @@ export function lost(state: State, key: Key, block: Block): void {
   // mutant: bench-at-once
   // An idle prover says that it is alive once a lease, so one silent for longer than that has missed its turn.
   if (member.lost < LOST_MAX || state.nowMs - member.heardMs < state.manifest.json.timing.leaseMs) return;
-  if (!state.options.roles.attester || state.mute !== null) return;
+  // VERIFY-8.
+  if (!state.options.roles.attester || state.mute !== null || state.unverifiable !== null) return;
   const turn = member.turns.get(block.chain)?.at(-1);
   if (turn === undefined) return;
   const name = turnName(key, block.chain, turn);

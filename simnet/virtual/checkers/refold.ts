@@ -167,7 +167,9 @@ function viewsOf(state: State, kept: State): Map<string, string> {
       const first = heights.findLastIndex((height) => height <= retired);
       views.set(`the turns of ${short(key)} on chain ${chain}`, heights.slice(Math.max(first, 0)).join(" "));
     }
-  for (const { id } of kept.blocks.values()) {
+  for (const { id, announcers } of kept.blocks.values()) {
+    // Announced by keys that are out alone: remembered or not, by when that was known. Nothing follows from such a block.
+    if (announcers.size === 0) continue;
     const block = state.blocks.get(id);
     if (block !== undefined) viewsOfBlock(state, block, isFixed(kept, id), views);
     else views.set(`block ${short(id)}`, "unknown");

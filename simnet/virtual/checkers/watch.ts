@@ -101,7 +101,7 @@ export class Checkers {
     const { newcomersMax } = { ...RUN_LIMITS, ...options.limits };
     const isQuiet = isCalm(dials) && options.script === undefined;
     const isSteady = isRunning(dials) && !cluster.nodes.some(({ key }) => isHostile(key));
-    const judged = { newcomersMax, isQuiet, isSteady };
+    const judged = { newcomersMax, isQuiet, isSteady, isRunning: isRunning(dials) };
     const isUnable = (key: Key) => isUndelayed(dials) && now() - (this.#unableMs.get(key) ?? now()) > UNABLE_MS;
     this.wire = new WireChecker({
       manifest,

@@ -69,6 +69,8 @@ export interface WireOptions extends Pick<AdmissionsOptions, "newcomersMax" | "i
   readonly hasMade: (prover: Key, artefact: Hash) => boolean;
   /** Nobody is hostile, dies or stands still. */
   readonly isSteady: boolean;
+  /** Nobody dies or stands still: what a process signs one after the other is not said at one moment. */
+  readonly isRunning: boolean;
   /** Whether the prover of this key has been unable for so long that all its tasks are given back. */
   readonly isUnable: (prover: Key) => boolean;
   /** Told of each statement, once. */
@@ -565,7 +567,7 @@ export class WireChecker {
 
   /** S3, and that nobody signs a barrier with a hole in it. */
   #barrier(author: Key, entry: EntryOf<"barrier">): void {
-    this.#contents.heard(author, entry);
+    if (this.#options.isRunning) this.#contents.heard(author, entry);
     const block = this.#blocks.get(entry.block);
     const voters = (this.#barriers.get(entry.block) ?? new Set<Key>()).add(author);
     this.#barriers.set(entry.block, voters);
