@@ -32,7 +32,7 @@ interface Opened {
   readonly changes: (Fault | null)[];
 }
 
-function open(key: WasmKey, files: readonly Uint8Array[]): Opened {
+function open(key: WasmKey, files: readonly Uint8Array[], bytesChanged: "drawn" | "all" = "drawn"): Opened {
   const store = new Map(files.map((bytes) => [artefactHash(bytes), bytes]));
   const changes: (Fault | null)[] = [];
   const verifier = createWasmVerifier("wasm", new Map([[KEY, key]]), {
@@ -42,6 +42,7 @@ function open(key: WasmKey, files: readonly Uint8Array[]): Opened {
       return found;
     },
     changed: (_, fault) => void changes.push(fault),
+    changes: bytesChanged,
   });
   opened.push(verifier);
   const job = (values: Uint8Array, proof: Uint8Array) => ({ system: "wasm", key: KEY, values, parts: [], proof });
@@ -111,6 +112,17 @@ describe("a real SP1 6.1 compressed proof", () => {
     expect(await bare(VALUES, body.subarray(0, -1))).toEqual({ valid: false, code: "proof.equation" });
   });
 
+  // Word 168 of SP1's RecursionPublicValues is is_complete, and word 170 is exit_code.
+  it("does not hold where the program ended with another exit code than 0", async () => {
+    const words = new DataView(PROOF.buffer, PROOF.byteOffset + 116);
+    expect([168, 170].map((word) => words.getUint32(4 * word, true))).toEqual([1, 0]);
+    const { verify } = open(key, [SP1_MODULE]);
+    for (const at of [796, 797, 798, 799])
+      expect(await verify(VALUES, flipped(PROOF, at)), `byte ${at}`).toEqual({ valid: false, code: "proof.exit-code" });
+    for (const at of [795, 800])
+      expect(await verify(VALUES, flipped(PROOF, at))).toMatchObject({ code: "proof.equation" });
+  });
+
   it("does not hold for another program", async () => {
     const other = readHypercubeKey(Uint8Array.from([...flipped(PROGRAM, 31), ...utf8.encode("v6.1.0")]));
     expect(await open(other, [SP1_MODULE]).verify(VALUES, PROOF)).toEqual({ valid: false, code: "proof.equation" });
@@ -128,6 +140,7 @@ describe("a real SP1 6.1 compressed proof", () => {
             bytes: PROOF.length - 75,
             behind: "060000000000000076362e312e30",
             digest: { at: 244, form: "u32", hashes: ["sha256", "blake3"] },
+            zeros: [{ at: 796, bytes: 4 }],
             memoryPagesMax: 256,
             timeMsMax: 20_000,
             moduleBytesMax: 700_000,
@@ -141,6 +154,7 @@ describe("a real SP1 6.1 compressed proof", () => {
     expect(await verify(VALUES, PROOF)).toEqual({ valid: true });
     expect(await verify(flipped(VALUES, 0), PROOF)).toEqual({ valid: false, code: "proof.values" });
     expect(await verify(VALUES, flipped(PROOF, 5_000))).toEqual({ valid: false, code: "proof.equation" });
+    expect(await verify(VALUES, flipped(PROOF, 796))).toEqual({ valid: false, code: "proof.exit-code" });
     expect(changes).toEqual([null]);
   });
 });
@@ -166,6 +180,44 @@ describe("a module without a key argument", () => {
     expect(() => readWasmKey(utf8.encode(toyJson(module, { canaries: { good } })))).toThrow(
       "canaries.other is missing",
     );
+  });
+});
+
+describe("a key that names places of zeros", () => {
+  // The last byte of the toy's mask stands for an exit code.
+  const zeros = [{ at: TOY_BYTES - 1, bytes: 1 }];
+  const valuesFor = (exitCode: number): Uint8Array => {
+    for (let i = 0; ; i++) {
+      const values = utf8.encode(`toy ${i}`);
+      if (toyProof(sha256(values)).at(-1) === exitCode) return values;
+    }
+  };
+  const [ended, failed] = [valuesFor(0), valuesFor(1)];
+  const [good, other] = [toyProof(sha256(ended)), toyProof(sha256(ended), "program2")];
+  const values = Buffer.from(ended).toString("hex");
+  const canaries = { good: { proof: artefactHash(good), values }, other: { proof: artefactHash(other), values } };
+  const openZeros = async (text: string): Promise<Opened> => {
+    const module = await assemble(text);
+    const key = readWasmKey(utf8.encode(toyJson(module, { zeros, canaries })));
+    return open(key, [module, good, other], "all");
+  };
+
+  it("refuses a proof that the module accepts, and that has another number there", async () => {
+    const { verify, verifier } = await openZeros(toyText());
+    expect(await verifier.load()).toEqual([{ key: KEY, fault: null }]);
+    expect(await verify(ended, good)).toEqual({ valid: true });
+    expect(await verify(failed, toyProof(sha256(failed)))).toEqual({ valid: false, code: "proof.exit-code" });
+  });
+
+  it("takes no module that does not verify these places", async () => {
+    const { verifier } = await openZeros(
+      toyText(
+        `(i32.store8 offset=71 (local.get $at) (i32.const 0))
+         (call $check (local.get $at) (local.get $bytes))`,
+      ),
+    );
+    const message = "the module accepts the proof with byte 71 of the zeros changed";
+    expect(await verifier.load()).toEqual([{ key: KEY, fault: { code: "verifier.canary", message } }]);
   });
 });
 
@@ -309,6 +361,17 @@ describe("the key of a module", () => {
     expect(read({ memoryPagesMax: 0, timeMsMax: -1 })).toThrow(/memoryPagesMax.*timeMsMax/);
     expect(read({ moduleBytesMax: 9 * 1024 * 1024 })).toThrow("moduleBytesMax");
     expect(read({ bytes: 39 })).toThrow("the digest ends at byte 40, behind the proof's 39 bytes");
+    expect(read({ zeros: [{ at: TOY_BYTES - 3, bytes: 4 }] })).toThrow(
+      "a place of zeros ends at byte 73, behind the proof's 72 bytes",
+    );
+    for (const zeros of [
+      [],
+      [{ at: 0, bytes: 0 }],
+      [{ at: 0, bytes: 33 }],
+      [{ at: -1, bytes: 1 }],
+      Array.from({ length: 9 }, (_, at) => ({ at, bytes: 1 })),
+    ])
+      expect(read({ zeros }), JSON.stringify(zeros)).toThrow("zeros");
     expect(read({ extra: 1 })).toThrow("extra");
     expect(() => readWasmKey(utf8.encode("no JSON"))).toThrow();
   });

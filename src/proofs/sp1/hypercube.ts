@@ -7,6 +7,10 @@
  *
  * The module does not look at the public values. This file binds them: the proof has their digest, SHA-256 or BLAKE3, at
  * byte 244, and the node compares it. The module does verify that the digest is the one that the program committed to.
+ *
+ * The module does not look at the exit code either, because SP1's SDK does. The proof has 187 words of 32 bits from byte
+ * 116 (`RecursionPublicValues`, the same in SP1 6.0 to 6.4). The digest begins at word 32. The exit code is word 170, and
+ * the module verifies that word 168 says that the execution is complete.
  */
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { ascii, bigEndian } from "../bytes.ts";
@@ -24,7 +28,10 @@ const DIGITS = 8;
 const DIGIT_BITS = 31n;
 /** The order of KoalaBear, the field that SP1 6 proves in. */
 const FIELD_ORDER = 0x7f000001n;
-const DIGEST_AT = 244;
+const WORDS_AT = 116;
+const WORD_BYTES = 4;
+const DIGEST_AT: number = WORDS_AT + 32 * WORD_BYTES;
+const EXIT_CODE_AT: number = WORDS_AT + 170 * WORD_BYTES;
 
 /** Throws for anything that is not such a key. */
 export function readHypercubeKey(bytes: Uint8Array): WasmKey {
@@ -41,6 +48,7 @@ export function readHypercubeKey(bytes: Uint8Array): WasmKey {
     bytes: "shortest",
     behind: version === "" ? null : lengthAnd(utf8ToBytes(version)),
     digest: { at: DIGEST_AT, form: "u32", hashes: ["sha256", "blake3"] },
+    zeros: [{ at: EXIT_CODE_AT, bytes: WORD_BYTES }],
     // The module takes 60 pages for a proof of 1.27 MB.
     memoryPagesMax: 1024,
     timeMsMax: 30_000,

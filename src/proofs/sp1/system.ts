@@ -42,7 +42,7 @@ export const SP1_HYPERCUBE: ProofSystem<WasmKey> = {
   family: "stark",
   payee: "none",
   packages: [`${HYPERCUBE_PACKAGE}@${HYPERCUBE_VERSION}`],
-  binds: "SHA-256 or BLAKE3 of the public values, at byte 244 of the proof",
+  binds: "SHA-256 or BLAKE3 of the public values, at byte 244 of the proof, and the exit code 0, at byte 796",
   // The proof alone has 1,272,546 bytes; the public values and SP1's version may follow it.
   proofBytes: 1_300_000,
   circuit: "sp1-hypercube",

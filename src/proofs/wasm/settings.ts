@@ -1,6 +1,6 @@
 /**
- * The key of a stage whose verifier is a WebAssembly module: a JSON object that names the module, how it is called, and
- * where the proof has the digest of its public values. The bytes of this JSON are the key, so the key's hash binds all
+ * The key of a stage whose verifier is a WebAssembly module: a JSON object that names the module, how it is called,
+ * where the proof has the digest of its public values, and where the proof must be zero. The bytes of this JSON are the key, so the key's hash binds all
  * of it.
  */
 import { blake3 } from "@noble/hashes/blake3.js";
@@ -19,6 +19,8 @@ const PAGES_MAX = 16_384;
 const TIME_MS_MAX = 600_000;
 const PROOF_BYTES_MAX: number = 16 * 1024 * 1024;
 const KEY_BYTES_MAX = 65_536;
+const ZEROS_MAX = 8;
+const ZERO_BYTES_MAX = 32;
 
 const bytes = (max: number): z.ZodType<string> =>
   z
@@ -53,6 +55,15 @@ const SETTINGS = z.strictObject(
       },
       '{"at", "form", "hashes"}',
     ),
+    /** Places where the proof must be zero, such as the exit code of the program, which a module may leave to its caller. */
+    zeros: z
+      .array(
+        z.strictObject({ at: int(0, PROOF_BYTES_MAX), bytes: int(1, ZERO_BYTES_MAX, "bytes") }, '{"at", "bytes"}'),
+        "a list of places",
+      )
+      .min(1, `1 to ${ZEROS_MAX} places`)
+      .max(ZEROS_MAX, `1 to ${ZEROS_MAX} places`)
+      .optional(),
     memoryPagesMax: int(1, PAGES_MAX, "pages of 64 KiB"),
     timeMsMax: int(1, TIME_MS_MAX, "ms"),
     moduleBytesMax: int(1, MODULE_BYTES_MAX, "bytes"),
@@ -83,6 +94,7 @@ export interface WasmCall {
   readonly bytes: number | "shortest";
   readonly behind: Uint8Array | null;
   readonly digest: Json["digest"];
+  readonly zeros: NonNullable<Json["zeros"]>;
   readonly memoryPagesMax: number;
   readonly timeMsMax: number;
   readonly moduleBytesMax: number;
@@ -102,15 +114,18 @@ export const LENGTH_BYTES = 8;
 export function readWasmKey(text: Uint8Array): WasmKey {
   const read = checkShape(SETTINGS, JSON.parse(ascii(text)) as unknown);
   if (!read.ok) throw new Error(read.errors.map((error) => describeShapeError(error, "the key")).join("; "));
-  const { key, behind, canaries, ...rest } = read.value;
+  const { key, behind, zeros = [], canaries, ...rest } = read.value;
   if (key === undefined && canaries.other === undefined)
     throw new Error("canaries.other is missing: a module without a key argument is shown a proof of another program");
-  const end = rest.digest.at + placeBytes(rest.digest);
-  if (typeof rest.bytes === "number" && end > rest.bytes)
-    throw new Error(`the digest ends at byte ${end}, behind the proof's ${rest.bytes} bytes`);
+  for (const { of, to } of placesOf({ digest: rest.digest, zeros }))
+    if (typeof rest.bytes === "number" && to > rest.bytes)
+      throw new Error(
+        `${of === "digest" ? "the digest" : "a place of zeros"} ends at byte ${to}, behind the proof's ${rest.bytes} bytes`,
+      );
   const canary = ({ proof, values }: Json["canaries"]["good"]): Canary => ({ proof, values: hexToBytes(values) });
   return {
     ...rest,
+    zeros,
     key: key === undefined ? null : hexToBytes(key),
     behind: behind === undefined ? null : hexToBytes(behind),
     canaries: { good: canary(canaries.good), other: canaries.other === undefined ? null : canary(canaries.other) },
@@ -121,18 +136,29 @@ export function readWasmKey(text: Uint8Array): WasmKey {
 export function bodyOf(call: WasmCall, values: Uint8Array, proof: Uint8Array): Uint8Array | string {
   const behind = call.behind === null ? 0 : LENGTH_BYTES + values.length + call.behind.length;
   const body = proof.subarray(0, Math.max(proof.length - behind, 0));
-  const end = call.digest.at + placeBytes(call.digest);
-  if (proof.length < behind || body.length < end) return "proof.length";
+  const places = placesOf(call);
+  if (proof.length < behind || places.some(({ to }) => body.length < to)) return "proof.length";
   if (typeof call.bytes === "number" && body.length !== call.bytes) return "proof.length";
   if (call.behind !== null && !equalBytes(proof.subarray(body.length), tailOf(values, call.behind)))
     return "proof.values";
-  const place = body.subarray(call.digest.at, end);
+  const isZero = ({ from, to }: Place): boolean => body.subarray(from, to).every((byte) => byte === 0);
+  if (!places.every((place) => place.of === "digest" || isZero(place))) return "proof.exit-code";
+  const place = body.subarray(call.digest.at, call.digest.at + placeBytes(call.digest));
   return digestsOf(call, values).some((digest) => equalBytes(place, digest)) ? body : "proof.values";
 }
 
-/** Where the digest stands in the proof. */
-export function placeOf({ digest }: WasmCall): { readonly from: number; readonly to: number } {
-  return { from: digest.at, to: digest.at + placeBytes(digest) };
+/** Bytes of the proof that the node reads by itself. */
+export interface Place {
+  readonly of: "digest" | "zeros";
+  readonly from: number;
+  readonly to: number;
+}
+
+export function placesOf({ digest, zeros }: Pick<WasmCall, "digest" | "zeros">): readonly Place[] {
+  return [
+    { of: "digest", from: digest.at, to: digest.at + placeBytes(digest) },
+    ...zeros.map((place): Place => ({ of: "zeros", from: place.at, to: place.at + place.bytes })),
+  ];
 }
 
 function placeBytes({ form }: WasmCall["digest"]): number {

@@ -8,7 +8,7 @@ export const WASM: ProofSystem<WasmKey> = {
   family: "wasm",
   payee: "none",
   packages: [],
-  binds: "a digest of the public values, where the key says that the proof has it",
+  binds: "a digest of the public values, and zeros, where the key says that the proof has them",
   proofBytes: null,
   circuit: "wasm",
   readKey: readWasmKey,

@@ -2,7 +2,7 @@
  * Verifies with modules that the manifest names (`settings.ts`), each in a child process of its own (`runner.ts`).
  *
  * A module is used once it has answered its canaries: true for a proof that is known to hold, false for the same proof
- * with a byte of the digest or of the key changed, and false for a proof of another program. After a trap the module has
+ * with a byte of the digest, of the zeros or of the key changed, and false for a proof of another program. After a trap the module has
  * to accept the good proof again before its next answer counts. A module that fails a canary is never used again.
  */
 import { randomInt } from "node:crypto";
@@ -12,7 +12,7 @@ import type { Check } from "../../provers/statement.ts";
 import { type OutsideVerifier, VerifierFault } from "../../provers/outside.ts";
 import { readModule } from "./module.ts";
 import { createWasmRunner, type WasmRunner, WasmTrap } from "./runner.ts";
-import { bodyOf, type Canary, LENGTH_BYTES, placeOf, type WasmCall, type WasmKey } from "./settings.ts";
+import { bodyOf, type Canary, LENGTH_BYTES, placesOf, type WasmCall, type WasmKey } from "./settings.ts";
 
 /** Gives a file by its SHA-256. Rejects where neither this node nor a peer has it. */
 export type FindFile = (hash: Hash, bytesMax: number) => Promise<Uint8Array>;
@@ -21,11 +21,11 @@ export interface WasmModules {
   readonly find: FindFile;
   /** Called when a module comes into use, with `null`, and when it goes out of use, with the reason. */
   readonly changed?: (key: Hash, fault: Fault | null) => void;
-  /** Which bytes of the digest and of the key are changed at load: a few that are drawn, or each of them. */
+  /** Which bytes of the digest, the zeros and the key are changed at load: a few that are drawn, or each of them. */
   readonly changes?: "drawn" | "all";
 }
 
-/** Bytes of the digest and of the key that are changed at load. */
+/** Bytes that are changed at load, without the one of the zeros. */
 const CHANGES = 4;
 const CANARY_BYTES_MAX: number = 16 * 1024 * 1024;
 const PAUSE_MS_MIN = 1_000;
@@ -272,26 +272,31 @@ function withoutTail({ behind }: WasmCall, { canary, proof }: Shown): Uint8Array
 }
 
 interface Change {
-  readonly of: "digest" | "key";
+  readonly of: "digest" | "zeros" | "key";
   readonly at: number;
 }
 
-/** Every byte of the digest's place and of the key. */
+/** Every byte of the digest's place, of the places that must be zero, and of the key. */
 function changesOf(key: WasmCall): readonly Change[] {
-  const { from, to } = placeOf(key);
-  const list = (of: Change["of"], first: number, length: number): Change[] =>
-    Array.from({ length }, (_, i) => ({ of, at: first + i }));
-  return [...list("digest", from, to - from), ...list("key", 0, key.key?.length ?? 0)];
+  const list = (of: Change["of"], from: number, to: number): Change[] =>
+    Array.from({ length: to - from }, (_, i) => ({ of, at: from + i }));
+  return [...placesOf(key).flatMap(({ of, from, to }) => list(of, from, to)), ...list("key", 0, key.key?.length ?? 0)];
 }
 
+/** A few of these, one of them where the proof must be zero: a module that does not verify this place binds nothing there. */
 function drawn(key: WasmCall): readonly Change[] {
   const all = changesOf(key);
-  return Array.from({ length: Math.min(CHANGES, all.length) }, () => all[randomInt(all.length)]).filter(
+  const zeros = all.filter(({ of }) => of === "zeros");
+  return [...drawnOf(all, CHANGES), ...drawnOf(zeros, 1)];
+}
+
+function drawnOf(all: readonly Change[], count: number): readonly Change[] {
+  return Array.from({ length: Math.min(count, all.length) }, () => all[randomInt(all.length)]).filter(
     (change) => change !== undefined,
   );
 }
 
-/** The module itself is asked: our comparison of the digest must not hide that the module ignores it. */
+/** The module itself is asked: our comparison of a place must not hide that the module ignores the place. */
 async function acceptsChange(
   runner: WasmRunner,
   module: Uint8Array,
@@ -300,7 +305,7 @@ async function acceptsChange(
   { of, at }: Change,
 ): Promise<boolean> {
   const body = withoutTail(call, good);
-  if (of === "digest") return runner.ask(flipped(body, at));
+  if (of !== "key") return runner.ask(flipped(body, at));
   const other = createWasmRunner(module, { ...call, key: flipped(call.key ?? new Uint8Array(), at) });
   try {
     return await other.ask(body);
