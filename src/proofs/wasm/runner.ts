@@ -4,6 +4,8 @@
  *
  * Only true and false are answers. A trap, an exception, a limit and a process that ends are a `WasmTrap`, which says
  * nothing of the proof. The process is then killed, and the next question starts another one.
+ *
+ * A process that cannot be started, or that ends before it is asked, is a fault of this machine, whatever the proof is.
  */
 import { createInterface } from "node:readline";
 import { extname } from "node:path";
@@ -12,7 +14,15 @@ import { type Group, startGroup } from "../../provers/group.ts";
 import type { WasmLine } from "./program.ts";
 import type { WasmCall } from "./settings.ts";
 
-export class WasmTrap extends Error {}
+export class WasmTrap extends Error {
+  /** Whether this machine failed before the module was asked, for example for want of memory or descriptors. */
+  readonly isOwn: boolean;
+
+  constructor(message: string, isOwn: boolean = false) {
+    super(message);
+    this.isOwn = isOwn;
+  }
+}
 
 export interface WasmRunner {
   /** Whether the proof holds, by the module. Rejects with `WasmTrap`. */
@@ -44,17 +54,23 @@ export function createWasmRunner(
     running?.group.kill();
     running = null;
   };
+  const begin = async (): Promise<Running> => {
+    try {
+      running = start(call);
+      send(running, module);
+      await verdict(running, START_MS_MAX, "was not ready");
+      return running;
+    } catch (error) {
+      throw new WasmTrap(error instanceof Error ? error.message : String(error), true);
+    }
+  };
   const answer = async (proof: Uint8Array): Promise<boolean> => {
     if (isClosed) throw new WasmTrap("the verifier is closed");
     try {
-      if (running === null) {
-        running = start(call);
-        send(running, module);
-        await verdict(running, START_MS_MAX, "was not ready");
-      }
-      send(running, proof);
-      if (call.key !== null) send(running, call.key);
-      return await verdict(running, call.timeMsMax, "gave no answer");
+      const started = running ?? (await begin());
+      send(started, proof);
+      if (call.key !== null) send(started, call.key);
+      return await verdict(started, call.timeMsMax, "gave no answer");
     } catch (error) {
       stop();
       throw error;
@@ -83,14 +99,16 @@ function start({ key, memoryPagesMax }: Pick<WasmCall, "key" | "memoryPagesMax">
     command: process.execPath,
     args: [...limits, PROGRAM, key === null ? "no-key" : "key", String(memoryPagesMax)],
   });
+  // Without descriptors or processes Node throws nothing here. The child then has no number and may have no pipes.
+  if (group.child.pid === undefined || group.child.stdout == null)
+    throw new Error("the module's process cannot be started: no processes, descriptors or memory are left");
   const lines: WasmLine[] = [];
   let wake: () => void = () => {};
   const push = (line: WasmLine): void => {
     lines.push(line);
     wake();
   };
-  if (group.child.stdout !== null)
-    createInterface({ input: group.child.stdout }).on("line", (text) => push(parse(text)));
+  createInterface({ input: group.child.stdout }).on("line", (text) => push(parse(text)));
   group.ended((status, signal) =>
     push({ holds: null, message: `its process ended (${signal ?? `status ${status}`}). ${group.complaint()}`.trim() }),
   );

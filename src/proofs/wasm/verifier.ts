@@ -117,8 +117,8 @@ class Checked {
       return await verdictOf(runner, this.#key, body);
     } catch (error) {
       if (!(error instanceof WasmTrap)) throw error;
-      this.#isDoubted = true;
-      throw new VerifierFault("verifier.trap", error.message, "verdictless");
+      this.#isDoubted ||= !error.isOwn;
+      throw new VerifierFault("verifier.trap", error.message, error.isOwn ? "own" : "verdictless");
     }
   }
 
@@ -166,7 +166,7 @@ class Checked {
       if (this.#isClosed) runner.close();
       return runner;
     } catch (error) {
-      const fault = error instanceof VerifierFault ? error : new VerifierFault("verifier.module", messageOf(error));
+      const fault = error instanceof VerifierFault ? error : new VerifierFault("verifier.trap", messageOf(error));
       this.fault = { code: fault.code, message: fault.message };
       // A file that is missing may come, and a machine that was short of memory may have some again.
       this.#isRefused = REFUSALS.has(fault.code);
