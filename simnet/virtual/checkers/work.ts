@@ -62,7 +62,10 @@ export class Work {
     const { state } = node.runtime ?? {};
     if (state === undefined) return () => {};
     const isFree = proofsOf(state, artefact).some(({ vouchers }) => vouchers.size > 0);
-    const names = isFree ? [] : [...authorsOf(state, artefact)].map((author) => `${node.name} ${author}`);
+    const authors = authorsOf(state, artefact);
+    // Of several authors one is charged. A process that dies leaves its fetches behind.
+    const names =
+      isFree || authors.size > 1 ? [] : [...authors].map((author) => `${node.name}/${node.starts} ${author}`);
     for (const name of names) {
       const files = this.#fetching.get(name) ?? new Map<string, number>();
       this.#fetching.set(name, files.set(artefact, (files.get(artefact) ?? 0) + 1));
