@@ -99,7 +99,7 @@ export class Checkers {
     };
     const hasMade = (prover: Key, artefact: Hash) => cluster.makers.get(artefact)?.has(prover) === true;
     const { newcomersMax } = { ...RUN_LIMITS, ...options.limits };
-    const isQuiet = isCalm(dials) && options.script === undefined;
+    const isQuiet = isCalm(dials) && options.script === undefined && (options.twins ?? 0) === 0;
     const isSteady = isRunning(dials) && !cluster.nodes.some(({ key }) => isHostile(key));
     const judged = { newcomersMax, isQuiet, isSteady, isRunning: isRunning(dials) };
     const isUnable = (key: Key) => isUndelayed(dials) && now() - (this.#unableMs.get(key) ?? now()) > UNABLE_MS;
