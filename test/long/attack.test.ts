@@ -28,7 +28,8 @@ test("a node under attack answers its honest peers, certifies, bans who deserves
   const before = rig.rssMib;
   const attacking = attack(rig, ATTACKS, SECONDS);
   const [sent, seen] = await Promise.all([attacking, rig.observe(attacking)]);
-  for (const name of ATTACKS) expect(sent[name]?.count, name).toBeGreaterThan(0);
+  // All strangers together begin three handshakes a second, so an attack may have been kept out as a whole.
+  for (const name of ATTACKS) expect((sent[name]?.count ?? 0) + (sent[name]?.refused ?? 0), name).toBeGreaterThan(0);
   await eventually("somebody is banned", () => rig.target.log.some(({ event }) => event === "network.banned") || null);
   const banned = rig.target.log.filter(({ event }) => event === "network.banned");
   expect(banned.map(({ code }) => code)).toContain("frame.malformed");
