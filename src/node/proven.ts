@@ -41,13 +41,9 @@ interface Modules {
 }
 
 /** Public values and proof of a task that the block's certificate names. */
-export function provenBy(modules: Modules, { content }: CertifiedBlock, task: BarrierTask, done: Done<Proven>): void {
-  void proven(modules, content, task).then(done);
-}
-
-async function proven(
+export async function provenBy(
   { manifest, verifier, artefact }: Modules,
-  content: BarrierContent,
+  { content }: CertifiedBlock,
   task: BarrierTask,
 ): Promise<Result<Proven>> {
   const fetched = (hash: Hash, bytesMax: number) =>

@@ -156,12 +156,7 @@ async function openSink(sink: SinkConfig, name: string, parts: Parts): Promise<S
             const runtime = parts.runtime(sink.chain);
             return runtime === null ? null : provingMs(runtime.state, block, which);
           },
-          proof: (artefact, bytesMax, done) => {
-            const runtime = parts.runtime(sink.chain);
-            if (runtime !== null) return runtime.getArtefact(artefact, bytesMax, done);
-            const message = `this node takes no part in the partition of chain ${sink.chain}`;
-            done({ ok: false, fault: { code: "artefact.unavailable", message } });
-          },
+          proof: artefactsOf(parts, sink.chain),
           valuesBefore: (content, task) => valuesIn(parts.manifest, content, task),
         },
       );
@@ -186,18 +181,19 @@ function transactionsOf(sink: TransactionConfig, name: string, { environment }: 
 }
 
 /** What tasks have proven, from the block's bytes and the artefacts that this node has or fetches. */
-function provenIn({ manifest, runtime, verifier }: Parts): Prove {
-  return (block, task, done) => {
-    const { chain } = block;
-    const own = partitionOfChain(manifest, chain)?.manifest ?? manifest;
+function provenIn(parts: Parts): Prove {
+  const { manifest, verifier } = parts;
+  return (block, task) => {
+    const own = partitionOfChain(manifest, block.chain)?.manifest ?? manifest;
+    return provenBy({ manifest: own, verifier, artefact: artefactsOf(parts, block.chain) }, block, task);
+  };
+}
+
+/** The artefacts of a chain's partition, from here or from peers. */
+function artefactsOf({ runtime }: Parts, chain: number): Runtime["getArtefact"] {
+  return (artefact, bytesMax, done) => {
     const here = runtime(chain);
-    if (here !== null)
-      return provenBy(
-        { manifest: own, verifier, artefact: (...asked) => here.getArtefact(...asked) },
-        block,
-        task,
-        done,
-      );
+    if (here !== null) return here.getArtefact(artefact, bytesMax, done);
     const message = `this node takes no part in the partition of chain ${chain}`;
     done({ ok: false, fault: { code: "artefact.unavailable", message } });
   };

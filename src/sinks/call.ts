@@ -14,7 +14,7 @@ import {
   type PublicClient,
 } from "viem";
 import { encodeAbiParameters } from "viem/utils";
-import type { CertifiedBlock, Done, Presence, Result, Sink, SinkFault } from "../ports.ts";
+import type { CertifiedBlock, Presence, Result, Sink, SinkFault } from "../ports.ts";
 import type { BarrierTask } from "../protocol/certificate.ts";
 import type { Refused } from "./evm.ts";
 import { type Argument, type BytesName, constantOf, readArgument, sliceOf, type Word } from "./template.ts";
@@ -38,8 +38,7 @@ export interface Proven {
   readonly proof: Uint8Array;
 }
 
-/** Calls `done` once. */
-export type Prove = (block: CertifiedBlock, task: BarrierTask, done: Done<Proven>) => void;
+export type Prove = (block: CertifiedBlock, task: BarrierTask) => Promise<Result<Proven>>;
 
 /** Tasks whose values and proofs are remembered: the contract is asked again and again until a transaction is mined. */
 const REMEMBERED_MAX = 8;
@@ -149,7 +148,7 @@ class CallTarget implements Target {
     const name = `${block.block}/${task.stage}/${task.index}`;
     const known = this.#remembered.get(name);
     if (known !== undefined) return { ok: true, value: known };
-    const found = await new Promise<Result<Proven>>((resolve) => this.#proven(block, task, resolve));
+    const found = await this.#proven(block, task);
     if (!found.ok) return found;
     const [oldest] = this.#remembered.keys();
     if (this.#remembered.size >= REMEMBERED_MAX && oldest !== undefined) this.#remembered.delete(oldest);

@@ -58,9 +58,7 @@ class RelaySink implements Sink {
       const message = `the certificate of ${height} names no proof of stage ${last ?? "any"}, system ${system ?? "any"}`;
       return { ok: false, fault: { code: "relay.stage", message, hopeless: true } };
     }
-    const found = await new Promise<Parameters<Parameters<Prove>[2]>[0]>((resolve) => {
-      this.#proven(block, task, resolve);
-    });
+    const found = await this.#proven(block, task);
     if (!found.ok) return found;
     const query = new URLSearchParams({ block_hash: `0x${hash}`, proof_type: proofType });
     const target = `${url}?${query.toString()}`;

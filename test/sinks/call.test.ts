@@ -22,7 +22,7 @@ const DONE = {
   is: "{hash}",
 } as const;
 /** As a node has them whose workflow proves with SP1. */
-const proven: Prove = (_, __, done) => done({ ok: true, value: VECTOR });
+const proven: Prove = async () => ({ ok: true, value: VECTOR });
 
 let chain: DevChain;
 beforeAll(async () => {
@@ -82,7 +82,7 @@ test("a rollup's contract verifies a real SP1 proof that the sink hands on, and 
 test("contract.refused: nothing is sent of a proof that the contract does not take", async () => {
   const address = await deployRollup(chain, VECTOR);
   const wrong = { ...VECTOR, values: flipped(VECTOR.values, 3) };
-  const sink = callSink(optionsOf(address), (_, __, done) => done({ ok: true, value: wrong }));
+  const sink = callSink(optionsOf(address), async () => ({ ok: true, value: wrong }));
   const before = await chain.call("eth_blockNumber", []);
   expect(await faultOf((done) => sink.deliver(certified(1), done))).toMatchObject({ code: "contract.refused" });
   expect(await chain.call("eth_blockNumber", [])).toBe(before);

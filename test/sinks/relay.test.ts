@@ -7,11 +7,12 @@ import { temporaryDirectory } from "../storage/directories.ts";
 import { certified, chainOf, proofOf, storeOf } from "./blocks.ts";
 import { type Answer, Lossy, type Passed } from "./lossy.ts";
 
-const proven: Prove = ({ height }, { stage }, done) =>
-  done({
+const proven: Prove = async ({ height }, { stage }) => {
+  return {
     ok: true,
     value: { values: new Uint8Array(32), proof: Buffer.from(`${stage}: ${proofOf(height).toString()}`) },
-  });
+  };
+};
 
 const optionsOf = (url: string, change: Partial<RelayOptions> = {}): RelayOptions => {
   return {
