@@ -4,21 +4,13 @@
  * The operator names the function and its arguments, and a view function with the value that means "done". The view is
  * asked first, before each transaction and after it, so a block is handed on once, whoever hands it on.
  */
-import {
-  type Abi,
-  type AbiFunction,
-  BaseError,
-  ContractFunctionZeroDataError,
-  type Hex,
-  parseAbiItem,
-  type PublicClient,
-} from "viem";
+import { type Abi, type AbiFunction, BaseError, type Hex, parseAbiItem, type PublicClient } from "viem";
 import { encodeAbiParameters } from "viem/utils";
 import type { CertifiedBlock, Presence, Result, Sink, SinkFault } from "../ports.ts";
 import type { BarrierTask } from "../protocol/certificate.ts";
 import type { Refused } from "./evm.ts";
 import { type Argument, type BytesName, constantOf, readArgument, sliceOf, type Word } from "./template.ts";
-import { blockAtDepth, type Call, type Target, type TransactionOptions, TransactionSink } from "./transactions.ts";
+import { type Call, readAt, type Target, type TransactionOptions, TransactionSink } from "./transactions.ts";
 
 /** A function in human-readable ABI, and its arguments (`template.ts`). */
 export interface CallText {
@@ -85,18 +77,11 @@ class CallTarget implements Target {
     if (!args.ok) return args;
     const expected = await this.#valueOf(this.#is, output.type, block);
     if (!expected.ok) return expected;
-    const blockNumber = await blockAtDepth(client, depth);
     const call = { address: this.#address, abi: [item] as Abi, functionName: item.name, args: args.value };
-    try {
-      const found = await client.readContract({ ...call, ...(blockNumber === null ? {} : { blockNumber }) });
-      const isSame = encodeAbiParameters([output], [found]) === encodeAbiParameters([output], [expected.value]);
-      return { ok: true, value: { kind: isSame ? "there" : "missing" } };
-    } catch (error) {
-      // So long ago there was no contract yet.
-      const young = error instanceof BaseError && error.walk((cause) => cause instanceof ContractFunctionZeroDataError);
-      if (blockNumber !== null && young) return { ok: true, value: { kind: "missing" } };
-      throw error;
-    }
+    const found = await readAt(client, depth, async (at) => ({ value: await client.readContract({ ...call, ...at }) }));
+    if (found === null) return { ok: true, value: { kind: "missing" } };
+    const isSame = encodeAbiParameters([output], [found.value]) === encodeAbiParameters([output], [expected.value]);
+    return { ok: true, value: { kind: isSame ? "there" : "missing" } };
   }
 
   async call(block: CertifiedBlock): Promise<Result<Call, SinkFault>> {

@@ -4,12 +4,12 @@
  * The contract refuses what is not next, so the refusal of a second node that submits at once is found to be "there" when
  * the contract is looked at again.
  */
-import { BaseError, ContractFunctionZeroDataError, type Hex, type PublicClient } from "viem";
+import type { Hex, PublicClient } from "viem";
 import type { CertifiedBlock, Presence, Result, Sink, SinkFault } from "../ports.ts";
 import type { Hash } from "../protocol/ids.ts";
 import { type Refused, refused } from "./evm.ts";
 import { REGISTRY_ABI } from "./registry.ts";
-import { blockAtDepth, type Call, type Target, type TransactionOptions, TransactionSink } from "./transactions.ts";
+import { type Call, readAt, type Target, type TransactionOptions, TransactionSink } from "./transactions.ts";
 
 export interface ContractOptions extends TransactionOptions {
   readonly network: Hash;
@@ -67,18 +67,11 @@ class RegistryTarget implements Target {
 
   async #newest(client: PublicClient, chain: number, depth: number): Promise<Newest> {
     const { address } = this.#options;
-    const blockNumber = await blockAtDepth(client, depth);
     const call = { address, abi: REGISTRY_ABI, functionName: "newest", args: [BigInt(chain)] } as const;
-    try {
-      const at = blockNumber === null ? {} : { blockNumber };
-      const [known, height, hash] = await client.readContract({ ...call, ...at });
-      return { known, height: Number(height), hash };
-    } catch (error) {
-      // So long ago there was no contract yet.
-      const young = error instanceof BaseError && error.walk((cause) => cause instanceof ContractFunctionZeroDataError);
-      if (blockNumber !== null && young) return { known: false, height: 0, hash: "0x" };
-      throw error;
-    }
+    const found = await readAt(client, depth, (at) => client.readContract({ ...call, ...at }));
+    if (found === null) return { known: false, height: 0, hash: "0x" };
+    const [known, height, hash] = found;
+    return { known, height: Number(height), hash };
   }
 }
 

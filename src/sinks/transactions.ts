@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   type Abi,
   BaseError,
+  ContractFunctionZeroDataError,
   createPublicClient,
   encodeFunctionData,
   type Hex,
@@ -282,9 +283,22 @@ export class TransactionSink implements Sink {
   }
 }
 
-/** The block of the state that is so many blocks deep; `null` for the latest. */
-export async function blockAtDepth(client: PublicClient, depth: number): Promise<bigint | null> {
-  if (depth <= 1) return null;
+/**
+ * What a view function returns as of the state that is so many blocks deep; 1 is the latest. `null` where there was no contract
+ * yet in that state.
+ */
+export async function readAt<T>(
+  client: PublicClient,
+  depth: number,
+  read: (at: { readonly blockNumber?: bigint }) => Promise<T>,
+): Promise<T | null> {
+  if (depth <= 1) return await read({});
   const [head, above] = [await client.getBlockNumber(), BigInt(depth - 1)];
-  return head > above ? head - above : 0n;
+  try {
+    return await read({ blockNumber: head > above ? head - above : 0n });
+  } catch (error) {
+    const isYoung = error instanceof BaseError && error.walk((cause) => cause instanceof ContractFunctionZeroDataError);
+    if (isYoung) return null;
+    throw error;
+  }
 }
