@@ -1,12 +1,11 @@
 /** Two nodes certify blocks whose proofs a WebAssembly module verifies, which no node has installed. */
 import { copyFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { sha256 } from "@noble/hashes/sha2.js";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { openNode, type ProofmeshNode } from "../../src/node.ts";
 import { artefactHash } from "../../src/protocol/ids.ts";
-import { assemble, TOY_BYTES, TOY_DIGEST_AT, toyProof, toyText } from "../proofs/toy-modules.ts";
+import { assemble, toyCanaries, toyKeyJson, toyText } from "../proofs/toy-modules.ts";
 import { CHAIN, nextBlock, type RpcBlock, submit } from "./blocks.ts";
 import { makeMembers, type Members } from "./members.ts";
 import { eventually, type LogLine, runCli } from "./processes.ts";
@@ -14,8 +13,7 @@ import { eventually, type LogLine, runCli } from "./processes.ts";
 vi.setConfig({ testTimeout: 120_000 });
 
 const CANARY_VALUES = new TextEncoder().encode("canary");
-const GOOD = toyProof(sha256(CANARY_VALUES));
-const OTHER = toyProof(sha256(CANARY_VALUES), "program2");
+const [GOOD, OTHER] = toyCanaries(CANARY_VALUES);
 
 /** Proves the block's hash, which it gets as text, for the toy's verifier. */
 const TOY_PROVER = `const [hash, output] = process.argv.slice(1);
@@ -24,16 +22,7 @@ const TOY_PROVER = `const [hash, output] = process.argv.slice(1);
   require("node:fs").writeFileSync(output, Buffer.concat([Buffer.from("program1"), digest, mask]));`;
 
 function members(module: Uint8Array): Members {
-  const values = Buffer.from(CANARY_VALUES).toString("hex");
-  const toy = JSON.stringify({
-    module: artefactHash(module),
-    bytes: TOY_BYTES,
-    digest: { at: TOY_DIGEST_AT, form: "bytes", hashes: ["sha256"] },
-    memoryPagesMax: 16,
-    timeMsMax: 5_000,
-    moduleBytesMax: 10_000,
-    canaries: { good: { proof: artefactHash(GOOD), values }, other: { proof: artefactHash(OTHER), values } },
-  });
+  const toy = toyKeyJson(module, CANARY_VALUES);
   return makeMembers(2, {}, (json) => {
     const own = { system: "wasm", key: "toy", executor: "toy", statement: "block-hash" as const };
     const stages = [{ name: "toy", ...own, tasks: {}, limitMs: 60_000 }];

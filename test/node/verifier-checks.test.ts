@@ -1,19 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sha256 } from "@noble/hashes/sha2.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkVerifiers, findIn, openVerifier } from "../../src/node.ts";
 import { artefactHash } from "../../src/protocol/ids.ts";
 import { readManifest } from "../../src/protocol/manifest.ts";
 import { keyOf } from "../core/harness.ts";
-import { assemble, TOY_BYTES, TOY_DIGEST_AT, toyProof, toyText } from "../proofs/toy-modules.ts";
+import { assemble, toyCanaries, toyKeyJson, toyText } from "../proofs/toy-modules.ts";
 import { manifestJson } from "../protocol/fixtures.ts";
 import { outcome } from "../provers/fixtures.ts";
 
 const VALUES = new TextEncoder().encode("values of the toy");
-const GOOD = toyProof(sha256(VALUES));
-const OTHER = toyProof(sha256(VALUES), "program2");
+const [GOOD, OTHER] = toyCanaries(VALUES);
 const directory = mkdtempSync(join(tmpdir(), "proofmesh-modules-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
@@ -21,17 +19,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 async function keyFor(text: string) {
   const module = await assemble(text);
   for (const bytes of [module, GOOD, OTHER]) writeFileSync(join(directory, artefactHash(bytes)), bytes);
-  const values = Buffer.from(VALUES).toString("hex");
-  const json = {
-    module: artefactHash(module),
-    bytes: TOY_BYTES,
-    digest: { at: TOY_DIGEST_AT, form: "bytes", hashes: ["sha256"] },
-    memoryPagesMax: 16,
-    timeMsMax: 5_000,
-    moduleBytesMax: 10_000,
-    canaries: { good: { proof: artefactHash(GOOD), values }, other: { proof: artefactHash(OTHER), values } },
-  };
-  return { system: "wasm", verifyingKey: Buffer.from(JSON.stringify(json)).toString("base64"), files: {} };
+  return { system: "wasm", verifyingKey: Buffer.from(toyKeyJson(module, VALUES)).toString("base64"), files: {} };
 }
 
 describe("the verifiers that a network's keys ask for", () => {

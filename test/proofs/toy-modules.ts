@@ -2,6 +2,9 @@
  * Verifier modules of our own, in the text format. The toy's proof has 72 bytes: a program's name (8), a digest (32) and a
  * mask of the digest (32). It stands for a verifier that has its key inside; it proves nothing.
  */
+import { sha256 } from "@noble/hashes/sha2.js";
+import { artefactHash } from "../../src/protocol/ids.ts";
+
 export const PROGRAM = "program1";
 export const TOY_BYTES = 72;
 export const TOY_DIGEST_AT = 8;
@@ -68,4 +71,25 @@ export async function assemble(
 export function toyProof(digest: Uint8Array, program: string = PROGRAM): Uint8Array {
   const mask = digest.map((byte, i) => byte ^ (3 + i * 7));
   return Uint8Array.from([...new TextEncoder().encode(program), ...digest, ...mask]);
+}
+
+/** The key that names such a module: JSON, with canaries that say these values, of this program and of another. */
+export function toyKeyJson(module: Uint8Array, canaryValues: Uint8Array, changes: object = {}): string {
+  const [good, other] = toyCanaries(canaryValues);
+  const values = Buffer.from(canaryValues).toString("hex");
+  return JSON.stringify({
+    module: artefactHash(module),
+    bytes: TOY_BYTES,
+    digest: { at: TOY_DIGEST_AT, form: "bytes", hashes: ["sha256"] },
+    memoryPagesMax: 16,
+    timeMsMax: 5_000,
+    moduleBytesMax: 10_000,
+    canaries: { good: { proof: artefactHash(good), values }, other: { proof: artefactHash(other), values } },
+    ...changes,
+  });
+}
+
+/** A proof that holds, and one of another program. */
+export function toyCanaries(values: Uint8Array): readonly [good: Uint8Array, other: Uint8Array] {
+  return [toyProof(sha256(values)), toyProof(sha256(values), "program2")];
 }

@@ -1,17 +1,16 @@
 /** A machine that cannot start the process of a module, for want of memory or descriptors. */
 import { spawnSync } from "node:child_process";
-import { sha256 } from "@noble/hashes/sha2.js";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Fault } from "../../src/ports.ts";
 import { artefactHash, type Hash } from "../../src/protocol/ids.ts";
 import { createWasmRunner, WasmTrap } from "../../src/proofs/wasm/runner.ts";
 import { readWasmKey } from "../../src/proofs/wasm/settings.ts";
 import { createWasmVerifier, type WasmVerifier } from "../../src/proofs/wasm/verifier.ts";
-import { assemble, TOY_BYTES, TOY_DIGEST_AT, toyProof, toyText } from "./toy-modules.ts";
+import { assemble, TOY_BYTES, toyCanaries, toyKeyJson, toyText } from "./toy-modules.ts";
 
 const KEY: Hash = "11".repeat(32);
 const VALUES = new TextEncoder().encode("toy values");
-const [GOOD, OTHER] = [toyProof(sha256(VALUES)), toyProof(sha256(VALUES), "program2")];
+const [GOOD, OTHER] = toyCanaries(VALUES);
 const LOOP_AT = TOY_BYTES - 1;
 /** It loops where the last byte of a proof is 0. */
 const TEXT = toyText(
@@ -37,17 +36,7 @@ afterEach(() => {
 async function openToy(changed: (fault: Fault | null) => void, isKnown: boolean = false) {
   const module = await assemble(TEXT);
   const files = new Map([module, GOOD, OTHER].map((bytes) => [artefactHash(bytes), bytes]));
-  const values = Buffer.from(VALUES).toString("hex");
-  const json = {
-    module: artefactHash(module),
-    bytes: TOY_BYTES,
-    digest: { at: TOY_DIGEST_AT, form: "bytes", hashes: ["sha256"] },
-    memoryPagesMax: 16,
-    timeMsMax: 400,
-    moduleBytesMax: 10_000,
-    canaries: { good: { proof: artefactHash(GOOD), values }, other: { proof: artefactHash(OTHER), values } },
-  };
-  const read = readWasmKey(new TextEncoder().encode(JSON.stringify(json)));
+  const read = readWasmKey(new TextEncoder().encode(toyKeyJson(module, VALUES, { timeMsMax: 400 })));
   const key = isKnown ? { ...read, canaries: null } : read;
   const verifier = createWasmVerifier("wasm", new Map([[KEY, key]]), {
     find: async (hash) => files.get(hash) ?? new Uint8Array(),

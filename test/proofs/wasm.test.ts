@@ -9,7 +9,7 @@ import { readModule } from "../../src/proofs/wasm/module.ts";
 import { readWasmKey, type WasmKey } from "../../src/proofs/wasm/settings.ts";
 import { createWasmVerifier, type WasmVerifier } from "../../src/proofs/wasm/verifier.ts";
 import { flipped } from "./sp1-vectors.ts";
-import { assemble, TOY_BYTES, TOY_DIGEST_AT, toyProof, toyText } from "./toy-modules.ts";
+import { assemble, TOY_BYTES, toyCanaries, toyKeyJson, toyProof, toyText } from "./toy-modules.ts";
 
 const VECTORS = new URL("../vectors/sp1-hypercube/", import.meta.url);
 const file = (name: string): Uint8Array => new Uint8Array(readFileSync(new URL(name, VECTORS)));
@@ -57,21 +57,10 @@ function open(key: WasmKey, files: readonly Uint8Array[], bytesChanged: "drawn" 
 }
 
 const TOY_VALUES = utf8.encode("toy values");
-const GOOD = toyProof(sha256(TOY_VALUES));
-const OTHER = toyProof(sha256(TOY_VALUES), "program2");
+const [GOOD, OTHER] = toyCanaries(TOY_VALUES);
 
 function toyJson(module: Uint8Array, changes: object = {}): string {
-  const values = Buffer.from(TOY_VALUES).toString("hex");
-  return JSON.stringify({
-    module: artefactHash(module),
-    bytes: TOY_BYTES,
-    digest: { at: TOY_DIGEST_AT, form: "bytes", hashes: ["sha256"] },
-    memoryPagesMax: 16,
-    timeMsMax: 400,
-    moduleBytesMax: 10_000,
-    canaries: { good: { proof: artefactHash(GOOD), values }, other: { proof: artefactHash(OTHER), values } },
-    ...changes,
-  });
+  return toyKeyJson(module, TOY_VALUES, { timeMsMax: 400, ...changes });
 }
 
 async function openToy(text: string, changes: object = {}): Promise<Opened> {
