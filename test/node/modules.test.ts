@@ -1,14 +1,14 @@
 /** Two nodes certify blocks whose proofs a WebAssembly module verifies, which no node has installed. */
 import { copyFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { expect, onTestFinished, test, vi } from "vitest";
-import { readConfig } from "../../src/config.ts";
-import { openNode, type ProofmeshNode } from "../../src/node.ts";
+import { expect, test, vi } from "vitest";
+import type { ConfigLayer } from "../../src/config.ts";
 import { artefactHash } from "../../src/protocol/ids.ts";
 import { assemble, toyCanaries, toyKeyJson, toyText } from "../proofs/toy-modules.ts";
 import { CHAIN, nextBlock, type RpcBlock, submit } from "./blocks.ts";
 import { makeMembers, type Members } from "./members.ts";
-import { eventually, type LogLine, runCli } from "./processes.ts";
+import { openMember } from "./opened.ts";
+import { eventually, runCli } from "./processes.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -31,47 +31,28 @@ function members(module: Uint8Array): Members {
   });
 }
 
-async function start(
-  of: Members,
-  index: number,
-  bootstrap: readonly string[],
-  proven: "{hash}" | "{parent}",
-): Promise<{ readonly node: ProofmeshNode; readonly log: LogLine[] }> {
-  const log: LogLine[] = [];
-  const config = readConfig(
-    undefined,
-    {},
-    {
-      data: of.list[index]?.data,
-      manifest: of.manifest,
-      listen: ["/ip4/127.0.0.1/tcp/0"],
-      bootstrap: [...bootstrap],
-      http: "127.0.0.1:0",
-      provers: [
-        {
-          kind: "process",
-          system: "toy",
-          command: process.execPath,
-          args: ["-e", TOY_PROVER, proven, "{output}"],
-          form: "raw",
-          qualification: "first-task",
-          timeoutMs: 10_000,
-        },
-      ],
-      profile: "local",
-      log: "json",
-    },
-  );
-  const node = await openNode(config, (line) => log.push(JSON.parse(line) as LogLine));
-  onTestFinished(() => node.close());
-  return { node, log };
+/** The prover of the toy, which proves what the argument stands for. */
+function proverOf(proven: "{hash}" | "{parent}"): Partial<ConfigLayer> {
+  return {
+    provers: [
+      {
+        kind: "process",
+        system: "toy",
+        command: process.execPath,
+        args: ["-e", TOY_PROVER, proven, "{output}"],
+        form: "raw",
+        qualification: "first-task",
+        timeoutMs: 10_000,
+      },
+    ],
+  };
 }
 
 test("attesters fetch the module that the manifest names, and sign nothing before they have it (VERIFY-8)", async () => {
   const module = await assemble(toyText());
   const of = members(module);
-  const first = await start(of, 0, [], "{hash}");
-  const second = await start(of, 1, first.node.addresses, "{parent}");
+  const first = await openMember(of, 0, [], proverOf("{hash}"));
+  const second = await openMember(of, 1, first.node.addresses, proverOf("{parent}"));
   const http = first.node.http ?? "";
   const blocks: RpcBlock[] = [];
   for (let height = 1; height <= 2; height++) {

@@ -4,8 +4,6 @@ import path from "node:path";
 import { keccak_256 } from "@noble/hashes/sha3.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { type ConfigLayer, readConfig } from "../../src/config.ts";
-import { openNode, type ProofmeshNode } from "../../src/node.ts";
 import { readPayload } from "../../src/protocol/ethereum.ts";
 import { itemAt, listAt } from "../../src/protocol/rlp.ts";
 import { Header } from "../../src/statements/header.ts";
@@ -13,7 +11,8 @@ import { requestRoot } from "../../src/statements/request.ts";
 import { fakeEre } from "../provers/fake-ere.ts";
 import { CHAIN, nextBlock, type RpcBlock, submit } from "./blocks.ts";
 import { makeMembers, type Members } from "./members.ts";
-import { eventually, type LogLine, runCli } from "./processes.ts";
+import { openMember } from "./opened.ts";
+import { eventually, runCli } from "./processes.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -80,36 +79,10 @@ function programs(lies: boolean) {
   };
 }
 
-async function start(
-  of: Members,
-  index: number,
-  bootstrap: readonly string[],
-  adapters: Partial<ConfigLayer> = programs(false),
-): Promise<{ readonly node: ProofmeshNode; readonly log: LogLine[] }> {
-  const log: LogLine[] = [];
-  const config = readConfig(
-    undefined,
-    {},
-    {
-      data: of.list[index]?.data,
-      manifest: of.manifest,
-      listen: ["/ip4/127.0.0.1/tcp/0"],
-      bootstrap: [...bootstrap],
-      http: "127.0.0.1:0",
-      ...adapters,
-      profile: "local",
-      log: "json",
-    },
-  );
-  const node = await openNode(config, (line) => log.push(JSON.parse(line) as LogLine));
-  onTestFinished(() => node.close());
-  return { node, log };
-}
-
 test("blocks are certified whose proofs say the block's hash, and verify --proofs says so offline", async () => {
   const of = members();
-  const first = await start(of, 0, []);
-  const second = await start(of, 1, first.node.addresses, programs(true));
+  const first = await openMember(of, 0, [], programs(false));
+  const second = await openMember(of, 1, first.node.addresses, programs(true));
   const http = first.node.http ?? "";
   const blocks: RpcBlock[] = [];
   for (let height = 1; height <= 3; height++) {
@@ -192,7 +165,7 @@ test("blocks are certified by a guest that commits to eth-act's result, and a re
   const verifiers = [{ kind: "ere" as const, system: "guest", url: server.url, timeoutMs: 10_000 }];
   const prover = { kind: "ere" as const, system: "guest", url: server.url, timeoutMs: 10_000 };
   const provers = [{ ...prover, qualification: "first-task" as const }];
-  const { node, log } = await start(of, 0, [], { provers, verifiers });
+  const { node, log } = await openMember(of, 0, [], { provers, verifiers });
   const http = node.http ?? "";
   const blocks = [nextBlock(null)];
   blocks.push(nextBlock(blocks[0] ?? null));
