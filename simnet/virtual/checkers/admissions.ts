@@ -4,7 +4,7 @@
  * only keys that it has known for long enough. It admits nobody whose joins name no admission proof of its own, of a
  * certified block that is young enough.
  *
- * Where links lose nothing, two more rules can be judged. Nobody is admitted whose proof came after the block that it was
+ * The checker judges two more rules where links lose nothing. Nobody is admitted whose proof came after the block that it was
  * drawn by, and those with the lowest tickets are admitted. And an honest newcomer is admitted in time.
  */
 import { hexToBytes } from "@noble/hashes/utils.js";
@@ -145,7 +145,7 @@ export class Admissions {
               blocks: first.blocks + ADMITTED_BLOCKS,
               what: `is not admitted ${ADMITTED_BLOCKS} blocks after its first proof`,
             };
-      // One that has shown a wrong proof, because its prover is broken, is not judged.
+      // The checker does not judge a newcomer that has shown a wrong proof, because its prover is broken.
       const isJudged = first !== undefined || (this.#isDue(chain) && join.proofs.length === 0);
       if (this.#options.isHostile(key) || !isJudged || blocks.size <= late.blocks) continue;
       join.isAdmitted = true;

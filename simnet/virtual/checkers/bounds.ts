@@ -57,7 +57,7 @@ export function checkBounds(node: string, state: State): string[] {
 
 type Within = (what: string, size: number, most: number) => void;
 
-/** What an attester keeps and verifies of newcomers. */
+/** An attester keeps and verifies a limited number of newcomers' proofs. */
 function checkAdmission(state: State, within: Within): void {
   const { chains, workflows } = state.manifest.json;
   within("candidates", state.candidates.size, state.limits.feedsMax);
@@ -109,7 +109,7 @@ function checkHeight(state: State, block: Block, within: Within): void {
       block.height - Math.max(chain.certified, rule.start),
       2 * state.limits.blockAheadMax,
     );
-  // Where a key is excluded, blocks that its votes had closed are open again.
+  // Blocks that an excluded key's votes had closed are open again.
   if (block.state !== "open" || state.out.size > 0) return;
   let [behind, at] = [1, parentOf(state, block)];
   for (; at?.state === "open"; at = parentOf(state, at)) behind++;

@@ -13,7 +13,7 @@ export interface CommitmentOptions {
   readonly complain: (violation: string) => void;
 }
 
-/** Who may commit in an attempt, by grants. */
+/** The provers that may commit in an attempt, by grants. */
 interface Granted {
   /** By the attester that seals. */
   readonly own: Key | undefined;
